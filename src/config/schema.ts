@@ -1,0 +1,209 @@
+import { isIP } from "node:net";
+import {
+  anyText,
+  autoInteger,
+  choice,
+  flag,
+  integer,
+  list,
+  optionalList,
+  optionalText,
+  optionalUrl,
+  text,
+  type Setting,
+} from "./setting.ts";
+
+const MIB = 1_048_576;
+
+function isCidr(word: string): boolean {
+  const [address, bits, ...rest] = word.split("/");
+  const family = isIP(address ?? "");
+  if (family === 0 || rest.length > 0) return false;
+  if (bits === undefined) return true;
+  return /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
+}
+
+function isOrigin(word: string): boolean {
+  if (word === "*" || word === "null") return true;
+  return URL.canParse(word) && new URL(word).origin === word;
+}
+
+const providerNames = ["local", "openai", "huggingface", "echo"] as const;
+
+/** All settings in groups, as the docs print them. The key is the environment variable. */
+export const settingGroups = {
+  Server: {
+    HOST: text("127.0.0.1", { doc: "Address to listen on. The images set 0.0.0.0." }),
+    PORT: integer(0, 65_535, 8000, { doc: "TCP port; 0 takes any free one and prints it." }),
+    LOG_LEVEL: choice(["fatal", "error", "warn", "info", "debug", "trace", "silent"], "info", {
+      doc: "Level of the JSON log on standard output. Bodies of messages and secrets are never logged.",
+    }),
+    DRAIN_SECONDS: integer(0, 3600, 10, {
+      doc: "On SIGTERM or SIGINT running answers may go on this long before their sockets close with 1012.",
+    }),
+    IDLE_TIMEOUT_SECONDS: integer(8, 960, 120, {
+      doc: "A socket that receives nothing this long, not even a pong, is closed. The server pings by itself.",
+    }),
+    METRICS_TOKEN: optionalText({
+      doc: "Bearer token for /metrics. Without one /metrics answers only loopback addresses.",
+      secret: true,
+    }),
+  },
+  "Who may connect": {
+    ALLOW_ANONYMOUS: flag(true, { doc: "Whether /ws/chat takes clients without a token (false: 4401)." }),
+    JWT_SECRET: optionalText({ doc: "HS256 secret, at least 32 bytes.", secret: true }),
+    JWT_PUBLIC_KEY: optionalText({
+      doc: "Public key in PEM (RS256, ES256 or EdDSA by its kind); `\\n` is taken as a new line.",
+    }),
+    JWT_PUBLIC_KEY_FILE: optionalText({ doc: "File with the public key in PEM." }),
+    JWT_ISSUER: optionalText({ doc: "When set, tokens must carry this `iss`." }),
+    JWT_AUDIENCE: optionalText({ doc: "When set, tokens must carry this `aud`." }),
+    CORS_ORIGINS: list(
+      [],
+      "comma-separated origins such as https://chat.example.org, or *, or null",
+      { doc: "Origins besides the server's own whose pages may connect. `null`: pages opened from disk." },
+      isOrigin,
+    ),
+    ALLOWED_HOSTS: list([], "comma-separated host names", {
+      doc:
+        "Names by which the server may be called (Host header). On a loopback address IP literals and localhost are " +
+        "always taken, others only from this list; on other addresses the list is enforced once set.",
+    }),
+    TRUSTED_PROXIES: list(
+      [],
+      "comma-separated addresses or CIDR ranges",
+      {
+        doc: "Proxies whose X-Forwarded-For is believed; behind one, without this, everybody has one address.",
+      },
+      isCidr,
+    ),
+  },
+  "Back ends": {
+    AI_PROVIDER: choice(providerNames, "local", {
+      doc: "The back end that answers. `echo` is for load tests.",
+    }),
+    AI_FALLBACK: optionalList(
+      "none, or comma-separated: local, openai, huggingface",
+      {
+        doc: "Back ends to go to when the chosen one cannot start, in order. `none`: never.",
+        shownDefault: "openai when it has a key",
+      },
+      (word) => ["none", "local", "openai", "huggingface"].includes(word),
+    ),
+    AI_TIMEOUT_SECONDS: integer(1, 86_400, 300, {
+      doc: "Total time of one answer, counted from when it leaves the queue.",
+    }),
+    AI_MODEL: text("gpt-4", { doc: "Model of the openai back end." }),
+    OPENAI_API_KEY: optionalText({ doc: "Key of the openai back end.", secret: true }),
+    OPENAI_BASE_URL: optionalUrl({
+      doc: "Base URL of any compatible server (vLLM, llama-server, Ollama), with /v1.",
+    }),
+    OPENAI_CONTEXT_TOKENS: integer(512, 10_000_000, 8192, {
+      doc: "Window of the openai model, for fitting prompts.",
+    }),
+    HF_API_KEY: optionalText({ doc: "Token of the huggingface back end.", secret: true }),
+    HF_MODEL: text("TinyLlama/TinyLlama-1.1B-Chat-v1.0", { doc: "Model of the huggingface back end." }),
+    HF_BASE_URL: optionalUrl({ doc: "An own inference endpoint instead of the router." }),
+    HF_CONTEXT_TOKENS: integer(512, 10_000_000, 2048, {
+      doc: "Window of the huggingface model, for fitting prompts.",
+    }),
+    ECHO_TOKEN_MS: integer(0, 60_000, 0, { doc: "echo: milliseconds between tokens; 0 answers at once." }),
+    ECHO_SLOTS: integer(0, 1_000_000, 0, { doc: "echo: answers at a time; 0 is no limit." }),
+    ECHO_ANSWER_BYTES: integer(0, 64 * MIB, 0, { doc: "echo: length of an answer; 0 is the message's own." }),
+  },
+  "Local model": {
+    MODEL_PATH: optionalText({
+      doc: "A GGUF file; otherwise models/ is searched and the default model fetched.",
+    }),
+    LOCAL_MODEL: text("tinyllama-1.1b-chat", {
+      doc: "Entry of models/models.json to use and, if absent, to fetch.",
+    }),
+    MODEL_DOWNLOAD: flag(true, { doc: "Whether a missing model may be fetched at start." }),
+    LOCAL_SLOTS: autoInteger(1, 256, { doc: "Answers generated at the same time." }),
+    LOCAL_CONTEXT_SIZE: autoInteger(256, 1_048_576, { doc: "Tokens per slot, prompt and answer together." }),
+    LOCAL_THREADS: autoInteger(1, 1024, { doc: "Threads for inference." }),
+    GPU: choice(["auto", "off", "cuda", "vulkan", "metal"], "auto", {
+      doc: "`auto` takes a GPU whose binaries are installed (npm run gpu) and else the CPU; a named one must work.",
+    }),
+    LOCAL_MAX_TICK_MS: integer(20, 10_000, 250, {
+      doc: "Longest step of the engine while prompts are processed.",
+    }),
+    LOCAL_ITL_TARGET_MS: integer(5, 10_000, 100, {
+      doc: "Aim for the time between two tokens of an answer while prompts of others are processed.",
+    }),
+    LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {
+      doc: "Requests that may wait for a slot; the next is `overloaded`.",
+    }),
+  },
+  Chat: {
+    SYSTEM_PROMPT: anyText("You are a helpful assistant.", {
+      doc: "System text of every conversation; may be empty.",
+    }),
+    MAX_OUTPUT_TOKENS: integer(1, 1_048_576, 512, {
+      doc: "Most tokens of an answer, and the number when a message names none. More is an error, not a clamp.",
+    }),
+    MAX_MESSAGE_CHARS: integer(1, 1_000_000, 32_000, { doc: "Longest message in characters." }),
+  },
+  Limits: {
+    MAX_CONNECTIONS: integer(1, 1_000_000, 10_000, { doc: "Sockets in all; the next is closed with 1013." }),
+    MAX_FRAME_BYTES: integer(1024, 4 * MIB, 65_536, {
+      doc: "Largest frame of a client; a larger one closes with 1009.",
+    }),
+    MAX_BAD_FRAMES: integer(1, 100_000, 20, {
+      doc: "Bad frames in a minute; the next closes the socket with 1008.",
+    }),
+    MAX_PENDING_MESSAGES: integer(1, 1000, 16, {
+      doc: "Messages of one conversation that may wait; the next is `busy`.",
+    }),
+    MAX_ACTIVE_ANSWERS_PER_CLIENT: integer(1, 10_000, 4, {
+      doc: "Conversations of one client that may have an answer running or waiting at a time; the next is `busy`.",
+    }),
+    MAX_CONVERSATIONS_PER_CLIENT: integer(1, 100_000, 100, {
+      doc: "Conversations kept per client; the least recently used one of that client makes room.",
+    }),
+    MAX_ANSWER_BYTES: integer(1024, 64 * MIB, MIB, { doc: "Longest answer in bytes." }),
+  },
+  Memory: {
+    SESSION_RETENTION_SECONDS: integer(1, 31_536_000, 86_400, {
+      doc: "How long a session, and an anonymous client's context, outlive the last socket.",
+    }),
+    MAX_SESSIONS: integer(1, 10_000_000, 200_000, {
+      doc: "Sessions kept; past it the address with the most loses its oldest one without a socket.",
+    }),
+    ANSWER_RETENTION_SECONDS: integer(1, 86_400, 120, {
+      doc: "How long a finished answer can still be joined or resumed.",
+    }),
+    ANSWER_BUDGET_MB: integer(1, 1_048_576, 256, {
+      doc: "Memory for answers; finished ones of whoever holds most make room, then new messages are `overloaded`.",
+    }),
+    ABANDON_SECONDS: integer(1, 86_400, 15, {
+      doc: "An answer that nobody watches, or whose bytes nobody takes, is stopped after this time.",
+    }),
+    HISTORY_BUDGET_MB: integer(1, 1_048_576, 256, {
+      doc: "Memory for histories; the least recently used one of whoever holds most makes room.",
+    }),
+    HISTORY_TTL_SECONDS: integer(1, 31_536_000, 604_800, {
+      doc: "A conversation unused this long is forgotten.",
+    }),
+    CONTEXT_BUDGET_MB: integer(1, 1_048_576, 64, {
+      doc: "Memory for contexts of authenticated clients; full: refused.",
+    }),
+    ANONYMOUS_CONTEXT_BUDGET_MB: integer(1, 1_048_576, 64, {
+      doc: "Memory for contexts of anonymous clients; full: refused.",
+    }),
+  },
+} as const satisfies Record<string, Record<string, Setting<unknown>>>;
+
+type Groups = typeof settingGroups;
+type Flat = { [G in keyof Groups]: Groups[G] }[keyof Groups];
+type KeysOf<U> = U extends unknown ? keyof U : never;
+type ValueOf<U, K extends PropertyKey> = U extends Record<K, Setting<infer T>> ? T : never;
+
+/** The settings in force, by the name of their environment variable. */
+export type Config = { readonly [K in KeysOf<Flat>]: ValueOf<Flat, K> };
+
+/** All settings by name, without their groups. */
+export const settings: Readonly<Record<keyof Config, Setting<unknown>>> = Object.assign(
+  {},
+  ...Object.values(settingGroups),
+) as Record<keyof Config, Setting<unknown>>;

@@ -1,0 +1,49 @@
+/**
+ * Every error code a client can meet, in one table. `retryable` is the default: the place that meets a foreign error
+ * decides once and may differ. `docs/protocol.md` prints this table; a test holds the two together.
+ */
+export const errorCodes = {
+  bad_frame: {
+    retryable: false,
+    meaning: "The frame is not one of the contract; the message names the field.",
+  },
+  frame_too_big: {
+    retryable: false,
+    meaning: "The frame is larger than MAX_FRAME_BYTES; the connection closes with 1009.",
+  },
+  unknown_command: { retryable: false, meaning: "No such command; the message names the nearest one." },
+  busy: { retryable: true, meaning: "Too many messages of this client or conversation wait already." },
+  overloaded: { retryable: true, meaning: "The server is full; `retry_after_ms` says when to come back." },
+  draining: { retryable: true, meaning: "The server is about to stop; reconnect after the close." },
+  id_conflict: { retryable: false, meaning: "The id was used for a different frame in this conversation." },
+  unknown_answer: { retryable: false, meaning: "No running answer of this client has that id." },
+  resume_late: { retryable: false, meaning: "`resume` must be the first frame after the welcome." },
+  resume_expired: {
+    retryable: false,
+    meaning: "The session or answer is unknown, expired or not this client's.",
+  },
+  prompt_too_long: {
+    retryable: false,
+    meaning: "System text, context and message do not fit the model's window.",
+  },
+  answer_too_long: {
+    retryable: false,
+    meaning: "The answer outgrew MAX_ANSWER_BYTES; the text so far was kept.",
+  },
+  context_refused: { retryable: false, meaning: "The store for contexts is full or the text is too long." },
+  no_provider: { retryable: true, meaning: "No back end could be started; the message says what to mend." },
+  provider_unavailable: { retryable: true, meaning: "The back end cannot be reached or is starting." },
+  provider_timeout: { retryable: true, meaning: "The back end missed a deadline." },
+  provider_auth: { retryable: false, meaning: "The back end refused its key." },
+  provider_quota: { retryable: false, meaning: "The account at the back end has no credit left." },
+  provider_rate_limited: { retryable: true, meaning: "The back end limits the rate of requests." },
+  content_refused: { retryable: false, meaning: "The back end refused the content." },
+  bad_request: { retryable: false, meaning: "The back end rejected the request." },
+  bad_answer: { retryable: true, meaning: "The back end's answer was cut short or malformed." },
+  engine_crashed: { retryable: true, meaning: "The local engine died while it worked on this answer." },
+  generation_lost: { retryable: true, meaning: "The process that generated this answer is gone." },
+  internal: { retryable: true, meaning: "A fault of this server; it was logged." },
+} as const satisfies Record<string, { retryable: boolean; meaning: string }>;
+
+/** One of the codes of {@link errorCodes}. */
+export type ErrorCode = keyof typeof errorCodes;

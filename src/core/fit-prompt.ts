@@ -1,0 +1,77 @@
+import { ServiceError } from "./errors.ts";
+
+/** One turn of a conversation as a model sees it. */
+export interface Turn {
+  readonly role: "user" | "assistant";
+  readonly content: string;
+}
+
+export interface FitInput {
+  /** System text and context as one system message; may be empty. */
+  readonly system: string;
+  /** Oldest first; the last one is the user's new message and is never dropped. */
+  readonly turns: readonly Turn[];
+  /** The model's window in tokens, prompt and answer together. */
+  readonly windowTokens: number;
+  /** Tokens reserved for the answer. */
+  readonly outputTokens: number;
+  /** Tokens of one text as it stands in the prompt, without its role markers. */
+  countTokens(text: string): number;
+  /** Tokens that a template adds around each message. */
+  readonly overheadPerMessage: number;
+}
+
+export interface FittedPrompt {
+  /** The turns that remain: a suffix of the input's. */
+  readonly turns: readonly Turn[];
+  readonly droppedTurns: number;
+  /** Prompt tokens of what remains, as counted by `countTokens`. */
+  readonly promptTokens: number;
+}
+
+/** The share of the window that a prompt fills after a cut. Cutting deep and rarely keeps the KV prefix stable. */
+export const FILL_AFTER_CUT = 0.6;
+
+/**
+ * Joins the system text and a client's context into the one system message that every back end gets.
+ * Either may be empty.
+ */
+export function systemMessage(system: string, context: string | null): string {
+  if (!context) return system;
+  const labelled = `Context from the user:\n${context}`;
+  return system ? `${system}\n\n${labelled}` : labelled;
+}
+
+/**
+ * Drops the oldest turns until the prompt fits, in a way that is the same on every later turn: the history is replayed
+ * from its start, and each time it outgrows the window it is cut to {@link FILL_AFTER_CUT} of it. A window that moved
+ * with each turn would reuse no KV.
+ *
+ * @throws ServiceError `prompt_too_long` when system text and the last message alone exceed the window less the output.
+ */
+export function fitPrompt(input: FitInput): FittedPrompt {
+  const { turns, windowTokens, outputTokens, overheadPerMessage } = input;
+  const limit = windowTokens - outputTokens;
+  const target = Math.min(Math.floor(windowTokens * FILL_AFTER_CUT), limit);
+  const fixed = input.system ? input.countTokens(input.system) + overheadPerMessage : 0;
+  const costs = turns.map((turn) => input.countTokens(turn.content) + overheadPerMessage);
+  const last = turns.length - 1;
+  const least = fixed + (costs[last] ?? 0);
+  if (least > limit) {
+    throw new ServiceError(
+      "prompt_too_long",
+      `System text, context and message take ${least} tokens; this model has room for ${Math.max(limit, 0)} ` +
+        `(window ${windowTokens} less ${outputTokens} for the answer). Shorten the message, the context or max_tokens.`,
+    );
+  }
+  let cut = 0;
+  let used = fixed;
+  for (let index = 0; index <= last; index++) {
+    used += costs[index] ?? 0;
+    if (turns[index]?.role !== "user" || used <= limit) continue;
+    while (used > target && cut < index) used -= costs[cut++] ?? 0;
+    // A conversation handed to a model starts with the user.
+    while (cut < index && turns[cut]?.role !== "user") used -= costs[cut++] ?? 0;
+  }
+  return { turns: turns.slice(cut), droppedTurns: cut, promptTokens: used };
+}

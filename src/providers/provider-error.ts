@@ -1,0 +1,20 @@
+import type { ErrorCode } from "../core/error-codes.ts";
+import { ServiceError, type ServiceErrorOptions } from "../core/errors.ts";
+
+export interface ProviderErrorOptions extends ServiceErrorOptions {
+  /** HTTP status of a remote back end, where there was one. */
+  status?: number | undefined;
+}
+
+/** A failure of a back end, mapped once where the foreign error was met. Its message is safe to show. */
+export class ProviderError extends ServiceError {
+  readonly provider: string;
+  readonly status: number | undefined;
+
+  constructor(provider: string, code: ErrorCode, message: string, options: ProviderErrorOptions = {}) {
+    super(code, message, options);
+    this.name = "ProviderError";
+    this.provider = provider;
+    this.status = options.status;
+  }
+}

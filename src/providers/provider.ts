@@ -1,0 +1,91 @@
+import type { Turn } from "../core/fit-prompt.ts";
+import type { Principal } from "../core/principal.ts";
+
+/** How tokens are drawn. What is absent takes the default of the model (models.json) or of the remote server. */
+export interface Sampling {
+  /** 0..2; 0 is greedy. */
+  readonly temperature?: number;
+  /** 0..1 */
+  readonly topP?: number;
+  /** ≥ 1; local back end only. */
+  readonly topK?: number;
+  /** 0..1; local back end only. */
+  readonly minP?: number;
+  /** ≥ 1 (1: off); local back end only. */
+  readonly repeatPenalty?: number;
+  /** 32-bit; the same seed and prompt give the same answer where the back end can. Absent: random for each request. */
+  readonly seed?: number;
+  /** Texts that end the answer and are not part of it. At most 8 of at most 64 characters. */
+  readonly stop?: readonly string[];
+}
+
+/** A JSON Schema of the subset that node-llama-cpp's grammar and `response_format` share. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** One request for an answer, before it is fitted to a model's window: each provider does that itself. */
+export interface ChatRequest {
+  /** The setting SYSTEM_PROMPT, or a command's instruction. */
+  readonly system: string;
+  /** The client's context, or null. */
+  readonly context: string | null;
+  /** All turns, oldest first; the last is the user's. */
+  readonly turns: readonly Turn[];
+  /** Tokens the answer may have. */
+  readonly maxTokens: number;
+  readonly sampling: Sampling;
+  /** When present the answer is JSON that satisfies it. */
+  readonly jsonSchema?: JsonSchema;
+  readonly principal: Principal;
+  /** Key of the conversation, unique over all clients: affinity of KV. */
+  readonly conversation: string;
+  /** Text that another provider has already produced for this answer; the answer goes on after it. */
+  readonly continueFrom?: string;
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Prompt tokens that were not processed again. */
+  readonly cachedTokens: number;
+}
+
+export type StreamPart =
+  /** Waits for a slot. `position` 1 = next. Sent at once when it waits, then on change, at most twice a second. */
+  | { readonly type: "queued"; readonly position: number; readonly etaMs?: number }
+  /** Prompt tokens processed so far, for prompts that take over a second. */
+  | { readonly type: "progress"; readonly processed: number; readonly total: number }
+  /** Left the queue. Exactly once, before the first text. Token counts where known. */
+  | {
+      readonly type: "started";
+      readonly provider: string;
+      readonly model: string;
+      readonly droppedTurns: number;
+      readonly promptTokens?: number;
+      readonly cachedTokens?: number;
+    }
+  /** Whole characters only; `tokens` is how many tokens they took (an estimate for remote back ends). */
+  | { readonly type: "text-delta"; readonly text: string; readonly tokens: number }
+  /** The last part of a whole answer. A stream that ends without it has failed and must throw instead. */
+  | { readonly type: "finish"; readonly reason: "stop" | "length"; readonly usage: Usage };
+
+export interface ProviderHealth {
+  readonly state: "ready" | "starting" | "degraded" | "down";
+  /** For people; empty when ready. */
+  readonly reason: string;
+}
+
+/**
+ * A back end that answers. Failures are thrown as `ProviderError`. When `signal` aborts, the work behind the stream
+ * stops and the stream throws the signal's reason. Leaving the loop early stops the work as well.
+ */
+export interface ChatProvider {
+  readonly name: "local" | "openai" | "huggingface" | "echo";
+  /** Whether the text of a request leaves this machine. */
+  readonly remote: boolean;
+  stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncIterable<StreamPart>;
+  describe(): { readonly model: string; readonly contextTokens: number };
+  /** Exact on the local back end; bytes / 3 on remote ones. */
+  countTokens(text: string): Promise<number>;
+  health(): ProviderHealth;
+  close(): Promise<void>;
+}
