@@ -28,6 +28,10 @@ function isOrigin(word: string): boolean {
   return URL.canParse(word) && new URL(word).origin === word;
 }
 
+function isHost(word: string): boolean {
+  return !/[\s/@?#*]/.test(word);
+}
+
 const providerNames = ["local", "openai", "huggingface", "echo"] as const;
 
 /** All settings in groups, as the docs print them. The key is the environment variable. */
@@ -64,11 +68,16 @@ export const settingGroups = {
       { doc: "Origins besides the server's own whose pages may connect. `null`: pages opened from disk." },
       isOrigin,
     ),
-    ALLOWED_HOSTS: list([], "comma-separated host names", {
-      doc:
-        "Names by which the server may be called (Host header). On a loopback address IP literals and localhost are " +
-        "always taken, others only from this list; on other addresses the list is enforced once set.",
-    }),
+    ALLOWED_HOSTS: list(
+      [],
+      "comma-separated host names such as chat.example.org, without scheme, path or *",
+      {
+        doc:
+          "Names by which the server may be called (Host header; ports do not count). On a loopback address IP literals and " +
+          "localhost are always taken, others only from this list; on other addresses the list is enforced once set.",
+      },
+      isHost,
+    ),
     TRUSTED_PROXIES: list(
       [],
       "comma-separated addresses or CIDR ranges",

@@ -1,0 +1,174 @@
+// Builds dist/ (npm run build): the server and the page's scripts by tsc, the page's other files and the list of
+// models as copies. With --if-changed only when a source differs from what dist/ was built from.
+//
+// Everything goes into a folder beside dist/ that takes its place at the end: a failed build leaves dist/ as it was,
+// and no file of a deleted source stays behind.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { extname, join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const STAMP = ".build-stamp";
+
+/** Single files, relative to the root, that decide what a build gives. */
+const inputs = [
+  "package-lock.json",
+  "tsconfig.base.json",
+  "tsconfig.build.json",
+  "tsconfig.web.json",
+  "models/models.json",
+  "scripts/build.mjs",
+];
+
+/**
+ * All files below a folder; none where it does not exist.
+ * @param {string} folder
+ * @returns {string[]}
+ */
+function filesBelow(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .toSorted();
+}
+
+/**
+ * A hash over the names and contents of all sources.
+ * @param {string} root folder of the project
+ */
+export function sourceStamp(root) {
+  const files = [
+    ...inputs.map((name) => join(root, name)).filter((file) => existsSync(file)),
+    ...filesBelow(join(root, "src")),
+    ...filesBelow(join(root, "web")),
+  ];
+  const hash = createHash("sha256");
+  for (const file of files) {
+    const content = readFileSync(file);
+    hash.update(`${relative(root, file)}\0${content.length}\0`).update(content);
+  }
+  return hash.digest("hex");
+}
+
+/**
+ * Whether dist/ was built from the sources as they are.
+ * @param {string} root folder of the project
+ */
+export function isUpToDate(root) {
+  const stamp = join(root, "dist", STAMP);
+  return existsSync(stamp) && readFileSync(stamp, "utf8") === sourceStamp(root);
+}
+
+/** Whether TypeScript is installed; an image for production has none. */
+export function hasCompiler() {
+  return compilerPath() !== null;
+}
+
+function compilerPath() {
+  try {
+    const manifest = createRequire(import.meta.url).resolve("typescript/package.json");
+    return join(manifest, "..", "bin", "tsc");
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {string} root
+ * @param {string} project
+ * @param {string} outDir
+ */
+function compile(root, project, outDir) {
+  const tsc = compilerPath();
+  if (tsc === null) throw new Error("TypeScript is not installed: run npm ci");
+  const { status } = spawnSync(
+    process.execPath,
+    [tsc, "-p", project, "--outDir", outDir, "--noEmitOnError"],
+    {
+      cwd: root,
+      stdio: "inherit",
+    },
+  );
+  if (status !== 0) throw new Error(`${project} does not compile`);
+}
+
+/**
+ * The page: compiled scripts and copies of the rest. tsc also emits the sources whose types the page imports; those
+ * have no place in what a browser may fetch.
+ * @param {string} root
+ * @param {string} stage
+ */
+function buildWeb(root, stage) {
+  const web = join(root, "web");
+  const files = filesBelow(web);
+  const target = join(stage, "web");
+  if (files.some((file) => file.endsWith(".ts"))) {
+    const scratch = join(stage, ".web-build");
+    compile(root, "tsconfig.web.json", scratch);
+    cpSync(join(scratch, "web"), target, { recursive: true });
+    rmSync(scratch, { recursive: true });
+  }
+  for (const file of files) {
+    if ([".ts", ".md"].includes(extname(file))) continue;
+    const copy = join(target, relative(web, file));
+    mkdirSync(join(copy, ".."), { recursive: true });
+    copyFileSync(file, copy);
+  }
+}
+
+/**
+ * Builds dist/ of the project at `root`. Throws, and leaves dist/ as it was, when a source does not compile.
+ * @param {string} root folder of the project
+ */
+export function build(root) {
+  const dist = join(root, "dist");
+  // One stage a process, so that two builds at once cannot mix their files. Same depth as dist/: source maps fit.
+  const stage = join(root, `dist.${process.pid}`);
+  const stamp = sourceStamp(root);
+  rmSync(stage, { recursive: true, force: true });
+  try {
+    compile(root, "tsconfig.build.json", stage);
+    buildWeb(root, stage);
+    const models = join(root, "models", "models.json");
+    // A volume may lie over models/, so the server reads this copy.
+    if (existsSync(models)) copyFileSync(models, join(stage, "models.json"));
+    writeFileSync(join(stage, STAMP), stamp);
+    replaceFolder(dist, stage);
+  } finally {
+    rmSync(stage, { recursive: true, force: true });
+  }
+}
+
+/**
+ * @param {string} target
+ * @param {string} replacement
+ */
+function replaceFolder(target, replacement) {
+  const old = `${replacement}.old`;
+  if (existsSync(target)) renameSync(target, old);
+  renameSync(replacement, target);
+  rmSync(old, { recursive: true, force: true });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const root = fileURLToPath(new URL("..", import.meta.url));
+  try {
+    if (!(process.argv.includes("--if-changed") && isUpToDate(root))) build(root);
+  } catch (error) {
+    console.error(`build failed: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}

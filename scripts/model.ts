@@ -1,0 +1,76 @@
+// npm run model [-- name]: fetches a model of models/models.json into models/ (default: the recommended one).
+// npm run model -- --list: says which there are. npm run model -- --any [name]: the stand-in where that one fails.
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { readCatalog, type ModelEntry } from "../src/engine-host/model-catalog.ts";
+import { fetchModel } from "../src/engine-host/model-fetch.ts";
+import { ggufFault, messageOf, sizeOf } from "../src/engine-host/model-file.ts";
+import { formatBytes, streamProgress } from "../src/engine-host/model-progress.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const modelsDir = join(root, "models");
+const catalog = readCatalog(join(modelsDir, "models.json"));
+const progress = streamProgress(process.stderr);
+const stop = new AbortController();
+
+async function isThere(entry: ModelEntry): Promise<boolean> {
+  const path = join(modelsDir, entry.file);
+  return (await sizeOf(path)) === entry.size && (await ggufFault(path)) === null;
+}
+
+async function list(): Promise<void> {
+  for (const entry of catalog) {
+    const state = (await isThere(entry)) ? "in models/" : "not fetched";
+    const kind = entry.standIn ? ", stand-in" : "";
+    console.log(
+      `${entry.name}: ${entry.title}, ${formatBytes(entry.size)}, ${entry.licence}${kind} (${state})`,
+    );
+  }
+}
+
+/** Fetches one entry unless it is there. Gives whether it is there now. */
+async function provide(entry: ModelEntry): Promise<boolean> {
+  if (await isThere(entry)) {
+    console.log(`models/${entry.file} is there already`);
+    return true;
+  }
+  try {
+    const { from } = await fetchModel(entry, { modelsDir, progress, signal: stop.signal });
+    console.log(`models/${entry.file} (${entry.title}, ${entry.licence}) is there, from ${from}`);
+    return true;
+  } catch (error) {
+    if (stop.signal.aborted) console.error("Stopped; the next try goes on from here.");
+    else console.error(`${entry.title} could not be fetched: ${messageOf(error)}`);
+    return false;
+  }
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  if (words.includes("--list")) {
+    await list();
+    return 0;
+  }
+  const name = words.find((word) => !word.startsWith("--"));
+  const wanted = name === undefined ? catalog[0] : catalog.find((entry) => entry.name === name);
+  const unknown = words.find((word) => word.startsWith("--") && word !== "--any");
+  if (wanted === undefined || unknown !== undefined) {
+    console.error(
+      unknown === undefined ? `There is no model ${name}. There are:` : `${unknown} is not an option.`,
+    );
+    await list();
+    return 2;
+  }
+  const choices = words.includes("--any") ? [wanted, ...catalog.filter((entry) => entry.standIn)] : [wanted];
+  for (const entry of choices) {
+    if (await provide(entry)) return 0;
+    if (stop.signal.aborted) return 130;
+  }
+  if (!wanted.standIn && choices.length === 1) {
+    const standIn = catalog.find((entry) => entry.standIn);
+    if (standIn) console.error(`A small stand-in: npm run model -- ${standIn.name}`);
+  }
+  return 1;
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+process.exitCode = await main(process.argv.slice(2));

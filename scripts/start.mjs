@@ -1,0 +1,37 @@
+// npm start: checks the machine, builds when sources changed, and runs the service in this very process, so that
+// signals reach it and its exit code is the process's.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build, hasCompiler, isUpToDate } from "./build.mjs";
+import { nodeFault, socketLibraryFault } from "./requirements.mjs";
+
+/** @param {string} line */
+function giveUp(line) {
+  console.error(line);
+  process.exit(1);
+}
+
+/**
+ * Builds dist/ unless it is up to date. Where there is no compiler, as in an image, dist/ is taken as it is.
+ * @param {string} root
+ */
+function prepare(root) {
+  const built = existsSync(join(root, "dist", "main.js"));
+  if (built && (!hasCompiler() || isUpToDate(root))) return;
+  console.log("Building ...");
+  try {
+    build(root);
+  } catch (error) {
+    giveUp(`build failed: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const fault = nodeFault(process.versions.node) ?? socketLibraryFault();
+if (fault !== null) giveUp(fault);
+prepare(root);
+const main = join(root, "dist", "main.js");
+// As if it had been started by itself.
+process.argv[1] = main;
+await import(pathToFileURL(main).href);

@@ -1,0 +1,43 @@
+import { createSigner } from "fast-jwt";
+import type { Clock } from "../core/clock.ts";
+import { AuthSetupError } from "./auth-setup-error.ts";
+import { privateKey, secretKey } from "./key-kind.ts";
+import { subjectFault } from "./subject.ts";
+
+export interface TokenSignerOptions {
+  /** HS256 secret, or else a private key in PEM. */
+  readonly secret?: string | undefined;
+  readonly privateKeyPem?: string | undefined;
+  readonly issuer?: string | undefined;
+  readonly audience?: string | undefined;
+  readonly clock: Clock;
+}
+
+/** Signs a token for `subject` that ends after `lifetimeSeconds`. */
+export type TokenSigner = (subject: string, lifetimeSeconds: number) => string;
+
+/**
+ * Makes tokens that the verifier with the same settings takes: for the command line and for tests. The server itself
+ * signs nothing.
+ *
+ * @throws AuthSetupError when the key cannot be used; the signer throws it for a subject that cannot.
+ */
+export function createTokenSigner(options: TokenSignerOptions): TokenSigner {
+  const { secret, privateKeyPem, issuer, audience, clock } = options;
+  if (secret === undefined && privateKeyPem === undefined) throw new AuthSetupError("no key to sign with");
+  const { algorithm, key } =
+    privateKeyPem === undefined ? secretKey(secret ?? "") : privateKey(privateKeyPem);
+  const sign = createSigner({ key, algorithm });
+  return (subject, lifetimeSeconds) => {
+    const fault = subjectFault(subject);
+    if (fault !== undefined) throw new AuthSetupError(`the subject ${fault}`);
+    const now = Math.floor(clock.wall() / 1000);
+    return sign({
+      sub: subject,
+      iat: now,
+      exp: now + lifetimeSeconds,
+      ...(issuer && { iss: issuer }),
+      ...(audience && { aud: audience }),
+    });
+  };
+}

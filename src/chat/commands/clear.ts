@@ -1,0 +1,11 @@
+import { succeed, type Command } from "./command.ts";
+
+export const clear: Command = {
+  name: "clear",
+  description: "Forget the history of this conversation; the context stays.",
+  args: [],
+  async run({ store, owner, conversation }) {
+    await store.clear(owner.client, conversation);
+    return succeed({ message: "The history of this conversation is gone." });
+  },
+};

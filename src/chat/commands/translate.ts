@@ -1,0 +1,30 @@
+import { refuse, succeed, type Command } from "./command.ts";
+
+/** Names of languages are short; a long one is a slip of the quotes. */
+const MAX_LANGUAGE_CHARS = 64;
+
+export const translate: Command = {
+  name: "translate",
+  description: "Translate a text.",
+  args: [
+    { name: "text", example: "Good morning" },
+    { name: "target_language", example: "Spanish" },
+  ],
+  async run({ args, ask, maxTokens, sampling }) {
+    const text = args.get("text") as string;
+    const language = (args.get("target_language") as string).trim();
+    if (text.trim() === "") return refuse("The text is empty.");
+    if (language === "" || language.length > MAX_LANGUAGE_CHARS) {
+      return refuse(
+        `target_language must be the name of a language, at most ${MAX_LANGUAGE_CHARS} characters.`,
+      );
+    }
+    const generation = await ask({
+      system: `You are a translator. Translate the user's text into ${language}. Reply with the translation only.`,
+      turns: [{ role: "user", content: text }],
+      maxTokens,
+      sampling: { temperature: 0.2, ...sampling },
+    });
+    return succeed({ translation: generation.text.trim(), target_language: language }, generation);
+  },
+};

@@ -1,0 +1,171 @@
+import type { Clock } from "../core/clock.ts";
+import { ServiceError } from "../core/errors.ts";
+import type { Metrics } from "../core/metrics.ts";
+import type { ChatProvider, ChatRequest, Usage } from "../providers/provider.ts";
+import type { AnswerWriter, FinishReason, Timings } from "./answer-log.ts";
+
+/** What a model made of one request. */
+export interface Generation {
+  readonly text: string;
+  readonly finishReason: FinishReason;
+  readonly usage: Usage;
+  readonly provider: string;
+  readonly model: string;
+  readonly timings: Timings;
+}
+
+export interface GenerationOptions {
+  readonly provider: ChatProvider;
+  readonly request: ChatRequest;
+  readonly signal: AbortSignal;
+  /** Takes status and text; null keeps the text back (answers with a schema are not streamed). */
+  readonly writer: AnswerWriter;
+  readonly streamed: boolean;
+  /** `clock.now()` at the arrival of the message. */
+  readonly arrivedAt: number;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+}
+
+/** A reason to stop that is the user's doing and no fault. */
+export class StopReason extends Error {
+  readonly finishReason: "cancelled" | "abandoned";
+
+  constructor(finishReason: "cancelled" | "abandoned") {
+    super(finishReason);
+    this.name = "StopReason";
+    this.finishReason = finishReason;
+  }
+}
+
+/** The course of one generation: counts, times and reports it. */
+class Course {
+  readonly #options: GenerationOptions;
+  #text = "";
+  #completionTokens = 0;
+  #promptTokens = 0;
+  #cachedTokens = 0;
+  #state: "waiting" | "running" | "ended" = "waiting";
+  #startedAt = 0;
+  #firstAt: number | null = null;
+  #lastAt = 0;
+  #provider: string;
+  #model: string;
+
+  constructor(options: GenerationOptions) {
+    this.#options = options;
+    this.#provider = options.provider.name;
+    this.#model = options.provider.describe().model;
+    options.metrics.requestsWaiting(1);
+  }
+
+  start(part: { provider: string; model: string; promptTokens?: number; cachedTokens?: number }): void {
+    const { metrics, clock, writer } = this.#options;
+    metrics.requestsWaiting(-1);
+    metrics.requestsRunning(1);
+    this.#state = "running";
+    this.#startedAt = clock.now();
+    this.#provider = part.provider;
+    this.#model = part.model;
+    this.#promptTokens = part.promptTokens ?? 0;
+    this.#cachedTokens = part.cachedTokens ?? 0;
+    if (writer.reader.status !== null) writer.setStatus(null);
+  }
+
+  /** False when the answer is as long as it may be. */
+  add(text: string, tokens: number): boolean {
+    const { metrics, clock, writer, streamed, arrivedAt } = this.#options;
+    const now = clock.now();
+    if (this.#firstAt === null) {
+      this.#firstAt = now;
+      metrics.firstToken(this.#provider, (now - arrivedAt) / 1000);
+    } else {
+      metrics.interToken(this.#provider, (now - this.#lastAt) / 1000);
+    }
+    this.#lastAt = now;
+    if (streamed && !writer.append(text)) return false;
+    this.#text += text;
+    this.#completionTokens += tokens;
+    return true;
+  }
+
+  end(finishReason: FinishReason, usage?: Usage): Generation {
+    const { arrivedAt, clock } = this.#options;
+    const now = clock.now();
+    this.#leave(finishReason, now);
+    const used = usage ?? {
+      promptTokens: this.#promptTokens,
+      completionTokens: this.#completionTokens,
+      cachedTokens: this.#cachedTokens,
+    };
+    this.#options.metrics.tokens(this.#provider, "prompt", used.promptTokens);
+    this.#options.metrics.tokens(this.#provider, "cached", used.cachedTokens);
+    this.#options.metrics.tokens(this.#provider, "completion", used.completionTokens);
+    return {
+      text: this.#text,
+      finishReason,
+      usage: used,
+      provider: this.#provider,
+      model: this.#model,
+      timings: {
+        queueMs: Math.round((this.#startedAt === 0 ? now : this.#startedAt) - arrivedAt),
+        firstTokenMs: this.#firstAt === null ? null : Math.round(this.#firstAt - arrivedAt),
+        totalMs: Math.round(now - arrivedAt),
+      },
+    };
+  }
+
+  fail(): void {
+    this.#leave("error", this.#options.clock.now());
+  }
+
+  #leave(outcome: string, now: number): void {
+    const { metrics, arrivedAt } = this.#options;
+    if (this.#state === "waiting") metrics.requestsWaiting(-1);
+    if (this.#state === "running") metrics.requestsRunning(-1);
+    this.#state = "ended";
+    metrics.answerFinished(this.#provider, outcome, (now - arrivedAt) / 1000);
+  }
+}
+
+/**
+ * Asks the provider and appends what it says to the answer's log. A {@link StopReason} on the signal ends it with what
+ * there is; any other failure is thrown.
+ */
+export async function generate(options: GenerationOptions): Promise<Generation> {
+  const { provider, request, signal, writer } = options;
+  const course = new Course(options);
+  try {
+    for await (const part of provider.stream(request, { signal })) {
+      switch (part.type) {
+        case "text-delta":
+          if (!course.add(part.text, part.tokens)) return course.end("length");
+          break;
+        case "queued":
+          writer.setStatus(queuedStatus(part.position, part.etaMs));
+          break;
+        case "progress":
+          writer.setStatus(part);
+          break;
+        case "started":
+          course.start(part);
+          break;
+        case "finish":
+          return course.end(part.reason, part.usage);
+      }
+    }
+  } catch (error) {
+    if (signal.aborted && signal.reason instanceof StopReason) return course.end(signal.reason.finishReason);
+    course.fail();
+    throw error;
+  }
+  course.fail();
+  throw new ServiceError(
+    "bad_answer",
+    `The ${provider.name} back end ended the answer without finishing it.`,
+  );
+}
+
+function queuedStatus(position: number, etaMs: number | undefined) {
+  return { type: "queued", reason: "engine", position, ...(etaMs !== undefined && { etaMs }) } as const;
+}

@@ -1,0 +1,118 @@
+import { ServiceError } from "../core/errors.ts";
+import type { Turn } from "../core/fit-prompt.ts";
+import type { MessageSyntax } from "../protocol/command-syntax.ts";
+import type { ChatRequest } from "../providers/provider.ts";
+import type { AnswerOutcome } from "./answer-log.ts";
+import type { ChatServiceOptions } from "./chat-options.ts";
+import { faultOf, findCommand } from "./commands/command-table.ts";
+import { refuse, usageOf, type Command, type CommandOutcome, type Question } from "./commands/command.ts";
+import { generate, type Generation } from "./generation.ts";
+import type { RunningAnswer } from "./running-answer.ts";
+
+/** UTF-8 bytes a token takes where no back end can count: the estimate that remote ones use too. */
+const BYTES_PER_TOKEN = 3;
+
+/**
+ * Makes the answer of one message whose turn has come: prompt, history and context are read now.
+ * @throws ServiceError when no answer can be made; StopReason when a command was cancelled.
+ */
+export function respond(running: RunningAnswer, options: ChatServiceOptions): Promise<AnswerOutcome> {
+  const { syntax } = running;
+  return syntax.kind === "chat" ? chat(running, syntax.text, options) : command(running, syntax, options);
+}
+
+async function chat(
+  running: RunningAnswer,
+  text: string,
+  options: ChatServiceOptions,
+): Promise<AnswerOutcome> {
+  const { store, settings } = options;
+  const { owner, conversation, maxTokens, sampling } = running.submission;
+  const turn: Turn = { role: "user", content: text };
+  const history = await store.turns(owner.client, conversation);
+  const generation = await ask(running, options, {
+    system: settings.systemPrompt,
+    turns: [...history, turn],
+    maxTokens: maxTokens ?? settings.maxOutputTokens,
+    sampling,
+  });
+  if (generation.text !== "") {
+    await store.append(owner, conversation, [turn, { role: "assistant", content: generation.text }]);
+  }
+  const { finishReason, usage, provider, model, timings } = generation;
+  return { type: "message", finishReason, usage, provider, model, timings };
+}
+
+async function command(
+  running: RunningAnswer,
+  syntax: Exclude<MessageSyntax, { kind: "chat" }>,
+  options: ChatServiceOptions,
+): Promise<AnswerOutcome> {
+  const name = syntax.kind === "command" ? syntax.command.name : syntax.name;
+  const known = findCommand(name) as Command;
+  const fault = syntax.kind === "malformed" ? malformed(known, syntax.fault) : faultOf(known, syntax.command);
+  const outcome = fault === undefined ? await runCommand(known, running, options) : refuse(fault);
+  const { result, generation } = outcome;
+  if (generation === undefined) return { type: "command", command: name, result };
+  const { usage, finishReason } = generation;
+  return { type: "command", command: name, result, usage, finishReason };
+}
+
+function malformed(known: Command, fault: string): string {
+  return `Cannot read the arguments: ${fault}. Usage: ${usageOf(known)}`;
+}
+
+function runCommand(
+  known: Command,
+  running: RunningAnswer,
+  options: ChatServiceOptions,
+): Promise<CommandOutcome> {
+  const { store, settings, provider } = options;
+  const { owner, conversation, maxTokens, sampling } = running.submission;
+  const { syntax } = running;
+  return known.run({
+    args: syntax.kind === "command" ? syntax.command.args : new Map(),
+    owner,
+    conversation,
+    store,
+    systemPrompt: settings.systemPrompt,
+    maxTokens: maxTokens ?? settings.maxOutputTokens,
+    sampling,
+    windowTokens: provider?.describe().contextTokens ?? null,
+    countTokens: (text) =>
+      provider?.countTokens(text) ?? Promise.resolve(Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN)),
+    ask: async (question) => {
+      const generation = await ask(running, options, question);
+      // A command is done or it is not: there is no half of one.
+      running.signal.throwIfAborted();
+      return generation;
+    },
+  });
+}
+
+async function ask(
+  running: RunningAnswer,
+  options: ChatServiceOptions,
+  question: Question,
+): Promise<Generation> {
+  const { provider, mend, store, clock, metrics } = options;
+  if (provider === null) throw new ServiceError("no_provider", mend);
+  const { owner, conversation } = running.submission;
+  const context = await store.context(owner.client);
+  const request: ChatRequest = {
+    ...question,
+    context,
+    principal: owner,
+    conversation: `${conversation} ${owner.client}`,
+  };
+  return generate({
+    provider,
+    request,
+    signal: running.signal,
+    writer: running.writer,
+    streamed: question.jsonSchema === undefined,
+    arrivedAt: running.arrivedAt,
+    clock,
+    metrics,
+  });
+}

@@ -1,0 +1,100 @@
+/** What a `.env` file says. */
+export interface EnvFile {
+  readonly values: ReadonlyMap<string, string>;
+  /** One line per malformed entry, with its line number; such an entry sets nothing. */
+  readonly faults: readonly string[];
+}
+
+interface Scan {
+  readonly text: string;
+  position: number;
+  line: number;
+}
+
+const ASSIGNMENT = /(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=/y;
+const REST_AFTER_QUOTE = /[ \t]*(?:#[^\n]*)?(?:\n|$)/y;
+const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", "\\": "\\", '"': '"', $: "$" };
+
+/**
+ * Parses the text of a `.env` file: `NAME=value` lines, `#` comments (after a value only behind a blank), an optional
+ * `export`, single quotes (literal) and double quotes (`\n`, `\r`, `\t`, `\\`, `\"`, `\$`), both over several lines.
+ * Nothing is expanded. A later line wins over an earlier one.
+ *
+ * `util.parseEnv` is not used: it is missing before Node 20.12, and it skips malformed lines silently.
+ */
+export function parseEnvFile(text: string): EnvFile {
+  const values = new Map<string, string>();
+  const faults: string[] = [];
+  const scan: Scan = { text: text.replace(/^\uFEFF/, "").replaceAll(/\r\n?/g, "\n"), position: 0, line: 1 };
+  while (scan.position < scan.text.length) {
+    const line = scan.line;
+    const entry = readEntry(scan);
+    if (entry === undefined) continue;
+    if (typeof entry === "string") faults.push(`line ${line}: ${entry}`);
+    else values.set(entry[0], entry[1]);
+  }
+  return { values, faults };
+}
+
+/** Reads one line, or one entry over several; a string is what is wrong with it. */
+function readEntry(scan: Scan): [name: string, value: string] | string | undefined {
+  const lineEnd = endOfLine(scan);
+  const line = scan.text.slice(scan.position, lineEnd);
+  if (/^[ \t]*(#|$)/.test(line)) return moveTo(scan, lineEnd + 1);
+  const start = scan.position + (/^[ \t]*/.exec(line)?.[0].length ?? 0);
+  ASSIGNMENT.lastIndex = start;
+  const match = ASSIGNMENT.exec(scan.text);
+  if (!match || ASSIGNMENT.lastIndex > lineEnd) {
+    moveTo(scan, lineEnd + 1);
+    return "not of the form NAME=value";
+  }
+  const name = match[1] ?? "";
+  const afterEquals = ASSIGNMENT.lastIndex;
+  const raw = scan.text.slice(afterEquals, lineEnd);
+  const valueAt = afterEquals + raw.length - raw.trimStart().length;
+  const quote = scan.text[valueAt];
+  const quoted = quote === '"' || quote === "'";
+  const value = quoted ? readQuoted(scan, valueAt, quote) : readPlain(raw, lineEnd);
+  if (value.fault !== undefined) {
+    moveTo(scan, lineEnd + 1);
+    return `${name}: ${value.fault}`;
+  }
+  moveTo(scan, value.end);
+  return [name, value.text];
+}
+
+type Value = { text: string; end: number; fault?: undefined } | { fault: string };
+
+function readPlain(raw: string, lineEnd: number): Value {
+  const text = raw.replace(/[ \t]#.*$/, "").trim();
+  return text.includes("\0") ? { fault: "holds a NUL character" } : { text, end: lineEnd + 1 };
+}
+
+function readQuoted(scan: Scan, valueAt: number, quote: string): Value {
+  let text = "";
+  for (let at = valueAt + 1; at < scan.text.length; at++) {
+    const char = scan.text[at] ?? "";
+    if (char === quote) {
+      REST_AFTER_QUOTE.lastIndex = at + 1;
+      if (!REST_AFTER_QUOTE.test(scan.text)) return { fault: "there is text after the closing quote" };
+      return text.includes("\0")
+        ? { fault: "holds a NUL character" }
+        : { text, end: REST_AFTER_QUOTE.lastIndex };
+    }
+    const escaped = char === "\\" && quote === '"' ? ESCAPES[scan.text[at + 1] ?? ""] : undefined;
+    if (escaped !== undefined) at++;
+    text += escaped ?? char;
+  }
+  return { fault: `the opening ${quote} has no partner` };
+}
+
+function endOfLine(scan: Scan): number {
+  const end = scan.text.indexOf("\n", scan.position);
+  return end < 0 ? scan.text.length : end;
+}
+
+function moveTo(scan: Scan, position: number): undefined {
+  for (let at = scan.position; at < position; at++) if (scan.text[at] === "\n") scan.line++;
+  scan.position = position;
+  return undefined;
+}

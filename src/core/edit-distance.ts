@@ -1,0 +1,24 @@
+/** Levenshtein's distance: single characters inserted, deleted or changed. One row of the table at a time. */
+export function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
+
+/** The word nearest to a mistyped one; undefined when there are no words. */
+export function nearestWord(typed: string, words: Iterable<string>): string | undefined {
+  let nearest: string | undefined;
+  let least = Infinity;
+  for (const word of words) {
+    const distance = editDistance(typed, word);
+    if (distance < least) [nearest, least] = [word, distance];
+  }
+  return nearest;
+}

@@ -1,0 +1,97 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import type { Duplex } from "node:stream";
+import { createInterface } from "node:readline";
+import type { Logger } from "../core/logger.ts";
+import {
+  CONTROL_FD,
+  encodeLine,
+  LineDecoder,
+  type ControlReply,
+  type EngineInfo,
+  type EngineSettings,
+} from "../engine/wire.ts";
+
+/** How an engine process ended. */
+export interface EngineExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** What the engine itself gave as the reason, where it could not start. */
+  readonly failure: string | undefined;
+}
+
+export interface EngineProcessOptions {
+  /** Arguments of this very Node.js: the entry, after `--import tsx` and the like. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly socketPath: string;
+  readonly settings: EngineSettings;
+  readonly logger: Logger;
+  readonly onReady: (info: EngineInfo) => void;
+  readonly onExit: (exit: EngineExit) => void;
+}
+
+const STOP_MS = 2000;
+const LONGEST_LINE = 500;
+
+/** One life of the engine. */
+export class EngineProcess {
+  private readonly child: ChildProcess;
+  private readonly control: Duplex;
+  private readonly exited: Promise<void>;
+  private failure: string | undefined;
+
+  constructor(options: EngineProcessOptions) {
+    this.child = spawn(process.execPath, [...options.args], {
+      stdio: ["ignore", "ignore", "pipe", "pipe"],
+      env: options.env,
+    });
+    this.control = this.child.stdio[CONTROL_FD] as Duplex;
+    this.exited = new Promise((resolve) => {
+      let over = false;
+      const end = (code: number | null, signal: NodeJS.Signals | null): void => {
+        if (over) return;
+        over = true;
+        options.onExit({ code, signal, failure: this.failure });
+        resolve();
+      };
+      this.child.once("exit", end);
+      this.child.once("error", (error) => {
+        this.failure ??= `The engine process cannot be started: ${error.message}`;
+        end(null, null);
+      });
+    });
+    this.listen(options);
+    const { socketPath, settings } = options;
+    this.control.write(encodeLine({ type: "settings", socketPath, settings }));
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /** Asks, then signals, then kills. Ends when the process is gone. */
+  async stop(): Promise<void> {
+    this.control.write(encodeLine({ type: "stop" }));
+    const kill = setTimeout(() => this.child.kill("SIGKILL"), STOP_MS);
+    await this.exited;
+    clearTimeout(kill);
+  }
+
+  private listen(options: EngineProcessOptions): void {
+    const decoder = new LineDecoder<ControlReply>();
+    this.control.setEncoding("utf8");
+    // The engine is gone; its exit is what counts.
+    this.control.on("error", () => {});
+    this.control.on("data", (chunk: string) => {
+      for (const reply of decoder.push(chunk)) {
+        if (reply.type === "ready") options.onReady(reply.info);
+        else this.failure = reply.message;
+      }
+    });
+    const { stderr } = this.child;
+    if (!stderr) return;
+    createInterface({ input: stderr }).on("line", (line) => {
+      options.logger.warn({ engine: this.child.pid, line: line.slice(0, LONGEST_LINE) }, "engine says");
+    });
+  }
+}

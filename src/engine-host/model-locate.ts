@@ -1,0 +1,160 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { readCatalog, type ModelEntry } from "./model-catalog.ts";
+import { fetchModel, type FetchOptions } from "./model-fetch.ts";
+import { ggufFault, messageOf, ModelFetchError, sizeOf } from "./model-file.ts";
+import { formatBytes } from "./model-progress.ts";
+
+export interface LocateOptions extends FetchOptions {
+  /** The setting MODEL_PATH. */
+  readonly modelPath: string | undefined;
+  /** The setting LOCAL_MODEL: name of a catalog entry. */
+  readonly localModel: string;
+  /** Whether a missing model may be fetched. */
+  readonly download: boolean;
+  /** Default: models/models.json. */
+  readonly catalog?: readonly ModelEntry[];
+}
+
+export interface FoundModel {
+  /** Absolute. */
+  readonly path: string;
+  /** What the catalog knows of it; null for a file of one's own. */
+  readonly entry: ModelEntry | null;
+  /** Where it came from, for the start block: `MODEL_PATH`, `models folder`, `downloaded from …`, `… stand-in`. */
+  readonly source: string;
+  /** Why it is this one and not the wanted one, and what to do about it; empty when it is the wanted one. */
+  readonly note: string;
+}
+
+export interface NoModel {
+  readonly path: null;
+  readonly reason: string;
+  /** What to do. */
+  readonly mend: string;
+}
+
+const MEND =
+  "Fetch one with: npm run model (or: npm run model -- smollm2-135m-instruct), put a .gguf file into models/, or set MODEL_PATH.";
+
+/**
+ * Finds the model to run, or fetches one: MODEL_PATH; in `modelsDir` the file of `localModel`, else the first .gguf by
+ * name; a download of `localModel`; the stand-in of the catalog. Whatever fails ends as {@link NoModel}; only an abort
+ * of `signal` rejects (with its reason) and an unreadable catalog.
+ */
+export async function locateModel(options: LocateOptions): Promise<FoundModel | NoModel> {
+  const catalog = options.catalog ?? readCatalog();
+  if (options.modelPath !== undefined) return fromPath(options.modelPath, catalog);
+  const wanted = catalog.find((entry) => entry.name === options.localModel);
+  if (!wanted) {
+    const names = catalog.map((entry) => entry.name).join(", ");
+    return none(`LOCAL_MODEL=${options.localModel} is not in models/models.json, which has: ${names}.`, MEND);
+  }
+  try {
+    return await fromFolderOrNetwork(wanted, catalog, options);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    return none(`models folder ${options.modelsDir}: ${messageOf(error)}.`, MEND);
+  }
+}
+
+async function fromFolderOrNetwork(
+  wanted: ModelEntry,
+  catalog: readonly ModelEntry[],
+  options: LocateOptions,
+): Promise<FoundModel | NoModel> {
+  await mkdir(options.modelsDir, { recursive: true });
+  const refused: string[] = [];
+  const local = await fromFolder(wanted, catalog, options.modelsDir, refused);
+  if (local) return local;
+  if (!options.download) {
+    return none(sentences([...refused, "models/ has no usable model and MODEL_DOWNLOAD is off."]), MEND);
+  }
+  return fromNetwork(wanted, catalog, options, refused);
+}
+
+async function fromPath(modelPath: string, catalog: readonly ModelEntry[]): Promise<FoundModel | NoModel> {
+  const path = resolve(modelPath);
+  const fault = await ggufFault(path);
+  if (fault !== null) {
+    return none(`MODEL_PATH=${modelPath} ${fault}.`, "Correct MODEL_PATH, or unset it to use models/.");
+  }
+  const entry = catalog.find(({ file }) => file === basename(path)) ?? null;
+  return { path, entry, source: "MODEL_PATH", note: "" };
+}
+
+/** The wanted file, else the first usable one by name. Collects in `refused` what is there and cannot be used. */
+async function fromFolder(
+  wanted: ModelEntry,
+  catalog: readonly ModelEntry[],
+  folder: string,
+  refused: string[],
+): Promise<FoundModel | null> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".gguf")).toSorted();
+  const others = names.filter((name) => name !== wanted.file && !name.startsWith("mmproj"));
+  for (const name of [...names.filter((name) => name === wanted.file), ...others]) {
+    const path = resolve(folder, name);
+    const entry = catalog.find(({ file }) => file === name) ?? null;
+    const fault = (await sizeFault(path, entry)) ?? (await ggufFault(path));
+    if (fault === null) {
+      const note = entry === wanted ? "" : sentences([...refused, insteadNote(name, wanted)]);
+      return { path, entry, source: "models folder", note };
+    }
+    refused.push(`models/${name} ${fault} and is not used.`);
+  }
+  return null;
+}
+
+/** Hashing hundreds of megabytes at each start takes too long; the length shows a copy that was cut short. */
+async function sizeFault(path: string, entry: ModelEntry | null): Promise<string | null> {
+  const size = await sizeOf(path);
+  if (size === undefined) return "is not a file";
+  if (entry === null || size === entry.size) return null;
+  return `has ${size} bytes instead of ${entry.size}`;
+}
+
+function insteadNote(name: string, wanted: ModelEntry): string {
+  return (
+    `models/ has no ${wanted.file}, so ${name} runs. ` +
+    `For ${wanted.title} (${formatBytes(wanted.size)}): npm run model -- ${wanted.name}`
+  );
+}
+
+async function fromNetwork(
+  wanted: ModelEntry,
+  catalog: readonly ModelEntry[],
+  options: LocateOptions,
+  refused: readonly string[],
+): Promise<FoundModel | NoModel> {
+  const failures: string[] = [...refused];
+  const standIns = catalog.filter((entry) => entry.standIn && entry !== wanted);
+  for (const entry of [wanted, ...standIns]) {
+    try {
+      const { path, from } = await fetchModel(entry, options);
+      const source = entry === wanted ? `downloaded from ${from}` : `downloaded from ${from}, stand-in`;
+      const note =
+        entry === wanted ? sentences(refused) : sentences([...failures, standInNote(entry, wanted)]);
+      return { path, entry, source, note };
+    } catch (error) {
+      if (!(error instanceof ModelFetchError)) throw error;
+      failures.push(`${entry.title} could not be fetched: ${error.message}.`);
+      options.progress.say(failures.at(-1) ?? "");
+    }
+  }
+  return none(sentences(failures), MEND);
+}
+
+function standInNote(entry: ModelEntry, wanted: ModelEntry): string {
+  return (
+    `${entry.title} runs as a stand-in; its answers are much weaker. ` +
+    `When the hub can be reached: npm run model -- ${wanted.name}`
+  );
+}
+
+function none(reason: string, mend: string): NoModel {
+  return { path: null, reason, mend };
+}
+
+function sentences(parts: readonly string[]): string {
+  return parts.join(" ");
+}

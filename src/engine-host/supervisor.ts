@@ -1,0 +1,159 @@
+import type { Clock } from "../core/clock.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Metrics } from "../core/metrics.ts";
+import type { EngineInfo, EngineSettings, EngineStatus } from "../engine/wire.ts";
+import { EngineProcess, type EngineExit } from "./engine-process.ts";
+import { defaultRestartPolicy, RestartPolicy, type RestartPolicyOptions } from "./restart-policy.ts";
+import { createSocketFolder, type SocketFolder } from "./socket-folder.ts";
+
+export interface SupervisorOptions {
+  /** Arguments of Node.js that run the engine: `["dist/engine/engine-main.js"]`, or `["--import", "tsx", "src/engine/engine-main.ts"]`. */
+  readonly args: readonly string[];
+  /** Environment of this process; the engine gets what system and GPU libraries need of it, and no secret. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly settings: EngineSettings;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly restart?: RestartPolicyOptions;
+}
+
+// Sampling and decoding are jobs of libuv's pool; its default of 4 would make them wait for each other.
+const THREAD_POOL = 8;
+
+const INHERITED = /^(PATH|HOME|USER|TMPDIR|TEMP|TMP|LANG|TZ|SYSTEMROOT|LD_LIBRARY_PATH|(LC|DYLD|CUDA|NVIDIA|GGML|VK|XDG)_.*)$/i;
+
+function engineEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const kept = Object.entries(env).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && INHERITED.test(entry[0]),
+  );
+  const asked = Number(env["UV_THREADPOOL_SIZE"]);
+  const threads = Number.isInteger(asked) ? Math.max(asked, THREAD_POOL) : THREAD_POOL;
+  return { ...Object.fromEntries(kept), UV_THREADPOOL_SIZE: String(threads) };
+}
+
+/** Starts the engine, starts it again when it dies, and tells where it stands. */
+export class EngineSupervisor {
+  private readonly options: SupervisorOptions;
+  private readonly policy: RestartPolicy;
+  private readonly folder: SocketFolder;
+  private readonly listeners = new Set<(status: EngineStatus) => void>();
+  private process: EngineProcess | undefined;
+  private current: EngineStatus = { state: "starting", reason: "The model is being loaded." };
+  private startedAt = 0;
+  private stopped = false;
+  private cancelRestart: (() => void) | undefined;
+
+  constructor(options: SupervisorOptions) {
+    this.options = options;
+    this.policy = new RestartPolicy(options.restart ?? defaultRestartPolicy);
+    this.folder = createSocketFolder();
+  }
+
+  /** The same over all lives of the engine. */
+  get socketPath(): string {
+    return this.folder.socketPath;
+  }
+
+  /** Of the present engine; undefined between two lives. */
+  get pid(): number | undefined {
+    return this.process?.pid;
+  }
+
+  status(): EngineStatus {
+    return this.current;
+  }
+
+  /** @returns a function that ends the subscription. */
+  onChange(listener: (status: EngineStatus) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /**
+   * Starts the engine and waits for its first ready.
+   *
+   * @throws Error when it cannot start with these settings; the message says what to mend. Then it is not tried again.
+   */
+  start(): Promise<EngineInfo> {
+    return new Promise((resolve, reject) => {
+      const unsubscribe = this.onChange((status) => {
+        if (status.state === "starting") return;
+        unsubscribe();
+        if (status.state === "ready" && status.info) resolve(status.info);
+        else reject(new Error(status.reason));
+      });
+      this.launch();
+    });
+  }
+
+  /** Ends the engine and removes its socket. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.cancelRestart?.();
+    this.set({ ...this.current, state: "down", reason: "The server is stopping." });
+    await this.process?.stop();
+    this.folder.remove();
+  }
+
+  private launch(): void {
+    const { args, env, settings, logger, clock } = this.options;
+    this.startedAt = clock.now();
+    this.process = new EngineProcess({
+      args,
+      env: engineEnvironment(env),
+      socketPath: this.folder.socketPath,
+      settings,
+      logger,
+      onReady: (info) => this.ready(info),
+      onExit: (exit) => this.exited(exit),
+    });
+  }
+
+  private ready(info: EngineInfo): void {
+    const { logger, clock } = this.options;
+    logger.info({ engine: this.pid, ms: Math.round(clock.now() - this.startedAt) }, "engine ready");
+    this.set({ state: "ready", reason: "", info });
+  }
+
+  private exited({ code, signal, failure }: EngineExit): void {
+    const { logger, metrics, clock } = this.options;
+    const pid = this.pid;
+    this.process = undefined;
+    if (this.stopped) return;
+    const { info } = this.current;
+    const known = info ? { info } : {};
+    if (failure !== undefined && !info) {
+      logger.error({ engine: pid, failure }, "engine cannot start");
+      this.set({ state: "down", reason: failure });
+      return;
+    }
+    const delay = this.policy.died(clock.now() - this.startedAt);
+    logger.error({ engine: pid, code, signal, failure, restartInMs: delay }, "engine died");
+    const how = failure ?? `it ended with ${signal ?? `code ${code}`}`;
+    if (this.policy.degraded) {
+      this.set({
+        state: "degraded",
+        reason: `The engine keeps dying (${how}); it is tried once a minute.`,
+        ...known,
+      });
+    } else {
+      this.set({ state: "starting", reason: "The engine died and is being started again.", ...known });
+    }
+    this.cancelRestart = clock.after(delay, () => {
+      if (this.stopped) return;
+      metrics.engineRestarted();
+      this.launch();
+    });
+  }
+
+  private set(status: EngineStatus): void {
+    this.current = status;
+    for (const listener of this.listeners) listener(status);
+  }
+}
+
+/** @see EngineSupervisor */
+export function createSupervisor(options: SupervisorOptions): EngineSupervisor {
+  return new EngineSupervisor(options);
+}

@@ -1,0 +1,69 @@
+import { rm, rmdir } from "node:fs/promises";
+import { Socket } from "node:net";
+import { dirname } from "node:path";
+import { systemClock } from "../core/clock.ts";
+import { EngineServer } from "./engine-server.ts";
+import { loadModel } from "./model.ts";
+import { CONTROL_FD, encodeLine, LineDecoder, type ControlMessage, type ControlReply } from "./wire.ts";
+
+/**
+ * Entry of the engine process. Its first line on the control channel holds its settings; when that channel closes,
+ * its parent is gone and so is its purpose.
+ */
+
+// A terminal's Ctrl-C and a service manager signal the whole group: main decides when the engine ends.
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});
+
+const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
+const decoder = new LineDecoder<ControlMessage>();
+let socketPath: string | undefined;
+let server: EngineServer | undefined;
+
+control.setEncoding("utf8");
+control.on("data", (chunk: string) => {
+  for (const message of decoder.push(chunk)) void handle(message);
+});
+control.on("error", () => void leave());
+control.on("close", () => void leave());
+control.on("end", () => void leave());
+
+async function handle(message: ControlMessage): Promise<void> {
+  if (message.type === "stop") {
+    await server?.stop();
+    process.exit(0);
+  }
+  socketPath = message.socketPath;
+  try {
+    const loaded = await loadModel(message.settings);
+    const { settings } = message;
+    server = new EngineServer({ loaded, settings, socketPath, clock: systemClock, onFault: report });
+    await server.listen();
+    reply({ type: "ready", info: loaded.info });
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    control.write(encodeLine({ type: "failed", message: text }), () => process.exit(1));
+    return;
+  }
+  await server.serve();
+}
+
+function reply(message: ControlReply): void {
+  control.write(encodeLine(message));
+}
+
+function report(error: unknown): void {
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+}
+
+/** Main died without a word: nobody else removes the socket. A native step may run on, so no clean end is tried. */
+async function leave(): Promise<void> {
+  try {
+    if (socketPath) {
+      await rm(socketPath, { force: true });
+      await rmdir(dirname(socketPath));
+    }
+  } finally {
+    process.kill(process.pid, "SIGKILL");
+  }
+}

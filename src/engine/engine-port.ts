@@ -1,0 +1,57 @@
+import type { ResolvedSampling } from "./sampling.ts";
+
+/** What the loop needs of one native sequence. Calls on one sequence never overlap. */
+export interface EngineSequence {
+  /** Native id; the loop serves sequences in ascending order. */
+  readonly id: number;
+  /** Tokens in the KV. */
+  readonly length: number;
+  /** How many of `tokens`, from the first on, the KV already holds. */
+  commonPrefix(tokens: readonly number[]): number;
+  /** Erases all but the first `count` tokens of the KV. Only between steps. */
+  truncate(count: number): Promise<void>;
+  /** Adds tokens to the KV. */
+  prefill(tokens: readonly number[]): Promise<void>;
+  /** Each `next()` adds the last token to the KV, beginning with `first`, and draws another; done = the model ended. */
+  generate(first: number, options: GenerateOptions): AsyncIterator<number, void, void>;
+}
+
+export interface GenerateOptions {
+  readonly sampling: ResolvedSampling;
+  /** Own state of one generation; opaque to the loop. */
+  readonly grammarState?: object;
+  /** The latest tokens of the answer, for the repeat penalty. */
+  recentTokens(): readonly number[];
+}
+
+/** A request made ready for the model: all that needs the tokenizer is done. */
+export interface PreparedRequest {
+  /** Prompt, at least one token. */
+  readonly tokens: readonly number[];
+  /** How many of them come from text that all clients share: the system text. */
+  readonly sharedTokens: number;
+  readonly droppedTurns: number;
+  readonly maxTokens: number;
+  readonly sampling: ResolvedSampling;
+  readonly stop: readonly string[];
+  /** Tokens that end the answer and are not part of it. */
+  readonly stopTokens: ReadonlySet<number>;
+  readonly grammarState?: object;
+  /** White space at the end is not part of the answer. */
+  readonly trimEnd: boolean;
+  readonly client: string;
+  readonly conversation: string;
+}
+
+/** What happens to a request, in this order; `finished` or `failed` comes last and once. */
+export interface RequestEvents {
+  queued(position: number, etaMs: number | undefined): void;
+  started(promptTokens: number, cachedTokens: number, droppedTurns: number): void;
+  progress(processed: number, total: number): void;
+  delta(text: string, tokens: number): void;
+  finished(
+    reason: "stop" | "length",
+    usage: { promptTokens: number; completionTokens: number; cachedTokens: number },
+  ): void;
+  failed(error: unknown): void;
+}

@@ -1,0 +1,158 @@
+import { chmod, rm } from "node:fs/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import type { Clock } from "../core/clock.ts";
+import { ServiceError } from "../core/errors.ts";
+import { CostModel } from "./cost-model.ts";
+import { GatewayConnection, type ConnectionHost, type PendingRequest } from "./gateway-connection.ts";
+import { Generation } from "./generation.ts";
+import { PREFILL_TOKENS, type LoadedModel } from "./model.ts";
+import { RequestQueue } from "./request-queue.ts";
+import { Slot } from "./slot.ts";
+import { TickLoop } from "./tick-loop.ts";
+import type { EngineSettings } from "./wire.ts";
+
+export interface EngineServerOptions {
+  readonly loaded: LoadedModel;
+  readonly settings: EngineSettings;
+  readonly socketPath: string;
+  readonly clock: Clock;
+  /** A fault that was contained; text of users is not in it. */
+  readonly onFault: (error: unknown) => void;
+}
+
+// Preparing tokenizes on this thread, beside the native step; it must not delay that step's end by more.
+const PREPARE_MS = 5;
+const STATS_MS = 1000;
+
+/** Listens for gateways, prepares their requests in the order they came, and hands them to the loop. */
+export class EngineServer implements ConnectionHost {
+  private readonly options: EngineServerOptions;
+  private readonly loop: TickLoop;
+  private readonly queue: RequestQueue<Generation>;
+  private readonly connections = new Set<GatewayConnection>();
+  private readonly incoming: PendingRequest[] = [];
+  private readonly server: Server;
+  private preparing = false;
+  private flushing = false;
+  private lastStats = "";
+
+  constructor(options: EngineServerOptions) {
+    this.options = options;
+    const { loaded, settings, clock } = options;
+    this.queue = new RequestQueue<Generation>(settings.queueLimit);
+    this.loop = new TickLoop({
+      slots: loaded.sequences.map((sequence) => new Slot(sequence)),
+      queue: this.queue,
+      cost: new CostModel(loaded.promptTokenMs),
+      limits: {
+        maxTickMs: settings.maxTickMs,
+        itlTargetMs: settings.itlTargetMs,
+        batchTokens: PREFILL_TOKENS,
+      },
+      clock,
+      flush: () => this.flush(),
+      onFault: options.onFault,
+    });
+    this.server = createServer((socket) => this.connect(socket));
+  }
+
+  /** Opens the socket, readable by this user alone. */
+  async listen(): Promise<void> {
+    const { socketPath } = this.options;
+    await rm(socketPath, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.server.once("error", reject);
+      this.server.listen(socketPath, resolve);
+    });
+    await chmod(socketPath, 0o600);
+  }
+
+  /** Ends when {@link stop} was called; rejects when the engine is beyond repair. */
+  serve(): Promise<void> {
+    this.sendStats();
+    return this.loop.start();
+  }
+
+  async stop(): Promise<void> {
+    this.server.close();
+    for (const connection of this.connections) connection.destroy();
+    await this.loop.stop();
+  }
+
+  submit(pending: PendingRequest): void {
+    if (this.incoming.length + this.queue.size >= this.queue.limit) {
+      pending.events.failed(this.loop.overloaded());
+      return;
+    }
+    this.incoming.push(pending);
+    if (this.preparing) return;
+    this.preparing = true;
+    setImmediate(() => void this.prepareAll());
+  }
+
+  cancel(generation: Generation): void {
+    this.loop.cancel(generation);
+  }
+
+  countTokens(text: string): number {
+    return this.options.loaded.prompts.countTokens(text);
+  }
+
+  requestFlush(): void {
+    if (this.flushing) return;
+    this.flushing = true;
+    setImmediate(() => this.flush());
+  }
+
+  closed(connection: GatewayConnection): void {
+    this.connections.delete(connection);
+  }
+
+  private connect(socket: Socket): void {
+    const connection = new GatewayConnection(socket, this);
+    this.connections.add(connection);
+    connection.send({ type: "ready", info: this.options.loaded.info });
+  }
+
+  private flush(): void {
+    this.flushing = false;
+    for (const connection of this.connections) connection.flush();
+  }
+
+  private async prepareAll(): Promise<void> {
+    const until = performance.now() + PREPARE_MS;
+    for (;;) {
+      const pending = this.incoming.shift();
+      if (!pending) break;
+      await this.prepare(pending);
+      if (performance.now() < until || this.incoming.length === 0) continue;
+      setImmediate(() => void this.prepareAll());
+      return;
+    }
+    this.preparing = false;
+  }
+
+  private async prepare(pending: PendingRequest): Promise<void> {
+    if (pending.cancelled) return;
+    const { prompts, detokenize } = this.options.loaded;
+    try {
+      const prepared = await prompts.prepare(pending.request);
+      if (pending.cancelled) return;
+      pending.generation = new Generation(prepared, pending.events, detokenize);
+      this.loop.submit(pending.generation);
+    } catch (error) {
+      if (!(error instanceof ServiceError)) this.options.onFault(error);
+      pending.events.failed(error);
+    }
+  }
+
+  private sendStats(): void {
+    const stats = this.loop.stats();
+    const text = JSON.stringify(stats);
+    if (text !== this.lastStats) {
+      this.lastStats = text;
+      for (const connection of this.connections) connection.send({ type: "stats", stats });
+    }
+    this.options.clock.after(STATS_MS, () => this.sendStats());
+  }
+}

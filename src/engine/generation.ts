@@ -1,0 +1,96 @@
+import type { PreparedRequest, RequestEvents } from "./engine-port.ts";
+import { StopText } from "./stop-text.ts";
+import { WholeCharacters, type Detokenize, type WholeText } from "./whole-characters.ts";
+
+// As many of the latest tokens as the repeat penalty looks at.
+const RECENT_TOKENS = 64;
+
+/** One request from the queue to its last token: its tokens, its text, and when it ends. */
+export class Generation {
+  readonly request: PreparedRequest;
+  readonly events: RequestEvents;
+  /** Set by a cancel; the loop acts on it between steps. */
+  cancelled = false;
+  /** The place in the queue last told. */
+  toldPosition = 0;
+  cachedTokens = 0;
+  private readonly generated: number[] = [];
+  private readonly characters: WholeCharacters;
+  private readonly stopText: StopText;
+  private heldTokens = 0;
+  private heldSpace = "";
+
+  constructor(request: PreparedRequest, events: RequestEvents, detokenize: Detokenize) {
+    this.request = request;
+    this.events = events;
+    this.characters = new WholeCharacters(detokenize, request.tokens);
+    this.stopText = new StopText(request.stop);
+  }
+
+  /** Prompt and answer so far. */
+  get length(): number {
+    return this.request.tokens.length + this.generated.length;
+  }
+
+  get generatedTokens(): number {
+    return this.generated.length;
+  }
+
+  /** Tokens of prompt and answer from `from` to `end`. */
+  tokens(from = 0, end = this.length): number[] {
+    const prompt = this.request.tokens;
+    if (end <= prompt.length) return prompt.slice(from, end);
+    const answer = this.generated.slice(Math.max(0, from - prompt.length), end - prompt.length);
+    return from < prompt.length ? [...prompt.slice(from), ...answer] : answer;
+  }
+
+  recentTokens(): readonly number[] {
+    return this.generated.slice(-RECENT_TOKENS);
+  }
+
+  /** Takes a drawn token. @returns whether the answer has ended; then `finished` was told. */
+  accept(token: number): boolean {
+    if (this.request.stopTokens.has(token)) return this.end();
+    this.generated.push(token);
+    if (this.emit(this.characters.push(token))) return this.finish("stop");
+    if (this.generated.length < this.request.maxTokens) return false;
+    if (this.emit(this.characters.flush())) return this.finish("stop");
+    this.send(this.stopText.flush(), 0);
+    return this.finish("length");
+  }
+
+  /** The model ended the answer. */
+  end(): true {
+    if (!this.emit(this.characters.flush())) this.send(this.stopText.flush(), 0);
+    return this.finish("stop");
+  }
+
+  private emit(whole: WholeText): boolean {
+    if (whole.tokens === 0) return false;
+    const { text, stopped } = this.stopText.push(whole.text);
+    this.send(text, whole.tokens);
+    return stopped;
+  }
+
+  private send(text: string, tokens: number): void {
+    this.heldTokens += tokens;
+    let whole = this.heldSpace + text;
+    if (this.request.trimEnd) {
+      const kept = whole.trimEnd();
+      this.heldSpace = whole.slice(kept.length);
+      whole = kept;
+    }
+    if (whole === "") return;
+    this.events.delta(whole, this.heldTokens);
+    this.heldTokens = 0;
+  }
+
+  private finish(reason: "stop" | "length"): true {
+    this.events.finished(reason, {
+      promptTokens: this.request.tokens.length,
+      completionTokens: this.generated.length,
+      cachedTokens: this.cachedTokens,
+    });
+    return true;
+  }
+}

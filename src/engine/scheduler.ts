@@ -1,0 +1,128 @@
+/**
+ * The decisions of the engine's loop, as pure functions: what a step does and which slot a request gets. Times are in
+ * milliseconds, lengths in tokens.
+ */
+
+/** A chunk is never shorter, save for the rest of a prompt: smaller ones cost nearly as much and prompts must not starve. */
+export const LEAST_CHUNK = 16;
+
+export interface TickLimits {
+  /** No step is longer, as far as the learned cost can tell. */
+  readonly maxTickMs: number;
+  /** Aim for a step while somebody generates and nobody waits. */
+  readonly itlTargetMs: number;
+  /** Prompt tokens that fit into a batch beside one token of every slot. */
+  readonly batchTokens: number;
+}
+
+export interface StepCost {
+  readonly promptTokenMs: number;
+  stepMs(generating: number): number;
+}
+
+export interface TickInput {
+  /** Slots that generate. */
+  readonly generating: number;
+  /** Slots with prompt tokens left, in the order of service; `remaining` ≥ 1. */
+  readonly prefilling: readonly { readonly id: number; readonly remaining: number }[];
+  /** Requests without a slot. */
+  readonly waiting: number;
+  readonly slots: number;
+}
+
+export interface Chunk {
+  readonly id: number;
+  readonly tokens: number;
+}
+
+/**
+ * The prompt chunks of one step. Every sequence of a native pass has the same number of tokens, so there is one chunk,
+ * or several of equal length where the time allows.
+ */
+export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits): Chunk[] {
+  const first = input.prefilling[0];
+  if (!first) return [];
+  const base = cost.stepMs(input.generating);
+  const affordable = (ms: number) => Math.max(0, Math.floor((ms - base) / cost.promptTokenMs));
+  const most = Math.min(affordable(limits.maxTickMs), limits.batchTokens);
+  const aimed = Math.min(affordable(targetMs(input, limits)), most);
+  // A prompt that is nearly done in this step is finished in it: one pass instead of two.
+  const whole = first.remaining <= most && first.remaining <= aimed * 2;
+  const length = whole
+    ? first.remaining
+    : Math.min(first.remaining, limits.batchTokens, Math.max(aimed, LEAST_CHUNK));
+  const chunks: Chunk[] = [{ id: first.id, tokens: length }];
+  for (const other of input.prefilling.slice(1)) {
+    if (length * (chunks.length + 1) > aimed) break;
+    if (other.remaining === length || (other.remaining > length && length >= LEAST_CHUNK)) {
+      chunks.push({ id: other.id, tokens: length });
+    }
+  }
+  return chunks;
+}
+
+/**
+ * The aim between two tokens of those who generate loosens as others wait: prompt tokens in small chunks cost more,
+ * and with a fixed aim the queue would grow without end.
+ */
+function targetMs(input: TickInput, limits: TickLimits): number {
+  if (input.generating === 0) return limits.maxTickMs;
+  const least = Math.min(limits.itlTargetMs, limits.maxTickMs);
+  const others = input.waiting + input.prefilling.length - 1;
+  const pressure = Math.min(1, others / Math.max(1, input.slots));
+  return least + (limits.maxTickMs - least) * pressure;
+}
+
+export interface SlotChoice {
+  readonly id: number;
+  /** Prompt tokens that would not be processed again in this slot. */
+  readonly reusable: number;
+  /** Whether the slot keeps the KV of the same conversation. */
+  readonly same: boolean;
+  /** Tokens it keeps. */
+  readonly kept: number;
+  /** When it was last used; any rising number. */
+  readonly lastUsed: number;
+}
+
+// What one more run of ids costs, in prompt tokens: it makes each later step 1–2 % longer.
+const RUN_COST = 4;
+// What it costs to drop the most recently used of the conversations kept by free slots, in prompt tokens.
+const EVICTION_COST = 24;
+
+/**
+ * The free slot with the least cost: tokens to process, runs of active ids (a gap splits the native batch), and the
+ * conversation that would lose its KV, the least recently used one first.
+ *
+ * @throws RangeError when no slot is free.
+ */
+export function chooseSlot(
+  free: readonly SlotChoice[],
+  active: readonly number[],
+  promptTokens: number,
+): number {
+  const taken = new Set(active);
+  const byAge = free.filter((slot) => slot.kept > 0).toSorted((a, b) => a.lastUsed - b.lastUsed);
+  const costOf = (slot: SlotChoice): number => {
+    const loses = slot.kept > 0 && !slot.same;
+    const eviction = loses ? (EVICTION_COST * (byAge.indexOf(slot) + 1)) / byAge.length : 0;
+    return promptTokens - slot.reusable + RUN_COST * addedRuns(slot.id, taken) + eviction;
+  };
+  let best: SlotChoice | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const slot of free) {
+    const cost = costOf(slot);
+    if (cost < least || (cost === least && best && slot.id < best.id)) {
+      best = slot;
+      least = cost;
+    }
+  }
+  if (!best) throw new RangeError("no slot is free");
+  return best.id;
+}
+
+/** How many more runs of consecutive ids there are once `id` is active: 1, 0, or −1 where it closes a gap. */
+function addedRuns(id: number, active: ReadonlySet<number>): number {
+  if (active.size === 0) return id === 0 ? 0 : 0.01;
+  return 1 - (active.has(id - 1) ? 1 : 0) - (active.has(id + 1) ? 1 : 0);
+}

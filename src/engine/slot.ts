@@ -1,0 +1,101 @@
+import type { EngineSequence } from "./engine-port.ts";
+import type { Generation } from "./generation.ts";
+
+/** A sequence of the model and the request that has it; between requests it keeps the KV of its conversation. */
+export class Slot {
+  readonly sequence: EngineSequence;
+  generation: Generation | undefined;
+  /** When the present request got the slot. */
+  startedAt = 0;
+  /** When the slot was last given back. */
+  lastUsed = 0;
+  /** When progress was last told. */
+  progressAt = 0;
+  private client: string | undefined;
+  private conversation: string | undefined;
+  private iterator: AsyncIterator<number, void, void> | undefined;
+
+  constructor(sequence: EngineSequence) {
+    this.sequence = sequence;
+  }
+
+  get id(): number {
+    return this.sequence.id;
+  }
+
+  /** Prompt tokens to process before the last one, which draws the first token of the answer. */
+  get remaining(): number {
+    if (!this.generation || this.iterator) return 0;
+    return Math.max(0, this.generation.length - 1 - this.sequence.length);
+  }
+
+  keeps(generation: Generation): boolean {
+    return this.conversation === generation.request.conversation && this.client === generation.request.client;
+  }
+
+  /**
+   * Tokens of the request that this slot's KV already holds. The last one is always processed, since it draws; what
+   * another client left is used only as far as all clients share it.
+   */
+  reusable(generation: Generation): number {
+    const { tokens, sharedTokens, client } = generation.request;
+    const common = this.sequence.commonPrefix(tokens);
+    const allowed = this.client === client ? tokens.length - 1 : Math.min(sharedTokens, tokens.length - 1);
+    return Math.min(common, allowed);
+  }
+
+  /** Gives the slot to a request, keeping what its KV and the prompt have in common. Only between steps. */
+  async assign(generation: Generation, now: number): Promise<void> {
+    const reusable = this.reusable(generation);
+    this.generation = generation;
+    this.client = generation.request.client;
+    this.conversation = generation.request.conversation;
+    this.startedAt = now;
+    this.progressAt = now;
+    await this.sequence.truncate(reusable);
+    generation.cachedTokens = this.sequence.length;
+  }
+
+  /** Adds the next `count` tokens of the prompt. */
+  prefill(generation: Generation, count: number): Promise<void> {
+    const from = this.sequence.length;
+    return this.sequence.prefill(generation.tokens(from, from + count));
+  }
+
+  /** Draws the next token. */
+  next(generation: Generation): Promise<IteratorResult<number, void>> {
+    this.iterator ??= this.sequence.generate(generation.tokens(-1 + generation.length)[0] ?? 0, {
+      // A generation that begins again after a fault goes on with other numbers, not with the same.
+      sampling: {
+        ...generation.request.sampling,
+        seed: (generation.request.sampling.seed + generation.generatedTokens) >>> 0,
+      },
+      recentTokens: () => generation.recentTokens(),
+      ...(generation.request.grammarState && { grammarState: generation.request.grammarState }),
+    });
+    return this.iterator.next();
+  }
+
+  /** After a fault of a step: brings the KV back to what is known. */
+  async restart(generation: Generation): Promise<void> {
+    this.iterator = undefined;
+    const known = generation.tokens(0, generation.length - 1);
+    await this.sequence.truncate(this.sequence.commonPrefix(known));
+  }
+
+  /** Ends the present request and keeps its KV. */
+  async release(now: number): Promise<void> {
+    const iterator = this.iterator;
+    this.iterator = undefined;
+    this.generation = undefined;
+    this.lastUsed = now;
+    await iterator?.return?.();
+  }
+
+  /** Forgets the KV, after a fault. */
+  async clear(): Promise<void> {
+    this.client = undefined;
+    this.conversation = undefined;
+    await this.sequence.truncate(0);
+  }
+}

@@ -1,0 +1,56 @@
+/** What a step lets through, and whether a stop text was met. */
+export interface StopResult {
+  readonly text: string;
+  readonly stopped: boolean;
+}
+
+/**
+ * Ends a stream of text at the first of some stop texts, which is never let through, not even in part: text that ends
+ * in the beginning of a stop text is held back until the next piece decides.
+ */
+export class StopText {
+  private readonly stops: readonly string[];
+  private held = "";
+
+  /** Empty stop texts are ignored. */
+  constructor(stops: readonly string[]) {
+    this.stops = stops.filter((stop) => stop !== "");
+  }
+
+  push(piece: string): StopResult {
+    const text = this.held + piece;
+    let end = -1;
+    for (const stop of this.stops) {
+      const at = text.indexOf(stop);
+      if (at >= 0 && (end < 0 || at < end)) end = at;
+    }
+    if (end >= 0) {
+      this.held = "";
+      return { text: text.slice(0, end), stopped: true };
+    }
+    const keep = this.heldLength(text);
+    this.held = keep > 0 ? text.slice(-keep) : "";
+    return { text: keep > 0 ? text.slice(0, -keep) : text, stopped: false };
+  }
+
+  /** The stream ended by itself: what was held back belongs to it. */
+  flush(): string {
+    const text = this.held;
+    this.held = "";
+    return text;
+  }
+
+  /** Length of the longest end of `text` that begins a stop text. */
+  private heldLength(text: string): number {
+    let longest = 0;
+    for (const stop of this.stops) {
+      const most = Math.min(stop.length - 1, text.length);
+      for (let length = most; length > longest; length--) {
+        if (!text.endsWith(stop.slice(0, length))) continue;
+        longest = length;
+        break;
+      }
+    }
+    return longest;
+  }
+}

@@ -1,0 +1,140 @@
+import { basename, dirname, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Config } from "./config/schema.ts";
+import type { Clock } from "./core/clock.ts";
+import { ServiceError } from "./core/errors.ts";
+import type { Logger } from "./core/logger.ts";
+import type { Metrics } from "./core/metrics.ts";
+import { locateModel, type FoundModel } from "./engine-host/model-locate.ts";
+import type { ProgressReporter } from "./engine-host/model-progress.ts";
+import { EngineSupervisor } from "./engine-host/supervisor.ts";
+import type { EngineInfo, EngineSettings } from "./engine/wire.ts";
+import type { ChatProvider } from "./providers/provider.ts";
+import { LocalProvider } from "./providers/local/local-provider.ts";
+import type { Candidate } from "./providers/registry.ts";
+
+/** What the start block says of the local back end. */
+export interface LocalInfo {
+  readonly description: string;
+  readonly source: string;
+  readonly compute: string;
+  readonly slots: number;
+  readonly contextTokens: number;
+  readonly kvBytes: number;
+  readonly notes: readonly string[];
+}
+
+export interface LocalBackend {
+  readonly candidate: Candidate;
+  /** Null until it runs. */
+  info(): LocalInfo | null;
+  stop(): Promise<void>;
+}
+
+export interface LocalBackendOptions {
+  readonly config: Config;
+  /** The folder that holds models/. */
+  readonly root: string;
+  /** For the engine's process. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly progress: ProgressReporter;
+  /** Stops the search for a model. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Drawn with these where models.json knows nothing better: mild, and never the full vocabulary. */
+const SAFE_SAMPLING = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1 };
+
+/** The local back end as a whole: the model's file, the engine's process, the provider that talks to it. */
+export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
+  let supervisor: EngineSupervisor | null = null;
+  let running: LocalInfo | null = null;
+  const start = async (): Promise<ChatProvider> => {
+    const { config, clock, metrics } = options;
+    const model = await findModel(options);
+    const engine = new EngineSupervisor({
+      ...options,
+      args: engineArguments(),
+      settings: engineSettings(config, model),
+    });
+    supervisor = engine;
+    let info: EngineInfo;
+    try {
+      info = await engine.start();
+    } catch (error) {
+      await engine.stop();
+      supervisor = null;
+      throw new ServiceError(
+        "provider_unavailable",
+        error instanceof Error ? error.message : "the engine failed",
+        {
+          cause: error,
+        },
+      );
+    }
+    running = describe(info, model);
+    const expected = { model: info.modelName, contextTokens: info.contextTokens };
+    return new LocalProvider({ engine, clock, metrics, queueLimit: config.LOCAL_QUEUE_LIMIT, expected });
+  };
+  return {
+    candidate: { remote: false, start },
+    info: () => running,
+    async stop() {
+      await supervisor?.stop();
+    },
+  };
+}
+
+async function findModel({ config, root, progress, signal }: LocalBackendOptions): Promise<FoundModel> {
+  const found = await locateModel({
+    modelPath: config.MODEL_PATH,
+    localModel: config.LOCAL_MODEL,
+    modelsDir: join(root, "models"),
+    download: config.MODEL_DOWNLOAD,
+    progress,
+    signal,
+  });
+  if (found.path === null) throw new ServiceError("no_provider", `${found.reason} ${found.mend}`);
+  return found;
+}
+
+/** The engine as it stands beside this file: compiled, or as a source that tsx loads. */
+function engineArguments(): readonly string[] {
+  const self = fileURLToPath(import.meta.url);
+  const entry = join(dirname(self), "engine", `engine-main${extname(self)}`);
+  return extname(self) === ".ts" ? ["--import", "tsx", entry] : [entry];
+}
+
+function engineSettings(config: Config, { path, entry }: FoundModel): EngineSettings {
+  return {
+    modelPath: path,
+    modelName: entry?.name ?? basename(path, ".gguf"),
+    template: entry?.template ?? "auto",
+    roleMarkers: entry?.roleMarkers ?? [],
+    sampling: entry?.sampling ?? SAFE_SAMPLING,
+    gpu: config.GPU,
+    maxTickMs: config.LOCAL_MAX_TICK_MS,
+    itlTargetMs: config.LOCAL_ITL_TARGET_MS,
+    queueLimit: config.LOCAL_QUEUE_LIMIT,
+    ...(config.LOCAL_SLOTS !== undefined && { slots: config.LOCAL_SLOTS }),
+    ...(config.LOCAL_CONTEXT_SIZE !== undefined && { contextTokens: config.LOCAL_CONTEXT_SIZE }),
+    ...(config.LOCAL_THREADS !== undefined && { threads: config.LOCAL_THREADS }),
+  };
+}
+
+function describe(info: EngineInfo, { source, note }: FoundModel): LocalInfo {
+  const threads = `${info.threads} CPU thread${info.threads === 1 ? "" : "s"}`;
+  const devices = info.gpuDevices.length > 0 ? ` (${info.gpuDevices.join(", ")})` : "";
+  return {
+    description: info.modelDescription,
+    source,
+    compute: info.gpu === false ? threads : `${info.gpu}${devices}, ${threads}`,
+    slots: info.slots,
+    contextTokens: info.contextTokens,
+    kvBytes: info.kvBytes,
+    notes: note === "" ? info.notes : [note, ...info.notes],
+  };
+}

@@ -1,0 +1,158 @@
+import { fileURLToPath } from "node:url";
+import { publicKeyPem } from "./auth/key-kind.ts";
+import { ConfigError } from "./config/config-error.ts";
+import { loadFrom, processEnvironment } from "./config/environment.ts";
+import type { LoadedConfig } from "./config/load.ts";
+import { systemClock as clock } from "./core/clock.ts";
+import { streamProgress } from "./engine-host/model-progress.ts";
+import { createLocalBackend, type LocalBackend } from "./local-backend.ts";
+import { createLogger, type ServiceLogger } from "./observability/logger.ts";
+import { createMetrics } from "./observability/metrics.ts";
+import { providerCandidates, selectProvider, type Selection } from "./providers/registry.ts";
+import { startServer } from "./server.ts";
+import { renderStartBlock } from "./start-block.ts";
+
+/** The folder that holds dist/ (or src/) and models/. */
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** After a second signal, or a fault at the end: the exit is not clean. */
+const UNCLEAN = 1;
+
+await main();
+
+async function main(): Promise<void> {
+  const loaded = loadOrExit();
+  const { config } = loaded;
+  const logger = createLogger({ level: config.LOG_LEVEL });
+  const stopping = new AbortController();
+  let stop = (): void => stopping.abort(new Error("stopped by a signal"));
+  let signals = 0;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      signals++;
+      logger.info({ signal }, signals === 1 ? "stopping" : "stopping at once");
+      if (signals > 1) process.exit(UNCLEAN);
+      stop();
+    });
+  }
+  try {
+    const run = await start(loaded, logger, stopping.signal);
+    stop = () => void exitAfter(run.stop, logger);
+    if (stopping.signal.aborted) stop();
+  } catch (error) {
+    if (stopping.signal.aborted) process.exit(0);
+    logger.error({ err: error }, "the service could not start");
+    process.stderr.write(
+      `\nThe service could not start: ${error instanceof Error ? error.message : "see the log"}\n`,
+    );
+    await logger.flush();
+    process.exit(UNCLEAN);
+  }
+}
+
+function loadOrExit(): LoadedConfig {
+  try {
+    return loadFrom(process.cwd());
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(UNCLEAN);
+  }
+}
+
+interface Run {
+  stop(): Promise<void>;
+}
+
+async function start(
+  { config, warnings }: LoadedConfig,
+  logger: ServiceLogger,
+  signal: AbortSignal,
+): Promise<Run> {
+  const metrics = createMetrics();
+  metrics.gauge("log_lines_dropped", "Log lines dropped because their reader stalled", () =>
+    logger.droppedLines(),
+  );
+  for (const warning of warnings) logger.warn({}, warning);
+  const publicKey = publicKeyPem({ text: config.JWT_PUBLIC_KEY, file: config.JWT_PUBLIC_KEY_FILE });
+  const local = createLocalBackend({
+    config,
+    root,
+    env: processEnvironment(),
+    progress: streamProgress(process.stderr),
+    signal,
+    clock,
+    logger,
+    metrics,
+  });
+  const selection = await select(config, local, logger);
+  try {
+    signal.throwIfAborted();
+    const webFolder = fileURLToPath(new URL("../dist/web", import.meta.url));
+    const server = await startServer({
+      config,
+      publicKeyPem: publicKey,
+      selection,
+      logger,
+      metrics,
+      webFolder,
+    });
+    for (const warning of server.warnings) logger.warn({}, warning);
+    const address = { host: config.HOST, port: server.port };
+    process.stderr.write(
+      renderStartBlock({
+        config,
+        address,
+        selection,
+        local: local.info(),
+        authenticates: server.authenticates,
+        warnings: [...warnings, ...server.warnings],
+      }),
+    );
+    logger.info({ ...address, provider: selection.provider?.name ?? null }, "listening");
+    return {
+      async stop() {
+        await server.drain();
+        await selection.provider?.close();
+        await local.stop();
+      },
+    };
+  } catch (error) {
+    await local.stop();
+    throw error;
+  }
+}
+
+async function select(
+  config: LoadedConfig["config"],
+  local: LocalBackend,
+  logger: ServiceLogger,
+): Promise<Selection> {
+  const selection = await selectProvider({
+    chosen: config.AI_PROVIDER,
+    fallback: config.AI_FALLBACK,
+    openAiHasKey: config.OPENAI_API_KEY !== undefined,
+    candidates: providerCandidates(config, local.candidate, { clock, logger }),
+    logger,
+  });
+  for (const { name, reason } of selection.skipped) {
+    logger.warn(
+      { provider: name, instead: selection.provider?.name ?? null },
+      `${name} could not start: ${reason}`,
+    );
+  }
+  return selection;
+}
+
+async function exitAfter(stop: () => Promise<void>, logger: ServiceLogger): Promise<void> {
+  let code = 0;
+  try {
+    await stop();
+    logger.info({}, "stopped");
+  } catch (error) {
+    logger.error({ err: error }, "the service did not stop cleanly");
+    code = UNCLEAN;
+  }
+  await logger.flush();
+  process.exit(code);
+}

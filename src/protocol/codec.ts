@@ -1,0 +1,114 @@
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { clientFrameSchemas, type ClientFrame, type FrameLimits } from "./client-frames.ts";
+
+export type Decoded =
+  | { readonly ok: true; readonly frame: ClientFrame }
+  | { readonly ok: false; readonly message: string; readonly id?: string };
+
+export type FrameDecoder = (text: string) => Decoded;
+
+/** A client's own text is quoted back only this far. */
+const QUOTED_CHARS = 40;
+
+/** Compiles the validators once and returns the one way from text to a typed frame. */
+export function createFrameDecoder(limits: FrameLimits): FrameDecoder {
+  // Never allErrors on traffic; unicode lengths count characters as people do, and as the limit is documented.
+  const ajv = new Ajv({ allErrors: false, strict: true, ownProperties: true });
+  const schemas = clientFrameSchemas(limits);
+  const validators = new Map<string, ValidateFunction>();
+  for (const [type, schema] of Object.entries(schemas)) validators.set(type, ajv.compile(schema));
+  const message = validators.get("message") as ValidateFunction;
+  const types = [...validators.keys()].join(", ");
+
+  return (text) => {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      return {
+        ok: false,
+        message: 'The frame is not valid JSON; expected an object such as {"message":"Hello"}.',
+      };
+    }
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      return {
+        ok: false,
+        message: `The frame is ${kindOf(value)}; expected a JSON object such as {"message":"Hello"}.`,
+      };
+    }
+    const given = value as Record<string, unknown>;
+    const hasType = Object.hasOwn(given, "type");
+    const type = given["type"];
+    const validate = hasType ? (typeof type === "string" ? validators.get(type) : undefined) : message;
+    if (validate === undefined) {
+      return refuse(given, `Unknown frame type ${quoted(type)}; expected one of: ${types}.`);
+    }
+    if (!validate(given))
+      return refuse(given, describe(validate.errors?.[0], hasType ? String(type) : "message"));
+    if (!hasType) given["type"] = "message";
+    const frame = given as unknown as ClientFrame;
+    if (frame.type === "message" && !wellFormed(frame)) {
+      return refuse(given, "Fields `message` and `id` must be well-formed Unicode, without lone surrogates.");
+    }
+    if (frame.type === "cancel" && (frame.answer === undefined) === (frame.id === undefined)) {
+      return refuse(given, "A cancel frame names either `answer` or `id`.");
+    }
+    return { ok: true, frame };
+  };
+}
+
+// Half a surrogate pair has no UTF-8: it could not be sent back byte for byte.
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+function wellFormed({ message, id }: { message: string; id?: string }): boolean {
+  return !LONE_SURROGATE.test(message) && (id === undefined || !LONE_SURROGATE.test(id));
+}
+
+function refuse(given: Record<string, unknown>, message: string): Decoded {
+  const id = given["id"];
+  // Echo the id only where it is one, so that the client can match the refusal to its frame.
+  return typeof id === "string" && id.length >= 1 && id.length <= 64
+    ? { ok: false, message, id }
+    : { ok: false, message };
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+}
+
+function quoted(value: unknown): string {
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "undefined");
+  return JSON.stringify(text.length > QUOTED_CHARS ? `${text.slice(0, QUOTED_CHARS)}…` : text);
+}
+
+function describe(error: ErrorObject | undefined, type: string): string {
+  if (error === undefined) return `The ${type} frame is malformed.`;
+  const field = error.instancePath.slice(1).replaceAll("/", ".") || "frame";
+  const params = error.params as Record<string, unknown>;
+  switch (error.keyword) {
+    case "required":
+      return `Field \`${String(params["missingProperty"])}\` is missing in the ${type} frame.`;
+    case "additionalProperties":
+      return `Unknown field ${quoted(params["additionalProperty"])} in the ${type} frame.`;
+    case "type":
+      return `Field \`${field}\` must be ${article(String(params["type"]))}.`;
+    case "pattern":
+      return `Field \`${field}\` must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -.`;
+    case "minLength":
+      return `Field \`${field}\` must not be empty.`;
+    case "maxLength":
+      return `Field \`${field}\` must have at most ${String(params["limit"])} characters.`;
+    case "maxItems":
+      return `Field \`${field}\` must have at most ${String(params["limit"])} entries.`;
+    case "minimum":
+    case "maximum":
+      return `Field \`${field}\` must be ${String(params["comparison"])} ${String(params["limit"])}.`;
+    default:
+      return `Field \`${field}\` ${error.message ?? "is not as expected"}.`;
+  }
+}
+
+function article(type: string): string {
+  return /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`;
+}

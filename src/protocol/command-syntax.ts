@@ -1,0 +1,98 @@
+/** A message that begins with one slash, taken apart. */
+export interface ParsedCommand {
+  /** Lower case, without the slash. */
+  readonly name: string;
+  /** In order of appearance; names in lower case. */
+  readonly args: ReadonlyMap<string, string>;
+}
+
+export type MessageSyntax =
+  /** Chat; a doubled slash at the start has become one. */
+  | { readonly kind: "chat"; readonly text: string }
+  | { readonly kind: "command"; readonly command: ParsedCommand }
+  /** A command whose arguments cannot be read; `fault` says where and what was expected. */
+  | { readonly kind: "malformed"; readonly name: string; readonly fault: string };
+
+/** A value ends at the partner of its opening quote; every other quote is text. */
+const closers: Readonly<Record<string, string>> = { '"': '"', "'": "'", "“": "”", "‘": "’" };
+
+const NAME = /[A-Za-z_][A-Za-z0-9_-]*/y;
+const COMMAND = /^\/([A-Za-z][A-Za-z0-9_-]*)(?=\s|$)/;
+const BLANK = /\s/;
+
+/**
+ * Tells a command from chat: `/name key="value" key=value …`, blanks before the slash do not count. `//text` is the
+ * chat text `/text`.
+ */
+export function parseMessage(message: string): MessageSyntax {
+  const text = message.trimStart();
+  if (text.startsWith("//")) return { kind: "chat", text: text.slice(1) };
+  if (!text.startsWith("/")) return { kind: "chat", text: message };
+  const match = COMMAND.exec(text);
+  if (match === null) {
+    const name = text.slice(1).split(/\s/, 1)[0] ?? "";
+    return { kind: "command", command: { name: name.toLowerCase(), args: new Map() } };
+  }
+  const name = (match[1] as string).toLowerCase();
+  const args = parseArguments(text, match[0].length);
+  return typeof args === "string"
+    ? { kind: "malformed", name, fault: args }
+    : { kind: "command", command: { name, args } };
+}
+
+/** The arguments from `start` on, or what is wrong with them. */
+function parseArguments(text: string, start: number): Map<string, string> | string {
+  const args = new Map<string, string>();
+  let at = skipBlanks(text, start);
+  while (at < text.length) {
+    NAME.lastIndex = at;
+    const name = NAME.exec(text)?.[0];
+    if (name === undefined) return `expected a name such as text="…" at character ${at + 1}`;
+    at += name.length;
+    if (text[at] !== "=") return `expected = after ${name} at character ${at + 1}`;
+    const value = readValue(text, at + 1);
+    if (value === undefined) return `the value of ${name} has no closing quote`;
+    const key = name.toLowerCase();
+    if (args.has(key)) return `${name} is given twice`;
+    args.set(key, value.text);
+    if (value.end < text.length && !BLANK.test(text[value.end] as string)) {
+      return `expected a blank after the value of ${name} at character ${value.end + 1}`;
+    }
+    at = skipBlanks(text, value.end);
+  }
+  return args;
+}
+
+function skipBlanks(text: string, at: number): number {
+  while (at < text.length && BLANK.test(text[at] as string)) at++;
+  return at;
+}
+
+/** Reads a value at `at`; undefined when its quote never closes. */
+function readValue(text: string, at: number): { text: string; end: number } | undefined {
+  const closer = closers[text[at] ?? ""];
+  if (closer === undefined) {
+    let end = at;
+    while (end < text.length && !BLANK.test(text[end] as string)) end++;
+    return { text: text.slice(at, end), end };
+  }
+  let value = "";
+  for (let index = at + 1; index < text.length; index++) {
+    const char = text[index] as string;
+    const next = text[index + 1];
+    if (char === "\\" && (next === '"' || next === "'" || next === "\\")) {
+      value += next;
+      index++;
+    } else if (char === closer) {
+      return { text: value, end: index + 1 };
+    } else {
+      value += char;
+    }
+  }
+  return undefined;
+}
+
+/** Writes a value so that {@link parseMessage} reads it back. */
+export function quoteValue(value: string): string {
+  return `"${value.replace(/["\\]/g, "\\$&")}"`;
+}

@@ -1,0 +1,52 @@
+import type { ChatRequest } from "../provider.ts";
+import { countEchoTokens, tokenStart, UNITS_PER_TOKEN } from "./echo-tokens.ts";
+import { instanceOf } from "./schema-instance.ts";
+
+/** What an echo answer will say: a function of the request and the settings only. */
+export interface EchoAnswer {
+  readonly text: string;
+  readonly reason: "stop" | "length";
+}
+
+/**
+ * `text` over and over, to exactly `bytes` of UTF-8: a character that does not fit whole is replaced by dots.
+ *
+ * @param enoughUnits beyond this many UTF-16 units the result may end early: nobody reads on
+ */
+export function repeatToBytes(text: string, bytes: number, enoughUnits: number): string {
+  const unit = text === "" ? "." : text;
+  const unitBytes = Buffer.byteLength(unit, "utf8");
+  const times = Math.floor(bytes / unitBytes);
+  const enough = Math.ceil(enoughUnits / unit.length);
+  if (times > enough) return unit.repeat(enough);
+  const rest = bytes - times * unitBytes;
+  let tail = Buffer.from(unit, "utf8").subarray(0, rest).toString("utf8");
+  while (Buffer.byteLength(tail, "utf8") > rest || tail.endsWith("\ufffd")) tail = tail.slice(0, -1);
+  return unit.repeat(times) + tail + ".".repeat(rest - Buffer.byteLength(tail, "utf8"));
+}
+
+function earliestStop(text: string, stops: readonly string[]): number {
+  return stops.reduce((first, stop) => {
+    const at = stop === "" ? -1 : text.indexOf(stop);
+    return at === -1 ? first : Math.min(first, at);
+  }, text.length);
+}
+
+/**
+ * The answer to a request: the smallest instance of its schema, or its last message, repeated to `answerBytes` bytes
+ * (0: as it is). With `continueFrom` what follows it, or the whole where it is no beginning of it.
+ */
+export function echoAnswer(request: ChatRequest, answerBytes: number): EchoAnswer {
+  const { maxTokens, jsonSchema, continueFrom = "", sampling } = request;
+  const message = request.turns.at(-1)?.content ?? "";
+  let whole = message;
+  if (jsonSchema) whole = JSON.stringify(instanceOf(jsonSchema));
+  else if (answerBytes > 0) {
+    const enoughUnits = continueFrom.length + (maxTokens + 2) * UNITS_PER_TOKEN;
+    whole = repeatToBytes(message, answerBytes, enoughUnits);
+  }
+  const rest = whole.startsWith(continueFrom) ? whole.slice(continueFrom.length) : whole;
+  const text = rest.slice(0, earliestStop(rest, sampling.stop ?? []));
+  if (countEchoTokens(text) <= maxTokens) return { text, reason: "stop" };
+  return { text: text.slice(0, tokenStart(text, maxTokens)), reason: "length" };
+}

@@ -1,0 +1,64 @@
+import type { JsonSchema } from "../provider.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}
+
+function smallestNumber(schema: Fields): number {
+  const whole = schema["type"] === "integer";
+  const above = numberOf(schema["exclusiveMinimum"]);
+  const least = Math.max(
+    numberOf(schema["minimum"]) ?? Number.NEGATIVE_INFINITY,
+    above === undefined ? Number.NEGATIVE_INFINITY : above + (whole ? 1 : 0.5),
+  );
+  const below = numberOf(schema["exclusiveMaximum"]);
+  const most = Math.min(
+    numberOf(schema["maximum"]) ?? Number.POSITIVE_INFINITY,
+    below === undefined ? Number.POSITIVE_INFINITY : below - (whole ? 1 : 0.5),
+  );
+  const value = Math.min(Math.max(0, least), most);
+  return whole ? Math.ceil(value) : value;
+}
+
+function objectOf(schema: Fields): unknown {
+  const properties = fieldsOf(schema["properties"]);
+  const required = schema["required"];
+  const names = Array.isArray(required) ? required.filter((name) => typeof name === "string") : [];
+  return Object.fromEntries(names.map((name) => [name, instanceOf(fieldsOf(properties[name]))]));
+}
+
+/**
+ * The smallest instance of a schema, of the subset that answers use: object, array, string, number, integer, boolean,
+ * null, enum, const, and the first of anyOf / oneOf. It lets commands with a schema work in load tests.
+ */
+export function instanceOf(schema: JsonSchema): unknown {
+  if ("const" in schema) return schema["const"];
+  const options = schema["enum"] ?? schema["anyOf"] ?? schema["oneOf"];
+  if (Array.isArray(options)) {
+    return schema["enum"] === undefined ? instanceOf(fieldsOf(options[0])) : options[0];
+  }
+  const type = Array.isArray(schema["type"]) ? schema["type"][0] : schema["type"];
+  switch (type) {
+    case "object":
+      return objectOf(schema);
+    case "array":
+      return Array.from({ length: numberOf(schema["minItems"]) ?? 0 }, () =>
+        instanceOf(fieldsOf(schema["items"])),
+      );
+    case "string":
+      return "x".repeat(numberOf(schema["minLength"]) ?? 0);
+    case "number":
+    case "integer":
+      return smallestNumber({ ...schema, type });
+    case "boolean":
+      return false;
+    default:
+      return "properties" in schema ? objectOf(schema) : null;
+  }
+}

@@ -1,0 +1,114 @@
+import type { Clock } from "../../core/clock.ts";
+import type { Metrics } from "../../core/metrics.ts";
+import type { EngineRequest } from "../../engine/wire.ts";
+import type { ChatProvider, ChatRequest, ProviderHealth, StreamPart } from "../provider.ts";
+import { EngineClient, type CallEvents, type EngineSource } from "./engine-client.ts";
+import { PartQueue } from "./part-queue.ts";
+
+export interface LocalProviderOptions {
+  /** The engine's supervisor. */
+  readonly engine: EngineSource;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Requests that may wait for an engine that is starting; LOCAL_QUEUE_LIMIT. */
+  readonly queueLimit: number;
+  /** What `describe` says until the engine is ready. */
+  readonly expected: { readonly model: string; readonly contextTokens: number };
+}
+
+/** Answers from the model on this machine, through the engine process. */
+export class LocalProvider implements ChatProvider {
+  readonly name = "local";
+  readonly remote = false;
+  private readonly options: LocalProviderOptions;
+  private readonly client: EngineClient;
+
+  constructor(options: LocalProviderOptions) {
+    this.options = options;
+    const { engine, clock, metrics, queueLimit } = options;
+    this.client = new EngineClient({ source: engine, clock, queueLimit });
+    const stats = () => this.client.stats();
+    metrics.gauge("engine_waiting", "Requests that wait for a slot of the engine.", () => stats().waiting);
+    metrics.gauge("engine_running", "Slots of the engine in use.", () => stats().running);
+    metrics.gauge("engine_kept_tokens", "Tokens kept in the slots of the engine.", () => stats().keptTokens);
+    metrics.gauge("engine_tick_seconds", "Smoothed length of a step of the engine.", () => stats().tickMs / 1000);
+  }
+
+  async *stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncGenerator<StreamPart, void> {
+    signal.throwIfAborted();
+    const parts = new PartQueue();
+    const call = this.client.start(engineRequest(request), this.eventsInto(parts));
+    const abort = (): void => {
+      call.cancel();
+      parts.fail(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      for (;;) {
+        for (const part of await parts.take()) {
+          yield part;
+          // The reader may have been slow, and the abort in between.
+          signal.throwIfAborted();
+          if (part.type === "finish") return;
+        }
+      }
+    } finally {
+      signal.removeEventListener("abort", abort);
+      call.cancel();
+    }
+  }
+
+  describe(): { model: string; contextTokens: number } {
+    const info = this.client.info();
+    return info ? { model: info.modelName, contextTokens: info.contextTokens } : this.options.expected;
+  }
+
+  countTokens(text: string): Promise<number> {
+    return this.client.count(text);
+  }
+
+  health(): ProviderHealth {
+    const { state, reason } = this.client.status();
+    return { state, reason };
+  }
+
+  async close(): Promise<void> {
+    this.client.close();
+  }
+
+  private eventsInto(parts: PartQueue): CallEvents {
+    return {
+      queued: (position, etaMs) =>
+        parts.push({ type: "queued", position, ...(etaMs !== undefined && { etaMs }) }),
+      started: (promptTokens, cachedTokens, droppedTurns) =>
+        parts.push({
+          type: "started",
+          provider: this.name,
+          model: this.describe().model,
+          droppedTurns,
+          promptTokens,
+          cachedTokens,
+        }),
+      progress: (processed, total) => parts.push({ type: "progress", processed, total }),
+      delta: (text, tokens) => parts.push({ type: "text-delta", text, tokens }),
+      finished: (reason, usage) => parts.push({ type: "finish", reason, usage }),
+      failed: (error) => parts.fail(error),
+    };
+  }
+}
+
+function engineRequest(request: ChatRequest): EngineRequest {
+  const { principal, system, context, turns, maxTokens, sampling, conversation } = request;
+  return {
+    system,
+    context,
+    turns,
+    maxTokens,
+    sampling,
+    conversation,
+    client: principal.client,
+    charge: principal.charge,
+    ...(request.jsonSchema && { jsonSchema: request.jsonSchema }),
+    ...(request.continueFrom !== undefined && { continueFrom: request.continueFrom }),
+  };
+}

@@ -1,0 +1,172 @@
+import type { Clock } from "../core/clock.ts";
+import { ServiceError } from "../core/errors.ts";
+import type { Logger } from "../core/logger.ts";
+import type { ChatProvider } from "./provider.ts";
+import { parseBaseUrl } from "./remote/base-url.ts";
+
+export type ProviderName = ChatProvider["name"];
+
+/** A back end that can be started, or the reason, for people, why it cannot. */
+export type Candidate =
+  | {
+      /** Whether text sent to it leaves this machine. */
+      readonly remote: boolean;
+      /** @throws an Error; the message of a ServiceError is shown as the reason */
+      start(): Promise<ChatProvider>;
+    }
+  | { readonly reason: string };
+
+export interface Skipped {
+  readonly name: ProviderName;
+  /** For people: what is missing and how to mend it. Holds no secret. */
+  readonly reason: string;
+}
+
+export interface Selection {
+  /** The first of the order that started; null when there is none. */
+  readonly provider: ChatProvider | null;
+  /** The back ends that can be used, in order: the chosen one, then its fallbacks. */
+  readonly order: readonly ProviderName[];
+  /** Those of the order that could not start. */
+  readonly skipped: readonly Skipped[];
+  /** Whether one of the order sends text to another machine. */
+  readonly textMayLeave: boolean;
+  /** What to do when `provider` is null, in one sentence for people; else empty. */
+  readonly mend: string;
+}
+
+/** The settings that the back ends of this folder read, by their names in the configuration. */
+export interface ProviderSettings {
+  readonly AI_MODEL: string;
+  readonly OPENAI_API_KEY: string | undefined;
+  readonly OPENAI_BASE_URL: string | undefined;
+  readonly OPENAI_CONTEXT_TOKENS: number;
+  readonly HF_API_KEY: string | undefined;
+  readonly HF_MODEL: string;
+  readonly HF_BASE_URL: string | undefined;
+  readonly HF_CONTEXT_TOKENS: number;
+  readonly ECHO_TOKEN_MS: number;
+  readonly ECHO_SLOTS: number;
+  readonly ECHO_ANSWER_BYTES: number;
+}
+
+export interface RegistryDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** All back ends by name. The SDKs are loaded only when one starts: a service on its own model needs neither. */
+export function providerCandidates(
+  settings: ProviderSettings,
+  local: Candidate,
+  deps: RegistryDependencies,
+): Readonly<Record<ProviderName, Candidate>> {
+  return {
+    local,
+    openai: openai(settings, deps),
+    huggingface: huggingFace(settings, deps),
+    echo: echo(settings, deps),
+  };
+}
+
+function isLoopback(baseUrl: string | undefined): boolean {
+  return baseUrl !== undefined && parseBaseUrl(baseUrl).loopback;
+}
+
+function openai(settings: ProviderSettings, deps: RegistryDependencies): Candidate {
+  const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl } = settings;
+  if (!apiKey && !baseUrl) return { reason: "OPENAI_API_KEY is not set" };
+  const options = {
+    apiKey,
+    baseUrl,
+    model: settings.AI_MODEL,
+    contextTokens: settings.OPENAI_CONTEXT_TOKENS,
+  };
+  return {
+    remote: !isLoopback(baseUrl),
+    async start() {
+      const { createOpenAiProvider } = await import("./openai/openai-provider.ts");
+      return createOpenAiProvider(options, deps);
+    },
+  };
+}
+
+function huggingFace(settings: ProviderSettings, deps: RegistryDependencies): Candidate {
+  const { HF_API_KEY: apiKey, HF_BASE_URL: baseUrl } = settings;
+  if (!apiKey && !baseUrl) return { reason: "HF_API_KEY is not set" };
+  const options = { apiKey, baseUrl, model: settings.HF_MODEL, contextTokens: settings.HF_CONTEXT_TOKENS };
+  return {
+    remote: !isLoopback(baseUrl),
+    async start() {
+      const { createHuggingFaceProvider } = await import("./huggingface/huggingface-provider.ts");
+      return createHuggingFaceProvider(options, deps);
+    },
+  };
+}
+
+function echo(settings: ProviderSettings, deps: RegistryDependencies): Candidate {
+  return {
+    remote: false,
+    async start() {
+      const { createEchoProvider } = await import("./echo/echo-provider.ts");
+      const { ECHO_TOKEN_MS: tokenMs, ECHO_SLOTS: slots, ECHO_ANSWER_BYTES: answerBytes } = settings;
+      return createEchoProvider({ tokenMs, slots, answerBytes }, deps.clock);
+    },
+  };
+}
+
+/**
+ * The order in which back ends are asked: the chosen one, then the fallbacks, each once.
+ *
+ * @param fallback AI_FALLBACK; undefined when it is not set: openai when it has a key. `echo` is never a fallback.
+ */
+export function providerOrder(
+  chosen: ProviderName,
+  fallback: readonly string[] | undefined,
+  openAiHasKey: boolean,
+): readonly ProviderName[] {
+  const wished = fallback ?? (openAiHasKey && chosen !== "echo" ? ["openai"] : []);
+  const names = wished.filter(
+    (word): word is ProviderName => word === "local" || word === "openai" || word === "huggingface",
+  );
+  return [...new Set([chosen, ...names])];
+}
+
+export interface SelectionInput {
+  /** AI_PROVIDER */
+  readonly chosen: ProviderName;
+  /** AI_FALLBACK; undefined when it is not set. */
+  readonly fallback: readonly string[] | undefined;
+  readonly openAiHasKey: boolean;
+  readonly candidates: Readonly<Record<ProviderName, Candidate>>;
+  readonly logger: Logger;
+}
+
+/** Starts the first back end of the order that can start, and says which ones cannot and why. */
+export async function selectProvider(input: SelectionInput): Promise<Selection> {
+  let provider: ChatProvider | null = null;
+  let textMayLeave = false;
+  const order: ProviderName[] = [];
+  const skipped: Skipped[] = [];
+  for (const name of providerOrder(input.chosen, input.fallback, input.openAiHasKey)) {
+    const candidate = input.candidates[name];
+    if ("reason" in candidate) {
+      skipped.push({ name, reason: candidate.reason });
+      continue;
+    }
+    try {
+      // The others start when they are needed: a fallback to the local model should not hold its memory before.
+      provider ??= await candidate.start();
+    } catch (error) {
+      const reason = error instanceof ServiceError ? error.message : "it failed to start; the log says more";
+      skipped.push({ name, reason });
+      input.logger.error({ provider: name, err: error }, "A back end failed to start");
+      continue;
+    }
+    order.push(name);
+    textMayLeave ||= candidate.remote;
+  }
+  const reasons = skipped.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
+  const mend = `No back end could be started (${reasons}). Mend one of them, or choose another with AI_PROVIDER.`;
+  return { provider, order, skipped, textMayLeave, mend: provider ? "" : mend };
+}

@@ -1,0 +1,103 @@
+import { ProviderError } from "../provider-error.ts";
+import type { Usage } from "../provider.ts";
+import { badAnswer, type RemoteNames } from "./http-errors.ts";
+import { StopTexts } from "./stop-texts.ts";
+import { WholeCharacters } from "./whole-characters.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+function countOf(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 ? value : undefined;
+}
+
+/** Finish reasons of OpenAI, vLLM, llama-server, TGI and others. What is not here is no sign of a whole answer. */
+const reasons: Readonly<Record<string, "stop" | "length">> = {
+  stop: "stop",
+  eos: "stop",
+  eos_token: "stop",
+  stop_sequence: "stop",
+  end_turn: "stop",
+  length: "length",
+  max_tokens: "length",
+};
+
+/** Reads the chunks of one answer, of any shape a compatible server may send, and decides whether it is whole. */
+export class AnswerReader {
+  readonly #names: RemoteNames;
+  readonly #stops: StopTexts;
+  readonly #characters = new WholeCharacters();
+  #reason: string | undefined;
+  #stopped = false;
+  #refused = false;
+  #usage: Fields | undefined;
+
+  constructor(names: RemoteNames, stopTexts: readonly string[]) {
+    this.#names = names;
+    this.#stops = new StopTexts(stopTexts);
+  }
+
+  /** A stop text of ours was met: the rest of the stream is not wanted. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** The server said why it finished; at most the usage follows. */
+  get finished(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  /** Takes a chunk; returns the text that it adds, often none. */
+  push(chunk: unknown): string {
+    const { choices, usage } = fieldsOf(chunk);
+    if (usage) this.#usage = fieldsOf(usage);
+    const choice = fieldsOf(Array.isArray(choices) ? choices[0] : undefined);
+    // Some servers repeat the last chunk, text included.
+    if (this.finished || this.#stopped) return "";
+    const { content, refusal } = fieldsOf(choice["delta"]);
+    if (typeof refusal === "string" && refusal !== "") this.#refused = true;
+    const reason = choice["finish_reason"];
+    if (typeof reason === "string" && reason !== "") this.#reason = reason;
+    if (typeof content !== "string" || content === "") return "";
+    const { text, hit } = this.#stops.push(content);
+    this.#stopped = hit;
+    return this.#characters.push(text);
+  }
+
+  /** After the last chunk: the text that was still held back. */
+  flush(): string {
+    return this.#characters.push(this.#stopped ? "" : this.#stops.flush()) + this.#characters.flush();
+  }
+
+  /**
+   * Why the answer ended.
+   *
+   * @throws ProviderError `bad_answer` when nothing says that it is whole; `content_refused`
+   */
+  finishReason(): "stop" | "length" {
+    if (this.#refused || this.#reason === "content_filter") {
+      const message = `The ${this.#names.provider} back end refused the content.`;
+      throw new ProviderError(this.#names.provider, "content_refused", message);
+    }
+    if (this.#stopped) return "stop";
+    if (this.#reason === undefined) throw badAnswer(this.#names, "the answer was cut short");
+    const known = Object.hasOwn(reasons, this.#reason) ? reasons[this.#reason] : undefined;
+    if (!known) throw badAnswer(this.#names, "the answer ended for a reason that no chat has");
+    return known;
+  }
+
+  /** The server's own count, or the given estimates for what it left out. */
+  usage(promptTokens: number, completionTokens: number): Usage {
+    const usage = this.#usage ?? {};
+    const cached = countOf(fieldsOf(usage["prompt_tokens_details"])["cached_tokens"]);
+    return {
+      promptTokens: countOf(usage["prompt_tokens"]) ?? promptTokens,
+      // A stream that a stop text of ours ended may hold a running count; ours is then not worse.
+      completionTokens: (this.#stopped ? undefined : countOf(usage["completion_tokens"])) ?? completionTokens,
+      cachedTokens: cached ?? 0,
+    };
+  }
+}

@@ -1,0 +1,223 @@
+import { createAddressResolver } from "./auth/client-address.ts";
+import { createHostPolicy, type HostPolicy } from "./auth/host-policy.ts";
+import { createOriginPolicy } from "./auth/origin-policy.ts";
+import { createTokenVerifier, type TokenVerifier } from "./auth/token-verifier.ts";
+import { ChatService } from "./chat/chat-service.ts";
+import type { Config } from "./config/schema.ts";
+import { systemClock as clock } from "./core/clock.ts";
+import type { Logger } from "./core/logger.ts";
+import type { PrometheusMetrics } from "./observability/metrics.ts";
+import { createFrameDecoder } from "./protocol/codec.ts";
+import { greet, readiness } from "./greeting.ts";
+import { withDeadline } from "./providers/deadline.ts";
+import type { Selection } from "./providers/registry.ts";
+import { ExpiryWheel } from "./session/expiry-wheel.ts";
+import { SessionRegistry } from "./session/session-registry.ts";
+import { MemoryAnswerLog } from "./stores/memory/memory-answer-log.ts";
+import { MemoryConversationStore } from "./stores/memory/memory-conversation-store.ts";
+import { MemorySessionStore } from "./stores/memory/memory-session-store.ts";
+import { createStatusRoutes } from "./transport/uws/status-routes.ts";
+import { loadStaticFiles } from "./transport/uws/static-files.ts";
+import { createUwsTransport, type UwsTransport } from "./transport/uws/uws-transport.ts";
+
+const MIB = 1_048_576;
+
+/** After the deadline of a drain sockets get this long to take their close frames. */
+const CLOSE_GRACE_MS = 1000;
+
+export interface Server {
+  readonly port: number;
+  /** Whether /ws/chat/auth has a key to check tokens with. */
+  readonly authenticates: boolean;
+  /** What an operator should know, found while the parts were put together. */
+  readonly warnings: readonly string[];
+  /** Stops accepting, lets running answers finish up to DRAIN_SECONDS, closes every socket with 1012. */
+  drain(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly config: Config;
+  /** Text of JWT_PUBLIC_KEY or of its file. */
+  readonly publicKeyPem: string | undefined;
+  readonly selection: Selection;
+  readonly logger: Logger;
+  readonly metrics: PrometheusMetrics;
+  /** The built web client. */
+  readonly webFolder: string;
+}
+
+/** Puts all layers together and listens. @throws Error when the port is taken or a key is unusable. */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { config } = options;
+  const stores = createStores(options);
+  const chat = createChat(options, stores);
+  const sessions = createSessions(options, chat, stores);
+  const hostPolicy = createHostPolicy({ listenHost: config.HOST, allowedHosts: config.ALLOWED_HOSTS });
+  const tokenVerifier = createTokenVerifier({
+    secret: config.JWT_SECRET,
+    publicKeyPem: options.publicKeyPem,
+    issuer: config.JWT_ISSUER,
+    audience: config.JWT_AUDIENCE,
+    clock,
+  });
+  let draining = false;
+  const transport = createTransport(options, {
+    sessions,
+    hostPolicy,
+    tokenVerifier,
+    draining: () => draining,
+  });
+  const port = await transport.listen();
+  return {
+    port,
+    authenticates: tokenVerifier.configured,
+    warnings: hostPolicy.startWarning === undefined ? [] : [hostPolicy.startWarning],
+    async drain() {
+      draining = true;
+      transport.stopListening();
+      chat.stopAccepting();
+      sessions.drain();
+      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), config.DRAIN_SECONDS * 1000);
+      sessions.closeAll();
+      chat.stopAll();
+      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), CLOSE_GRACE_MS);
+      transport.close();
+    },
+  };
+}
+
+interface Stores {
+  readonly log: MemoryAnswerLog;
+  readonly conversations: MemoryConversationStore;
+  readonly sessions: MemorySessionStore;
+}
+
+function createStores({ config, logger, metrics }: ServerOptions): Stores {
+  const log = new MemoryAnswerLog({
+    maxAnswerBytes: config.MAX_ANSWER_BYTES,
+    budgetBytes: config.ANSWER_BUDGET_MB * MIB,
+    retentionMs: config.ANSWER_RETENTION_SECONDS * 1000,
+    clock,
+  });
+  const conversations = new MemoryConversationStore({
+    historyBudgetBytes: config.HISTORY_BUDGET_MB * MIB,
+    historyTtlMs: config.HISTORY_TTL_SECONDS * 1000,
+    contextBudgetBytes: config.CONTEXT_BUDGET_MB * MIB,
+    anonymousContextBudgetBytes: config.ANONYMOUS_CONTEXT_BUDGET_MB * MIB,
+    maxConversationsPerClient: config.MAX_CONVERSATIONS_PER_CLIENT,
+    clock,
+  });
+  const sessions = new MemorySessionStore({
+    maxSessions: config.MAX_SESSIONS,
+    retentionMs: config.SESSION_RETENTION_SECONDS * 1000,
+    clock,
+    ended: ({ client, ownConversation, authenticated }) => {
+      const forgotten = authenticated
+        ? conversations.clear(client, ownConversation)
+        : conversations.forgetClient(client);
+      forgotten.catch((error: unknown) =>
+        logger.error({ err: error }, "a session's data could not be forgotten"),
+      );
+    },
+  });
+  metrics.gauge("answer_log_bytes", "Memory for answers, running and retained", () => log.bytes);
+  metrics.gauge("answers_retained", "Answers in the log, running and finished", () => log.size);
+  metrics.gauge("history_bytes", "Memory for histories", () => conversations.historyBytes);
+  metrics.gauge("context_bytes", "Memory for contexts", () => conversations.contextBytes);
+  metrics.gauge("message_ids", "Ids of messages that are taken", () => conversations.claims);
+  metrics.gauge("sessions", "Sessions, connected and retained", () => sessions.size);
+  return { log, conversations, sessions };
+}
+
+function createChat({ config, selection, logger, metrics }: ServerOptions, stores: Stores): ChatService {
+  const { provider, mend } = selection;
+  return new ChatService({
+    settings: {
+      systemPrompt: config.SYSTEM_PROMPT,
+      maxOutputTokens: config.MAX_OUTPUT_TOKENS,
+      maxPendingMessages: config.MAX_PENDING_MESSAGES,
+      maxActiveAnswersPerClient: config.MAX_ACTIVE_ANSWERS_PER_CLIENT,
+      abandonMs: config.ABANDON_SECONDS * 1000,
+      answerRetentionMs: config.ANSWER_RETENTION_SECONDS * 1000,
+    },
+    provider: provider && withDeadline(provider, config.AI_TIMEOUT_SECONDS * 1000, clock),
+    mend,
+    log: stores.log,
+    store: stores.conversations,
+    clock,
+    logger,
+    metrics,
+  });
+}
+
+function createSessions(options: ServerOptions, chat: ChatService, stores: Stores): SessionRegistry {
+  const { config, selection, logger, metrics } = options;
+  return new SessionRegistry({
+    chat,
+    sessions: stores.sessions,
+    decode: createFrameDecoder({
+      maxMessageChars: config.MAX_MESSAGE_CHARS,
+      maxOutputTokens: config.MAX_OUTPUT_TOKENS,
+    }),
+    limits: {
+      max_frame_bytes: config.MAX_FRAME_BYTES,
+      max_message_chars: config.MAX_MESSAGE_CHARS,
+      max_output_tokens: config.MAX_OUTPUT_TOKENS,
+      max_pending_messages: config.MAX_PENDING_MESSAGES,
+      max_active_answers: config.MAX_ACTIVE_ANSWERS_PER_CLIENT,
+      max_conversations: config.MAX_CONVERSATIONS_PER_CLIENT,
+    },
+    maxBadFrames: config.MAX_BAD_FRAMES,
+    expiry: new ExpiryWheel(clock),
+    clock,
+    logger,
+    metrics,
+    greeting: () => greet(selection),
+  });
+}
+
+interface TransportParts {
+  readonly sessions: SessionRegistry;
+  readonly hostPolicy: HostPolicy;
+  readonly tokenVerifier: TokenVerifier;
+  draining(): boolean;
+}
+
+function createTransport(options: ServerOptions, parts: TransportParts): UwsTransport {
+  const { config, selection, logger, metrics } = options;
+  const statusRoutes = createStatusRoutes({
+    readiness: () => readiness(selection, parts.draining()),
+    renderMetrics: () => metrics.render(),
+    metricsContentType: metrics.contentType,
+    metricsToken: config.METRICS_TOKEN,
+  });
+  return createUwsTransport({
+    host: config.HOST,
+    port: config.PORT,
+    maxFrameBytes: config.MAX_FRAME_BYTES,
+    maxAnswerBytes: config.MAX_ANSWER_BYTES,
+    idleTimeoutSeconds: config.IDLE_TIMEOUT_SECONDS,
+    door: {
+      allowAnonymous: config.ALLOW_ANONYMOUS,
+      maxConnections: config.MAX_CONNECTIONS,
+      originPolicy: createOriginPolicy({ allowedOrigins: config.CORS_ORIGINS }),
+      hostPolicy: parts.hostPolicy,
+      resolveAddress: createAddressResolver(config.TRUSTED_PROXIES),
+      tokenVerifier: parts.tokenVerifier,
+    },
+    routes: new Map([...loadStaticFiles(options.webFolder), ...statusRoutes]),
+    sessions: parts.sessions,
+    logger,
+    metrics,
+  });
+}
+
+/** Waits for `work`, but at most `ms` milliseconds. */
+async function within(work: Promise<unknown>, ms: number): Promise<void> {
+  let stop = (): void => {};
+  const deadline = new Promise<void>((resolve) => {
+    stop = clock.after(ms, resolve);
+  });
+  await Promise.race([work, deadline]);
+  stop();
+}

@@ -1,0 +1,30 @@
+import type { ChatService } from "../chat/chat-service.ts";
+import type { SessionStore } from "../chat/session-store.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Metrics } from "../core/metrics.ts";
+import type { FrameDecoder } from "../protocol/codec.ts";
+import type { WireLimits } from "../protocol/server-frames.ts";
+import type { ExpiryWheel } from "./expiry-wheel.ts";
+
+/** What the welcome says of the back end. */
+export interface Greeting {
+  readonly message: string;
+  readonly provider: string | null;
+  readonly model: string | null;
+  readonly textMayLeave: boolean;
+}
+
+/** What all sessions share. */
+export interface SessionHost {
+  readonly chat: ChatService;
+  readonly sessions: SessionStore;
+  readonly decode: FrameDecoder;
+  readonly limits: WireLimits;
+  readonly maxBadFrames: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly expiry: ExpiryWheel;
+  greeting(): Greeting;
+}

@@ -1,0 +1,86 @@
+import { randomId } from "../core/ids.ts";
+import type { Principal } from "../core/principal.ts";
+import type { SessionHost } from "./session-host.ts";
+import { Session } from "./session.ts";
+import type { Socket } from "./socket.ts";
+
+/** Who stands at the door, as far as the door could tell. */
+export interface Visitor {
+  /** Key of the address that is charged, IPv6 by /64. */
+  readonly address: string;
+  /** The verified token's claims; null for an anonymous client. */
+  readonly token: { readonly subject: string; readonly expiresAt: number } | null;
+  /** Whether the socket asked for the extended frames. */
+  readonly streaming: boolean;
+}
+
+/** All sessions with a socket. */
+export class SessionRegistry {
+  readonly #host: SessionHost;
+  readonly #sessions = new Set<Session>();
+  #draining = false;
+  #empty: (() => void)[] = [];
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** Makes the session of a new socket and welcomes it. */
+  open(socket: Socket, visitor: Visitor): Session {
+    const owner = ownerOf(visitor);
+    const record = {
+      authenticated: owner.authenticated,
+      client: owner.client,
+      publicId: owner.publicId,
+      charge: owner.charge,
+      ownConversation: `own-${randomId()}`,
+    };
+    const session = new Session(this.#host, socket, record, owner, visitor.streaming);
+    this.#sessions.add(session);
+    if (this.#draining) session.drain();
+    return session;
+  }
+
+  /** The socket of a session is gone. */
+  closed(session: Session): void {
+    session.onClose();
+    this.#sessions.delete(session);
+    if (this.#sessions.size === 0) for (const resolve of this.#empty.splice(0)) resolve();
+  }
+
+  /** Closes idle sockets with 1012 now and the others at the end of their answers. */
+  drain(): void {
+    this.#draining = true;
+    for (const session of this.#sessions) session.drain();
+  }
+
+  /** Closes every socket with 1012 now. */
+  closeAll(): void {
+    for (const session of this.#sessions) session.close("restart", "the server stops");
+  }
+
+  /** Resolves when no socket is left. */
+  whenEmpty(): Promise<void> {
+    if (this.#sessions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#empty.push(resolve));
+  }
+}
+
+function ownerOf({ token, address }: Visitor): Principal {
+  if (token !== null) {
+    const key = `sub:${token.subject}`;
+    return {
+      authenticated: true,
+      client: key,
+      publicId: token.subject,
+      charge: key,
+      expiresAt: token.expiresAt,
+    };
+  }
+  const publicId = randomId();
+  return { authenticated: false, client: `anon:${publicId}`, publicId, charge: `addr:${address}` };
+}

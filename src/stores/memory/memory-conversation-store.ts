@@ -1,0 +1,212 @@
+import type { Claim, ConversationStore, MessageKey } from "../../chat/conversation-store.ts";
+import type { Clock } from "../../core/clock.ts";
+import { ServiceError } from "../../core/errors.ts";
+import type { Turn } from "../../core/fit-prompt.ts";
+import type { Principal } from "../../core/principal.ts";
+import { ClaimTable } from "./claim-table.ts";
+import { LeaseTable } from "./lease-table.ts";
+import { OwnerLru } from "./owner-lru.ts";
+
+/** One principal may fill at most this share of a budget for contexts, so that a flood refuses only itself. */
+const CONTEXT_SHARE = 1 / 8;
+
+/** What a history or a context costs beside its text. */
+const RECORD_BYTES = 256;
+
+/** How often conversations past their time to live are looked for. */
+const SWEEP_MS = 60_000;
+
+export interface MemoryConversationStoreOptions {
+  readonly historyBudgetBytes: number;
+  readonly historyTtlMs: number;
+  readonly contextBudgetBytes: number;
+  readonly anonymousContextBudgetBytes: number;
+  readonly maxConversationsPerClient: number;
+  readonly clock: Clock;
+}
+
+interface History {
+  readonly client: string;
+  readonly conversation: string;
+  turns: readonly Turn[];
+  usedAt: number;
+}
+
+interface Context {
+  readonly text: string;
+  readonly bytes: number;
+  readonly charge: string;
+  readonly authenticated: boolean;
+}
+
+/** Histories, contexts and message ids in the memory of this process. */
+export class MemoryConversationStore implements ConversationStore {
+  readonly #options: MemoryConversationStoreOptions;
+  readonly #histories: OwnerLru<History>;
+  /** Names of each client's conversations, least recently used first. */
+  readonly #names = new Map<string, Set<string>>();
+  readonly #contexts = new Map<string, Context>();
+  readonly #contextBytes = { authenticated: 0, anonymous: 0 };
+  readonly #contextBytesByCharge = new Map<string, number>();
+  readonly #claims: ClaimTable;
+  readonly #leases = new LeaseTable();
+
+  constructor(options: MemoryConversationStoreOptions) {
+    this.#options = options;
+    this.#claims = new ClaimTable(options.clock);
+    this.#histories = new OwnerLru(options.historyBudgetBytes, (_key, history) => this.#forgetName(history));
+    this.#sweepLater();
+  }
+
+  get historyBytes(): number {
+    return this.#histories.bytes;
+  }
+
+  get contextBytes(): number {
+    return this.#contextBytes.authenticated + this.#contextBytes.anonymous;
+  }
+
+  /** Message ids that are taken. */
+  get claims(): number {
+    return this.#claims.size;
+  }
+
+  turns(client: string, conversation: string): Promise<readonly Turn[]> {
+    const history = this.#histories.get(keyOf(client, conversation));
+    if (history !== undefined) this.#touch(history);
+    return Promise.resolve(history?.turns ?? []);
+  }
+
+  append(owner: Principal, conversation: string, turns: readonly Turn[]): Promise<void> {
+    const { client } = owner;
+    const key = keyOf(client, conversation);
+    const bytes = turns.reduce((sum, turn) => sum + Buffer.byteLength(turn.content), 0);
+    let history = this.#histories.peek(key);
+    if (history === undefined) {
+      history = { client, conversation, turns: [], usedAt: 0 };
+      this.#histories.add(key, owner.charge, history, RECORD_BYTES);
+    }
+    history.turns = [...history.turns, ...turns];
+    this.#histories.grow(key, bytes);
+    this.#touch(history);
+    this.#histories.pin(key, true);
+    this.#capNames(client);
+    this.#histories.shrink();
+    this.#histories.pin(key, false);
+    return Promise.resolve();
+  }
+
+  clear(client: string, conversation: string): Promise<void> {
+    const history = this.#histories.delete(keyOf(client, conversation));
+    if (history !== undefined) this.#forgetName(history);
+    return Promise.resolve();
+  }
+
+  context(client: string): Promise<string | null> {
+    return Promise.resolve(this.#contexts.get(client)?.text ?? null);
+  }
+
+  setContext(owner: Principal, text: string): Promise<void> {
+    const { client, charge, authenticated } = owner;
+    const kind = authenticated ? "authenticated" : "anonymous";
+    const budget = authenticated
+      ? this.#options.contextBudgetBytes
+      : this.#options.anonymousContextBudgetBytes;
+    const bytes = Buffer.byteLength(text) + RECORD_BYTES;
+    const freed = this.#contexts.get(client)?.bytes ?? 0;
+    const charged = this.#contextBytesByCharge.get(charge) ?? 0;
+    if (
+      this.#contextBytes[kind] - freed + bytes > budget ||
+      charged - freed + bytes > budget * CONTEXT_SHARE
+    ) {
+      const message =
+        "The memory for contexts is full, so this one was not kept; the earlier one still holds.";
+      return Promise.reject(new ServiceError("context_refused", message));
+    }
+    this.#dropContext(client);
+    this.#contexts.set(client, { text, bytes, charge, authenticated });
+    this.#contextBytes[kind] += bytes;
+    this.#contextBytesByCharge.set(charge, (this.#contextBytesByCharge.get(charge) ?? 0) + bytes);
+    return Promise.resolve();
+  }
+
+  clearContext(client: string): Promise<void> {
+    this.#dropContext(client);
+    return Promise.resolve();
+  }
+
+  async forgetClient(client: string): Promise<void> {
+    this.#dropContext(client);
+    for (const name of this.#names.get(client) ?? []) await this.clear(client, name);
+  }
+
+  claim(key: MessageKey, hash: string, answer: string): Promise<Claim> {
+    return Promise.resolve(this.#claims.claim(claimKey(key), hash, answer));
+  }
+
+  settle(key: MessageKey, answer: string, ttlMs: number): Promise<void> {
+    this.#claims.settle(claimKey(key), answer, ttlMs);
+    return Promise.resolve();
+  }
+
+  // One process, which cannot die and leave its lease behind: the time to live has no work here.
+  lease(client: string, conversation: string): Promise<() => void> {
+    return this.#leases.take(keyOf(client, conversation));
+  }
+
+  #touch(history: History): void {
+    history.usedAt = this.#options.clock.now();
+    let names = this.#names.get(history.client);
+    if (names === undefined) this.#names.set(history.client, (names = new Set()));
+    names.delete(history.conversation);
+    names.add(history.conversation);
+  }
+
+  #capNames(client: string): void {
+    const names = this.#names.get(client);
+    while (names !== undefined && names.size > this.#options.maxConversationsPerClient) {
+      const oldest = names.values().next().value as string;
+      this.#histories.delete(keyOf(client, oldest));
+      names.delete(oldest);
+    }
+  }
+
+  #forgetName(history: History): void {
+    const names = this.#names.get(history.client);
+    names?.delete(history.conversation);
+    if (names?.size === 0) this.#names.delete(history.client);
+  }
+
+  #dropContext(client: string): void {
+    const context = this.#contexts.get(client);
+    if (context === undefined) return;
+    this.#contexts.delete(client);
+    this.#contextBytes[context.authenticated ? "authenticated" : "anonymous"] -= context.bytes;
+    const left = (this.#contextBytesByCharge.get(context.charge) ?? 0) - context.bytes;
+    if (left > 0) this.#contextBytesByCharge.set(context.charge, left);
+    else this.#contextBytesByCharge.delete(context.charge);
+  }
+
+  #sweepLater(): void {
+    this.#options.clock.after(SWEEP_MS, () => {
+      const oldest = this.#options.clock.now() - this.#options.historyTtlMs;
+      for (const [client, names] of this.#names) {
+        for (const name of names) {
+          const history = this.#histories.peek(keyOf(client, name));
+          if (history !== undefined && history.usedAt > oldest) break;
+          void this.clear(client, name);
+        }
+      }
+      this.#sweepLater();
+    });
+  }
+}
+
+// A client's key may hold any character, a conversation's name never a blank.
+function keyOf(client: string, conversation: string): string {
+  return `${conversation} ${client}`;
+}
+
+function claimKey(key: MessageKey): string {
+  return JSON.stringify([key.conversation, key.id, key.client]);
+}

@@ -1,0 +1,139 @@
+import type { AddressResolver } from "../../auth/client-address.ts";
+import type { HostPolicy } from "../../auth/host-policy.ts";
+import type { OriginPolicy } from "../../auth/origin-policy.ts";
+import { tokenFrom } from "../../auth/token-from.ts";
+import { TokenError, type TokenVerifier, type VerifiedToken } from "../../auth/token-verifier.ts";
+import type { Metrics } from "../../core/metrics.ts";
+import { closeCodes, MAX_CLOSE_REASON_BYTES, type CloseReason } from "../../protocol/close-codes.ts";
+import type { Visitor } from "../../session/session-registry.ts";
+
+/** The subprotocol that asks for the extended frames; the only one that is ever echoed. */
+const SUBPROTOCOL = "chat.v1";
+
+/** What an upgrade request says, copied out of the library's buffers. */
+export interface UpgradeFacts {
+  readonly endpoint: "anonymous" | "authenticated";
+  readonly host: string;
+  readonly origin: string;
+  readonly query: URLSearchParams;
+  readonly authorization: string;
+  /** The header Sec-WebSocket-Protocol as it came. */
+  readonly protocols: string;
+  readonly peer: string;
+  readonly forwardedFor: string;
+}
+
+export type Verdict =
+  /** Plain HTTP, before any upgrade: refusals that the client cannot mend. */
+  | { readonly kind: "reject"; readonly status: 403 | 421; readonly message: string }
+  /** Accepted and closed at once with a code, because a browser hides the status of a failed upgrade. */
+  | { readonly kind: "refuse"; readonly code: number; readonly reason: string; readonly subprotocol: string }
+  | { readonly kind: "admit"; readonly visitor: Visitor; readonly subprotocol: string };
+
+export interface DoorOptions {
+  readonly allowAnonymous: boolean;
+  readonly maxConnections: number;
+  readonly originPolicy: OriginPolicy;
+  readonly hostPolicy: HostPolicy;
+  readonly resolveAddress: AddressResolver;
+  readonly tokenVerifier: TokenVerifier;
+  readonly metrics: Metrics;
+  /** Sockets that are connected now. */
+  connections(): number;
+  draining(): boolean;
+}
+
+/** A full server is likely to stay so for a while. */
+const RETRY_AFTER_MS = 5000;
+
+/** Decides who comes in. Synchronous throughout: an upgrade that waits can lose its socket. */
+export function createDoor(options: DoorOptions): (facts: UpgradeFacts) => Verdict {
+  const { metrics } = options;
+  return (facts) => {
+    const host = options.hostPolicy.check(facts.host);
+    if (!host.allowed) {
+      metrics.connectionRefused("host");
+      return { kind: "reject", status: 421, message: host.message };
+    }
+    const origin = options.originPolicy.check({ origin: facts.origin, host: facts.host });
+    if (origin.outcome === "refused") {
+      metrics.connectionRefused("origin");
+      return { kind: "reject", status: 403, message: origin.message };
+    }
+    const offered = facts.protocols.split(",").map((word) => word.trim());
+    const subprotocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : "";
+    const refuse = (reason: CloseReason, text: string): Verdict => ({
+      kind: "refuse",
+      code: closeCodes[reason].code,
+      reason: clip(text),
+      subprotocol,
+    });
+    if (origin.outcome === "refused_null") {
+      metrics.connectionRefused("origin");
+      return refuse("forbidden", origin.message);
+    }
+    if (options.draining()) {
+      metrics.connectionRefused("draining");
+      return refuse("restart", "the server stops");
+    }
+    if (options.connections() >= options.maxConnections) {
+      metrics.connectionRefused("limit");
+      return refuse("overloaded", JSON.stringify({ retry_after_ms: RETRY_AFTER_MS }));
+    }
+    const token =
+      facts.endpoint === "authenticated" ? checkToken(facts, offered, options) : checkAnonymous(options);
+    if (token !== null && "refused" in token) return refuse(token.refused, token.text);
+    const asked = facts.query.get("stream");
+    const streaming = asked === null ? subprotocol !== "" : asked === "true" || asked === "1";
+    const { charge } = options.resolveAddress({ peer: facts.peer, forwardedFor: facts.forwardedFor });
+    return { kind: "admit", visitor: { address: charge, token, streaming }, subprotocol };
+  };
+}
+
+interface Refused {
+  readonly refused: CloseReason;
+  readonly text: string;
+}
+
+function checkAnonymous({ allowAnonymous, metrics }: DoorOptions): null | Refused {
+  if (allowAnonymous) return null;
+  metrics.connectionRefused("anonymous");
+  return {
+    refused: "unauthorized",
+    text: "this server takes no anonymous clients: use /ws/chat/auth with a token",
+  };
+}
+
+/** The claims of a good token, or why there is none. */
+function checkToken(
+  facts: UpgradeFacts,
+  offered: readonly string[],
+  options: DoorOptions,
+): VerifiedToken | Refused {
+  const { authorization, query } = facts;
+  const found = tokenFrom({ query: query.get("token") ?? undefined, authorization, protocols: offered });
+  try {
+    // Without a key no token could help: say that first.
+    if (found.kind === "token" || !options.tokenVerifier.configured) {
+      return options.tokenVerifier.verify(found.kind === "token" ? found.token : "");
+    }
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error;
+    options.metrics.connectionRefused("token");
+    return { refused: error.fault === "expired" ? "tokenExpired" : "unauthorized", text: error.message };
+  }
+  options.metrics.connectionRefused("token");
+  const text =
+    found.kind === "none"
+      ? "a token is missing: ?token=…, Authorization: Bearer …, or subprotocols chat.v1, bearer.…"
+      : "two different tokens were given: send one";
+  return { refused: "unauthorized", text };
+}
+
+/** Cuts a reason to what a close frame holds, at a character. */
+function clip(text: string): string {
+  if (Buffer.byteLength(text) <= MAX_CLOSE_REASON_BYTES) return text;
+  let clipped = text.slice(0, MAX_CLOSE_REASON_BYTES - 3);
+  while (Buffer.byteLength(clipped) > MAX_CLOSE_REASON_BYTES - 3) clipped = clipped.slice(0, -1);
+  return `${clipped.replace(/[\uD800-\uDBFF]$/, "")}…`;
+}

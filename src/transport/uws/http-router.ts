@@ -1,0 +1,110 @@
+import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import type { AddressResolver } from "../../auth/client-address.ts";
+import type { HostPolicy } from "../../auth/host-policy.ts";
+import type { OriginPolicy } from "../../auth/origin-policy.ts";
+import type { Logger } from "../../core/logger.ts";
+import {
+  errorReply,
+  statusLine,
+  type HttpReply,
+  type HttpRequestFacts,
+  type HttpRoute,
+} from "./http-reply.ts";
+
+export interface HttpRouterOptions {
+  /** GET and HEAD by path; nothing else is served. */
+  readonly routes: ReadonlyMap<string, HttpRoute>;
+  /** Paths that are WebSocket endpoints. */
+  readonly socketPaths: readonly string[];
+  readonly originPolicy: OriginPolicy;
+  readonly hostPolicy: HostPolicy;
+  readonly resolveAddress: AddressResolver;
+  readonly logger: Logger;
+}
+
+const METHODS = "GET, HEAD";
+
+/** Answers every plain HTTP request, the wrong ones with what was expected. */
+export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse, req: HttpRequest) => void {
+  return (res, req) => {
+    let aborted = false;
+    res.onAborted(() => {
+      aborted = true;
+    });
+    const { facts, cors, refusal } = examine(res, req, options);
+    const reply = refusal ?? route(facts, options);
+    if (!(reply instanceof Promise)) {
+      write(res, reply, facts.method, cors);
+      return;
+    }
+    reply
+      .catch((error: unknown) => {
+        options.logger.error({ err: error, path: facts.path }, "a request failed");
+        return errorReply(500, "The server met an unexpected fault; it was logged.");
+      })
+      .then((made) => {
+        if (!aborted) res.cork(() => write(res, made, facts.method, cors));
+      })
+      .catch((error: unknown) => options.logger.error({ err: error, path: facts.path }, "a reply failed"));
+  };
+}
+
+interface Examined {
+  readonly facts: HttpRequestFacts;
+  /** Value of Access-Control-Allow-Origin, empty for none. */
+  readonly cors: string;
+  readonly refusal: HttpReply | null;
+}
+
+function examine(res: HttpResponse, req: HttpRequest, options: HttpRouterOptions): Examined {
+  const host = req.getHeader("host");
+  const forwardedFor = req.getHeader("x-forwarded-for");
+  const peer = Buffer.from(res.getRemoteAddressAsText()).toString();
+  const { address } = options.resolveAddress({ peer, forwardedFor });
+  const facts: HttpRequestFacts = {
+    method: req.getMethod().toUpperCase(),
+    path: req.getUrl(),
+    authorization: req.getHeader("authorization"),
+    ifNoneMatch: req.getHeader("if-none-match"),
+    // A proxy on this machine makes every client look local: what was forwarded is not.
+    fromLoopback: forwardedFor === "" && (address === "::1" || address.startsWith("127.")),
+  };
+  const hostVerdict = options.hostPolicy.check(host);
+  if (!hostVerdict.allowed) return { facts, cors: "", refusal: errorReply(421, hostVerdict.message) };
+  const origin = options.originPolicy.check({ origin: req.getHeader("origin"), host });
+  if (origin.outcome !== "allowed") return { facts, cors: "", refusal: errorReply(403, origin.message) };
+  return { facts, cors: origin.cors ?? "", refusal: null };
+}
+
+function route(
+  facts: HttpRequestFacts,
+  { routes, socketPaths }: HttpRouterOptions,
+): HttpReply | Promise<HttpReply> {
+  const { method, path } = facts;
+  if (socketPaths.includes(path)) {
+    const message = `${path} is a WebSocket endpoint: connect with a WebSocket client.`;
+    return errorReply(426, message, { upgrade: "websocket", connection: "upgrade" });
+  }
+  const handler = routes.get(path);
+  if (handler === undefined) {
+    const known = ["/", "/healthz", "/readyz", "/metrics", ...socketPaths].join(", ");
+    return errorReply(404, `There is nothing at this path. Served are: ${known}.`);
+  }
+  if (method === "OPTIONS") {
+    return { status: 204, headers: { allow: METHODS, "access-control-allow-methods": METHODS }, body: "" };
+  }
+  if (method !== "GET" && method !== "HEAD") {
+    return errorReply(405, `${path} takes ${METHODS}, not ${method}.`, { allow: METHODS });
+  }
+  return handler(facts);
+}
+
+function write(res: HttpResponse, reply: HttpReply, method: string, cors: string): void {
+  res.writeStatus(statusLine(reply.status));
+  for (const [name, value] of Object.entries(reply.headers)) res.writeHeader(name, value);
+  if (cors !== "") res.writeHeader("access-control-allow-origin", cors);
+  res.writeHeader("vary", "Origin");
+  const bodyless = method === "HEAD" || reply.status === 204 || reply.status === 304;
+  if (bodyless) res.endWithoutBody(Buffer.byteLength(reply.body), false);
+  else res.end(reply.body);
+}

@@ -1,0 +1,234 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ChatProvider, StreamPart } from "../../src/providers/provider.ts";
+import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
+
+/** A provider under test, with its answers under control as far as its kind allows. */
+export interface ProviderUnderTest {
+  readonly provider: ChatProvider;
+  /** Makes later answers take long: many tokens with pauses, so that there is a middle to cancel in. */
+  slow(): void;
+  /**
+   * Resolves when the work behind the last stream has stopped. Providers without a way to see it from outside leave
+   * it out.
+   */
+  upstreamStopped?(): Promise<void>;
+  /** Releases everything but the provider. */
+  close?(): Promise<void>;
+}
+
+export interface ContractOptions {
+  /** Milliseconds within which a cancelled stream has to throw; default 500. */
+  readonly cancelMs?: number;
+  /** Whether an answer holds the message's own text, by which mixed-up answers are found; default true. */
+  readonly repeatsMessage?: boolean;
+  /** Time-out of each test in milliseconds; default 10,000. */
+  readonly timeoutMs?: number;
+}
+
+const reason = new Error("the caller's own reason");
+
+function within<T>(ms: number, promise: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${ms} ms`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
+}
+
+/** Runs the suite of the port `ChatProvider` on one implementation. */
+export function providerContract(
+  name: string,
+  make: () => Promise<ProviderUnderTest>,
+  options: ContractOptions = {},
+): void {
+  const { cancelMs = 500, repeatsMessage = true, timeoutMs = 10_000 } = options;
+
+  describe(`${name} keeps the contract of ChatProvider`, { timeout: timeoutMs }, () => {
+    let subject: ProviderUnderTest;
+    let provider: ChatProvider;
+
+    beforeEach(async () => {
+      subject = await make();
+      provider = subject.provider;
+    }, timeoutMs);
+
+    afterEach(async () => {
+      await provider.close();
+      await subject.close?.();
+    }, timeoutMs);
+
+    const until = async (
+      type: StreamPart["type"],
+      stream: AsyncIterator<StreamPart>,
+    ): Promise<StreamPart> => {
+      for (;;) {
+        const { done, value } = await stream.next();
+        if (done === true) throw new Error(`the stream ended before ${type}`);
+        if (value.type === type) return value;
+      }
+    };
+    const open = (controller: AbortController, message = "Tell me a long story") =>
+      provider.stream(chatRequest(message), { signal: controller.signal })[Symbol.asyncIterator]();
+    const stopped = async () => {
+      if (subject.upstreamStopped)
+        await within(cancelMs, subject.upstreamStopped(), "stopping the work behind");
+    };
+
+    it("says `started` once before any text, and `finish` once at the end", async () => {
+      const parts = await answerOf(provider, chatRequest("Say something nice"));
+      const types = parts.map(({ type }) => type);
+      expect(types.filter((type) => type === "started")).toHaveLength(1);
+      expect(types.filter((type) => type === "finish")).toHaveLength(1);
+      expect(types.at(-1)).toBe("finish");
+      expect(types).toContain("text-delta");
+      expect(types.indexOf("started")).toBeLessThan(types.indexOf("text-delta"));
+      expect(types.lastIndexOf("queued")).toBeLessThan(types.indexOf("started"));
+    });
+
+    it("names itself and its model in `started`", async () => {
+      const parts = await answerOf(provider, chatRequest("Hello"));
+      const started = parts.find(({ type }) => type === "started");
+      expect(started).toMatchObject({
+        provider: provider.name,
+        model: provider.describe().model,
+        droppedTurns: 0,
+      });
+    });
+
+    it("gives whole characters, and says how many tokens they took", async () => {
+      const parts = await answerOf(
+        provider,
+        chatRequest("\u{1f600} na\u00efve \u4f60\u597d \u{1f468}\u200d\u{1f469}"),
+      );
+      const deltas = parts.filter((part) => part.type === "text-delta");
+      for (const { text, tokens } of deltas) {
+        expect(text).not.toBe("");
+        expect(isWellFormed(text)).toBe(true);
+        expect(Number.isInteger(tokens) && tokens >= 0).toBe(true);
+      }
+      expect(deltas.reduce((sum, { tokens }) => sum + tokens, 0)).toBeGreaterThan(0);
+    });
+
+    it("reports the usage of the whole answer", async () => {
+      const parts = await answerOf(provider, chatRequest("Count to three"));
+      const finish = parts.at(-1);
+      if (finish?.type !== "finish") throw new Error("no finish");
+      expect(["stop", "length"]).toContain(finish.reason);
+      const { promptTokens, completionTokens, cachedTokens } = finish.usage;
+      for (const count of [promptTokens, completionTokens, cachedTokens]) {
+        expect(Number.isInteger(count) && count >= 0).toBe(true);
+      }
+      expect(promptTokens).toBeGreaterThan(0);
+      expect(completionTokens).toBeGreaterThan(0);
+      expect(cachedTokens).toBeLessThanOrEqual(promptTokens);
+    });
+
+    it("throws the signal's reason when it was aborted before", async () => {
+      const controller = new AbortController();
+      controller.abort(reason);
+      await expect(within(cancelMs, open(controller).next(), "throwing")).rejects.toBe(reason);
+    });
+
+    it("throws the signal's reason when it is aborted between `started` and the first text", async () => {
+      subject.slow();
+      const controller = new AbortController();
+      const stream = open(controller);
+      await until("started", stream);
+      const next = until("finish", stream);
+      controller.abort(reason);
+      await expect(within(cancelMs, next, "throwing")).rejects.toBe(reason);
+    });
+
+    it("throws the signal's reason and stops the work when it is aborted amid the text", async () => {
+      subject.slow();
+      const controller = new AbortController();
+      const stream = open(controller);
+      await until("text-delta", stream);
+      const next = until("finish", stream);
+      controller.abort(reason);
+      await expect(within(cancelMs, next, "throwing")).rejects.toBe(reason);
+      await stopped();
+    });
+
+    it("stops the work at once when it is aborted while nobody reads", async () => {
+      subject.slow();
+      const controller = new AbortController();
+      const stream = open(controller);
+      await until("text-delta", stream);
+      controller.abort(reason);
+      await stopped();
+      await expect(stream.next()).rejects.toBe(reason);
+    });
+
+    it("stops the work when the reader leaves early", async () => {
+      subject.slow();
+      for await (const part of provider.stream(chatRequest("Tell me a long story"), {
+        signal: new AbortController().signal,
+      })) {
+        if (part.type === "text-delta") break;
+      }
+      await stopped();
+      // It has to be of use afterwards.
+      const again = new AbortController();
+      await until("text-delta", open(again));
+      again.abort(reason);
+    });
+
+    it("does not touch other streams when one is aborted", async () => {
+      const controller = new AbortController();
+      const doomed = open(controller);
+      await until("started", doomed);
+      const other = answerOf(provider, chatRequest("Keep going"));
+      controller.abort(reason);
+      await expect(until("finish", doomed)).rejects.toBe(reason);
+      expect((await other).at(-1)?.type).toBe("finish");
+    });
+
+    it("keeps answers apart that run at the same time", async () => {
+      const messages = Array.from({ length: 8 }, (_, index) => `word${index} `.repeat(index + 3));
+      const answers = await Promise.all(messages.map((text) => answerOf(provider, chatRequest(text))));
+      for (const [index, parts] of answers.entries()) {
+        expect(parts.at(-1)?.type).toBe("finish");
+        expect(parts.filter(({ type }) => type === "started")).toHaveLength(1);
+        if (repeatsMessage) expect(textOf(parts)).toBe(messages[index]);
+      }
+    });
+
+    it("counts tokens", async () => {
+      expect(await provider.countTokens("")).toBe(0);
+      const few = await provider.countTokens("Hello");
+      const many = await provider.countTokens("Hello there, this is a longer text. ".repeat(10));
+      expect(few).toBeGreaterThan(0);
+      expect(many).toBeGreaterThan(few);
+      expect(Number.isInteger(few) && Number.isInteger(many)).toBe(true);
+    });
+
+    it("describes itself", () => {
+      const { model, contextTokens } = provider.describe();
+      expect(model).not.toBe("");
+      expect(Number.isInteger(contextTokens) && contextTokens > 0).toBe(true);
+      expect(["local", "openai", "huggingface", "echo"]).toContain(provider.name);
+      expect(typeof provider.remote).toBe("boolean");
+    });
+
+    it("is ready, without a reason, after an answer", async () => {
+      await answerOf(provider, chatRequest("Hello"));
+      expect(provider.health()).toEqual({ state: "ready", reason: "" });
+    });
+
+    it("ends what runs, and takes nothing more, once it is closed", async () => {
+      subject.slow();
+      const stream = open(new AbortController());
+      await until("text-delta", stream);
+      const rest = expect(until("finish", stream)).rejects.toMatchObject({ provider: provider.name });
+      await provider.close();
+      await within(cancelMs, rest, "ending");
+      await expect(open(new AbortController()).next()).rejects.toMatchObject({ provider: provider.name });
+      expect(provider.health().state).toBe("down");
+    });
+  });
+}

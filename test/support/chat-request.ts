@@ -1,0 +1,36 @@
+import type { ChatProvider, ChatRequest, StreamPart } from "../../src/providers/provider.ts";
+
+/** A request with sensible values; `message` is the user's. */
+export function chatRequest(message: string, changes: Partial<ChatRequest> = {}): ChatRequest {
+  return {
+    system: "You are a helpful assistant.",
+    context: null,
+    turns: [{ role: "user", content: message }],
+    maxTokens: 256,
+    sampling: {},
+    principal: { authenticated: false, client: "anon:a", publicId: "a", charge: "addr:127.0.0.1" },
+    conversation: "anon:a/main",
+    ...changes,
+  };
+}
+
+/** Reads a stream to its end. */
+export async function collect(stream: AsyncIterable<StreamPart>): Promise<StreamPart[]> {
+  const parts: StreamPart[] = [];
+  for await (const part of stream) parts.push(part);
+  return parts;
+}
+
+/** The text of an answer. */
+export function textOf(parts: readonly StreamPart[]): string {
+  return parts.map((part) => (part.type === "text-delta" ? part.text : "")).join("");
+}
+
+/** The whole answer of a provider to a message. */
+export async function answerOf(
+  provider: ChatProvider,
+  request: ChatRequest,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<StreamPart[]> {
+  return collect(provider.stream(request, { signal }));
+}

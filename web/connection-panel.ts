@@ -1,0 +1,122 @@
+import { TOKEN_SHAPE, type ChatClient } from "./chat-client.ts";
+import { find, make } from "./dom.ts";
+import { describeConnection, describePrivacy, readToken } from "./words.ts";
+
+export interface ConnectionActions {
+  /** The token in use; null for the anonymous endpoint. */
+  token(): string | null;
+  useToken(token: string): void;
+  forgetToken(): void;
+}
+
+/** What the page says of the connection: the pill in the header, the bar over the message box, and the dialog. */
+export class ConnectionPanel {
+  readonly #client: ChatClient;
+  readonly #actions: ConnectionActions;
+  readonly #pill = find("connection-open", HTMLButtonElement);
+  readonly #bar = find("connection-bar", HTMLElement);
+  readonly #barText = find("connection-detail", HTMLElement);
+  readonly #barAction = find("connection-action", HTMLButtonElement);
+  readonly #dialog = find("connection-dialog", HTMLDialogElement);
+  readonly #facts = find("connection-facts", HTMLElement);
+  readonly #tokenBox = find("token", HTMLInputElement);
+  readonly #tokenState = find("token-state", HTMLElement);
+  readonly #forget = find("token-forget", HTMLButtonElement);
+
+  constructor(client: ChatClient, actions: ConnectionActions) {
+    this.#client = client;
+    this.#actions = actions;
+    this.#pill.addEventListener("click", () => this.open());
+    this.#barAction.addEventListener("click", () => this.#act());
+    this.#forget.addEventListener("click", () => {
+      actions.forgetToken();
+      this.#showToken();
+      this.#tokenBox.focus();
+    });
+    find("token-form", HTMLFormElement).addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#useToken();
+    });
+    // The seconds until the next attempt count down.
+    setInterval(() => {
+      if (client.state.phase === "waiting") this.show();
+    }, 500);
+    this.show();
+  }
+
+  open(): void {
+    this.#showToken();
+    this.#showFacts();
+    if (!this.#dialog.open) this.#dialog.showModal();
+  }
+
+  /** Brings everything up to the state of the client. */
+  show(): void {
+    const words = describeConnection(this.#client.state, performance.now());
+    const model = this.#client.welcome?.model;
+    this.#pill.dataset["tone"] = words.tone;
+    const label = words.tone === "good" && typeof model === "string" ? model : words.label;
+    find("connection-label", HTMLElement).textContent = label;
+    this.#pill.title = words.label;
+    this.#bar.hidden = words.detail === "";
+    this.#bar.dataset["tone"] = words.tone;
+    if (this.#barText.textContent !== words.detail) this.#barText.textContent = words.detail;
+    this.#barAction.hidden = words.action === "none";
+    this.#barAction.textContent = words.action === "token" ? "Enter a token" : "Connect now";
+    this.#showPrivacy();
+    if (this.#dialog.open) this.#showFacts();
+  }
+
+  #act(): void {
+    const { action } = describeConnection(this.#client.state, performance.now());
+    if (action === "token") this.open();
+    else this.#client.connect();
+  }
+
+  #showPrivacy(): void {
+    const { welcome } = this.#client;
+    const line = find("privacy", HTMLElement);
+    line.hidden = welcome === undefined;
+    line.dataset["leaves"] = String(welcome?.text_may_leave ?? false);
+    find("privacy-text", HTMLElement).textContent = describePrivacy(welcome);
+  }
+
+  #showFacts(): void {
+    const { welcome, state } = this.#client;
+    const words = describeConnection(state, performance.now());
+    const rows: [string, string][] = [["State", `${words.label} ${words.detail}`.trim()]];
+    if (welcome !== undefined) {
+      rows.push(["Model", welcome.model ?? "none at the moment"]);
+      rows.push(["Back end", welcome.provider ?? "none could be started"]);
+      rows.push(["Privacy", describePrivacy(welcome)]);
+    }
+    rows.push(["Endpoint", this.#actions.token() === null ? "/ws/chat" : "/ws/chat/auth"]);
+    this.#facts.replaceChildren(
+      ...rows.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]),
+    );
+  }
+
+  #useToken(): void {
+    const token = this.#tokenBox.value.trim().replace(/^Bearer\s+/i, "");
+    if (!TOKEN_SHAPE.test(token)) {
+      this.#tokenState.textContent = "That is no token: it has three parts with dots between them.";
+      this.#tokenBox.focus();
+      return;
+    }
+    this.#actions.useToken(token);
+    this.#tokenBox.value = "";
+    this.#dialog.close();
+  }
+
+  #showToken(): void {
+    const token = this.#actions.token();
+    this.#forget.hidden = token === null;
+    if (token === null) {
+      this.#tokenState.textContent = "You are connected without a name.";
+      return;
+    }
+    const claims = readToken(token);
+    const until = claims?.expires === undefined ? "" : `, until ${claims.expires.toLocaleString()}`;
+    this.#tokenState.textContent = `A token is in use${claims === undefined ? "" : ` for ${claims.subject}`}${until}.`;
+  }
+}

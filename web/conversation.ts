@@ -1,0 +1,235 @@
+import type { TabValue } from "./browser-environment.ts";
+import type { ChatClient } from "./chat-client.ts";
+import type { ClientEvent } from "./client-events.ts";
+import { writeOutShorthand } from "./commands.ts";
+import { Composer } from "./composer.ts";
+import { find } from "./dom.ts";
+import { resultAsText } from "./result-view.ts";
+import { ThreadView } from "./thread-view.ts";
+import { packTranscript, unpackTranscript, type Entry, type Turn } from "./transcript.ts";
+
+export interface ConversationOptions {
+  /** Where the transcript is kept over a reload. */
+  readonly saved: TabValue;
+  newId(): string;
+  isAnonymous(): boolean;
+}
+
+/** The visible conversation: turns what people do into messages, and what the client tells into turns on the page. */
+export class Conversation {
+  readonly #client: ChatClient;
+  readonly #options: ConversationOptions;
+  readonly #thread: ThreadView;
+  readonly #composer: Composer;
+  readonly #welcome = find("welcome", HTMLElement);
+  readonly #announcer = find("announcer", HTMLElement);
+  #name: string;
+  #entries: Entry[] = [];
+
+  constructor(client: ChatClient, options: ConversationOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#name = options.newId();
+    this.#thread = new ThreadView(
+      find("scroller", HTMLElement),
+      find("thread", HTMLElement),
+      find("jump", HTMLButtonElement),
+      { retry: (turn) => this.#retry(turn), edit: (text) => this.#composer.write(text) },
+    );
+    this.#composer = new Composer({
+      send: (text) => this.#say(text),
+      stop: () => this.#stopAll(),
+      lastSent: () => this.#turns().at(-1)?.text,
+    });
+    this.#restore();
+    this.#offerExamples();
+    client.subscribe((event) => this.#on(event));
+    window.addEventListener("pagehide", () => this.#save());
+    this.#composer.focus();
+  }
+
+  /** Starts an empty conversation; answers that still run are stopped. */
+  begin(): void {
+    this.#stopAll();
+    this.#entries = [];
+    this.#name = this.#options.newId();
+    this.#thread.clear();
+    this.#changed();
+    this.#composer.focus();
+  }
+
+  #say(typed: string): void {
+    const text = writeOutShorthand(typed);
+    const turn: Turn = {
+      kind: "turn",
+      id: this.#options.newId(),
+      conversation: this.#name,
+      text,
+      status: "pending",
+      content: "",
+    };
+    this.#add(turn);
+    this.#thread.follow();
+    this.#transmit(turn);
+    this.#changed();
+  }
+
+  #transmit(turn: Turn): void {
+    if (this.#client.state.phase !== "open") this.#thread.view(turn)?.tell("Waits for the connection");
+    this.#client.send({ id: turn.id, text: turn.text, conversation: turn.conversation });
+  }
+
+  #retry(turn: Turn): void {
+    turn.id = this.#options.newId();
+    turn.status = "pending";
+    turn.content = "";
+    turn.failure = turn.facts = turn.result = turn.command = undefined;
+    this.#thread.view(turn)?.tell("");
+    this.#thread.refresh(turn);
+    this.#transmit(turn);
+    this.#changed();
+    this.#composer.focus();
+  }
+
+  /** The latest first: what waits must not begin when the one before it ends. */
+  #stopAll(): void {
+    const pending = this.#turns().filter(({ status }) => status === "pending");
+    for (const { id } of pending.toReversed()) this.#client.cancel(id);
+  }
+
+  #on(event: ClientEvent): void {
+    if (event.type === "notice") {
+      this.#add({ kind: "divider", text: event.frame.message });
+    } else if (event.type === "session") {
+      this.#sessionSettled(event.outcome);
+    } else if ("id" in event) {
+      const turn = this.#turns().find(({ id }) => id === event.id);
+      if (turn !== undefined) this.#onTurn(turn, event);
+    }
+  }
+
+  #onTurn(turn: Turn, event: ClientEvent & { readonly id: string }): void {
+    switch (event.type) {
+      case "text":
+        turn.content = event.restart ? event.fresh : turn.content + event.fresh;
+        this.#thread.refresh(turn);
+        return;
+      case "queued":
+        this.#thread.view(turn)?.queued(event.frame);
+        return;
+      case "progress":
+        this.#thread.view(turn)?.progress(event.frame);
+        return;
+      case "fallback":
+        this.#thread.view(turn)?.fallback(event.frame);
+        return;
+      case "answer":
+      case "result":
+        this.#finish(turn, event);
+        return;
+      case "withdrawn":
+        turn.status = "stopped";
+        break;
+      case "failed": {
+        const { code, message, retryable, retryAfterMs } = event;
+        const delay = retryAfterMs === undefined ? {} : { retryAt: Date.now() + retryAfterMs };
+        turn.status = "failed";
+        turn.failure = { code, message, retryable, ...delay };
+        break;
+      }
+    }
+    this.#thread.refresh(turn);
+    this.#changed();
+  }
+
+  #finish(turn: Turn, event: ClientEvent & { readonly type: "answer" | "result" }): void {
+    if (event.type === "answer") {
+      const { content, finish_reason: finishReason, usage, timings, model } = event.frame;
+      turn.content = content;
+      turn.facts = { finishReason, usage, timings, model };
+      turn.status = finishReason === "cancelled" ? "stopped" : "done";
+      this.#announce(content === "" ? "The answer is empty." : content);
+    } else {
+      const { command, result, usage, finish_reason: finishReason } = event.frame;
+      const stopped = finishReason === "cancelled";
+      turn.status = stopped ? "stopped" : "done";
+      if (!stopped) {
+        turn.command = command;
+        turn.result = result;
+        if (finishReason !== undefined) turn.facts = { finishReason, ...(usage && { usage }) };
+        this.#announce(resultAsText(command, result));
+        if (command.endsWith("clear") && result.status === "success") {
+          this.#add({ kind: "divider", text: "The model no longer knows what stands above" });
+        }
+      }
+    }
+    this.#thread.refresh(turn);
+    this.#changed();
+  }
+
+  /** An anonymous identity ends with its session, and everything the server kept for it. */
+  #sessionSettled(outcome: "new" | "resumed" | "lost"): void {
+    if (outcome !== "lost" || !this.#options.isAnonymous() || this.#entries.length === 0) return;
+    if (this.#entries.at(-1)?.kind === "divider") return;
+    const text = "The server no longer knows what stands above, nor your context";
+    const waiting = this.#entries.findIndex((entry) => entry.kind === "turn" && entry.status === "pending");
+    if (waiting === 0) return;
+    if (waiting === -1) {
+      this.#add({ kind: "divider", text });
+    } else {
+      this.#entries.splice(waiting, 0, { kind: "divider", text });
+      this.#redraw();
+    }
+  }
+
+  #turns(): Turn[] {
+    return this.#entries.filter((entry) => entry.kind === "turn");
+  }
+
+  #add(entry: Entry): void {
+    this.#entries.push(entry);
+    this.#thread.add(entry);
+    this.#changed();
+  }
+
+  #redraw(): void {
+    this.#thread.clear();
+    for (const entry of this.#entries) this.#thread.add(entry);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#composer.showRunning(this.#turns().some(({ status }) => status === "pending"));
+    this.#welcome.hidden = this.#entries.length > 0;
+    this.#save();
+  }
+
+  #save(): void {
+    this.#options.saved.save(packTranscript({ conversation: this.#name, entries: this.#entries }));
+  }
+
+  /** Shows the conversation of before a reload; what had no answer yet is asked for again under its own id. */
+  #restore(): void {
+    const saved = unpackTranscript(this.#options.saved.load());
+    if (saved === undefined) return;
+    this.#name = saved.conversation;
+    this.#entries = [...saved.entries];
+    for (const turn of this.#turns()) {
+      if (turn.status !== "pending") continue;
+      turn.content = "";
+      this.#client.send({ id: turn.id, text: turn.text, conversation: turn.conversation });
+    }
+    this.#redraw();
+  }
+
+  /** Tells screen readers the whole answer once, not each of its tokens. */
+  #announce(text: string): void {
+    this.#announcer.textContent = text;
+  }
+
+  #offerExamples(): void {
+    for (const button of this.#welcome.querySelectorAll<HTMLButtonElement>("button[data-text]")) {
+      button.addEventListener("click", () => this.#composer.write(button.dataset["text"] ?? ""));
+    }
+  }
+}

@@ -1,0 +1,164 @@
+import { element, safeHref, type TreeElement, type TreeNode } from "./markdown-tree.ts";
+
+/** Emphasis reaches this many characters at most, which keeps hostile text cheap. */
+const LONGEST_SPAN = 2_000;
+const DEEPEST = 6;
+
+const ESCAPABLE = /[!-/:-@[-`{-~]/;
+const WORD = /[\p{L}\p{N}_]/u;
+const BARE_ADDRESS = /https?:\/\/[^\s<>"'`]+/iy;
+
+interface Found {
+  readonly node: TreeNode;
+  readonly end: number;
+}
+
+/** Reads one block's text: code, bold, italic, links, line breaks; all else is text. */
+export function parseInline(text: string, depth = 0): TreeNode[] {
+  const nodes: TreeNode[] = [];
+  let plain = "";
+  let at = 0;
+  const add = (node: TreeNode): void => {
+    if (plain !== "") nodes.push(plain);
+    plain = "";
+    nodes.push(node);
+  };
+  while (at < text.length) {
+    const char = text[at] as string;
+    if (char === "\n") {
+      add(element("br"));
+      at++;
+      continue;
+    }
+    if (char === "\\" && ESCAPABLE.test(text[at + 1] ?? "")) {
+      plain += text[at + 1];
+      at += 2;
+      continue;
+    }
+    const found = depth < DEEPEST ? findSpan(text, at, char, depth) : undefined;
+    if (found !== undefined) {
+      add(found.node);
+      at = found.end;
+      continue;
+    }
+    // A run of one marker is decided as a whole, or `***…` would be looked at once for each of its characters.
+    const run = char === "`" || char === "*" || char === "_" ? runLength(text, at) : 1;
+    plain += text.slice(at, at + run);
+    at += run;
+  }
+  if (plain !== "") nodes.push(plain);
+  return nodes;
+}
+
+function findSpan(text: string, at: number, char: string, depth: number): Found | undefined {
+  switch (char) {
+    case "`":
+      return codeSpan(text, at);
+    case "*":
+    case "_":
+      return emphasis(text, at, char, depth);
+    case "[":
+      return link(text, at, depth);
+    case "h":
+    case "H":
+      return bareAddress(text, at);
+    default:
+      return undefined;
+  }
+}
+
+function runLength(text: string, at: number): number {
+  let end = at + 1;
+  while (text[end] === text[at]) end++;
+  return end - at;
+}
+
+function codeSpan(text: string, at: number): Found | undefined {
+  const length = runLength(text, at);
+  const limit = Math.min(text.length, at + length + LONGEST_SPAN);
+  for (let index = at + length; index < limit; ) {
+    if (text[index] !== "`") {
+      index++;
+      continue;
+    }
+    const closing = runLength(text, index);
+    if (closing === length) {
+      const code = text.slice(at + length, index).replaceAll("\n", " ");
+      return { node: element("code", [trimOne(code)]), end: index + length };
+    }
+    index += closing;
+  }
+  return undefined;
+}
+
+/** One blank inside each fence belongs to the notation: it lets code begin with a backtick. */
+function trimOne(code: string): string {
+  const padded = code.startsWith(" ") && code.endsWith(" ") && code.trim() !== "";
+  return padded ? code.slice(1, -1) : code;
+}
+
+function emphasis(text: string, at: number, marker: string, depth: number): Found | undefined {
+  const run = runLength(text, at);
+  if (run > 3) return undefined;
+  const opensWord = !/\s/.test(text[at + run] ?? " ");
+  if (!opensWord || (marker === "_" && WORD.test(text[at - 1] ?? " "))) return undefined;
+  const close = closingRun(text, at + run, marker, run);
+  if (close === undefined) return undefined;
+  const children = parseInline(text.slice(at + run, close), depth + 1);
+  const inner = run === 1 ? element("em", children) : element("strong", children);
+  return { node: run === 3 ? element("em", [inner]) : inner, end: close + run };
+}
+
+/** Where a run of exactly `run` markers ends the emphasis that began before `from`. */
+function closingRun(text: string, from: number, marker: string, run: number): number | undefined {
+  const limit = Math.min(text.length, from + LONGEST_SPAN);
+  for (let index = text.indexOf(marker, from); index !== -1 && index < limit; ) {
+    const length = runLength(text, index);
+    const endsWord = !/\s/.test(text[index - 1] ?? " ");
+    const free = marker === "*" || !WORD.test(text[index + length] ?? " ");
+    if (length === run && endsWord && free) return index;
+    index = text.indexOf(marker, index + length);
+  }
+  return undefined;
+}
+
+function link(text: string, at: number, depth: number): Found | undefined {
+  const close = within(text, "]", at + 1);
+  if (close === undefined || text[close + 1] !== "(") return undefined;
+  const end = within(text, ")", close + 2);
+  if (end === undefined) return undefined;
+  const label = text.slice(at + 1, close);
+  const href = safeHref(text.slice(close + 2, end));
+  if (href === undefined || label.trim() === "") return undefined;
+  // A link inside a link would be two addresses under one word.
+  const children = parseInline(label, depth + 1).flatMap(withoutLinks);
+  return { node: element("a", children, { href }), end: end + 1 };
+}
+
+function within(text: string, char: string, from: number): number | undefined {
+  const limit = Math.min(text.length, from + LONGEST_SPAN);
+  for (let index = from; index < limit; index++) {
+    if (text[index] === char) return index;
+    if (text[index] === "\n") return undefined;
+  }
+  return undefined;
+}
+
+function withoutLinks(node: TreeNode): readonly TreeNode[] {
+  if (typeof node === "string") return [node];
+  if (node.tag === "a") return node.children;
+  const plain: TreeElement = { ...node, children: node.children.flatMap(withoutLinks) };
+  return [plain];
+}
+
+function bareAddress(text: string, at: number): Found | undefined {
+  if (WORD.test(text[at - 1] ?? " ")) return undefined;
+  BARE_ADDRESS.lastIndex = at;
+  const match = BARE_ADDRESS.exec(text)?.[0];
+  if (match === undefined) return undefined;
+  let end = match.length;
+  while (end > 0 && ".,;:!?)]}*_~".includes(match[end - 1] as string)) end--;
+  const address = match.slice(0, end);
+  const href = safeHref(address);
+  return href === undefined ? undefined : { node: element("a", [address], { href }), end: at + end };
+}

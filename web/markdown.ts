@@ -1,0 +1,156 @@
+import { parseInline } from "./markdown-inline.ts";
+import { element, type TreeElement, type TreeNode, type TreeTag } from "./markdown-tree.ts";
+
+/** Lists and quotes nest this deep; what is deeper stays text. */
+const DEEPEST = 5;
+
+const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*$/;
+const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*)$/;
+const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
+const QUOTE = /^ {0,3}> ?/;
+const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(?:[ \t]+|$)/;
+
+const headings: readonly TreeTag[] = ["h3", "h4", "h5", "h6", "h6", "h6"];
+
+interface Block {
+  readonly node: TreeElement;
+  /** The first line after the block. */
+  readonly next: number;
+}
+
+/**
+ * Reads the light Markdown that models write: paragraphs, headings, lists, quotes, code, and what stands within a line.
+ * Any text is valid, also one that is still being written; HTML in it is text. Time grows with the length only.
+ */
+export function parseMarkdown(text: string): TreeElement[] {
+  return parseBlocks(text.replaceAll("\r\n", "\n").split("\n"), 0);
+}
+
+function parseBlocks(lines: readonly string[], depth: number): TreeElement[] {
+  const blocks: TreeElement[] = [];
+  for (let at = 0; at < lines.length; ) {
+    if (isBlank(lines[at])) {
+      at++;
+      continue;
+    }
+    const { node, next } = readBlock(lines, at, depth);
+    blocks.push(node);
+    at = next;
+  }
+  return blocks;
+}
+
+function readBlock(lines: readonly string[], at: number, depth: number): Block {
+  const line = lines[at] as string;
+  const heading = HEADING.exec(line);
+  if (heading !== null) {
+    const tag = headings[(heading[1] as string).length - 1] as TreeTag;
+    const title = (heading[2] as string).trim().replace(/[ \t]#+$/, "");
+    return { node: element(tag, parseInline(title)), next: at + 1 };
+  }
+  if (FENCE.test(line)) return codeBlock(lines, at);
+  if (RULE.test(line)) return { node: element("hr"), next: at + 1 };
+  if (depth < DEEPEST && QUOTE.test(line)) return quote(lines, at, depth);
+  if (depth < DEEPEST && ITEM.test(line)) return list(lines, at, depth);
+  return paragraph(lines, at, depth);
+}
+
+function isBlank(line: string | undefined): boolean {
+  return line !== undefined && line.trim() === "";
+}
+
+/** Whether a line ends the paragraph before it. */
+function startsBlock(line: string, depth: number): boolean {
+  return (
+    HEADING.test(line) ||
+    FENCE.test(line) ||
+    RULE.test(line) ||
+    (depth < DEEPEST && (QUOTE.test(line) || ITEM.test(line)))
+  );
+}
+
+function paragraph(lines: readonly string[], start: number, depth: number): Block {
+  let next = start + 1;
+  while (next < lines.length && !isBlank(lines[next]) && !startsBlock(lines[next] as string, depth)) next++;
+  const text = lines.slice(start, next).map((line) => line.trim());
+  return { node: element("p", parseInline(text.join("\n"))), next };
+}
+
+function codeBlock(lines: readonly string[], start: number): Block {
+  const match = FENCE.exec(lines[start] as string) as RegExpExecArray;
+  const fence = match[1] as string;
+  let next = start + 1;
+  while (next < lines.length && !closesFence(lines[next] as string, fence)) next++;
+  const code = lines.slice(start + 1, next).join("\n");
+  // Only what cannot be mistaken for anything but a name is shown as the language.
+  const language = /^[\w+#.-]{1,20}$/.exec(match[2] as string)?.[0] ?? "";
+  return { node: element("codeblock", code === "" ? [] : [code], { language }), next: next + 1 };
+}
+
+function closesFence(line: string, fence: string): boolean {
+  const text = line.trim();
+  return text.length >= fence.length && text === (fence[0] as string).repeat(text.length);
+}
+
+function quote(lines: readonly string[], start: number, depth: number): Block {
+  let next = start;
+  const inner: string[] = [];
+  while (next < lines.length && QUOTE.test(lines[next] as string)) {
+    inner.push((lines[next] as string).replace(QUOTE, ""));
+    next++;
+  }
+  return { node: element("blockquote", parseBlocks(inner, depth + 1)), next };
+}
+
+function list(lines: readonly string[], start: number, depth: number): Block {
+  const first = ITEM.exec(lines[start] as string) as RegExpExecArray;
+  const kind = kindOf(first);
+  const items: TreeElement[] = [];
+  let next = start;
+  while (next < lines.length) {
+    const match = ITEM.exec(lines[next] as string);
+    if (match === null || kindOf(match) !== kind || RULE.test(lines[next] as string)) break;
+    const item = listItem(lines, next, match, depth);
+    items.push(item.node);
+    next = item.next;
+  }
+  if (kind === "-") return { node: element("ul", items), next };
+  return { node: element("ol", items, { start: Number.parseInt(first[2] as string, 10) }), next };
+}
+
+/** Lists of one kind go on in one element; a bullet after a number begins another. */
+function kindOf(marker: RegExpExecArray): "-" | "1" {
+  return /^\d/.test(marker[2] as string) ? "1" : "-";
+}
+
+function listItem(lines: readonly string[], start: number, marker: RegExpExecArray, depth: number): Block {
+  const outer = (marker[1] as string).length;
+  const inner: string[] = [(lines[start] as string).slice(marker[0].length)];
+  let next = start + 1;
+  for (; next < lines.length; next++) {
+    const line = lines[next] as string;
+    const indent = line.length - line.trimStart().length;
+    if (isBlank(line)) {
+      const after = lines.slice(next, next + 3).find((later) => !isBlank(later));
+      if (after === undefined) break;
+      const goesOn = after.length - after.trimStart().length >= outer + 2;
+      // Blank lines between items of a loose list are passed over here, so that the list stays one.
+      if (!goesOn && !ITEM.test(after)) break;
+      inner.push("");
+    } else if (indent >= outer + 2) {
+      inner.push(line.slice(Math.min(indent, marker[0].length)));
+    } else if (startsBlock(line, depth) || isBlank(lines[next - 1])) {
+      break;
+    } else {
+      inner.push(line);
+    }
+  }
+  return { node: element("li", unwrapSingle(parseBlocks(inner, depth + 1))), next };
+}
+
+/** A tight item holds its words directly, not in a paragraph. */
+function unwrapSingle(blocks: readonly TreeElement[]): readonly TreeNode[] {
+  const [first, ...rest] = blocks;
+  if (first?.tag !== "p" || rest.some((block) => block.tag === "p")) return blocks;
+  return [...first.children, ...rest];
+}

@@ -1,0 +1,73 @@
+import { make, makeCopyButton } from "./dom.ts";
+import type { TreeElement, TreeNode } from "./markdown-tree.ts";
+
+/** What a drawn element was drawn from, and which node holds its children. */
+interface Drawn {
+  readonly from: TreeElement;
+  readonly host: HTMLElement;
+}
+
+const drawn = new WeakMap<Node, Drawn>();
+
+/**
+ * Makes the children of `host` show `nodes`, keeping what is already right: a growing answer appends to its last text
+ * node, and a selection in what stands stays. Only elements of the tree are made, and text only as text.
+ */
+export function showTree(host: HTMLElement, nodes: readonly TreeNode[]): void {
+  nodes.forEach((node, index) => {
+    const present = host.childNodes[index];
+    if (present === undefined) host.append(draw(node));
+    else if (!update(present, node)) present.replaceWith(draw(node));
+  });
+  while (host.childNodes.length > nodes.length) host.lastChild?.remove();
+}
+
+function update(present: ChildNode, node: TreeNode): boolean {
+  if (typeof node === "string") {
+    if (!(present instanceof Text)) return false;
+    if (present.data === node) return true;
+    if (node.startsWith(present.data)) present.appendData(node.slice(present.data.length));
+    else present.data = node;
+    return true;
+  }
+  const before = drawn.get(present);
+  if (before === undefined) return false;
+  const { from, host } = before;
+  const same =
+    from.tag === node.tag &&
+    from.href === node.href &&
+    from.language === node.language &&
+    from.start === node.start;
+  if (same) showTree(host, node.children);
+  return same;
+}
+
+function draw(node: TreeNode): Node {
+  if (typeof node === "string") return document.createTextNode(node);
+  const { outer, host } = node.tag === "codeblock" ? drawCode(node) : drawPlain(node);
+  drawn.set(outer, { from: node, host });
+  showTree(host, node.children);
+  return outer;
+}
+
+function drawPlain(node: TreeElement): { outer: HTMLElement; host: HTMLElement } {
+  const outer = document.createElement(node.tag);
+  if (outer instanceof HTMLAnchorElement && node.href !== undefined) {
+    outer.href = node.href;
+    outer.title = node.href;
+    outer.target = "_blank";
+    outer.rel = "noopener noreferrer nofollow";
+  }
+  if (outer instanceof HTMLOListElement && node.start !== undefined) outer.start = node.start;
+  if (node.tag === "p" || node.tag === "li") outer.dir = "auto";
+  return { outer, host: outer };
+}
+
+function drawCode(node: TreeElement): { outer: HTMLElement; host: HTMLElement } {
+  const host = make("code");
+  const scroller = make("pre", "", host);
+  scroller.tabIndex = 0;
+  const bar = make("figcaption", "", make("span", "", node.language ?? ""));
+  bar.append(makeCopyButton(() => host.textContent ?? ""));
+  return { outer: make("figure", "code", bar, scroller), host };
+}

@@ -1,0 +1,117 @@
+import type { FallbackFrame, ProgressFrame, QueuedFrame } from "../src/protocol/server-frames.ts";
+import { commandName } from "./commands.ts";
+import { make, makeButton, makeCopyButton, spoken } from "./dom.ts";
+import { parseMarkdown } from "./markdown.ts";
+import { drawResult, resultAsText } from "./result-view.ts";
+import type { Turn } from "./transcript.ts";
+import { showTree } from "./tree-view.ts";
+import { describeFacts, describeQueue } from "./words.ts";
+
+export interface TurnActions {
+  retry(turn: Turn): void;
+  /** Puts a text into the message box. */
+  edit(text: string): void;
+}
+
+/** One message and its answer on the page. */
+export class TurnView {
+  readonly node: HTMLElement;
+  readonly #turn: Turn;
+  readonly #actions: TurnActions;
+  readonly #wait = make("p", "wait");
+  readonly #prose = make("div", "prose");
+  readonly #reply: HTMLElement;
+  readonly #tail = make("div", "tail");
+  #stopCountdown: () => void = () => {};
+
+  constructor(turn: Turn, actions: TurnActions) {
+    this.#turn = turn;
+    this.#actions = actions;
+    const said = make("div", "said", spoken("You: "), turn.text);
+    said.dir = "auto";
+    if (commandName(turn.text) !== undefined) said.classList.add("command");
+    this.#reply = make("div", "reply", spoken("Answer: "), this.#wait, this.#prose, this.#tail);
+    this.node = make("article", "turn", said, this.#reply);
+    this.tell("");
+    this.show();
+  }
+
+  /** Says why there is no text yet. */
+  tell(words: string): void {
+    this.#wait.replaceChildren(make("span", "dots", make("i"), make("i"), make("i")), words);
+  }
+
+  queued(frame: QueuedFrame): void {
+    this.tell(describeQueue(frame));
+  }
+
+  progress({ processed, total }: ProgressFrame): void {
+    const percent = total > 0 ? Math.min(100, Math.round((processed / total) * 100)) : 0;
+    this.tell(`Reading your text, ${percent} %`);
+  }
+
+  fallback({ to_provider: to }: FallbackFrame): void {
+    this.#tail.before(make("p", "aside", `The answer goes on with ${to}.`));
+  }
+
+  /** Brings the page up to what the turn holds. Growing text is cheap: what stands is kept. */
+  show(): void {
+    const { status, content, command, result } = this.#turn;
+    const pending = status === "pending";
+    this.node.dataset["status"] = status;
+    this.#reply.setAttribute("aria-busy", String(pending));
+    this.#wait.hidden = !pending || content !== "";
+    this.#prose.classList.toggle("growing", pending && content !== "");
+    if (result === undefined || command === undefined) {
+      showTree(this.#prose, parseMarkdown(content));
+    } else {
+      this.#prose.replaceChildren(drawResult(command, result, (text) => this.#actions.edit(text)));
+    }
+    if (!pending || this.#tail.childElementCount > 0) this.#showTail();
+  }
+
+  #showTail(): void {
+    this.#stopCountdown();
+    const { status, failure, facts, content, result, command } = this.#turn;
+    const rows: HTMLElement[] = [];
+    if (status === "failed" && failure !== undefined) rows.push(this.#drawFailure());
+    if (status === "stopped" && facts === undefined) rows.push(make("p", "facts", make("span", "", "Stopped")));
+    if (facts !== undefined || content !== "" || result?.status === "success") {
+      const words = facts === undefined ? [] : describeFacts(facts);
+      const row = make("p", "facts", ...words.map((word) => make("span", "", word)));
+      const text = (): string =>
+        result === undefined ? this.#turn.content : resultAsText(command ?? "", result);
+      if (status !== "pending" && text() !== "") row.append(makeCopyButton(text));
+      rows.push(row);
+    }
+    this.#tail.replaceChildren(...(status === "pending" ? [] : rows));
+  }
+
+  #drawFailure(): HTMLElement {
+    const { failure, text } = this.#turn;
+    const row = make("div", "fault", make("p", "", failure?.message ?? ""));
+    row.setAttribute("role", "alert");
+    if (failure?.retryable === true) {
+      const retry = makeButton("small", "Retry", () => this.#actions.retry(this.#turn));
+      this.#countDown(retry, failure.retryAt);
+      row.append(retry);
+    } else {
+      row.append(makeButton("small", "Edit", () => this.#actions.edit(text)));
+    }
+    return row;
+  }
+
+  /** The server said when it is worth trying again. */
+  #countDown(button: HTMLButtonElement, at: number | undefined): void {
+    if (at === undefined) return;
+    const show = (): void => {
+      const seconds = Math.ceil((at - Date.now()) / 1000);
+      button.disabled = seconds > 0;
+      button.textContent = seconds > 0 ? `Retry in ${seconds} s` : "Retry";
+      if (seconds <= 0) this.#stopCountdown();
+    };
+    const timer = setInterval(show, 500);
+    this.#stopCountdown = () => clearInterval(timer);
+    show();
+  }
+}
