@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { extname, join, relative } from "node:path";
+import { basename, extname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const STAMP = ".build-stamp";
@@ -122,7 +122,7 @@ function buildWeb(root, stage) {
     rmSync(scratch, { recursive: true });
   }
   for (const file of files) {
-    if ([".ts", ".md"].includes(extname(file))) continue;
+    if ([".ts", ".md"].includes(extname(file)) || basename(file) === "tsconfig.json") continue;
     const copy = join(target, relative(web, file));
     mkdirSync(join(copy, ".."), { recursive: true });
     copyFileSync(file, copy);

@@ -1,4 +1,5 @@
 import type { CommandResult } from "../src/protocol/server-frames.ts";
+import { randomId } from "./browser-environment.ts";
 import type { ChatClient } from "./chat-client.ts";
 
 /**
@@ -7,7 +8,7 @@ import type { ChatClient } from "./chat-client.ts";
  */
 export function ask(client: ChatClient, text: string): Promise<CommandResult> {
   return new Promise((resolve) => {
-    const id = client.send({ text, conversation: "page-panel" });
+    const id = randomId();
     const leave = client.subscribe((event) => {
       if (!("id" in event) || event.id !== id) return;
       switch (event.type) {
@@ -25,5 +26,7 @@ export function ask(client: ChatClient, text: string): Promise<CommandResult> {
       }
       leave();
     });
+    // After the listener: a text that is too long fails on the spot.
+    client.send({ id, text, conversation: "page-panel" });
   });
 }

@@ -21,7 +21,8 @@ export interface SupervisorOptions {
 // Sampling and decoding are jobs of libuv's pool; its default of 4 would make them wait for each other.
 const THREAD_POOL = 8;
 
-const INHERITED = /^(PATH|HOME|USER|TMPDIR|TEMP|TMP|LANG|TZ|SYSTEMROOT|LD_LIBRARY_PATH|(LC|DYLD|CUDA|NVIDIA|GGML|VK|XDG)_.*)$/i;
+const INHERITED =
+  /^(PATH|HOME|USER|TMPDIR|TEMP|TMP|LANG|TZ|SYSTEMROOT|LD_LIBRARY_PATH|(LC|DYLD|CUDA|NVIDIA|GGML|VK|XDG)_.*)$/i;
 
 function engineEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const kept = Object.entries(env).filter(

@@ -66,7 +66,7 @@ export class Generation {
   }
 
   private emit(whole: WholeText): boolean {
-    if (whole.tokens === 0) return false;
+    if (whole.text === "") return false;
     const { text, stopped } = this.stopText.push(whole.text);
     this.send(text, whole.tokens);
     return stopped;

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import type { ChatHistoryItem, ChatWrapper, LlamaModel } from "node-llama-cpp";
 import { ServiceError } from "../core/errors.ts";
 import { fitPrompt, systemMessage, type Turn } from "../core/fit-prompt.ts";
+import { hashOf } from "../core/ids.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import type { MarkerBreaker } from "./control-text.ts";
 import type { PreparedRequest } from "./engine-port.ts";
@@ -24,6 +25,8 @@ export interface PromptBuilderOptions {
 // Texts do not tokenize quite additively: a fitted prompt that came out too long is fitted again with less room.
 const FITTING_ROUNDS = 4;
 const SHARED_PREFIXES = 32;
+const COUNTS = 16_384;
+const WORTH_A_HASH = 256;
 
 interface Rendered {
   readonly tokens: readonly number[];
@@ -38,6 +41,7 @@ export class PromptBuilder {
   /** Tokens that the template adds around a message, and once around all. */
   private readonly overheadPerMessage: number;
   private readonly overheadOnce: number;
+  private readonly counts = new BoundedCache<string, number>(COUNTS);
   private readonly shared = new BoundedCache<string, readonly number[]>(SHARED_PREFIXES);
 
   constructor(options: PromptBuilderOptions) {
@@ -60,7 +64,13 @@ export class PromptBuilder {
   }
 
   countTokens(text: string): number {
-    return this.options.model.tokenize(text, false, "trimLeadingSpace").length;
+    // Histories come again with each turn; only what is new in them is tokenized.
+    const key = text.length > WORTH_A_HASH ? hashOf(text) : undefined;
+    const known = key === undefined ? undefined : this.counts.get(key);
+    if (known !== undefined) return known;
+    const count = this.options.model.tokenize(text, false, "trimLeadingSpace").length;
+    if (key !== undefined) this.counts.set(key, count);
+    return count;
   }
 
   /** @throws ServiceError `prompt_too_long`; `bad_request` for a schema that cannot be a grammar. */

@@ -19,14 +19,10 @@ export class StopText {
 
   push(piece: string): StopResult {
     const text = this.held + piece;
-    let end = -1;
-    for (const stop of this.stops) {
-      const at = text.indexOf(stop);
-      if (at >= 0 && (end < 0 || at < end)) end = at;
-    }
-    if (end >= 0) {
+    const first = this.firstStop(text);
+    if (first >= 0) {
       this.held = "";
-      return { text: text.slice(0, end), stopped: true };
+      return { text: text.slice(0, first), stopped: true };
     }
     const keep = this.heldLength(text);
     this.held = keep > 0 ? text.slice(-keep) : "";
@@ -38,6 +34,23 @@ export class StopText {
     const text = this.held;
     this.held = "";
     return text;
+  }
+
+  /**
+   * Where the stop text begins that is complete first; −1 where there is none. By its end and not by its beginning, so
+   * that the pieces in which a text comes do not matter.
+   */
+  private firstStop(text: string): number {
+    let first = -1;
+    let firstEnd = Number.POSITIVE_INFINITY;
+    for (const stop of this.stops) {
+      const at = text.indexOf(stop);
+      const end = at + stop.length;
+      if (at < 0 || end > firstEnd || (end === firstEnd && at > first)) continue;
+      first = at;
+      firstEnd = end;
+    }
+    return first;
   }
 
   /** Length of the longest end of `text` that begins a stop text. */

@@ -13,13 +13,19 @@ export interface WholeText {
 }
 
 /**
- * Turns tokens into text of whole characters: tokens that end inside a character are held until it is complete. What
- * can never become one (the model drew stray bytes) is let through as U+FFFD.
+ * Turns tokens into text of whole characters: what ends inside a character is held until it is complete. What can
+ * never become one (the model drew stray bytes) is let through as U+FFFD.
  */
 export class WholeCharacters {
   private readonly detokenize: Detokenize;
-  private pending: number[] = [];
   private preceding: readonly number[];
+  /** Tokens since the last point at which no character was open. */
+  private pending: number[] = [];
+  /** How much of their text is out already. */
+  private released = 0;
+  private unreported = 0;
+  /** Tokens that have not completed a character. */
+  private stalled = 0;
 
   /** `preceding`: the last tokens of the prompt. */
   constructor(detokenize: Detokenize, preceding: readonly number[]) {
@@ -29,21 +35,32 @@ export class WholeCharacters {
 
   push(token: number): WholeText {
     this.pending.push(token);
+    this.unreported++;
     const text = this.detokenize(this.pending, this.preceding);
-    if (text.endsWith(REPLACEMENT) && this.pending.length < LONGEST_CHARACTER) return { text: "", tokens: 0 };
-    return this.release(text);
+    let whole = text.length;
+    while (whole > 0 && text[whole - 1] === REPLACEMENT) whole--;
+    this.stalled = whole > this.released ? 0 : this.stalled + 1;
+    if (whole === text.length || this.stalled >= LONGEST_CHARACTER) return this.release(text);
+    return this.report(text.slice(this.released, whole), whole);
   }
 
   /** The stream ended: what is held goes out as it is. */
   flush(): WholeText {
-    if (this.pending.length === 0) return { text: "", tokens: 0 };
-    return this.release(this.detokenize(this.pending, this.preceding));
+    return this.release(this.pending.length > 0 ? this.detokenize(this.pending, this.preceding) : "");
   }
 
   private release(text: string): WholeText {
-    const tokens = this.pending.length;
+    const whole = this.report(text.slice(this.released), 0);
     this.preceding = [...this.preceding, ...this.pending].slice(-PRECEDING);
     this.pending = [];
+    this.stalled = 0;
+    return whole;
+  }
+
+  private report(text: string, released: number): WholeText {
+    const tokens = text === "" ? 0 : this.unreported;
+    if (text !== "") this.unreported = 0;
+    this.released = released;
     return { text, tokens };
   }
 }

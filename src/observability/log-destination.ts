@@ -29,7 +29,7 @@ const FLUSH_MS = 1_000;
  */
 export function createLogDestination(options: LogDestinationOptions = {}): LogDestination {
   const { fd = STDOUT, maxBytes = DEFAULT_MAX_BYTES } = options;
-  if (fd === 99) prepareStandardOutput();
+  if (fd === STDOUT) prepareStandardOutput();
   return new BoundedWriter(fd, maxBytes);
 }
 
@@ -147,8 +147,14 @@ class BoundedWriter implements LogDestination {
     const missing = this.#dropped - this.#told;
     if (missing === 0 || this.#failing) return;
     this.#told = this.#dropped;
-    this.write(
-      `${JSON.stringify({ level: "warn", time: new Date().toISOString(), dropped: missing, msg: "log lines were dropped" })}\n`,
-    );
+    const note = {
+      level: "warn",
+      time: new Date().toISOString(),
+      dropped: missing,
+      msg: "log lines were dropped",
+    };
+    const line = `${JSON.stringify(note)}\n`;
+    this.#waiting.push(line);
+    this.#bytes += Buffer.byteLength(line);
   }
 }

@@ -85,6 +85,7 @@ export class EngineClient {
   }
 
   status(): EngineStatus {
+    if (this.closed) return { state: "down", reason: "The server is stopping." };
     const status = this.options.source.status();
     if (status.state !== "ready" || this.connected) return status;
     return { ...status, state: "starting", reason: "The engine is being connected." };
@@ -94,7 +95,9 @@ export class EngineClient {
     const id = this.nextId++;
     const line = encodeLine({ type: "start", id, request });
     if (line.length > MAX_LINE_CHARS) {
-      events.failed(new ProviderError("local", "prompt_too_long", "The conversation is too long for the local model."));
+      events.failed(
+        new ProviderError("local", "prompt_too_long", "The conversation is too long for the local model."),
+      );
     } else {
       const refusal = this.submit(id, line);
       if (refusal) events.failed(refusal);
@@ -127,7 +130,7 @@ export class EngineClient {
 
   /** Sends a line, or keeps it until the engine is there. @returns why neither is possible. */
   private submit(id: number, line: string): ProviderError | undefined {
-    if (this.connected) {
+    if (this.connected && !this.closed) {
       this.socket?.write(line);
       return undefined;
     }
@@ -136,9 +139,14 @@ export class EngineClient {
       return new ProviderError("local", "provider_unavailable", reason || "The server is stopping.");
     }
     if (this.waiting.size >= this.options.queueLimit) {
-      return new ProviderError("local", "overloaded", "Too many requests wait for the local model to start.", {
-        retryAfterMs: 2000,
-      });
+      return new ProviderError(
+        "local",
+        "overloaded",
+        "Too many requests wait for the local model to start.",
+        {
+          retryAfterMs: 2000,
+        },
+      );
     }
     this.waiting.set(id, line);
     return undefined;
@@ -180,7 +188,9 @@ export class EngineClient {
     this.connected = false;
     this.lastStats = NO_STATS;
     if (wasConnected) {
-      this.failAll(new ProviderError("local", "engine_crashed", "The local engine died while it worked on this answer."));
+      this.failAll(
+        new ProviderError("local", "engine_crashed", "The local engine died while it worked on this answer."),
+      );
     }
     this.options.clock.after(RECONNECT_MS, () => this.follow(this.options.source.status()));
   }
@@ -214,7 +224,8 @@ export class EngineClient {
     for (const [id, prompt, cached, dropped] of message.started ?? []) {
       this.calls.get(id)?.started(prompt, cached, dropped);
     }
-    for (const [id, processed, total] of message.progress ?? []) this.calls.get(id)?.progress(processed, total);
+    for (const [id, processed, total] of message.progress ?? [])
+      this.calls.get(id)?.progress(processed, total);
     for (const [id, text, tokens] of message.deltas ?? []) this.calls.get(id)?.delta(text, tokens);
     for (const [id, reason, usage] of message.finished ?? []) this.take(id)?.finished(reason, usage);
     for (const [id, report] of message.failed ?? []) this.take(id)?.failed(fromReport(report));

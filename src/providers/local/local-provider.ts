@@ -31,7 +31,11 @@ export class LocalProvider implements ChatProvider {
     metrics.gauge("engine_waiting", "Requests that wait for a slot of the engine.", () => stats().waiting);
     metrics.gauge("engine_running", "Slots of the engine in use.", () => stats().running);
     metrics.gauge("engine_kept_tokens", "Tokens kept in the slots of the engine.", () => stats().keptTokens);
-    metrics.gauge("engine_tick_seconds", "Smoothed length of a step of the engine.", () => stats().tickMs / 1000);
+    metrics.gauge(
+      "engine_tick_seconds",
+      "Smoothed length of a step of the engine.",
+      () => stats().tickMs / 1000,
+    );
   }
 
   async *stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncGenerator<StreamPart, void> {

@@ -49,7 +49,6 @@ class RunningCall {
 
   constructor(caller: AbortSignal) {
     this.#caller = caller;
-    caller.addEventListener("abort", this.#onAbort, { once: true });
   }
 
   get signal(): AbortSignal {

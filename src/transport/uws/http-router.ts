@@ -24,6 +24,9 @@ export interface HttpRouterOptions {
 
 const METHODS = "GET, HEAD";
 
+/** Probes call by address, whatever ALLOWED_HOSTS says, and learn nothing that a page could misuse. */
+const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
+
 /** Answers every plain HTTP request, the wrong ones with what was expected. */
 export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse, req: HttpRequest) => void {
   return (res, req) => {
@@ -58,19 +61,19 @@ interface Examined {
 
 function examine(res: HttpResponse, req: HttpRequest, options: HttpRouterOptions): Examined {
   const host = req.getHeader("host");
-  const forwardedFor = req.getHeader("x-forwarded-for");
-  const peer = Buffer.from(res.getRemoteAddressAsText()).toString();
-  const { address } = options.resolveAddress({ peer, forwardedFor });
+  const peer = peerFacts(res, req);
+  const { address } = options.resolveAddress(peer);
   const facts: HttpRequestFacts = {
     method: req.getMethod().toUpperCase(),
     path: req.getUrl(),
     authorization: req.getHeader("authorization"),
     ifNoneMatch: req.getHeader("if-none-match"),
     // A proxy on this machine makes every client look local: what was forwarded is not.
-    fromLoopback: forwardedFor === "" && (address === "::1" || address.startsWith("127.")),
+    fromLoopback: peer.forwardedFor === "" && (address === "::1" || address.startsWith("127.")),
   };
   const hostVerdict = options.hostPolicy.check(host);
-  if (!hostVerdict.allowed) return { facts, cors: "", refusal: errorReply(421, hostVerdict.message) };
+  if (!hostVerdict.allowed && !PROBES.has(facts.path))
+    return { facts, cors: "", refusal: errorReply(421, hostVerdict.message) };
   const origin = options.originPolicy.check({ origin: req.getHeader("origin"), host });
   if (origin.outcome !== "allowed") return { facts, cors: "", refusal: errorReply(403, origin.message) };
   return { facts, cors: origin.cors ?? "", refusal: null };

@@ -12,6 +12,7 @@ import type { SessionRegistry } from "../../session/session-registry.ts";
 import { createDoor, type DoorOptions, type UpgradeFacts, type Verdict } from "./door.ts";
 import { errorReply, statusLine, type HttpRoute } from "./http-reply.ts";
 import { createHttpRouter } from "./http-router.ts";
+import { peerFacts } from "./peer-facts.ts";
 import { UwsSocket } from "./uws-socket.ts";
 
 export interface UwsTransportOptions {
@@ -164,8 +165,7 @@ function upgrade(
     query: new URLSearchParams(req.getQuery()),
     authorization: req.getHeader("authorization"),
     protocols: req.getHeader("sec-websocket-protocol"),
-    peer: Buffer.from(res.getRemoteAddressAsText()).toString(),
-    forwardedFor: req.getHeader("x-forwarded-for"),
+    ...peerFacts(res, req),
   });
   if (verdict.kind === "reject") {
     const reply = errorReply(verdict.status, verdict.message);

@@ -1,0 +1,25 @@
+import { afterAll, beforeAll } from "vitest";
+import type { EngineSupervisor } from "../../src/engine-host/supervisor.ts";
+import { localProvider, tinySupervisor } from "../support/local-engine.ts";
+import { providerContract } from "./provider-contract.ts";
+
+let supervisor: EngineSupervisor;
+
+beforeAll(async () => {
+  supervisor = await tinySupervisor();
+  await supervisor.start();
+}, 60_000);
+
+afterAll(() => supervisor.stop());
+
+// That the work behind a stream stops is held by test/integration/engine.test.ts, which sees the slots.
+providerContract(
+  "local",
+  async () => {
+    const provider = localProvider(supervisor);
+    await provider.countTokens("connected");
+    return { provider, slow: () => undefined };
+  },
+  // The weights are random, so an answer has nothing to do with its message.
+  { repeatsMessage: false, timeoutMs: 30_000 },
+);

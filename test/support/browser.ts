@@ -1,0 +1,134 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { chromium, type Browser } from "playwright-core";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface TestBrowser {
+  readonly browser: Browser;
+  close(): Promise<void>;
+}
+
+/** Starts the Chromium that comes in a package; nothing is downloaded and no library of the system is asked for. */
+export async function launchBrowser(): Promise<TestBrowser> {
+  const folder = mkdtempSync(join(tmpdir(), "chat-browser-"));
+  const before = { TMPDIR: process.env["TMPDIR"], RUNTIME: process.env["AWS_LAMBDA_JS_RUNTIME"] };
+  // Read while the package is imported and unpacked: it then brings its own libraries, into a folder of its own.
+  process.env["TMPDIR"] = folder;
+  process.env["AWS_LAMBDA_JS_RUNTIME"] = "nodejs20.x";
+  try {
+    const { default: packaged } = await import("@sparticuz/chromium");
+    const executablePath = await packaged.executablePath();
+    const env = { ...(process.env as Record<string, string>), FONTCONFIG_FILE: writeFontConfig(folder) };
+    const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"], headless: true, env });
+    return {
+      browser,
+      async close() {
+        await browser.close();
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
+  } finally {
+    restore("TMPDIR", before.TMPDIR);
+    restore("AWS_LAMBDA_JS_RUNTIME", before.RUNTIME);
+  }
+}
+
+/**
+ * Tells the browser where its fonts are. The package's own file looks for them in `/tmp/fonts` only, and Chromium dies at
+ * the first text box when it finds no font.
+ */
+function writeFontConfig(folder: string): string {
+  const file = join(folder, "fonts-here.conf");
+  const directories = [join(folder, "fonts"), "/usr/share/fonts"].map((path) => `<dir>${path}</dir>`).join("");
+  writeFileSync(
+    file,
+    `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${directories}
+<cachedir>${join(folder, "font-cache")}</cachedir>
+<alias><family>system-ui</family><prefer><family>Inter</family><family>Open Sans</family></prefer></alias>
+<alias><family>sans-serif</family><prefer><family>Inter</family><family>Open Sans</family></prefer></alias>
+<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+</fontconfig>`,
+  );
+  return file;
+}
+
+function restore(name: string, value: string | undefined): void {
+  if (value === undefined) delete process.env[name];
+  else process.env[name] = value;
+}
+
+export interface RunningService {
+  readonly url: string;
+  readonly port: number;
+  readonly child: ChildProcess;
+  /** Asks it to stop and waits for its end; resolves to the exit code, null after a kill. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+const START_MS = 60_000;
+
+/**
+ * Runs the built service on a free port of the loopback until it listens.
+ *
+ * @param settings - Environment variables; nothing of the surrounding environment and no `.env` reaches it.
+ */
+export async function startService(settings: Readonly<Record<string, string>>): Promise<RunningService> {
+  const folder = mkdtempSync(join(tmpdir(), "chat-service-"));
+  const child = spawn(process.execPath, [join(root, "dist", "main.js")], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"] ?? "", HOME: folder, PORT: "0", LOG_LEVEL: "info", ...settings },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "exit").then(([code]) => code as number | null);
+  void ended.then(() => rmSync(folder, { recursive: true, force: true }));
+  let told = "";
+  child.stderr.on("data", (data: Buffer) => (told += data.toString()));
+  const port = await Promise.race([
+    listeningPort(child),
+    ended.then((code) =>
+      Promise.reject(new Error(`the service ended with ${code} before it listened:\n${told}`)),
+    ),
+    timeLimit(() => `the service does not listen:\n${told}`),
+  ]);
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    port,
+    child,
+    stop(signal = "SIGTERM") {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+/** The port of the log line that says `listening`. The log is read on, so that it never stalls the service. */
+function listeningPort(child: ChildProcess): Promise<number> {
+  const { stdout } = child;
+  if (stdout === null) throw new Error("the service has no output to read");
+  return new Promise((resolve) => {
+    createInterface({ input: stdout }).on("line", (line) => {
+      const entry = parseLine(line);
+      if (entry["msg"] === "listening") resolve(Number(entry["port"]));
+    });
+  });
+}
+
+function parseLine(line: string): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+function timeLimit(say: () => string): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    setTimeout(() => reject(new Error(say())), START_MS).unref();
+  });
+}

@@ -1,0 +1,157 @@
+import { WebSocket, type ClientOptions } from "ws";
+
+/** A frame of the server as it came. */
+export interface Frame {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+export interface Closed {
+  readonly code: number;
+  readonly reason: string;
+}
+
+const WAIT_MS = 60_000;
+
+/** A client for tests: keeps every frame, and waits for the one that matters. */
+export class ChatSocket {
+  readonly frames: Frame[] = [];
+  readonly closed: Promise<Closed>;
+  readonly #socket: WebSocket;
+  readonly #watchers = new Set<() => void>();
+  #end: Closed | null = null;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on("message", (data: Buffer) => {
+      this.frames.push(JSON.parse(data.toString("utf8")) as Frame);
+      for (const watch of this.#watchers) watch();
+    });
+    this.closed = new Promise((resolve) => {
+      socket.once("close", (code, reason) => {
+        this.#end = { code, reason: reason.toString("utf8") };
+        resolve(this.#end);
+        for (const watch of this.#watchers) watch();
+      });
+    });
+    // A cut line shows as a close with 1006; a refused upgrade rejects open().
+    socket.on("error", () => {});
+  }
+
+  /** Connects; rejects with the HTTP status where the upgrade is refused. */
+  static open(url: string, protocols: string[] = [], options: ClientOptions = {}): Promise<ChatSocket> {
+    const socket = new WebSocket(url, protocols, options);
+    const chat = new ChatSocket(socket);
+    return new Promise((resolve, reject) => {
+      socket.once("open", () => resolve(chat));
+      socket.once("unexpected-response", (_request, response) => {
+        reject(new Error(`HTTP ${response.statusCode}`));
+        socket.terminate();
+      });
+      socket.once("error", reject);
+    });
+  }
+
+  /** Connects and waits for the welcome. */
+  static async greeted(
+    url: string,
+    protocols: string[] = [],
+    options: ClientOptions = {},
+  ): Promise<ChatSocket> {
+    const chat = await ChatSocket.open(url, protocols, options);
+    await chat.next(({ event }) => event === "welcome");
+    return chat;
+  }
+
+  get isClosed(): boolean {
+    return this.#end !== null;
+  }
+
+  get protocol(): string {
+    return this.#socket.protocol;
+  }
+
+  get welcome(): Frame {
+    const [first] = this.frames;
+    if (first === undefined) throw new Error("no frame has come yet");
+    return first;
+  }
+
+  send(frame: object | string | Buffer): void {
+    this.#socket.send(typeof frame === "string" || Buffer.isBuffer(frame) ? frame : JSON.stringify(frame));
+  }
+
+  /** The first frame that `matches`, from those that came or as soon as it comes. */
+  next(matches: (frame: Frame) => boolean, from = 0): Promise<Frame> {
+    return new Promise((resolve, reject) => {
+      let at = from;
+      const timer = setTimeout(() => {
+        this.#watchers.delete(look);
+        reject(
+          new Error(
+            `no such frame came in time; there were: ${this.frames.map(({ type }) => type).join(", ")}`,
+          ),
+        );
+      }, WAIT_MS);
+      const look = (): void => {
+        for (; at < this.frames.length; at++) {
+          const frame = this.frames[at] as Frame;
+          if (matches(frame)) return finish(() => resolve(frame));
+        }
+        if (this.#end !== null)
+          finish(() => reject(new Error(`closed with ${this.#end?.code} ${this.#end?.reason}`)));
+      };
+      const finish = (settle: () => void): void => {
+        clearTimeout(timer);
+        this.#watchers.delete(look);
+        settle();
+      };
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  /** Sends a message and waits for the frame that ends it. */
+  async ask(message: string, fields: object = {}): Promise<Frame> {
+    const from = this.frames.length;
+    this.send({ message, ...fields });
+    return this.next(
+      ({ type, code }) =>
+        type === "message" || type === "command_response" || (type === "error" && code !== undefined),
+      from,
+    );
+  }
+
+  /** Sends a command and gives its result. */
+  async command(text: string): Promise<Record<string, unknown>> {
+    const frame = await this.ask(text);
+    if (frame.type !== "command_response") throw new Error(`got ${JSON.stringify(frame)}`);
+    return frame["result"] as Record<string, unknown>;
+  }
+
+  /** All text of the `token` frames of an answer, put together; throws when offsets leave a gap or overlap. */
+  streamed(answer: unknown): string {
+    let text = "";
+    let at = 0;
+    for (const frame of this.frames) {
+      if (frame.type !== "token" || frame["answer"] !== answer) continue;
+      if (frame["from"] !== at)
+        throw new Error(`a token frame begins at ${String(frame["from"])}, not at ${at}`);
+      text += frame["content"] as string;
+      at = frame["to"] as number;
+    }
+    if (Buffer.byteLength(text) !== at)
+      throw new Error(`offsets end at ${at}, the text has ${Buffer.byteLength(text)} bytes`);
+    return text;
+  }
+
+  close(): Promise<Closed> {
+    this.#socket.close(1000);
+    return this.closed;
+  }
+
+  /** Cuts the line without a close frame. */
+  cut(): void {
+    this.#socket.terminate();
+  }
+}

@@ -1,0 +1,89 @@
+import { fileURLToPath } from "node:url";
+import { systemClock } from "../../src/core/clock.ts";
+import { silentLogger, type Logger } from "../../src/core/logger.ts";
+import { noMetrics, type Metrics } from "../../src/core/metrics.ts";
+import { createSupervisor, type EngineSupervisor } from "../../src/engine-host/supervisor.ts";
+import type { RestartPolicyOptions } from "../../src/engine-host/restart-policy.ts";
+import type { EngineSettings } from "../../src/engine/wire.ts";
+import { LocalProvider } from "../../src/providers/local/local-provider.ts";
+import { tinyModel } from "./tiny-gguf.ts";
+
+/** Arguments of Node.js that run the engine from its sources. */
+export const engineArgs: readonly string[] = [
+  "--import",
+  import.meta.resolve("tsx"),
+  fileURLToPath(new URL("../../src/engine/engine-main.ts", import.meta.url)),
+];
+
+export interface LocalEngineOptions {
+  readonly settings?: Partial<EngineSettings>;
+  readonly logger?: Logger;
+  readonly metrics?: Metrics;
+  readonly restart?: RestartPolicyOptions;
+}
+
+export interface LocalEngine {
+  readonly supervisor: EngineSupervisor;
+  readonly provider: LocalProvider;
+  stop(): Promise<void>;
+}
+
+/** Settings of an engine on the tiny model: one thread, four slots of 512 tokens. */
+export async function tinySettings(changes: Partial<EngineSettings> = {}): Promise<EngineSettings> {
+  return {
+    modelPath: await tinyModel(),
+    modelName: "tiny",
+    template: "zephyr",
+    roleMarkers: [],
+    sampling: {},
+    slots: 4,
+    contextTokens: 512,
+    // More threads than free cores make a small model many times slower.
+    threads: 1,
+    gpu: "off",
+    maxTickMs: 250,
+    itlTargetMs: 100,
+    queueLimit: 4096,
+    ...changes,
+  };
+}
+
+/** A supervisor of the real engine process; not started. */
+export async function tinySupervisor(options: LocalEngineOptions = {}): Promise<EngineSupervisor> {
+  return createSupervisor({
+    args: engineArgs,
+    env: process.env,
+    settings: await tinySettings(options.settings),
+    logger: options.logger ?? silentLogger,
+    metrics: options.metrics ?? noMetrics,
+    clock: systemClock,
+    ...(options.restart && { restart: options.restart }),
+  });
+}
+
+/** A provider on an engine; close it before the engine stops. */
+export function localProvider(supervisor: EngineSupervisor): LocalProvider {
+  return new LocalProvider({
+    engine: supervisor,
+    clock: systemClock,
+    metrics: noMetrics,
+    queueLimit: 4096,
+    expected: { model: "tiny", contextTokens: 512 },
+  });
+}
+
+/** A running engine on the tiny model and a provider that is connected to it. */
+export async function startLocalEngine(options: LocalEngineOptions = {}): Promise<LocalEngine> {
+  const supervisor = await tinySupervisor(options);
+  await supervisor.start();
+  const provider = localProvider(supervisor);
+  await provider.countTokens("connected");
+  return {
+    supervisor,
+    provider,
+    async stop() {
+      await provider.close();
+      await supervisor.stop();
+    },
+  };
+}

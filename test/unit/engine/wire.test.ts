@@ -1,0 +1,38 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { encodeLine, LineDecoder, type GatewayMessage } from "../../../src/engine/wire.ts";
+
+describe("LineDecoder", () => {
+  it("gives back every message, however the bytes were cut", () => {
+    const message = fc.record({ type: fc.constant("count" as const), id: fc.nat(), text: fc.string({ unit: "binary" }) });
+    fc.assert(
+      fc.property(fc.array(message, { maxLength: 6 }), fc.array(fc.integer({ min: 1, max: 40 })), (messages, cuts) => {
+        const decoder = new LineDecoder<GatewayMessage>();
+        let rest = messages.map(encodeLine).join("");
+        const received: GatewayMessage[] = [];
+        for (const cut of cuts) {
+          received.push(...decoder.push(rest.slice(0, cut)));
+          rest = rest.slice(cut);
+        }
+        received.push(...decoder.push(rest));
+        expect(received).toEqual(messages);
+      }),
+    );
+  });
+
+  it("carries new lines and lone surrogates inside a message", () => {
+    const message: GatewayMessage = { type: "count", id: 1, text: "a\nb\u2028c\ud800" };
+    expect(new LineDecoder<GatewayMessage>().push(encodeLine(message))).toEqual([message]);
+  });
+
+  it("refuses a line over its limit, before its end has come", () => {
+    const decoder = new LineDecoder(10);
+    expect(decoder.push("123456")).toEqual([]);
+    expect(() => decoder.push("789012")).toThrow(/over/);
+    expect(() => new LineDecoder(10).push(`"${"x".repeat(20)}"\n`)).toThrow(/over the limit/);
+  });
+
+  it("refuses what is not JSON", () => {
+    expect(() => new LineDecoder().push("hello\n")).toThrow(SyntaxError);
+  });
+});

@@ -1,0 +1,128 @@
+import { describe, expect, it } from "vitest";
+import { systemClock } from "../../../../src/core/clock.ts";
+import { createEchoProvider, type EchoOptions } from "../../../../src/providers/echo/echo-provider.ts";
+import type { StreamPart } from "../../../../src/providers/provider.ts";
+import { answerOf, chatRequest, textOf } from "../../../support/chat-request.ts";
+import { ManualClock, settle } from "../../../support/manual-clock.ts";
+
+function echo(options: Partial<EchoOptions> = {}, clock: ManualClock = new ManualClock()) {
+  return createEchoProvider({ tokenMs: 0, slots: 0, answerBytes: 0, ...options }, clock);
+}
+
+/** Starts an answer and keeps what has come of it. */
+function watch(provider: ReturnType<typeof echo>, message: string, signal = new AbortController().signal) {
+  const parts: StreamPart[] = [];
+  const end = (async () => {
+    for await (const part of provider.stream(chatRequest(message), { signal })) parts.push(part);
+  })();
+  return { parts, end, types: () => parts.map(({ type }) => type) };
+}
+
+describe("the echo back end", () => {
+  it("answers at once in one part, without a timer", async () => {
+    const clock = new ManualClock();
+    const parts = await answerOf(echo({}, clock), chatRequest("Hello there"));
+    expect(parts).toEqual([
+      { type: "started", provider: "echo", model: "echo", droppedTurns: 0, promptTokens: 10 },
+      { type: "text-delta", text: "Hello there", tokens: 3 },
+      {
+        type: "finish",
+        reason: "stop",
+        usage: { promptTokens: 10, completionTokens: 3, cachedTokens: 0 },
+      },
+    ]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("answers an empty message with nothing but an end", async () => {
+    const parts = await answerOf(echo(), chatRequest(""));
+    expect(parts.map(({ type }) => type)).toEqual(["started", "finish"]);
+  });
+
+  it("gives long answers in few parts", async () => {
+    const parts = await answerOf(
+      echo({ answerBytes: 100_000 }),
+      chatRequest("abcdefg", { maxTokens: 1_000_000 }),
+    );
+    expect(textOf(parts)).toHaveLength(100_000);
+    expect(parts.length).toBeLessThan(12);
+  });
+
+  it("keeps its pace: one token each ECHO_TOKEN_MS", async () => {
+    const clock = new ManualClock();
+    const answer = watch(echo({ tokenMs: 20 }, clock), "aaaabbbbcc");
+    await clock.advance(19);
+    expect(answer.types()).toEqual(["started"]);
+    await clock.advance(1);
+    expect(textOf(answer.parts)).toBe("aaaa");
+    await clock.advance(39);
+    expect(textOf(answer.parts)).toBe("aaaabbbb");
+    await clock.advance(1);
+    await answer.end;
+    expect(textOf(answer.parts)).toBe("aaaabbbbcc");
+    expect(clock.pending).toBe(0);
+  });
+
+  it("lets others wait while its slots are taken, and tells them their place", async () => {
+    const clock = new ManualClock();
+    const provider = echo({ tokenMs: 100, slots: 1 }, clock);
+    const answers = ["aaaa", "bbbb", "cccc"].map((text) => watch(provider, text));
+    await settle();
+    expect(answers.map(({ parts }) => parts[0])).toEqual([
+      expect.objectContaining({ type: "started" }),
+      { type: "queued", position: 1 },
+      { type: "queued", position: 2 },
+    ]);
+    await clock.advance(1000);
+    await Promise.all(answers.map(({ end }) => end));
+    expect(answers.map(({ parts }) => textOf(parts))).toEqual(["aaaa", "bbbb", "cccc"]);
+    for (const { types } of answers)
+      expect(types().lastIndexOf("queued")).toBeLessThan(types().indexOf("started"));
+  });
+
+  it("refuses with `overloaded` when 4,096 wait", async () => {
+    const provider = echo({ tokenMs: 1000, slots: 1 });
+    const controllers = Array.from({ length: 4097 }, () => new AbortController());
+    const answers = controllers.map(({ signal }) => watch(provider, "aaaa", signal));
+    const ends = Promise.allSettled(answers.map(({ end }) => end));
+    await settle();
+    const refused = answerOf(provider, chatRequest("one more"));
+    await expect(refused).rejects.toMatchObject({ code: "overloaded", retryable: true, retryAfterMs: 1000 });
+    for (const controller of controllers) controller.abort(new Error("enough"));
+    expect((await ends).every(({ status }) => status === "rejected")).toBe(true);
+  });
+
+  it("gives the place of a cancelled one to the next", async () => {
+    const clock = new ManualClock();
+    const provider = echo({ tokenMs: 100, slots: 1 }, clock);
+    const first = new AbortController();
+    const second = new AbortController();
+    const running = watch(provider, "a".repeat(400), first.signal);
+    const waiting = watch(provider, "bbbb", second.signal);
+    const last = watch(provider, "cccc");
+    await settle();
+    second.abort(new Error("second"));
+    await expect(waiting.end).rejects.toThrow("second");
+    first.abort(new Error("first"));
+    await expect(running.end).rejects.toThrow("first");
+    await clock.advance(200);
+    await last.end;
+    expect(textOf(last.parts)).toBe("cccc");
+  });
+
+  it("is the same each time, and says that it is local", async () => {
+    const request = chatRequest("Tell me", { context: "c" });
+    expect(await answerOf(echo(), request)).toEqual(await answerOf(echo(), request));
+    expect(echo().remote).toBe(false);
+  });
+
+  it("keeps ten thousand answers running at a pace", { timeout: 20_000 }, async () => {
+    const provider = createEchoProvider({ tokenMs: 50, slots: 0, answerBytes: 0 }, systemClock);
+    const begin = performance.now();
+    const answers = await Promise.all(
+      Array.from({ length: 10_000 }, () => answerOf(provider, chatRequest("aaaabbbb"))),
+    );
+    expect(answers.every((parts) => textOf(parts) === "aaaabbbb")).toBe(true);
+    expect(performance.now() - begin).toBeGreaterThanOrEqual(95);
+  });
+});

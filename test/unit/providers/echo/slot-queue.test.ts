@@ -1,0 +1,87 @@
+import { describe, expect, it } from "vitest";
+import { SlotQueue, type Ticket } from "../../../../src/providers/echo/slot-queue.ts";
+import { ManualClock, settle } from "../../../support/manual-clock.ts";
+
+function enter(queue: SlotQueue): Ticket {
+  const ticket = queue.enter();
+  if (ticket === null) throw new Error("the queue is full");
+  return ticket;
+}
+
+describe("the queue for slots", () => {
+  it("gives free slots at once and then places in order", () => {
+    const queue = new SlotQueue(2, 10, new ManualClock());
+    expect([0, 1, 2, 3].map(() => enter(queue).position)).toEqual([0, 0, 1, 2]);
+    expect(queue.waiting).toBe(2);
+  });
+
+  it("takes no more than its limit, and again when there is room", () => {
+    const queue = new SlotQueue(1, 1, new ManualClock());
+    const first = enter(queue);
+    enter(queue);
+    expect(queue.enter()).toBeNull();
+    first.leave();
+    expect(enter(queue).position).toBe(1);
+  });
+
+  it("passes slots on, first come first served", async () => {
+    const queue = new SlotQueue(1, 10, new ManualClock());
+    const order: number[] = [];
+    const tickets = [0, 1, 2, 3].map(() => enter(queue));
+    const runs = tickets.map(async (ticket, index) => {
+      while (ticket.position > 0) await ticket.changed();
+      order.push(index);
+      await settle();
+      ticket.leave();
+    });
+    await Promise.all(runs);
+    expect(order).toEqual([0, 1, 2, 3]);
+    expect(enter(queue).position).toBe(0);
+  });
+
+  it("does not miss a slot that was given before anyone asked", async () => {
+    const queue = new SlotQueue(1, 10, new ManualClock());
+    const first = enter(queue);
+    const second = enter(queue);
+    first.leave();
+    await second.changed();
+    expect(second.position).toBe(0);
+  });
+
+  it("tells new positions twice a second, and only those that changed", async () => {
+    const clock = new ManualClock();
+    const queue = new SlotQueue(1, 10, clock);
+    const [, second, third, fourth] = [0, 1, 2, 3].map(() => enter(queue)) as [
+      Ticket,
+      Ticket,
+      Ticket,
+      Ticket,
+    ];
+    let told = 0;
+    void fourth.changed().then(() => told++);
+    let secondTold = 0;
+    void second.changed().then(() => secondTold++);
+    third.leave();
+    await clock.advance(400);
+    expect(told).toBe(0);
+    await clock.advance(100);
+    expect([told, fourth.position, secondTold, second.position]).toEqual([1, 2, 0, 1]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("takes a slot back once, however often it is given back", () => {
+    const queue = new SlotQueue(1, 10, new ManualClock());
+    const first = enter(queue);
+    first.leave();
+    first.leave();
+    expect([enter(queue).position, enter(queue).position]).toEqual([0, 1]);
+  });
+
+  it("gives the slot of one that left after its turn had come to the next", () => {
+    const queue = new SlotQueue(1, 10, new ManualClock());
+    const [first, second, third] = [enter(queue), enter(queue), enter(queue)];
+    first.leave();
+    second.leave();
+    expect(third.position).toBe(0);
+  });
+});

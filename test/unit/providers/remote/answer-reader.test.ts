@@ -1,0 +1,77 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ProviderError } from "../../../../src/providers/provider-error.ts";
+import { AnswerReader } from "../../../../src/providers/remote/answer-reader.ts";
+import type { RemoteNames } from "../../../../src/providers/remote/http-errors.ts";
+
+const names: RemoteNames = {
+  provider: "openai",
+  keySetting: "K",
+  modelSetting: "M",
+  baseUrlSetting: "U",
+  windowSetting: "W",
+};
+const chunk = (delta: object, finish_reason: string | null = null) => ({
+  choices: [{ delta, finish_reason }],
+});
+
+function read(...chunks: unknown[]): { text: string; reader: AnswerReader } {
+  const reader = new AnswerReader(names, []);
+  const text = chunks.map((one) => reader.push(one)).join("") + reader.flush();
+  return { text, reader };
+}
+
+describe("the reader of chunks", () => {
+  it("takes the content and leaves roles and reasoning out", () => {
+    const { text, reader } = read(
+      chunk({ role: "assistant", content: null }),
+      chunk({ reasoning_content: "hmm", reasoning: "hmm" }),
+      chunk({ content: "Hi" }),
+      chunk({ content: "!" }, "stop"),
+    );
+    expect(text).toBe("Hi!");
+    expect(reader.finishReason()).toBe("stop");
+  });
+
+  it("calls a refusal of the model content_refused", () => {
+    const { reader } = read(chunk({ refusal: "I cannot" }), chunk({}, "stop"));
+    expect(() => reader.finishReason()).toThrow(
+      expect.objectContaining({ code: "content_refused" }) as Error,
+    );
+  });
+
+  it.each(["toString", "__proto__", "tool_calls", "weird"])(
+    "does not take the reason %j for an end",
+    (reason) => {
+      const { reader } = read(chunk({ content: "x" }), chunk({}, reason));
+      expect(() => reader.finishReason()).toThrow(ProviderError);
+    },
+  );
+
+  it("takes the counts that the server gives and estimates the others", () => {
+    const { reader } = read(chunk({ content: "x" }, "stop"), {
+      choices: [],
+      usage: { prompt_tokens: 5, completion_tokens: null, prompt_tokens_details: null },
+    });
+    expect(reader.usage(50, 7)).toEqual({ promptTokens: 5, completionTokens: 7, cachedTokens: 0 });
+  });
+
+  it("takes the last of running counts", () => {
+    const { reader } = read(
+      { ...chunk({ content: "x" }), usage: { prompt_tokens: 5, completion_tokens: 1 } },
+      { ...chunk({ content: "y" }, "stop"), usage: { prompt_tokens: 5, completion_tokens: 2 } },
+    );
+    expect(reader.usage(0, 0)).toMatchObject({ promptTokens: 5, completionTokens: 2 });
+  });
+
+  it("survives chunks of any shape", () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue()), (values) => {
+        const { reader } = read(...values, ...values.map((value) => ({ choices: value, usage: value })));
+        expect(() => reader.finishReason()).toThrow(ProviderError);
+        const { promptTokens, completionTokens, cachedTokens } = reader.usage(1, 2);
+        expect([promptTokens, completionTokens, cachedTokens]).toEqual([1, 2, 0]);
+      }),
+    );
+  });
+});

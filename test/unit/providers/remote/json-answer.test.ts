@@ -1,0 +1,19 @@
+import { describe, expect, it } from "vitest";
+import { jsonOf } from "../../../../src/providers/remote/json-answer.ts";
+
+describe("the JSON of an answer", () => {
+  it.each([
+    ['{"a":1}', '{"a":1}'],
+    ['  {"a":1}\n', '{"a":1}'],
+    ['```json\n{"a":1}\n```', '{"a":1}'],
+    ["```\n[1]\n```", "[1]"],
+    ['Sure! Here it is: {"a":{"b":2}} I hope it helps.', '{"a":{"b":2}}'],
+    ['"text"', '"text"'],
+  ])("is found in %j", (answer, json) => {
+    expect(jsonOf(answer)).toBe(json);
+  });
+
+  it.each(["", "no", '{"a":', "} {", "```json\n```"])("is not found in %j", (answer) => {
+    expect(jsonOf(answer)).toBeNull();
+  });
+});

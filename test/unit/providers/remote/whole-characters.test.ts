@@ -1,0 +1,32 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { WholeCharacters } from "../../../../src/providers/remote/whole-characters.ts";
+
+function read(pieces: readonly string[]): string[] {
+  const joiner = new WholeCharacters();
+  return [...pieces.map((piece) => joiner.push(piece)), joiner.flush()];
+}
+
+describe("whole characters", () => {
+  it("come out of halves in two pieces", () => {
+    expect(read(["a\ud83d", "\ude00b"])).toEqual(["a", "\u{1f600}b", ""]);
+  });
+
+  it("replace a half that stays alone", () => {
+    expect(read(["\ude00a", "b\ud83d"])).toEqual(["\ufffda", "b", "\ufffd"]);
+  });
+
+  it("keep every text, however it was divided", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.integer({ min: 1, max: 5 }), (text, size) => {
+        const units = text.split("");
+        const pieces = Array.from({ length: Math.ceil(units.length / size) }, (_, index) =>
+          units.slice(index * size, (index + 1) * size).join(""),
+        );
+        const out = read(pieces);
+        expect(out.join("")).toBe(text);
+        for (const piece of out) expect(piece).not.toMatch(/\p{Surrogate}/u);
+      }),
+    );
+  });
+});
