@@ -81,6 +81,11 @@ export class ChatSocket {
     this.#socket.send(typeof frame === "string" || Buffer.isBuffer(frame) ? frame : JSON.stringify(frame));
   }
 
+  /** Sends bytes as a text frame, valid UTF-8 or not. */
+  sendRawText(bytes: Buffer): void {
+    this.#socket.send(bytes, { binary: false });
+  }
+
   /** The first frame that `matches`, from those that came or as soon as it comes. */
   next(matches: (frame: Frame) => boolean, from = 0): Promise<Frame> {
     return new Promise((resolve, reject) => {

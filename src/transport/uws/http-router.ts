@@ -10,6 +10,7 @@ import {
   type HttpRequestFacts,
   type HttpRoute,
 } from "./http-reply.ts";
+import { peerFacts } from "./peer-facts.ts";
 
 export interface HttpRouterOptions {
   /** GET and HEAD by path; nothing else is served. */
