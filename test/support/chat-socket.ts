@@ -117,14 +117,15 @@ export class ChatSocket {
   }
 
   /** Sends a message and waits for the frame that ends it. */
-  async ask(message: string, fields: object = {}): Promise<Frame> {
+  async ask(
+    message: string,
+    fields: { readonly id?: string; readonly [field: string]: unknown } = {},
+  ): Promise<Frame> {
     const from = this.frames.length;
     this.send({ message, ...fields });
-    return this.next(
-      ({ type, code }) =>
-        type === "message" || type === "command_response" || (type === "error" && code !== undefined),
-      from,
-    );
+    const { id } = fields;
+    const ends = ["message", "command_response", "error"];
+    return this.next((frame) => ends.includes(frame.type) && (id === undefined || frame["id"] === id), from);
   }
 
   /** Sends a command and gives its result. */

@@ -108,7 +108,8 @@ function write(res: HttpResponse, reply: HttpReply, method: string, cors: string
   for (const [name, value] of Object.entries(reply.headers)) res.writeHeader(name, value);
   if (cors !== "") res.writeHeader("access-control-allow-origin", cors);
   res.writeHeader("vary", "Origin");
-  const bodyless = method === "HEAD" || reply.status === 204 || reply.status === 304;
-  if (bodyless) res.endWithoutBody(Buffer.byteLength(reply.body), false);
+  if (reply.status === 204 || reply.status === 304) res.end();
+  // The library takes no further request on a connection after a reply without its body: say so to the client.
+  else if (method === "HEAD") res.endWithoutBody(Buffer.byteLength(reply.body), true);
   else res.end(reply.body);
 }

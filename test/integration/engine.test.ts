@@ -1,0 +1,306 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ChatRequest, StreamPart } from "../../src/providers/provider.ts";
+import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
+import { localProvider, startLocalEngine, type LocalEngine } from "../support/local-engine.ts";
+
+let engine: LocalEngine;
+
+beforeAll(async () => {
+  engine = await startLocalEngine({ settings: { queueLimit: 300 } });
+});
+afterAll(() => engine.stop());
+
+const greedy = { temperature: 0, repeatPenalty: 1 };
+let conversations = 0;
+const request = (text: string, changes: Partial<ChatRequest> = {}) =>
+  chatRequest(text, { maxTokens: 40, conversation: `c${++conversations}`, ...changes });
+const answer = (text: string, changes?: Partial<ChatRequest>) => answerOf(engine.provider, request(text, changes));
+const finishOf = (parts: readonly StreamPart[]) => {
+  const part = parts.at(-1);
+  if (part?.type !== "finish") throw new Error("the answer did not finish");
+  return part;
+};
+const startedOf = (parts: readonly StreamPart[]) => {
+  const part = parts.find(({ type }) => type === "started");
+  if (part?.type !== "started") throw new Error("the answer did not start");
+  return part;
+};
+/** Opens a stream and reads up to a kind of part. */
+async function openUntil(type: StreamPart["type"], changes: Partial<ChatRequest>, text = "Hello") {
+  const abort = new AbortController();
+  const stream = engine.provider.stream(request(text, changes), { signal: abort.signal });
+  for (;;) {
+    const { value, done } = await stream.next();
+    if (done === true) throw new Error(`no ${type}`);
+    if (value.type === type) return { stream, abort, part: value };
+  }
+}
+const gone = (pid: number | undefined) => {
+  try {
+    process.kill(pid ?? 0, 0);
+    return false;
+  } catch {
+    return true;
+  }
+};
+
+describe("the local engine", () => {
+  it("gives 60 requests at once on 4 slots their own whole answers", async () => {
+    const texts = Array.from({ length: 60 }, (_, index) => `Say the number ${index * 37} and word ${index}`);
+    const alone: string[] = [];
+    for (const text of texts.slice(0, 10)) alone.push(textOf(await answer(text, { sampling: greedy })));
+    expect(new Set(alone).size).toBeGreaterThan(5);
+    const together = await Promise.all(texts.map((text) => answer(text, { sampling: greedy })));
+    expect(together.slice(0, 10).map(textOf)).toEqual(alone);
+    for (const parts of together) {
+      const { reason, usage } = finishOf(parts);
+      expect(parts.filter(({ type }) => type === "started")).toHaveLength(1);
+      if (reason === "length") expect(usage.completionTokens).toBe(40);
+    }
+  });
+
+  it("tells those who wait their place in the queue", async () => {
+    const all = await Promise.all(Array.from({ length: 12 }, () => answer("Hello")));
+    const places = all.map((parts) => parts.find(({ type }) => type === "queued")).filter((part) => part !== undefined);
+    expect(places.map((part) => part.type === "queued" && part.position)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  it("refuses what its queue cannot hold, and serves the others", async () => {
+    const all = await Promise.allSettled(Array.from({ length: 320 }, () => answer("Hello", { maxTokens: 2 })));
+    const refused = all.filter((result) => result.status === "rejected");
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.length).toBeLessThanOrEqual(20);
+    for (const { reason } of refused) expect(reason).toMatchObject({ code: "overloaded", provider: "local" });
+  });
+
+  it("gives the same answer for the same seed, and another one without (trap 18)", async () => {
+    const sampling = { temperature: 1, seed: 42 };
+    const seeded = [await answer("Hello", { sampling }), await answer("Hello", { sampling })].map(textOf);
+    expect(seeded[0]).toBe(seeded[1]);
+    const free = await Promise.all([1, 2, 3].map(() => answer("Hello", { sampling: { temperature: 1 } })));
+    expect(new Set(free.map(textOf)).size).toBe(3);
+  });
+
+  it("gives valid JSON for a schema, eight at once", async () => {
+    const jsonSchema = {
+      type: "object",
+      properties: {
+        sentiment: { enum: ["positive", "negative", "neutral"] },
+        spam: { type: "boolean" },
+        topics: { type: "array", items: { enum: ["a", "b"] }, maxItems: 3 },
+      },
+      required: ["sentiment", "spam", "topics"],
+    };
+    const all = await Promise.all(
+      Array.from({ length: 8 }, () => answer("Analyze", { jsonSchema, maxTokens: 200, sampling: { stop: ["e"] } })),
+    );
+    for (const parts of all) {
+      expect(finishOf(parts).reason).toBe("stop");
+      const value = JSON.parse(textOf(parts)) as Record<string, unknown>;
+      expect(["positive", "negative", "neutral"]).toContain(value["sentiment"]);
+      expect(typeof value["spam"]).toBe("boolean");
+      expect(Array.isArray(value["topics"])).toBe(true);
+      expect(textOf(parts)).toBe(textOf(parts).trimEnd());
+    }
+  });
+
+  it("says `length` when the tokens end before the JSON does", async () => {
+    const jsonSchema = { type: "object", properties: { word: { type: "string", minLength: 200 } }, required: ["word"] };
+    expect(finishOf(await answer("x", { jsonSchema, maxTokens: 20 })).reason).toBe("length");
+  });
+
+  it("refuses a schema that cannot be a grammar", async () => {
+    await expect(answer("x", { jsonSchema: { $ref: "#/$defs/none" } })).rejects.toMatchObject({ code: "bad_request" });
+  });
+
+  it("processes nothing twice on the second turn of a conversation, and counts exactly", async () => {
+    const conversation = "two turns";
+    const turn = { role: "user" as const, content: "Tell me about the water" };
+    const first = await answerOf(engine.provider, request("", { conversation, turns: [turn], maxTokens: 10 }));
+    const usage = finishOf(first).usage;
+    const turns = [turn, { role: "assistant" as const, content: textOf(first) }, { role: "user" as const, content: "And?" }];
+    const second = await answerOf(engine.provider, request("", { conversation, turns }));
+    const { cachedTokens } = finishOf(second).usage;
+    // Never the whole answer: its last token was drawn and not processed. The random model's tokens are not those
+    // that its text would be cut into, so how much of the answer is reused is not fixed.
+    expect(cachedTokens).toBeGreaterThanOrEqual(usage.promptTokens);
+    expect(cachedTokens).toBeLessThan(usage.promptTokens + usage.completionTokens);
+    expect(startedOf(second).cachedTokens).toBe(cachedTokens);
+    const repeated = finishOf(await answerOf(engine.provider, request("", { conversation, turns }))).usage;
+    expect(repeated.cachedTokens).toBe(repeated.promptTokens - 1);
+  });
+
+  it("shares no KV between clients but the system text's", async () => {
+    const shared = { system: "A system text of its own for this test only." };
+    const principal = (client: string) => ({ authenticated: false, client, publicId: client, charge: "addr:x" });
+    const of = async (client: string, text: string) =>
+      finishOf(await answer(text, { ...shared, principal: principal(client), maxTokens: 1 })).usage;
+    const long = "my secret is the number of the people ".repeat(6);
+    for (let index = 0; index < 4; index++) await of("anon:a", long);
+    const own = await of("anon:a", long);
+    expect(own.cachedTokens).toBe(own.promptTokens - 1);
+    const { cachedTokens, promptTokens } = await of("anon:b", long);
+    expect(cachedTokens).toBeLessThan(promptTokens / 2);
+  });
+
+  it("drops the oldest turns of a long conversation, and says how many", async () => {
+    const turns = Array.from({ length: 41 }, (_, index) => ({
+      role: index % 2 === 0 ? ("user" as const) : ("assistant" as const),
+      content: `turn ${index} about the people and the water`,
+    }));
+    const parts = await answer("", { turns });
+    const { droppedTurns, promptTokens } = startedOf(parts);
+    expect(droppedTurns).toBeGreaterThan(0);
+    expect(droppedTurns % 2).toBe(0);
+    expect(promptTokens).toBeLessThanOrEqual(512 - 40);
+  });
+
+  it("refuses a message that does not fit the window, before it takes a slot", async () => {
+    await expect(answer("the water ".repeat(400))).rejects.toMatchObject({
+      code: "prompt_too_long",
+      retryable: false,
+      message: expect.stringMatching(/room for \d+/),
+    });
+  });
+
+  it("fills the window to its end without dropping the system text (trap 19)", async () => {
+    for (let words = 40; words < 60; words++) {
+      const parts = await answer("number ".repeat(words), { maxTokens: 330, sampling: { temperature: 1 } });
+      const { usage, reason } = finishOf(parts);
+      expect(usage.promptTokens + usage.completionTokens).toBeLessThanOrEqual(512);
+      if (reason === "length") expect(usage.completionTokens).toBe(330);
+    }
+  });
+
+  it("ends before a stop text and never shows it (trap 22)", async () => {
+    const whole = textOf(await answer("Hello", { sampling: greedy }));
+    const stop = whole.slice(20, 24);
+    const parts = await answer("Hello", { sampling: { ...greedy, stop: [stop] } });
+    expect(textOf(parts)).toBe(whole.slice(0, whole.indexOf(stop)));
+    expect(finishOf(parts).reason).toBe("stop");
+  });
+
+  it("frees the place of a request that is cancelled in the queue", async () => {
+    const running = await Promise.all(Array.from({ length: 4 }, () => openUntil("started", { maxTokens: 300 })));
+    const { abort, stream } = await openUntil("queued", {});
+    abort.abort(new Error("changed my mind"));
+    await expect(stream.next()).rejects.toThrow("changed my mind");
+    for (const { abort: end } of running) end.abort();
+    expect(finishOf(await answer("Hello")).type).toBe("finish");
+  });
+
+  it("stops a prompt at once when it is cancelled (trap 20)", async () => {
+    const slow = await startLocalEngine({ settings: { contextTokens: 4096, slots: 1, maxTickMs: 20 } });
+    try {
+      const stream = slow.provider.stream(request("the water and the people ".repeat(700), { maxTokens: 1 }), {
+        signal: AbortSignal.timeout(40),
+      });
+      await expect(consume(stream)).rejects.toThrow();
+      const from = performance.now();
+      await answerOf(slow.provider, request("Hello", { maxTokens: 1 }));
+      expect(performance.now() - from).toBeLessThan(500);
+    } finally {
+      await slow.stop();
+    }
+  });
+
+  it("gives the slot of a cancelled answer to the next", async () => {
+    const running = await Promise.all(Array.from({ length: 4 }, () => openUntil("text-delta", { maxTokens: 400 })));
+    const waiting = answer("Hello", { maxTokens: 1 });
+    const from = performance.now();
+    for (const { stream } of running) await stream.return();
+    await waiting;
+    expect(performance.now() - from).toBeLessThan(400);
+  });
+
+  it("serves two gateways with ids of their own", async () => {
+    const other = localProvider(engine.supervisor);
+    const texts = Array.from({ length: 10 }, (_, index) => `word ${index}`);
+    const ask = (provider: typeof other) =>
+      Promise.all(texts.map(async (text) => textOf(await answerOf(provider, request(text, { sampling: greedy })))));
+    const [here, there] = await Promise.all([ask(engine.provider), ask(other)]);
+    expect(here).toEqual(there);
+    await other.close();
+    expect(finishOf(await answer("still there")).type).toBe("finish");
+  });
+
+  it("keeps its socket to this user", () => {
+    expect(statSync(engine.supervisor.socketPath).mode & 0o777).toBe(0o600);
+    expect(statSync(dirname(engine.supervisor.socketPath)).mode & 0o777).toBe(0o700);
+  });
+
+  it("says what it is", () => {
+    expect(engine.supervisor.status().info).toMatchObject({
+      modelName: "tiny",
+      contextTokens: 512,
+      slots: 4,
+      threads: 1,
+      gpu: false,
+      // 2 layers of 64 keys and 64 values in half precision, 512 tokens, 4 slots.
+      kvBytes: 2 * 128 * 2 * 512 * 4,
+      template: "Zephyr",
+    });
+  });
+
+  it("survives the death of the engine: what runs fails at once and may be tried again", async () => {
+    const running = await Promise.all(Array.from({ length: 8 }, () => openStream({ maxTokens: 450 })));
+    const pid = engine.supervisor.pid;
+    process.kill(pid ?? 0, "SIGKILL");
+    const results = await Promise.allSettled(running.map(consume));
+    for (const result of results) {
+      expect(result).toMatchObject({ status: "rejected", reason: { code: "engine_crashed", retryable: true } });
+    }
+    // Asked while it starts, answered once it is there.
+    expect(finishOf(await answer("Hello")).type).toBe("finish");
+    expect(engine.supervisor.pid).not.toBe(pid);
+    expect(engine.provider.health()).toEqual({ state: "ready", reason: "" });
+  });
+});
+
+async function consume(stream: AsyncIterable<StreamPart>): Promise<StreamPart[]> {
+  const parts: StreamPart[] = [];
+  for await (const part of stream) parts.push(part);
+  return parts;
+}
+
+/** A stream whose request has reached the engine. */
+async function openStream(changes: Partial<ChatRequest>) {
+  const stream = engine.provider.stream(request("Hello", changes), { signal: new AbortController().signal });
+  await stream.next();
+  return stream;
+}
+
+describe("the engine process", () => {
+  it("ends when main is killed, and leaves neither process nor socket behind", async () => {
+    const owner = spawn(
+      process.execPath,
+      ["--import", import.meta.resolve("tsx"), fileURLToPath(new URL("../fixtures/engine-owner.ts", import.meta.url))],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    const [line] = (await once(owner.stdout.setEncoding("utf8"), "data")) as [string];
+    const { pid, socketPath } = JSON.parse(line) as { pid: number; socketPath: string };
+    expect(gone(pid)).toBe(false);
+    owner.kill("SIGKILL");
+    await expect.poll(() => gone(pid), { timeout: 5000 }).toBe(true);
+    expect(existsSync(dirname(socketPath))).toBe(false);
+  });
+
+  it("does not end by the signals that a terminal sends to the whole group", async () => {
+    process.kill(engine.supervisor.pid ?? 0, "SIGINT");
+    process.kill(engine.supervisor.pid ?? 0, "SIGTERM");
+    expect(finishOf(await answer("Hello")).type).toBe("finish");
+  });
+
+  it("says what to mend when it cannot start", async () => {
+    await expect(startLocalEngine({ settings: { modelPath: "/nowhere/x.gguf" } })).rejects.toThrow(
+      /\/nowhere\/x\.gguf cannot be loaded/,
+    );
+    await expect(startLocalEngine({ settings: { gpu: "vulkan" } })).rejects.toThrow(/GPU=vulkan cannot be used.*npm run gpu/);
+    await expect(startLocalEngine({ settings: { template: "nonsense" } })).rejects.toThrow(/"nonsense" is unknown/);
+  });
+});

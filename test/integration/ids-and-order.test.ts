@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createTokenSigner } from "../../src/auth/token-signer.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { ChatSocket } from "../support/chat-socket.ts";
+import { startService, type Service } from "../support/service.ts";
+
+const JWT_SECRET = "a secret of the tests that is long enough";
+const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
+
+describe("ids and order", () => {
+  let service: Service;
+
+  beforeAll(async () => {
+    service = await startService({
+      AI_PROVIDER: "echo",
+      ECHO_TOKEN_MS: "20",
+      JWT_SECRET,
+      MAX_PENDING_MESSAGES: "3",
+      MAX_ACTIVE_ANSWERS_PER_CLIENT: "2",
+    });
+  });
+
+  afterAll(() => service.stop());
+
+  const connect = (sub: string) =>
+    ChatSocket.greeted(`${service.url}/ws/chat/auth?token=${tokenOf(sub, 600)}&stream=true`);
+  const counted = async (name: RegExp) =>
+    Number(name.exec(await (await service.http("/metrics")).text())?.[1] ?? 0);
+  const generations = () => counted(/^chat_answer_seconds_count\{provider="echo",outcome="stop"\} (\d+)/m);
+
+  it("the same frame 100 times at once from 3 sockets of one subject is generated once", async () => {
+    const before = await generations();
+    const sockets = await Promise.all([connect("ida"), connect("ida"), connect("ida")]);
+    const frame = { message: "one and the same, word by word", id: "once", conversation: "shared" };
+    for (let index = 0; index < 100; index++) (sockets[index % 3] as ChatSocket).send(frame);
+    const ends = await Promise.all(sockets.map((socket) => socket.next(({ type }) => type === "message")));
+    expect(new Set(ends.map(({ answer }) => answer)).size).toBe(1);
+    for (const [index, socket] of sockets.entries()) {
+      expect(socket.streamed(ends[index]?.["answer"])).toBe(frame.message);
+      expect(socket.frames.filter(({ type }) => type === "error")).toEqual([]);
+    }
+    expect((await generations()) - before).toBe(1);
+
+    // Afterwards the same frame joins the finished answer, and another frame under its id is refused.
+    const late = await connect("ida");
+    expect(await late.ask(frame.message, { id: "once", conversation: "shared" })).toMatchObject({
+      type: "message",
+      answer: ends[0]?.["answer"],
+      content: frame.message,
+    });
+    expect(await late.ask("something else", { id: "once", conversation: "shared" })).toMatchObject({
+      type: "error",
+      code: "id_conflict",
+      id: "once",
+    });
+    expect((await generations()) - before).toBe(1);
+
+    // Another client's id of the same name is another id.
+    const other = await connect("otto");
+    expect(await other.ask("mine", { id: "once", conversation: "shared" })).toMatchObject({
+      type: "message",
+      content: "mine",
+    });
+    await Promise.all([...sockets, late, other].map((socket) => socket.close()));
+  });
+
+  it("a cancelled id is free again", async () => {
+    const chat = await connect("cleo");
+    chat.send({ message: "a b c d e f g h", id: "again" });
+    await chat.next(({ type }) => type === "token");
+    chat.send({ type: "cancel", id: "again" });
+    expect(await chat.next(({ type }) => type === "message")).toMatchObject({ finish_reason: "cancelled" });
+    expect(await chat.ask("another text", { id: "again" })).toMatchObject({
+      type: "message",
+      content: "another text",
+    });
+    await chat.close();
+  });
+
+  it("messages of a conversation are answered one at a time in order; those behind see their place", async () => {
+    const chat = await connect("olga");
+    for (const message of ["first one", "second one", "third one"]) chat.send({ message, id: message });
+    await chat.next(({ type, id }) => type === "message" && id === "third one");
+    const ends = chat.frames.filter(({ type }) => type === "message").map(({ id }) => id);
+    expect(ends).toEqual(["first one", "second one", "third one"]);
+    const places = chat.frames.filter(({ type, id }) => type === "queued" && id === "third one");
+    expect(places[0]).toMatchObject({ reason: "conversation", position: 2 });
+    const firstEnd = chat.frames.findIndex(({ type }) => type === "message");
+    expect(chat.frames.findIndex(({ type, id }) => type === "token" && id === "second one")).toBeGreaterThan(
+      firstEnd,
+    );
+    await chat.close();
+  });
+
+  it("what is over a bound is busy, and nothing else is lost", async () => {
+    const chat = await connect("bea");
+    for (let index = 0; index < 5; index++)
+      chat.send({ message: `number ${index}`, id: `${index}`, conversation: "a" });
+    expect(await chat.next(({ type }) => type === "error")).toMatchObject({
+      code: "busy",
+      id: "4",
+      retryable: true,
+    });
+    chat.send({ message: "elsewhere", conversation: "b", id: "b" });
+    chat.send({ message: "one too many", conversation: "c", id: "c" });
+    expect(await chat.next(({ type, id }) => type === "error" && id === "c")).toMatchObject({ code: "busy" });
+    for (const id of ["0", "1", "2", "3", "b"])
+      await chat.next((frame) => frame.type === "message" && frame["id"] === id);
+    expect(await chat.ask("room again", { conversation: "c", id: "c" })).toMatchObject({ type: "message" });
+    await chat.close();
+  });
+
+  it("an answer that nobody watches is abandoned, and its text kept", async () => {
+    const quick = await startService({
+      AI_PROVIDER: "echo",
+      ECHO_TOKEN_MS: "100",
+      ABANDON_SECONDS: "1",
+      JWT_SECRET,
+    });
+    const url = `${quick.url}/ws/chat/auth?token=${tokenOf("abe", 600)}&stream=true`;
+    const chat = await ChatSocket.greeted(url);
+    const message = Array.from({ length: 60 }, (_, index) => `word${index}`).join(" ");
+    chat.send({ message, id: "left", conversation: "c" });
+    await chat.next(({ type }) => type === "token");
+    chat.cut();
+    await new Promise((resolve) => setTimeout(resolve, 1800));
+    const metrics = await (await quick.http("/metrics")).text();
+    expect(metrics).toMatch(/^chat_answer_seconds_count\{provider="echo",outcome="abandoned"\} 1$/m);
+    expect(metrics).toMatch(/^chat_answers_running 0$/m);
+    const back = await ChatSocket.greeted(url);
+    expect(await back.ask("/summarize", { conversation: "c" })).toMatchObject({
+      result: { status: "success" },
+    });
+    await back.close();
+    await quick.stop();
+  });
+
+  it("a socket that is cut and comes back in time joins its running answer from the start", async () => {
+    const chat = await connect("rita");
+    const message = Array.from({ length: 40 }, (_, index) => `w${index}`).join(" ");
+    const frame = { message, id: "resumed", conversation: "r" };
+    chat.send(frame);
+    await chat.next(({ type }) => type === "token");
+    chat.cut();
+    const back = await connect("rita");
+    const end = await back.ask(message, { id: "resumed", conversation: "r" });
+    expect(end).toMatchObject({ type: "message", content: message });
+    expect(back.streamed(end["answer"])).toBe(message);
+    await back.close();
+  });
+});
