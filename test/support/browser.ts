@@ -45,7 +45,9 @@ export async function launchBrowser(): Promise<TestBrowser> {
  */
 function writeFontConfig(folder: string): string {
   const file = join(folder, "fonts-here.conf");
-  const directories = [join(folder, "fonts"), "/usr/share/fonts"].map((path) => `<dir>${path}</dir>`).join("");
+  const directories = [join(folder, "fonts"), "/usr/share/fonts"]
+    .map((path) => `<dir>${path}</dir>`)
+    .join("");
   writeFileSync(
     file,
     `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${directories}

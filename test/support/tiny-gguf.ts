@@ -195,8 +195,8 @@ function writeArray(writer: Writer, value: Extract<Value, object>): void {
   }
 }
 
-function metadata(pieces: readonly Piece[]): [string, Value][] {
-  return [
+function metadata(pieces: readonly Piece[], template: string | null): [string, Value][] {
+  const entries: [string, Value][] = [
     ["general.architecture", { string: "llama" }],
     ["general.name", { string: "Tiny Random" }],
     ["general.file_type", { uint32: 0 }],
@@ -218,15 +218,16 @@ function metadata(pieces: readonly Piece[]): [string, Value][] {
     ["tokenizer.ggml.unknown_token_id", { uint32: 0 }],
     ["tokenizer.ggml.add_bos_token", { bool: true }],
     ["tokenizer.ggml.add_eos_token", { bool: false }],
-    ["tokenizer.chat_template", { string: ZEPHYR_TEMPLATE }],
   ];
+  if (template !== null) entries.push(["tokenizer.chat_template", { string: template }]);
+  return entries;
 }
 
-/** The bytes of the model; the same on every call. */
-export function tinyGguf(): Buffer {
+/** The bytes of the model; the same on every call. `template`: null leaves it out of the metadata. */
+export function tinyGguf(template: string | null = ZEPHYR_TEMPLATE): Buffer {
   const pieces = vocabulary();
   const all = tensors(pieces);
-  const entries = metadata(pieces);
+  const entries = metadata(pieces, template);
   const writer = new Writer();
   writer.bytes(Buffer.from("GGUF"));
   writer.uint32(3);
@@ -254,8 +255,8 @@ export function tinyGguf(): Buffer {
 }
 
 /** Path of the tiny model, written on first use under node_modules/.cache. */
-export async function tinyModel(): Promise<string> {
-  const bytes = tinyGguf();
+export async function tinyModel(template: string | null = ZEPHYR_TEMPLATE): Promise<string> {
+  const bytes = tinyGguf(template);
   const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
   const folder = fileURLToPath(new URL("../../node_modules/.cache/tiny-gguf/", import.meta.url));
   const path = `${folder}tiny-${hash}.gguf`;

@@ -49,6 +49,7 @@ class RunningCall {
 
   constructor(caller: AbortSignal) {
     this.#caller = caller;
+    caller.addEventListener("abort", this.#onAbort, { once: true });
   }
 
   get signal(): AbortSignal {

@@ -1,0 +1,125 @@
+import type { EngineSequence, GenerateOptions, PreparedRequest, RequestEvents } from "../../src/engine/engine-port.ts";
+
+/** Above all prompt tokens. */
+export const FIRST_ANSWER_TOKEN = 1_000_000_000;
+
+/** What a batch did: ids in the order of the calls, with the prompt tokens of each (0: drew one). */
+export interface Batch {
+  readonly items: { readonly id: number; readonly tokens: number }[];
+}
+
+/**
+ * A native context for tests of the loop: calls of one turn of the event loop make a batch, and a fault of one item
+ * rejects all of it, as in the real one. The answer's tokens count up from {@link FIRST_ANSWER_TOKEN}.
+ */
+export class FakeContext {
+  readonly batches: Batch[] = [];
+  /** Tokens that fail the batch they are in. */
+  readonly poison = new Set<number>();
+  /** Runs when a batch is done, before its promises settle. */
+  onBatch: () => void = () => {};
+  private items: { id: number; tokens: readonly number[]; prompt: boolean; settle: (error?: Error) => void }[] = [];
+
+  sequence(id: number): FakeSequence {
+    return new FakeSequence(id, this);
+  }
+
+  run(id: number, tokens: readonly number[], prompt: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.items.length === 0) setImmediate(() => this.dispatch());
+      const settle = (error?: Error): void => (error ? reject(error) : resolve());
+      this.items.push({ id, tokens, prompt, settle });
+    });
+  }
+
+  private dispatch(): void {
+    const items = this.items;
+    this.items = [];
+    this.batches.push({ items: items.map(({ id, tokens, prompt }) => ({ id, tokens: prompt ? tokens.length : 0 })) });
+    this.onBatch();
+    const failed = items.some(({ tokens }) => tokens.some((token) => this.poison.has(token)));
+    for (const item of items) item.settle(failed ? new Error("Eval has failed") : undefined);
+  }
+}
+
+export class FakeSequence implements EngineSequence {
+  readonly id: number;
+  readonly seeds: number[] = [];
+  kv: number[] = [];
+  private readonly context: FakeContext;
+
+  constructor(id: number, context: FakeContext) {
+    this.id = id;
+    this.context = context;
+  }
+
+  get length(): number {
+    return this.kv.length;
+  }
+
+  commonPrefix(tokens: readonly number[]): number {
+    let length = 0;
+    while (length < this.kv.length && this.kv[length] === tokens[length]) length++;
+    return length;
+  }
+
+  truncate(count: number): Promise<void> {
+    this.kv.length = Math.min(this.kv.length, count);
+    return Promise.resolve();
+  }
+
+  async prefill(tokens: readonly number[]): Promise<void> {
+    await this.context.run(this.id, tokens, true);
+    this.kv.push(...tokens);
+  }
+
+  async *generate(first: number, options: GenerateOptions): AsyncGenerator<number, void, void> {
+    this.seeds.push(options.sampling.seed);
+    for (let token = first; ; ) {
+      await this.context.run(this.id, [token], false);
+      this.kv.push(token);
+      token = token >= FIRST_ANSWER_TOKEN ? token + 1 : FIRST_ANSWER_TOKEN;
+      yield token;
+    }
+  }
+}
+
+let conversations = 0;
+
+/** A request of `length` prompt tokens, all different from those of other requests. */
+export function preparedRequest(length: number, changes: Partial<PreparedRequest> = {}): PreparedRequest {
+  const conversation = `conversation ${++conversations}`;
+  return {
+    tokens: Array.from({ length }, (_, index) => (index === 0 ? 1 : conversations * 10_000 + 500_000 + index)),
+    sharedTokens: 1,
+    droppedTurns: 0,
+    maxTokens: 5,
+    sampling: { temperature: 0, topP: 1, topK: 40, minP: 0, repeatPenalty: 1, seed: 7 },
+    stop: [],
+    stopTokens: new Set(),
+    trimEnd: false,
+    client: "anon:a",
+    conversation,
+    ...changes,
+  };
+}
+
+/** Keeps what happens to a request as readable lines. */
+export function recordedEvents(): RequestEvents & { readonly lines: string[]; readonly text: () => string } {
+  const lines: string[] = [];
+  let text = "";
+  return {
+    lines,
+    text: () => text,
+    queued: (position) => lines.push(`queued ${position}`),
+    started: (prompt, cached, dropped) => lines.push(`started ${prompt} ${cached} ${dropped}`),
+    progress: (processed, total) => lines.push(`progress ${processed}/${total}`),
+    delta: (piece, tokens) => {
+      text += piece;
+      lines.push(`delta ${piece} ${tokens}`);
+    },
+    finished: (reason, usage) =>
+      lines.push(`finished ${reason} ${usage.promptTokens} ${usage.completionTokens} ${usage.cachedTokens}`),
+    failed: (error) => lines.push(`failed ${error instanceof Error ? error.message : String(error)}`),
+  };
+}

@@ -1,0 +1,146 @@
+import type { ChatProvider, ChatRequest, ProviderHealth, StreamPart, Usage } from "../../src/providers/provider.ts";
+
+type Event = { readonly part: StreamPart } | { readonly error: unknown } | { readonly end: true };
+
+/** One stream of a {@link ScriptedProvider}, driven by a test. */
+export class ScriptedCall {
+  readonly request: ChatRequest;
+  readonly #signal: AbortSignal;
+  readonly #events: Event[] = [];
+  #wake: (() => void) | null = null;
+  #stopped = false;
+  #tokens = 0;
+
+  constructor(request: ChatRequest, signal: AbortSignal) {
+    this.request = request;
+    this.#signal = signal;
+  }
+
+  /** Whether the reader has left the stream, by its end or before. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  queued(position: number, etaMs?: number): this {
+    return this.#push({ part: { type: "queued", position, ...(etaMs !== undefined && { etaMs }) } });
+  }
+
+  progress(processed: number, total: number): this {
+    return this.#push({ part: { type: "progress", processed, total } });
+  }
+
+  start(): this {
+    return this.#push({
+      part: { type: "started", provider: "local", model: "scripted", droppedTurns: 0, promptTokens: 7 },
+    });
+  }
+
+  say(...texts: readonly string[]): this {
+    for (const text of texts) {
+      this.#tokens++;
+      this.#push({ part: { type: "text-delta", text, tokens: 1 } });
+    }
+    return this;
+  }
+
+  finish(reason: "stop" | "length" = "stop", usage?: Usage): this {
+    const counted = { promptTokens: 7, completionTokens: this.#tokens, cachedTokens: 0 };
+    return this.#push({ part: { type: "finish", reason, usage: usage ?? counted } });
+  }
+
+  /** The whole answer at once. */
+  answer(...texts: readonly string[]): this {
+    return this.start()
+      .say(...texts)
+      .finish();
+  }
+
+  fail(error: unknown): this {
+    return this.#push({ error });
+  }
+
+  /** Ends the stream without `finish`: a breach of the contract. */
+  breakOff(): this {
+    return this.#push({ end: true });
+  }
+
+  async *parts(): AsyncGenerator<StreamPart, void> {
+    const wake = () => this.#wake?.();
+    this.#signal.addEventListener("abort", wake);
+    try {
+      for (;;) {
+        this.#signal.throwIfAborted();
+        const event = this.#events.shift();
+        if (event === undefined) {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        } else if ("part" in event) {
+          yield event.part;
+        } else if ("error" in event) {
+          throw event.error;
+        } else {
+          return;
+        }
+      }
+    } finally {
+      this.#signal.removeEventListener("abort", wake);
+      this.#stopped = true;
+    }
+  }
+
+  #push(event: Event): this {
+    this.#events.push(event);
+    this.#wake?.();
+    return this;
+  }
+}
+
+export interface ScriptedProviderOptions {
+  /** Plays each call as it comes; without it calls wait for the test. */
+  readonly script?: (call: ScriptedCall, index: number) => void;
+  readonly contextTokens?: number;
+}
+
+/** A back end whose every part comes from a test: for faults and for exact timing. A token is four characters. */
+export class ScriptedProvider implements ChatProvider {
+  readonly name = "local";
+  readonly remote = false;
+  /** All calls so far, oldest first. */
+  readonly calls: ScriptedCall[] = [];
+  readonly #options: ScriptedProviderOptions;
+
+  constructor(options: ScriptedProviderOptions = {}) {
+    this.#options = options;
+  }
+
+  /** The latest call. */
+  get call(): ScriptedCall {
+    const latest = this.calls.at(-1);
+    if (latest === undefined) throw new Error("the provider was not asked");
+    return latest;
+  }
+
+  stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncIterable<StreamPart> {
+    const call = new ScriptedCall(request, signal);
+    this.calls.push(call);
+    this.#options.script?.(call, this.calls.length - 1);
+    return call.parts();
+  }
+
+  describe(): { readonly model: string; readonly contextTokens: number } {
+    return { model: "scripted", contextTokens: this.#options.contextTokens ?? 4096 };
+  }
+
+  countTokens(text: string): Promise<number> {
+    return Promise.resolve(Math.ceil(text.length / 4));
+  }
+
+  health(): ProviderHealth {
+    return { state: "ready", reason: "" };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

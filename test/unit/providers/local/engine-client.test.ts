@@ -1,0 +1,208 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../../../src/core/clock.ts";
+import { LineDecoder, type EngineMessage, type EngineStatus, type GatewayMessage } from "../../../../src/engine/wire.ts";
+import { noMetrics } from "../../../../src/core/metrics.ts";
+import { LocalProvider } from "../../../../src/providers/local/local-provider.ts";
+import type { StreamPart } from "../../../../src/providers/provider.ts";
+import { chatRequest, collect } from "../../../support/chat-request.ts";
+
+/** An engine that does what the test says. */
+let folder: string;
+let server: Server | undefined;
+let sockets: Socket[];
+let received: GatewayMessage[];
+let status: EngineStatus;
+let listeners: Set<(status: EngineStatus) => void>;
+let provider: LocalProvider;
+
+const info = { modelName: "fake", contextTokens: 512 };
+const usage = { promptTokens: 3, completionTokens: 1, cachedTokens: 0 };
+const send = (message: EngineMessage | object) => sockets.at(-1)?.write(`${JSON.stringify(message)}\n`);
+const set = (next: EngineStatus) => {
+  status = next;
+  for (const listener of listeners) listener(next);
+};
+const engineUp = async () => {
+  server = createServer((socket) => {
+    const decoder = new LineDecoder<GatewayMessage>();
+    sockets.push(socket.setEncoding("utf8").on("data", (chunk: string) => received.push(...decoder.push(chunk))));
+    socket.on("error", () => {});
+    send({ type: "ready", info });
+  });
+  await new Promise<void>((resolve) => server?.listen(join(folder, "s"), resolve));
+  set({ state: "ready", reason: "" });
+};
+const engineDown = () => {
+  server?.close();
+  for (const socket of sockets.splice(0)) socket.destroy();
+};
+const begin = (signal = new AbortController().signal) => {
+  const parts: StreamPart[] = [];
+  const result = (async () => {
+    for await (const part of provider.stream(chatRequest("Hello"), { signal })) parts.push(part);
+  })();
+  // Each test awaits it; until then a rejection is not unhandled.
+  result.catch(() => {});
+  return { parts, result };
+};
+const starts = () => received.filter(({ type }) => type === "start");
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "client-"));
+  sockets = [];
+  received = [];
+  listeners = new Set();
+  status = { state: "starting", reason: "The model is being loaded." };
+  provider = new LocalProvider({
+    engine: {
+      socketPath: join(folder, "s"),
+      status: () => status,
+      onChange: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    clock: systemClock,
+    metrics: noMetrics,
+    queueLimit: 3,
+    expected: { model: "expected", contextTokens: 7 },
+  });
+});
+
+afterEach(async () => {
+  await provider.close();
+  engineDown();
+  rmSync(folder, { recursive: true });
+});
+
+describe("LocalProvider on its channel", () => {
+  it("keeps requests while the engine starts, tells their place, and sends them in order", async () => {
+    expect(provider.health()).toEqual({ state: "starting", reason: "The model is being loaded." });
+    expect(provider.describe()).toEqual({ model: "expected", contextTokens: 7 });
+    const [first, second] = [begin(), begin()];
+    await expect.poll(() => second.parts).toEqual([{ type: "queued", position: 2 }]);
+    await engineUp();
+    await expect.poll(() => starts().length).toBe(2);
+    const [one, two] = starts().map((message) => message.type === "start" && message.id);
+    send({ type: "tick", started: [[one, 3, 0, 0]], deltas: [[one, "Hi", 1]], finished: [[one, "stop", usage]] });
+    send({ type: "tick", started: [[two, 3, 0, 0]], finished: [[two, "stop", usage]] });
+    await Promise.all([first.result, second.result]);
+    expect(first.parts.slice(1)).toEqual([
+      { type: "started", provider: "local", model: "fake", droppedTurns: 0, promptTokens: 3, cachedTokens: 0 },
+      { type: "text-delta", text: "Hi", tokens: 1 },
+      { type: "finish", reason: "stop", usage },
+    ]);
+    expect(provider.health()).toEqual({ state: "ready", reason: "" });
+  });
+
+  it("bounds those who wait for the start, and cancels them without a word to the engine", async () => {
+    const abort = new AbortController();
+    const doomed = begin(abort.signal);
+    begin();
+    begin();
+    await expect(begin().result).rejects.toMatchObject({ code: "overloaded", retryAfterMs: expect.any(Number) });
+    abort.abort(new Error("enough"));
+    await expect(doomed.result).rejects.toThrow("enough");
+    await engineUp();
+    await expect.poll(() => starts().length).toBe(2);
+    expect(received).toHaveLength(2);
+  });
+
+  it("fails those who wait when the start fails, and new ones with the reason", async () => {
+    const waiting = begin();
+    await expect.poll(() => waiting.parts.length).toBe(1);
+    set({ state: "degraded", reason: "It keeps dying." });
+    await expect(waiting.result).rejects.toMatchObject({
+      provider: "local",
+      code: "provider_unavailable",
+      message: "It keeps dying.",
+    });
+    await expect(begin().result).rejects.toMatchObject({ code: "provider_unavailable", retryable: true });
+    await expect(provider.countTokens("x")).rejects.toMatchObject({ code: "provider_unavailable" });
+    expect(provider.health()).toEqual({ state: "degraded", reason: "It keeps dying." });
+  });
+
+  it("fails what runs at once when the engine dies, and goes on with its next life", async () => {
+    await engineUp();
+    const { result } = begin();
+    const count = provider.countTokens("x");
+    const counted = expect(count).rejects.toMatchObject({ code: "engine_crashed" });
+    await expect.poll(() => received.length).toBe(2);
+    engineDown();
+    await expect(result).rejects.toMatchObject({ provider: "local", code: "engine_crashed", retryable: true });
+    await counted;
+    set({ state: "starting", reason: "again" });
+    const next = begin();
+    await engineUp();
+    await expect.poll(() => starts().length).toBe(2);
+    const message = starts().at(-1);
+    send({ type: "tick", finished: [[message?.type === "start" && message.id, "stop", usage]] });
+    await next.result;
+    expect(next.parts.at(-1)?.type).toBe("finish");
+  });
+
+  it("says cancel at once when the signal aborts, and throws its reason", async () => {
+    await engineUp();
+    const abort = new AbortController();
+    const { result } = begin(abort.signal);
+    await expect.poll(() => starts().length).toBe(1);
+    abort.abort("because");
+    await expect(result).rejects.toBe("because");
+    const start = starts()[0];
+    await expect.poll(() => received.at(-1)).toEqual({ type: "cancel", id: start?.type === "start" && start.id });
+  });
+
+  it("says cancel when the reader leaves, and not after the end", async () => {
+    await engineUp();
+    const left = (async () => {
+      for await (const part of provider.stream(chatRequest("Hi"), { signal: new AbortController().signal })) {
+        if (part.type === "text-delta") return;
+      }
+    })();
+    await expect.poll(() => starts().length).toBe(1);
+    const id = received[0]?.type === "start" ? received[0].id : 0;
+    send({ type: "tick", deltas: [[id, "a", 1]] });
+    await left;
+    await expect.poll(() => received.at(-1)).toEqual({ type: "cancel", id });
+    const whole = begin();
+    await expect.poll(() => starts().length).toBe(2);
+    send({ type: "tick", finished: [[id + 1, "stop", usage]] });
+    await whole.result;
+    // The channel keeps the order: once the next start has come, a cancel would have come as well.
+    begin();
+    await expect.poll(() => starts().length).toBe(3);
+    expect(received.filter(({ type }) => type === "cancel")).toHaveLength(1);
+  });
+
+  it("passes on the engine's refusals", async () => {
+    await engineUp();
+    const { result } = begin();
+    await expect.poll(() => starts().length).toBe(1);
+    const id = received[0]?.type === "start" ? received[0].id : 0;
+    const report = { code: "prompt_too_long", message: "too long", retryable: false };
+    send({ type: "tick", failed: [[id, report]] });
+    await expect(result).rejects.toMatchObject({ provider: "local", ...report });
+  });
+
+  it("takes a channel that talks nonsense for a dead engine", async () => {
+    await engineUp();
+    const { result } = begin();
+    await expect.poll(() => starts().length).toBe(1);
+    sockets.at(-1)?.write("this is not JSON\n");
+    await expect(result).rejects.toMatchObject({ code: "engine_crashed" });
+  });
+
+  it("sends the request without what the engine has no use for", async () => {
+    await engineUp();
+    const request = chatRequest("Hello", { continueFrom: "Hi", jsonSchema: { type: "string" } });
+    const stream = collect(provider.stream(request, { signal: AbortSignal.timeout(200) }));
+    await expect(stream).rejects.toThrow();
+    const { principal, ...rest } = request;
+    expect(starts()[0]).toMatchObject({ request: { ...rest, client: principal.client, charge: principal.charge } });
+    expect(JSON.stringify(starts()[0])).not.toContain("authenticated");
+  });
+});
