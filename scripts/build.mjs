@@ -72,14 +72,16 @@ export function isUpToDate(root) {
   return existsSync(stamp) && readFileSync(stamp, "utf8") === sourceStamp(root);
 }
 
-/** Whether TypeScript is installed; an image for production has none. */
+/** Whether TypeScript and the types it needs are installed; a production install lacks the latter. */
 export function hasCompiler() {
   return compilerPath() !== null;
 }
 
 function compilerPath() {
   try {
-    const manifest = createRequire(import.meta.url).resolve("typescript/package.json");
+    const require = createRequire(import.meta.url);
+    require.resolve("@types/node/package.json");
+    const manifest = require.resolve("typescript/package.json");
     return join(manifest, "..", "bin", "tsc");
   } catch {
     return null;

@@ -6,19 +6,24 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, hasCompiler, isUpToDate } from "./build.mjs";
 import { nodeFault, socketLibraryFault } from "./requirements.mjs";
 
-/** @param {string} line */
+/**
+ * @param {string} line
+ * @returns {never}
+ */
 function giveUp(line) {
   console.error(line);
   process.exit(1);
 }
 
 /**
- * Builds dist/ unless it is up to date. Where there is no compiler, as in an image, dist/ is taken as it is.
+ * Builds dist/ unless it is up to date. Where there are no sources or no compiler, as in an image, dist/ is taken as it is.
  * @param {string} root
  */
 function prepare(root) {
   const built = existsSync(join(root, "dist", "main.js"));
-  if (built && (!hasCompiler() || isUpToDate(root))) return;
+  const canBuild = existsSync(join(root, "src")) && hasCompiler();
+  if (built && (!canBuild || isUpToDate(root))) return;
+  if (!canBuild) giveUp("dist/ is missing and so is what builds it: run npm ci without --omit=dev.");
   console.log("Building ...");
   try {
     build(root);

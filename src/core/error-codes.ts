@@ -26,11 +26,7 @@ export const errorCodes = {
     retryable: false,
     meaning: "System text, context and message do not fit the model's window.",
   },
-  answer_too_long: {
-    retryable: false,
-    meaning: "The answer outgrew MAX_ANSWER_BYTES; the text so far was kept.",
-  },
-  context_refused: { retryable: false, meaning: "The store for contexts is full or the text is too long." },
+  context_refused: { retryable: false, meaning: "The memory for contexts is full." },
   no_provider: { retryable: true, meaning: "No back end could be started; the message says what to mend." },
   provider_unavailable: { retryable: true, meaning: "The back end cannot be reached or is starting." },
   provider_timeout: { retryable: true, meaning: "The back end missed a deadline." },
@@ -41,7 +37,6 @@ export const errorCodes = {
   bad_request: { retryable: false, meaning: "The back end rejected the request." },
   bad_answer: { retryable: true, meaning: "The back end's answer was cut short or malformed." },
   engine_crashed: { retryable: true, meaning: "The local engine died while it worked on this answer." },
-  generation_lost: { retryable: true, meaning: "The process that generated this answer is gone." },
   internal: { retryable: true, meaning: "A fault of this server; it was logged." },
 } as const satisfies Record<string, { retryable: boolean; meaning: string }>;
 

@@ -29,10 +29,11 @@ async function put(root: string, name: string, text: string): Promise<void> {
 }
 
 function launch(root: string, script: string, ...args: string[]) {
-  const child: ChildProcess = spawn(process.execPath, [join(root, "scripts", script), ...args], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  return launchCommand(root, process.execPath, [join(root, "scripts", script), ...args]);
+}
+
+function launchCommand(root: string, command: string, args: readonly string[]) {
+  const child: ChildProcess = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill("SIGKILL"));
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (output += String(chunk)));
@@ -136,6 +137,20 @@ describe("npm start", () => {
       expect(started.output()).toContain(`got ${signal}`);
     },
   );
+
+  it("ends the service when npm itself is told to end, and leaves no process behind", async () => {
+    const { scripts } = JSON.parse(await readFile(join(repository, "package.json"), "utf8"));
+    const manifest = JSON.stringify({ type: "module", scripts: { start: scripts.start } });
+    const pid = 'console.log("pid " + process.pid);';
+    const root = await projectWith({ "src/main.ts": service + pid, "package.json": manifest });
+    const started = launchCommand(root, "npm", ["start"]);
+    await started.saying("pid ");
+    started.child.kill("SIGTERM");
+    expect(await started.ended).toBe(7);
+    expect(started.output()).toContain("got SIGTERM");
+    const servicePid = Number(/pid (\d+)/.exec(started.output())?.[1]);
+    expect(() => process.kill(servicePid, 0)).toThrow("ESRCH");
+  });
 
   it("builds what changed and does not build twice", async () => {
     const root = await projectWith({ "src/main.ts": 'console.log("one");\n' });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { chromium, type Browser } from "playwright-core";
+import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from "playwright-core";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -133,4 +133,47 @@ function timeLimit(say: () => string): Promise<never> {
   return new Promise((_resolve, reject) => {
     setTimeout(() => reject(new Error(say())), START_MS).unref();
   });
+}
+
+export interface OpenPage {
+  readonly page: Page;
+  /** What the browser complained of: errors of scripts, refused resources, breaches of the security policy. */
+  readonly complaints: string[];
+  close(): Promise<void>;
+}
+
+/** Opens the chat page in a fresh profile and waits until it is connected. */
+export async function openChat(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<OpenPage> {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+  });
+  await page.goto(url);
+  await page.locator('#connection-open[data-tone="good"]').waitFor();
+  return { page, complaints, close: () => context.close() };
+}
+
+/** Types a message and sends it with Enter; a palette that is open is closed first. */
+export async function say(page: Page, text: string): Promise<void> {
+  const box = page.getByLabel("Message", { exact: true });
+  await box.fill(text);
+  if ((await box.getAttribute("aria-expanded")) === "true") await box.press("Escape");
+  await box.press("Enter");
+}
+
+/** The turns on the page, oldest first. */
+export function turns(page: Page): Locator {
+  return page.locator("article.turn");
+}
+
+/** Waits until no answer runs or waits. */
+export async function settled(page: Page): Promise<void> {
+  await page.locator("[data-status=pending]").first().waitFor({ state: "detached" });
 }

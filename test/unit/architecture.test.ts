@@ -1,0 +1,133 @@
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import {
+  importCycles,
+  importFaults,
+  importsOf,
+  libraryOwners,
+  longFiles,
+  readSources,
+} from "../support/import-rules.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const sources = readSources(root, ["src", "web"]);
+
+function file(path: string, ...imports: string[]) {
+  return { path, text: imports.map((name) => `import { x } from "${name}";`).join("\n") };
+}
+
+describe("the sources", () => {
+  it("are found", () => {
+    expect(sources.length).toBeGreaterThan(50);
+    expect(sources.map(({ path }) => path)).toContain("src/core/errors.ts");
+    expect(sources.flatMap(({ text }) => importsOf(text)).length).toBeGreaterThan(100);
+  });
+
+  it("import along the edges of the architecture only", () => {
+    expect(importFaults(sources)).toEqual([]);
+  });
+
+  it("have no import cycle", () => {
+    expect(importCycles(sources)).toEqual([]);
+  });
+
+  it("are at most 300 lines a file", () => {
+    expect(longFiles(sources, 300)).toEqual([]);
+  });
+
+  it("read process.env in one file", () => {
+    const readers = sources.filter(({ text }) =>
+      /\bprocess\s*(\.|\?\.)\s*env\b|\bprocess\[["']env/.test(withoutComments(text)),
+    );
+    expect(readers.map(({ path }) => path)).toEqual(["src/config/environment.ts"]);
+  });
+
+  it("load each guarded library in its own folder, and nowhere is it loaded by accident", () => {
+    for (const [library, owner] of Object.entries(libraryOwners)) {
+      const users = sources.filter(({ text }) =>
+        importsOf(text).some(({ specifier }) => specifier === library),
+      );
+      expect(users.length, `${library} is used`).toBeGreaterThan(0);
+      expect(
+        users.every(({ path }) => path.startsWith(owner)),
+        `${library} stays in ${owner}`,
+      ).toBe(true);
+    }
+  });
+});
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/\/\/.*$/gm, "");
+}
+
+describe("the checker", () => {
+  it.each([
+    ["a leaf that imports a layer", "src/core/a.ts", "../chat/b.ts"],
+    ["protocol that knows providers", "src/protocol/a.ts", "../providers/provider.ts"],
+    ["providers that know protocol", "src/providers/openai/a.ts", "../../protocol/codec.ts"],
+    ["a provider that reaches into the engine", "src/providers/local/a.ts", "../../engine/model.ts"],
+    ["another provider that reads the wire", "src/providers/echo/a.ts", "../../engine/wire.ts"],
+    ["chat that knows a provider by name", "src/chat/a.ts", "../providers/echo/b.ts"],
+    ["a store that imports the service", "src/stores/memory/a.ts", "../../chat/chat-service.ts"],
+    ["a transport that knows the whole protocol", "src/transport/uws/a.ts", "../../protocol/codec.ts"],
+    ["an engine that knows its host", "src/engine/a.ts", "../engine-host/supervisor.ts"],
+    ["a host that loads the model itself", "src/engine-host/a.ts", "../engine/model.ts"],
+    ["a layer that imports the composition root", "src/session/a.ts", "../server.ts"],
+    ["a page that imports the server", "web/a.ts", "../src/core/errors.ts"],
+    ["a page that imports a package", "web/a.ts", "left-pad"],
+    ["a socket library outside the transport", "src/session/a.ts", "uWebSockets.js"],
+    ["the model library outside the engine", "src/engine-host/a.ts", "node-llama-cpp"],
+    ["a subpath of a guarded library", "src/chat/a.ts", "openai/streaming"],
+    ["a folder that the table does not know", "src/helpers/a.ts", "node:fs"],
+  ])("catches %s", (_, path, specifier) => {
+    expect(importFaults([file(path, specifier)])).toHaveLength(1);
+  });
+
+  it.each([
+    ["node's own modules everywhere", "src/core/a.ts", "node:crypto"],
+    ["files of the same folder", "src/core/a.ts", "./b.ts"],
+    ["the leaf", "src/stores/memory/a.ts", "../../core/errors.ts"],
+    ["a port of chat in a store", "src/stores/memory/a.ts", "../../chat/answer-log.ts"],
+    ["the wire in the local provider", "src/providers/local/a.ts", "../../engine/wire.ts"],
+    ["everything in the composition root", "src/server.ts", "./chat/chat-service.ts"],
+  ])("lets pass %s", (_, path, specifier) => {
+    expect(importFaults([file(path, specifier)])).toEqual([]);
+  });
+
+  it("lets the page import types of the protocol, and no values", () => {
+    const from = `from "../src/protocol/server-frames.ts";`;
+    expect(importFaults([{ path: "web/a.ts", text: `import type { Frame } ${from}` }])).toEqual([]);
+    expect(importFaults([{ path: "web/a.ts", text: `import { frame } ${from}` }])).toHaveLength(1);
+  });
+
+  it("finds every form of import and none in comments", () => {
+    const text = [
+      'import a from "a";',
+      'import type { B } from "b";',
+      'import {\n  c,\n  d,\n} from "c";',
+      'export * from "d";',
+      'export { e } from "e";',
+      'import "f";',
+      'const g = await import("g");',
+      '// import x from "no";',
+      '/** import y from "no"; import("no") */',
+      'const from = "no";',
+      "call(importantly('no'));",
+    ].join("\n");
+    const found = importsOf(text);
+    expect(found.map(({ specifier }) => specifier).toSorted()).toEqual(["a", "b", "c", "d", "e", "f", "g"]);
+    expect(found.filter(({ typeOnly }) => typeOnly)).toEqual([{ specifier: "b", typeOnly: true }]);
+  });
+
+  it("finds a cycle over three files", () => {
+    const files = [file("src/a.ts", "./b.ts"), file("src/b.ts", "./c.ts"), file("src/c.ts", "./a.ts")];
+    expect(importCycles(files)).toEqual(["src/a.ts → src/b.ts → src/c.ts → src/a.ts"]);
+    expect(importCycles(files.slice(0, 2))).toEqual([]);
+  });
+
+  it("finds a file of 301 lines", () => {
+    const long = (lines: number) => ({ path: "src/a.ts", text: "x\n".repeat(lines) });
+    expect(longFiles([long(301)], 300)).toHaveLength(1);
+    expect(longFiles([long(300)], 300)).toEqual([]);
+  });
+});

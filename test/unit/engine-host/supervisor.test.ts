@@ -1,0 +1,127 @@
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
+import type { Logger } from "../../../src/core/logger.ts";
+import { noMetrics } from "../../../src/core/metrics.ts";
+import { createSupervisor, type EngineSupervisor } from "../../../src/engine-host/supervisor.ts";
+import type { EngineStatus } from "../../../src/engine/wire.ts";
+import { tinySettings } from "../../support/local-engine.ts";
+
+/** Stands in for the engine where its faults matter: `send` and `onLine` are its control channel. */
+const prelude = `
+  const control = new (require("node:net").Socket)({ fd: 3 });
+  const send = (message) => control.write(JSON.stringify(message) + "\\n");
+  const onLine = (use) => {
+    let text = "";
+    control.on("data", (chunk) => {
+      text += chunk;
+      for (let end; (end = text.indexOf("\\n")) >= 0; text = text.slice(end + 1)) use(JSON.parse(text.slice(0, end)));
+    });
+  };
+`;
+const restart = { firstDelayMs: 5, longestDelayMs: 20, earlyMs: 60_000, earlyLimit: 3, degradedDelayMs: 50 };
+const running: EngineSupervisor[] = [];
+
+async function supervise(script: string, env: Record<string, string> = {}) {
+  const lines: { level: string; fields: object; message: string }[] = [];
+  const log = (level: string) => (fields: object, message: string) => lines.push({ level, fields, message });
+  const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+  let restarts = 0;
+  const supervisor = createSupervisor({
+    args: ["-e", prelude + script],
+    env: { ...process.env, ...env },
+    settings: await tinySettings(),
+    logger,
+    metrics: { ...noMetrics, engineRestarted: () => restarts++ },
+    clock: systemClock,
+    restart,
+  });
+  running.push(supervisor);
+  const states: EngineStatus[] = [];
+  supervisor.onChange((status) => states.push(status));
+  return { supervisor, lines, states, restarts: () => restarts };
+}
+
+afterEach(() => Promise.all(running.splice(0).map((supervisor) => supervisor.stop())));
+
+const answer = 'onLine((m) => m.type === "stop" ? process.exit(0) : send({ type: "ready", info: { modelName: "m" } }));';
+
+describe("EngineSupervisor", () => {
+  it("hands the settings over on the control channel and gives what ready carries", async () => {
+    const { supervisor } = await supervise(
+      'onLine((m) => send({ type: "ready", info: { modelName: m.settings.modelName + " " + m.socketPath } }));',
+    );
+    const info = await supervisor.start();
+    expect(info.modelName).toBe(`tiny ${supervisor.socketPath}`);
+    expect(supervisor.status()).toMatchObject({ state: "ready", reason: "", info });
+  });
+
+  it("refuses to start where the engine says why it cannot, and does not try again", async () => {
+    const { supervisor, restarts } = await supervise(
+      'onLine(() => { send({ type: "failed", message: "GPU=cuda cannot be used" }); setTimeout(() => process.exit(1), 5); });',
+    );
+    await expect(supervisor.start()).rejects.toThrow("GPU=cuda cannot be used");
+    expect(supervisor.status()).toEqual({ state: "down", reason: "GPU=cuda cannot be used" });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(restarts()).toBe(0);
+  });
+
+  it("starts the engine again after a death, with a new life on the same socket", async () => {
+    const { supervisor, states, restarts } = await supervise(answer);
+    await supervisor.start();
+    const { pid, socketPath } = supervisor;
+    process.kill(pid ?? 0, "SIGKILL");
+    await expect.poll(() => supervisor.status().state === "ready" && supervisor.pid !== pid).toBe(true);
+    expect(states.map(({ state }) => state)).toEqual(["ready", "starting", "ready"]);
+    expect(supervisor.socketPath).toBe(socketPath);
+    expect(restarts()).toBe(1);
+  });
+
+  it("becomes degraded when the engine keeps dying, keeps trying, and recovers", async () => {
+    const marker = `${process.env["TMPDIR"] ?? "/tmp"}/engine-lives-${process.pid}`;
+    const { supervisor, restarts } = await supervise(
+      `const fs = require("node:fs"); const lives = fs.existsSync("${marker}") ? fs.readFileSync("${marker}", "utf8").length : 0;
+       fs.appendFileSync("${marker}", "x");
+       if (lives < 4) process.exit(3); else { fs.rmSync("${marker}"); ${answer} }`,
+    );
+    await expect(supervisor.start()).rejects.toThrow(/keeps dying.*code 3/);
+    expect(supervisor.status().state).toBe("degraded");
+    await expect.poll(() => supervisor.status().state, { timeout: 5000 }).toBe("ready");
+    expect(restarts()).toBe(4);
+  });
+
+  it("gives the engine a large thread pool and none of the secrets", async () => {
+    const { supervisor } = await supervise(
+      `onLine((m) => m.type === "stop" ? process.exit(0) : send({ type: "ready", info: { modelName: JSON.stringify(process.env) } }));`,
+      { OPENAI_API_KEY: "secret", JWT_SECRET: "secret", LC_ALL: "C" },
+    );
+    const env = JSON.parse((await supervisor.start()).modelName) as Record<string, string>;
+    expect(Number(env["UV_THREADPOOL_SIZE"])).toBeGreaterThanOrEqual(8);
+    expect(env["LC_ALL"]).toBe("C");
+    expect(JSON.stringify(env)).not.toContain("secret");
+  });
+
+  it("logs what the engine writes to its error output", async () => {
+    const { supervisor, lines } = await supervise(`console.error("ggml says hello"); ${answer}`);
+    await supervisor.start();
+    await expect.poll(() => lines.filter(({ level }) => level === "warn").length).toBe(1);
+    expect(lines.find(({ level }) => level === "warn")?.fields).toMatchObject({ line: "ggml says hello" });
+  });
+
+  it("ends the engine and removes its folder when it is stopped, even if the engine does not listen", async () => {
+    const { supervisor } = await supervise(
+      'process.on("SIGTERM", () => {}); onLine((m) => m.type === "settings" && send({ type: "ready", info: {} }));',
+    );
+    await supervisor.start();
+    const { pid, socketPath } = supervisor;
+    await supervisor.stop();
+    expect(() => process.kill(pid ?? 0, 0)).toThrow();
+    expect(existsSync(dirname(socketPath))).toBe(false);
+  });
+
+  it("says so when the process cannot be started at all", async () => {
+    const { supervisor } = await supervise("process.exit(9)");
+    await expect(supervisor.start()).rejects.toThrow(/code 9/);
+  });
+});
