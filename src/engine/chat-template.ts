@@ -3,6 +3,7 @@ import {
   LlamaText,
   resolveChatWrapper,
   SpecialToken,
+  SpecialTokensText,
   specializedChatWrapperTypeNames,
   type ChatWrapperGenerateContextStateOptions,
   type ChatWrapperGeneratedContextState,
@@ -19,13 +20,15 @@ class ZephyrChatWrapper extends ChatWrapper {
   override generateContextState({
     chatHistory,
   }: ChatWrapperGenerateContextStateOptions): ChatWrapperGeneratedContextState {
-    const end = [new SpecialToken("EOS"), "\n"];
     const parts = chatHistory.map((item, index) => {
-      if (item.type === "system") return LlamaText(["<|system|>\n", LlamaText.fromJSON(item.text), ...end]);
-      if (item.type === "user") return LlamaText(["<|user|>\n", item.text, ...end]);
+      const role = item.type === "model" ? "assistant" : item.type;
+      const begin = new SpecialTokensText(`${index > 0 ? "\n" : ""}<|${role}|>\n`);
+      if (item.type === "system")
+        return LlamaText([begin, LlamaText.fromJSON(item.text), new SpecialToken("EOS")]);
+      if (item.type === "user") return LlamaText([begin, item.text, new SpecialToken("EOS")]);
       const text = this.generateModelResponseText(item.response);
       const open = index === chatHistory.length - 1;
-      return LlamaText(["<|assistant|>\n", text, ...(open ? [] : end)]);
+      return LlamaText([begin, text, ...(open ? [] : [new SpecialToken("EOS")])]);
     });
     return { contextText: LlamaText(parts), stopGenerationTriggers: [LlamaText(new SpecialToken("EOS"))] };
   }

@@ -1,5 +1,11 @@
 import { randomInt } from "node:crypto";
-import type { ChatHistoryItem, ChatWrapper, LlamaModel } from "node-llama-cpp";
+import {
+  LlamaText,
+  SpecialToken,
+  type ChatHistoryItem,
+  type ChatWrapper,
+  type LlamaModel,
+} from "node-llama-cpp";
 import { ServiceError } from "../core/errors.ts";
 import { fitPrompt, systemMessage, type Turn } from "../core/fit-prompt.ts";
 import { hashOf } from "../core/ids.ts";
@@ -125,9 +131,13 @@ export class PromptBuilder {
   private render(system: string, turns: readonly Turn[], begun: string): readonly number[] {
     const { model, template } = this.options;
     const { contextText } = template.generateContextState({ chatHistory: history(system, turns, begun) });
-    const tokens = contextText.tokenize(model.tokenizer);
+    // Whether a prompt begins with BOS is the model's affair. Templates differ in whether they write it, and where it
+    // doubles as a role marker a second one spoils the answers.
+    const [first, ...rest] = contextText.values;
+    const body = first instanceof SpecialToken && first.value === "BOS" ? LlamaText(rest) : contextText;
+    const tokens = body.tokenize(model.tokenizer);
     const { bos, shouldPrependBosToken } = model.tokens;
-    return shouldPrependBosToken && bos !== null && tokens[0] !== bos ? [bos, ...tokens] : tokens;
+    return shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
   }
 
   /** Length of the prompt's beginning that does not depend on the client: template and system text. */

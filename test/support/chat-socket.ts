@@ -87,7 +87,7 @@ export class ChatSocket {
   }
 
   /** The first frame that `matches`, from those that came or as soon as it comes. */
-  next(matches: (frame: Frame) => boolean, from = 0): Promise<Frame> {
+  next(matches: (frame: Frame) => boolean, from = 0, waitMs = WAIT_MS): Promise<Frame> {
     return new Promise((resolve, reject) => {
       let at = from;
       const timer = setTimeout(() => {
@@ -97,7 +97,7 @@ export class ChatSocket {
             `no such frame came in time; there were: ${this.frames.map(({ type }) => type).join(", ")}`,
           ),
         );
-      }, WAIT_MS);
+      }, waitMs);
       const look = (): void => {
         for (; at < this.frames.length; at++) {
           const frame = this.frames[at] as Frame;
@@ -120,12 +120,17 @@ export class ChatSocket {
   async ask(
     message: string,
     fields: { readonly id?: string; readonly [field: string]: unknown } = {},
+    waitMs = WAIT_MS,
   ): Promise<Frame> {
     const from = this.frames.length;
     this.send({ message, ...fields });
     const { id } = fields;
     const ends = ["message", "command_response", "error"];
-    return this.next((frame) => ends.includes(frame.type) && (id === undefined || frame["id"] === id), from);
+    return this.next(
+      (frame) => ends.includes(frame.type) && (id === undefined || frame["id"] === id),
+      from,
+      waitMs,
+    );
   }
 
   /** Sends a command and gives its result. */

@@ -1,4 +1,9 @@
-import type { EngineSequence, GenerateOptions, PreparedRequest, RequestEvents } from "../../src/engine/engine-port.ts";
+import type {
+  EngineSequence,
+  GenerateOptions,
+  PreparedRequest,
+  RequestEvents,
+} from "../../src/engine/engine-port.ts";
 
 /** Above all prompt tokens. */
 export const FIRST_ANSWER_TOKEN = 1_000_000_000;
@@ -18,7 +23,12 @@ export class FakeContext {
   readonly poison = new Set<number>();
   /** Runs when a batch is done, before its promises settle. */
   onBatch: () => void = () => {};
-  private items: { id: number; tokens: readonly number[]; prompt: boolean; settle: (error?: Error) => void }[] = [];
+  private items: {
+    id: number;
+    tokens: readonly number[];
+    prompt: boolean;
+    settle: (error?: Error) => void;
+  }[] = [];
 
   sequence(id: number): FakeSequence {
     return new FakeSequence(id, this);
@@ -35,7 +45,9 @@ export class FakeContext {
   private dispatch(): void {
     const items = this.items;
     this.items = [];
-    this.batches.push({ items: items.map(({ id, tokens, prompt }) => ({ id, tokens: prompt ? tokens.length : 0 })) });
+    this.batches.push({
+      items: items.map(({ id, tokens, prompt }) => ({ id, tokens: prompt ? tokens.length : 0 })),
+    });
     this.onBatch();
     const failed = items.some(({ tokens }) => tokens.some((token) => this.poison.has(token)));
     for (const item of items) item.settle(failed ? new Error("Eval has failed") : undefined);
@@ -75,7 +87,7 @@ export class FakeSequence implements EngineSequence {
 
   async *generate(first: number, options: GenerateOptions): AsyncGenerator<number, void, void> {
     this.seeds.push(options.sampling.seed);
-    for (let token = first; ; ) {
+    for (let token = first; ;) {
       await this.context.run(this.id, [token], false);
       this.kv.push(token);
       token = token >= FIRST_ANSWER_TOKEN ? token + 1 : FIRST_ANSWER_TOKEN;
@@ -90,7 +102,9 @@ let conversations = 0;
 export function preparedRequest(length: number, changes: Partial<PreparedRequest> = {}): PreparedRequest {
   const conversation = `conversation ${++conversations}`;
   return {
-    tokens: Array.from({ length }, (_, index) => (index === 0 ? 1 : conversations * 10_000 + 500_000 + index)),
+    tokens: Array.from({ length }, (_, index) =>
+      index === 0 ? 1 : conversations * 10_000 + 500_000 + index,
+    ),
     sharedTokens: 1,
     droppedTurns: 0,
     maxTokens: 5,

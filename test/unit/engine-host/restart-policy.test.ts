@@ -1,7 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { RestartPolicy } from "../../../src/engine-host/restart-policy.ts";
 
-const options = { firstDelayMs: 100, longestDelayMs: 500, earlyMs: 60_000, earlyLimit: 5, degradedDelayMs: 60_000 };
+const options = {
+  firstDelayMs: 100,
+  longestDelayMs: 500,
+  earlyMs: 60_000,
+  earlyLimit: 5,
+  degradedDelayMs: 60_000,
+};
 
 describe("RestartPolicy", () => {
   it("starts again at once after a long life, and ever later after early deaths", () => {

@@ -45,7 +45,8 @@ async function supervise(script: string, env: Record<string, string> = {}) {
 
 afterEach(() => Promise.all(running.splice(0).map((supervisor) => supervisor.stop())));
 
-const answer = 'onLine((m) => m.type === "stop" ? process.exit(0) : send({ type: "ready", info: { modelName: "m" } }));';
+const answer =
+  'onLine((m) => m.type === "stop" ? process.exit(0) : send({ type: "ready", info: { modelName: "m" } }));';
 
 describe("EngineSupervisor", () => {
   it("hands the settings over on the control channel and gives what ready carries", async () => {

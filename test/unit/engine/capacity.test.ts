@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { autoContextTokens, autoSlots, autoThreads, freeMemory, kvBytesPerToken, usableCores } from "../../../src/engine/capacity.ts";
+import {
+  autoContextTokens,
+  autoSlots,
+  autoThreads,
+  freeMemory,
+  kvBytesPerToken,
+  usableCores,
+} from "../../../src/engine/capacity.ts";
 
 describe("automatic sizes", () => {
   it("leave one core to the gateway where there are more than two", () => {

@@ -34,8 +34,19 @@ describe("markerBreaker", () => {
 describe("markersOfTemplate", () => {
   it("finds the role markers of common templates", () => {
     expect(markersOfTemplate(ZEPHYR_TEMPLATE)).toEqual(["<|user|>", "<|system|>", "<|assistant|>"]);
-    expect(markersOfTemplate("{{ '<|im_start|>' + role }}<|im_end|>")).toEqual(["<|im_start|>", "<|im_end|>"]);
-    expect(markersOfTemplate("[INST] <<SYS>>x<</SYS>> [/INST]")).toEqual(["[INST]", "<<SYS>>", "<</SYS>>", "[/INST]"]);
-    expect(markersOfTemplate("<start_of_turn>user<end_of_turn>")).toEqual(["<start_of_turn>", "<end_of_turn>"]);
+    expect(markersOfTemplate("{{ '<|im_start|>' + role }}<|im_end|>")).toEqual([
+      "<|im_start|>",
+      "<|im_end|>",
+    ]);
+    expect(markersOfTemplate("[INST] <<SYS>>x<</SYS>> [/INST]")).toEqual([
+      "[INST]",
+      "<<SYS>>",
+      "<</SYS>>",
+      "[/INST]",
+    ]);
+    expect(markersOfTemplate("<start_of_turn>user<end_of_turn>")).toEqual([
+      "<start_of_turn>",
+      "<end_of_turn>",
+    ]);
   });
 });

@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { chooseSlot, LEAST_CHUNK, planChunks, type TickInput, type TickLimits } from "../../../src/engine/scheduler.ts";
+import {
+  chooseSlot,
+  LEAST_CHUNK,
+  planChunks,
+  type TickInput,
+  type TickLimits,
+} from "../../../src/engine/scheduler.ts";
 
 const input = fc
   .record({
@@ -8,16 +14,17 @@ const input = fc
     remaining: fc.array(fc.integer({ min: 1, max: 4000 }), { minLength: 1, maxLength: 8 }),
     waiting: fc.nat(50),
   })
-  .map(
-    ({ generating, remaining, waiting }): TickInput => ({
-      generating,
-      prefilling: remaining.map((tokens, id) => ({ id, remaining: tokens })),
-      waiting,
-      slots: generating + remaining.length,
-    }),
-  );
+  .map(({ generating, remaining, waiting }): TickInput => ({
+    generating,
+    prefilling: remaining.map((tokens, id) => ({ id, remaining: tokens })),
+    waiting,
+    slots: generating + remaining.length,
+  }));
 const cost = fc
-  .record({ promptTokenMs: fc.double({ min: 0.01, max: 20, noNaN: true }), perSlot: fc.double({ min: 0, max: 30, noNaN: true }) })
+  .record({
+    promptTokenMs: fc.double({ min: 0.01, max: 20, noNaN: true }),
+    perSlot: fc.double({ min: 0, max: 30, noNaN: true }),
+  })
   .map(({ promptTokenMs, perSlot }) => ({ promptTokenMs, stepMs: (count: number) => count * perSlot }));
 const limits: TickLimits = { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512 };
 
@@ -61,7 +68,9 @@ describe("planChunks", () => {
         let steps = 0;
         while (prefilling.length > 0) {
           expect(++steps).toBeLessThanOrEqual(most);
-          const done = new Map(planChunks({ ...state, prefilling }, price, limits).map((c) => [c.id, c.tokens]));
+          const done = new Map(
+            planChunks({ ...state, prefilling }, price, limits).map((c) => [c.id, c.tokens]),
+          );
           prefilling = prefilling
             .map((slot) => ({ id: slot.id, remaining: slot.remaining - (done.get(slot.id) ?? 0) }))
             .filter((slot) => slot.remaining > 0);

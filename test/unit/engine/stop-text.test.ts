@@ -2,7 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { StopText } from "../../../src/engine/stop-text.ts";
 
-function run(stops: readonly string[], pieces: readonly string[]): { text: string; stopped: boolean; seen: string[] } {
+function run(
+  stops: readonly string[],
+  pieces: readonly string[],
+): { text: string; stopped: boolean; seen: string[] } {
   const stopText = new StopText(stops);
   const seen: string[] = [];
   for (const piece of pieces) {

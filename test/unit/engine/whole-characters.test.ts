@@ -39,7 +39,9 @@ describe("WholeCharacters", () => {
   });
 
   it("gives each text whole and without replacement characters, however its bytes are cut into tokens", () => {
-    const text = fc.string({ unit: "binary", minLength: 1, maxLength: 20 }).filter((value) => !value.includes("\uFFFD"));
+    const text = fc
+      .string({ unit: "binary", minLength: 1, maxLength: 20 })
+      .filter((value) => !value.includes("\uFFFD"));
     const sizes = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 8 });
     fc.assert(
       fc.property(text, sizes, (value, cuts) => {

@@ -4,19 +4,27 @@ import { encodeLine, LineDecoder, type GatewayMessage } from "../../../src/engin
 
 describe("LineDecoder", () => {
   it("gives back every message, however the bytes were cut", () => {
-    const message = fc.record({ type: fc.constant("count" as const), id: fc.nat(), text: fc.string({ unit: "binary" }) });
+    const message = fc.record({
+      type: fc.constant("count" as const),
+      id: fc.nat(),
+      text: fc.string({ unit: "binary" }),
+    });
     fc.assert(
-      fc.property(fc.array(message, { maxLength: 6 }), fc.array(fc.integer({ min: 1, max: 40 })), (messages, cuts) => {
-        const decoder = new LineDecoder<GatewayMessage>();
-        let rest = messages.map(encodeLine).join("");
-        const received: GatewayMessage[] = [];
-        for (const cut of cuts) {
-          received.push(...decoder.push(rest.slice(0, cut)));
-          rest = rest.slice(cut);
-        }
-        received.push(...decoder.push(rest));
-        expect(received).toEqual(messages);
-      }),
+      fc.property(
+        fc.array(message, { maxLength: 6 }),
+        fc.array(fc.integer({ min: 1, max: 40 })),
+        (messages, cuts) => {
+          const decoder = new LineDecoder<GatewayMessage>();
+          let rest = messages.map(encodeLine).join("");
+          const received: GatewayMessage[] = [];
+          for (const cut of cuts) {
+            received.push(...decoder.push(rest.slice(0, cut)));
+            rest = rest.slice(cut);
+          }
+          received.push(...decoder.push(rest));
+          expect(received).toEqual(messages);
+        },
+      ),
     );
   });
 

@@ -4,7 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../../../src/core/clock.ts";
-import { LineDecoder, type EngineMessage, type EngineStatus, type GatewayMessage } from "../../../../src/engine/wire.ts";
+import {
+  LineDecoder,
+  type EngineMessage,
+  type EngineStatus,
+  type GatewayMessage,
+} from "../../../../src/engine/wire.ts";
 import { noMetrics } from "../../../../src/core/metrics.ts";
 import { LocalProvider } from "../../../../src/providers/local/local-provider.ts";
 import type { StreamPart } from "../../../../src/providers/provider.ts";
@@ -29,7 +34,9 @@ const set = (next: EngineStatus) => {
 const engineUp = async () => {
   server = createServer((socket) => {
     const decoder = new LineDecoder<GatewayMessage>();
-    sockets.push(socket.setEncoding("utf8").on("data", (chunk: string) => received.push(...decoder.push(chunk))));
+    sockets.push(
+      socket.setEncoding("utf8").on("data", (chunk: string) => received.push(...decoder.push(chunk))),
+    );
     socket.on("error", () => {});
     send({ type: "ready", info });
   });
@@ -88,11 +95,23 @@ describe("LocalProvider on its channel", () => {
     await engineUp();
     await expect.poll(() => starts().length).toBe(2);
     const [one, two] = starts().map((message) => message.type === "start" && message.id);
-    send({ type: "tick", started: [[one, 3, 0, 0]], deltas: [[one, "Hi", 1]], finished: [[one, "stop", usage]] });
+    send({
+      type: "tick",
+      started: [[one, 3, 0, 0]],
+      deltas: [[one, "Hi", 1]],
+      finished: [[one, "stop", usage]],
+    });
     send({ type: "tick", started: [[two, 3, 0, 0]], finished: [[two, "stop", usage]] });
     await Promise.all([first.result, second.result]);
     expect(first.parts.slice(1)).toEqual([
-      { type: "started", provider: "local", model: "fake", droppedTurns: 0, promptTokens: 3, cachedTokens: 0 },
+      {
+        type: "started",
+        provider: "local",
+        model: "fake",
+        droppedTurns: 0,
+        promptTokens: 3,
+        cachedTokens: 0,
+      },
       { type: "text-delta", text: "Hi", tokens: 1 },
       { type: "finish", reason: "stop", usage },
     ]);
@@ -104,7 +123,10 @@ describe("LocalProvider on its channel", () => {
     const doomed = begin(abort.signal);
     begin();
     begin();
-    await expect(begin().result).rejects.toMatchObject({ code: "overloaded", retryAfterMs: expect.any(Number) });
+    await expect(begin().result).rejects.toMatchObject({
+      code: "overloaded",
+      retryAfterMs: expect.any(Number),
+    });
     abort.abort(new Error("enough"));
     await expect(doomed.result).rejects.toThrow("enough");
     await engineUp();
@@ -133,7 +155,11 @@ describe("LocalProvider on its channel", () => {
     const counted = expect(count).rejects.toMatchObject({ code: "engine_crashed" });
     await expect.poll(() => received.length).toBe(2);
     engineDown();
-    await expect(result).rejects.toMatchObject({ provider: "local", code: "engine_crashed", retryable: true });
+    await expect(result).rejects.toMatchObject({
+      provider: "local",
+      code: "engine_crashed",
+      retryable: true,
+    });
     await counted;
     set({ state: "starting", reason: "again" });
     const next = begin();
@@ -153,7 +179,9 @@ describe("LocalProvider on its channel", () => {
     abort.abort("because");
     await expect(result).rejects.toBe("because");
     const start = starts()[0];
-    await expect.poll(() => received.at(-1)).toEqual({ type: "cancel", id: start?.type === "start" && start.id });
+    await expect
+      .poll(() => received.at(-1))
+      .toEqual({ type: "cancel", id: start?.type === "start" && start.id });
   });
 
   it("says cancel when the reader leaves, and not after the end", async () => {
@@ -202,7 +230,9 @@ describe("LocalProvider on its channel", () => {
     const stream = collect(provider.stream(request, { signal: AbortSignal.timeout(200) }));
     await expect(stream).rejects.toThrow();
     const { principal, ...rest } = request;
-    expect(starts()[0]).toMatchObject({ request: { ...rest, client: principal.client, charge: principal.charge } });
+    expect(starts()[0]).toMatchObject({
+      request: { ...rest, client: principal.client, charge: principal.charge },
+    });
     expect(JSON.stringify(starts()[0])).not.toContain("authenticated");
   });
 });

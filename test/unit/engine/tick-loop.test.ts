@@ -1,0 +1,233 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "vitest";
+import type { Clock } from "../../../src/core/clock.ts";
+import { CostModel } from "../../../src/engine/cost-model.ts";
+import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
+import { Generation } from "../../../src/engine/generation.ts";
+import { RequestQueue } from "../../../src/engine/request-queue.ts";
+import { Slot } from "../../../src/engine/slot.ts";
+import { TickLoop } from "../../../src/engine/tick-loop.ts";
+import {
+  FakeContext,
+  FIRST_ANSWER_TOKEN,
+  preparedRequest,
+  recordedEvents,
+} from "../../support/fake-sequence.ts";
+
+const detokenize = (tokens: readonly number[]) =>
+  tokens.map((token) => `${token - FIRST_ANSWER_TOKEN} `).join("");
+
+/** Each batch takes 10 ms on this clock. */
+function setUp(slotCount: number, queueLimit = 100) {
+  const context = new FakeContext();
+  let now = 0;
+  context.onBatch = () => {
+    now += 10;
+  };
+  const clock: Clock = { now: () => now, wall: () => now, after: () => () => {} };
+  const sequences = Array.from({ length: slotCount }, (_, id) => context.sequence(id));
+  const faults: unknown[] = [];
+  const loop = new TickLoop({
+    slots: sequences.map((sequence) => new Slot(sequence)),
+    queue: new RequestQueue<Generation>(queueLimit),
+    cost: new CostModel(0.1),
+    limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 64 },
+    clock,
+    flush: () => {},
+    onFault: (error) => faults.push(error),
+  });
+  void loop.start();
+  running.push(loop);
+  const submit = (changes: Partial<PreparedRequest> & { length?: number } = {}) => {
+    const events = recordedEvents();
+    const generation = new Generation(preparedRequest(changes.length ?? 20, changes), events, detokenize);
+    loop.submit(generation);
+    return { events, generation };
+  };
+  return { context, sequences, loop, faults, submit, advance: (ms: number) => (now += ms) };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let turns = 0; !condition(); turns++) {
+    if (turns > 5000) throw new Error("it never came to that");
+    await turn();
+  }
+}
+
+const over = ({ lines }: { lines: string[] }) => /^(finished|failed)/.test(lines.at(-1) ?? "");
+const running: TickLoop[] = [];
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((loop) => loop.stop()));
+});
+
+describe("TickLoop", () => {
+  it("gives each request its whole answer", async () => {
+    const { submit } = setUp(2);
+    const { events } = submit({ length: 20, maxTokens: 3 });
+    await until(() => over(events));
+    expect(events.lines).toEqual([
+      "started 20 0 0",
+      "delta 0  1",
+      "delta 1  1",
+      "delta 2  1",
+      "finished length 20 3 0",
+    ]);
+  });
+
+  it("serves all that generate in one batch a step, in ascending order of id", async () => {
+    const { submit, context } = setUp(4);
+    const all = Array.from({ length: 4 }, () => submit({ length: 2, maxTokens: 6 }));
+    await until(() => all.every(({ events }) => over(events)));
+    expect(context.batches.filter(({ items }) => items.length === 4).length).toBeGreaterThanOrEqual(5);
+    for (const { items } of context.batches) {
+      const ids = items.map(({ id }) => id);
+      expect(ids).toEqual(ids.toSorted((a, b) => a - b));
+    }
+  });
+
+  it("has at most one length of prompt chunks in a batch", async () => {
+    const { submit, context } = setUp(6);
+    const all = [200, 40, 300, 17, 90, 33].map((length) => submit({ length, maxTokens: 20 }));
+    await until(() => all.every(({ events }) => over(events)));
+    for (const { items } of context.batches) {
+      expect(
+        new Set(items.map(({ tokens }) => tokens).filter((tokens) => tokens > 0)).size,
+      ).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it("goes on generating while a long prompt is processed", async () => {
+    const { submit, context } = setUp(2);
+    const first = submit({ length: 2, maxTokens: 100 });
+    await until(() => first.events.lines.length > 3);
+    const from = context.batches.length;
+    const second = submit({ length: 640, maxTokens: 1 });
+    await until(() => over(second.events));
+    const during = context.batches.slice(from).filter(({ items }) => items.some(({ tokens }) => tokens > 0));
+    expect(during.length).toBeGreaterThanOrEqual(10);
+    for (const { items } of during)
+      expect(items.some(({ id, tokens }) => id === 0 && tokens === 0)).toBe(true);
+  });
+
+  it("tells those who wait their place at once, and later places at most twice a second", async () => {
+    const { submit, advance } = setUp(1);
+    const first = submit({ maxTokens: 400 });
+    await until(() => first.events.lines.length > 2);
+    const waiting = [1, 2, 3].map(() => submit({ maxTokens: 1 }));
+    expect(waiting.map(({ events }) => events.lines)).toEqual([["queued 1"], ["queued 2"], ["queued 3"]]);
+    advance(600);
+    await until(() => waiting.every(({ events }) => over(events)));
+    const last = waiting[2]?.events.lines ?? [];
+    const places = last.filter((line) => line.startsWith("queued"));
+    // After the first place at most one more: less than a second has passed.
+    expect(places.length).toBeLessThanOrEqual(2);
+    expect(last[places.length]).toBe("started 20 1 0");
+  });
+
+  it("tells nobody a place who gets a slot at once", async () => {
+    const { submit } = setUp(3);
+    const all = [1, 2, 3, 4].map(() => submit());
+    expect(all.map(({ events }) => events.lines)).toEqual([[], [], [], ["queued 1"]]);
+    await until(() => all.every(({ events }) => over(events)));
+  });
+
+  it("refuses what is over the queue's limit, and says when to come back", async () => {
+    const { submit, loop } = setUp(1, 2);
+    const first = submit({ maxTokens: 50 });
+    await until(() => first.events.lines.length > 0);
+    submit();
+    submit();
+    expect(() => submit()).toThrow(
+      expect.objectContaining({ code: "overloaded", retryAfterMs: expect.any(Number) }),
+    );
+    expect(loop.stats()).toMatchObject({ waiting: 2, running: 1 });
+  });
+
+  it("drops a cancelled request from the queue at once", async () => {
+    const { submit, loop } = setUp(1);
+    const first = submit({ maxTokens: 30 });
+    const second = submit();
+    const third = submit();
+    loop.cancel(second.generation);
+    expect(loop.stats().waiting).toBe(2);
+    await until(() => over(third.events) && over(first.events));
+    expect(second.events.lines).toEqual(["queued 1"]);
+  });
+
+  it("stops a prompt between two chunks when it is cancelled (trap 20)", async () => {
+    const { submit, loop, context } = setUp(1);
+    const { events, generation } = submit({ length: 6400 });
+    await until(() => context.batches.length >= 3);
+    loop.cancel(generation);
+    await until(() => loop.stats().running === 0);
+    expect(context.batches.length).toBeLessThan(6);
+    expect(events.lines.filter((line) => line.startsWith("delta"))).toEqual([]);
+  });
+
+  it("stops an answer between two tokens when it is cancelled", async () => {
+    const { submit, loop, context } = setUp(1);
+    const { events, generation } = submit({ maxTokens: 1000 });
+    await until(() => events.lines.length > 5);
+    loop.cancel(generation);
+    const [batches, lines] = [context.batches.length, events.lines.length];
+    await until(() => loop.stats().running === 0);
+    expect(context.batches.length - batches).toBeLessThanOrEqual(1);
+    expect(events.lines.length).toBe(lines);
+  });
+
+  it("keeps a conversation's KV and says exactly how much of a prompt it holds", async () => {
+    const { submit } = setUp(3);
+    const first = submit({ length: 30, maxTokens: 3, conversation: "c" });
+    await until(() => over(first.events));
+    // The last token of an answer was drawn and never processed.
+    const turns = [...first.generation.tokens(0, 32), 8, 9, 10];
+    const second = submit({ tokens: turns, maxTokens: 1, conversation: "c" });
+    await until(() => over(second.events));
+    expect(second.events.lines.at(-1)).toBe("finished length 35 1 32");
+    const again = submit({ tokens: turns, maxTokens: 1, conversation: "c" });
+    await until(() => over(again.events));
+    expect(again.events.lines.at(-1)).toBe("finished length 35 1 34");
+  });
+
+  it("uses nothing of another client's KV but what all clients share (trap 26)", async () => {
+    const { submit } = setUp(1);
+    const first = submit({ length: 30, maxTokens: 1, client: "anon:a" });
+    await until(() => over(first.events));
+    const tokens = first.generation.request.tokens;
+    const other = submit({ tokens, sharedTokens: 12, maxTokens: 1, client: "anon:b" });
+    await until(() => over(other.events));
+    expect(other.events.lines.at(-1)).toBe("finished length 30 1 12");
+  });
+
+  it("tells the progress of a prompt that takes over a second, at most twice a second", async () => {
+    const { submit, context, advance } = setUp(1);
+    context.onBatch = () => advance(200);
+    const { events } = submit({ length: 1000, maxTokens: 1 });
+    await until(() => over(events));
+    const progress = events.lines.filter((line) => line.startsWith("progress"));
+    expect(progress.length).toBeGreaterThan(2);
+    expect(progress.length).toBeLessThanOrEqual(context.batches.length / 2);
+    expect(progress[0]).toMatch(/^progress \d+\/1000$/);
+  });
+
+  it("fails only the culprit when a batch fails, and the others go on (trap 21)", async () => {
+    const { submit, context, sequences, faults } = setUp(3);
+    const good = submit({ length: 5, maxTokens: 40 });
+    const long = submit({ length: 400, maxTokens: 4 });
+    await until(() => good.events.lines.length > 4);
+    context.poison.add(31_337);
+    const bad = submit({ tokens: [1, 2, 31_337, 4, 5], maxTokens: 3 });
+    await until(() => [good, long, bad].every(({ events }) => over(events)));
+    expect(bad.events.lines.at(-1)).toBe("failed Eval has failed");
+    expect(good.events.lines.at(-1)).toBe("finished length 5 40 0");
+    expect(good.events.text()).toBe(Array.from({ length: 40 }, (_, index) => `${index} `).join(""));
+    expect(long.events.lines.at(-1)).toBe("finished length 400 4 0");
+    expect(faults.length).toBeGreaterThan(0);
+    // Begun again after the fault, with other random numbers than at first.
+    const seeds = sequences.flatMap(({ seeds: used }) => used);
+    expect(seeds.some((seed) => seed !== 7)).toBe(true);
+    const next = submit({ length: 9 });
+    await until(() => over(next.events));
+    expect(next.events.lines.at(-1)).toMatch(/^finished/);
+  });
+});
