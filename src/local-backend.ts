@@ -48,6 +48,9 @@ export interface LocalBackendOptions {
 /** Drawn with these where models.json knows nothing better: mild, and never the full vocabulary. */
 const SAFE_SAMPLING = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1 };
 
+/** Below this share of the window for prompts people meet `prompt_too_long` before they expect it. */
+const LEAST_PROMPT_SHARE = 0.25;
+
 /** The local back end as a whole: the model's file, the engine's process, the provider that talks to it. */
 export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
   let supervisor: EngineSupervisor | null = null;
@@ -75,7 +78,7 @@ export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
         },
       );
     }
-    running = describe(info, model);
+    running = describe(info, model, config.MAX_OUTPUT_TOKENS);
     const expected = { model: info.modelName, contextTokens: info.contextTokens };
     return new LocalProvider({ engine, clock, metrics, queueLimit: config.LOCAL_QUEUE_LIMIT, expected });
   };
@@ -125,9 +128,10 @@ function engineSettings(config: Config, { path, entry }: FoundModel): EngineSett
   };
 }
 
-function describe(info: EngineInfo, { source, note }: FoundModel): LocalInfo {
+function describe(info: EngineInfo, { source, note }: FoundModel, maxOutputTokens: number): LocalInfo {
   const threads = `${info.threads} CPU thread${info.threads === 1 ? "" : "s"}`;
   const devices = info.gpuDevices.length > 0 ? ` (${info.gpuDevices.join(", ")})` : "";
+  const notes = [note, ...info.notes, windowNote(info.contextTokens, maxOutputTokens)];
   return {
     description: info.modelDescription,
     source,
@@ -135,6 +139,16 @@ function describe(info: EngineInfo, { source, note }: FoundModel): LocalInfo {
     slots: info.slots,
     contextTokens: info.contextTokens,
     kvBytes: info.kvBytes,
-    notes: note === "" ? info.notes : [note, ...info.notes],
+    notes: notes.filter((text) => text !== ""),
   };
+}
+
+/** The answer's reserve is taken from the window: where it takes most of it, hardly a prompt fits. */
+function windowNote(contextTokens: number, maxOutputTokens: number): string {
+  const room = contextTokens - maxOutputTokens;
+  if (room >= contextTokens * LEAST_PROMPT_SHARE) return "";
+  return (
+    `Of ${contextTokens} tokens per slot, MAX_OUTPUT_TOKENS=${maxOutputTokens} leaves ${Math.max(room, 0)} for prompts: ` +
+    "longer ones are refused. Lower it or raise LOCAL_CONTEXT_SIZE."
+  );
 }

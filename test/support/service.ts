@@ -44,7 +44,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
   const cwd = mkdtempSync(join(tmpdir(), "chat-service-"));
   const child = spawn(process.execPath, [entry], {
     cwd,
-    env: { PATH: process.env["PATH"], HOME: cwd, PORT: "0", ...settings },
+    env: environment(cwd, settings),
     stdio: ["ignore", "pipe", "pipe"],
   });
   running.add(child);
@@ -99,7 +99,7 @@ export async function runService(
   const cwd = mkdtempSync(join(tmpdir(), "chat-service-"));
   const child = spawn(process.execPath, [entry], {
     cwd,
-    env: { PATH: process.env["PATH"], HOME: cwd, PORT: "0", ...settings },
+    env: environment(cwd, settings),
     stdio: ["ignore", "ignore", "pipe"],
   });
   running.add(child);
@@ -114,6 +114,14 @@ export async function runService(
       resolve({ code, signal, stderr });
     });
   });
+}
+
+/** More engine threads than free cores make a small model many times slower, and tests share their machine. */
+function environment(
+  home: string,
+  settings: Readonly<Record<string, string>>,
+): Record<string, string | undefined> {
+  return { PATH: process.env["PATH"], HOME: home, PORT: "0", LOCAL_THREADS: "1", ...settings };
 }
 
 /** Whether a process with this id is there. */
