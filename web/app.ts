@@ -63,9 +63,13 @@ for (const dialog of document.querySelectorAll("dialog")) {
   });
   dialog.querySelector("[data-close]")?.addEventListener("click", () => dialog.close());
 }
-window.addEventListener("online", () => client.connect());
+/** A delay is cut short when things may have changed; a refusal stands until someone acts. */
+function hurry(): void {
+  if (client.state.phase === "waiting") client.connect();
+}
+window.addEventListener("online", hurry);
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible" && client.state.phase === "waiting") client.connect();
+  if (document.visibilityState === "visible") hurry();
 });
 
 client.connect();

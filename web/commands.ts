@@ -35,7 +35,12 @@ export const commandHints: readonly CommandHint[] = [
     description: "Give the model a text to keep in mind",
     template: '/setcontext text="|"',
   },
-  { name: "getcontext", usage: "", description: "Show what the model keeps in mind", template: "/getcontext|" },
+  {
+    name: "getcontext",
+    usage: "",
+    description: "Show what the model keeps in mind",
+    template: "/getcontext|",
+  },
   { name: "clearcontext", usage: "", description: "Forget the context", template: "/clearcontext|" },
   {
     name: "clear",

@@ -119,7 +119,8 @@ export class Composer {
         return active !== undefined;
       case "Enter":
         // A command typed out that needs nothing more is sent; any other is completed first.
-        if (active === undefined || (active.usage === "" && this.#box.value === `/${active.name}`)) return false;
+        if (active === undefined || (active.usage === "" && this.#box.value === `/${active.name}`))
+          return false;
         this.#complete(active);
         return true;
       default:

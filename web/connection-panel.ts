@@ -78,7 +78,7 @@ export class ConnectionPanel {
     const line = find("privacy", HTMLElement);
     line.hidden = welcome === undefined;
     line.dataset["leaves"] = String(welcome?.text_may_leave ?? false);
-    find("privacy-text", HTMLElement).textContent = describePrivacy(welcome);
+    find("privacy-text", HTMLElement).textContent = describePrivacy(welcome, location.hostname);
   }
 
   #showFacts(): void {
@@ -88,7 +88,7 @@ export class ConnectionPanel {
     if (welcome !== undefined) {
       rows.push(["Model", welcome.model ?? "none at the moment"]);
       rows.push(["Back end", welcome.provider ?? "none could be started"]);
-      rows.push(["Privacy", describePrivacy(welcome)]);
+      rows.push(["Privacy", describePrivacy(welcome, location.hostname)]);
     }
     rows.push(["Endpoint", this.#actions.token() === null ? "/ws/chat" : "/ws/chat/auth"]);
     this.#facts.replaceChildren(

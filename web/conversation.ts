@@ -45,7 +45,8 @@ export class Conversation {
     this.#offerExamples();
     client.subscribe((event) => this.#on(event));
     window.addEventListener("pagehide", () => this.#save());
-    this.#composer.focus();
+    // On a phone the focus would raise the keyboard over the page.
+    if (matchMedia("(pointer: fine)").matches) this.#composer.focus();
   }
 
   /** Starts an empty conversation; answers that still run are stopped. */

@@ -16,6 +16,7 @@ interface Found {
 /** Reads one block's text: code, bold, italic, links, line breaks; all else is text. */
 export function parseInline(text: string, depth = 0): TreeNode[] {
   const nodes: TreeNode[] = [];
+  const searched: Searched = new Map();
   let plain = "";
   let at = 0;
   const add = (node: TreeNode): void => {
@@ -35,7 +36,7 @@ export function parseInline(text: string, depth = 0): TreeNode[] {
       at += 2;
       continue;
     }
-    const found = depth < DEEPEST ? findSpan(text, at, char, depth) : undefined;
+    const found = depth < DEEPEST ? findSpan(text, at, depth, searched) : undefined;
     if (found !== undefined) {
       add(found.node);
       at = found.end;
@@ -50,13 +51,16 @@ export function parseInline(text: string, depth = 0): TreeNode[] {
   return nodes;
 }
 
-function findSpan(text: string, at: number, char: string, depth: number): Found | undefined {
-  switch (char) {
+/** Up to where the text holds no end for a kind of emphasis: what was searched in vain is not searched again. */
+type Searched = Map<string, number>;
+
+function findSpan(text: string, at: number, depth: number, searched: Searched): Found | undefined {
+  switch (text[at]) {
     case "`":
       return codeSpan(text, at);
     case "*":
     case "_":
-      return emphasis(text, at, char, depth);
+      return emphasis(text, at, depth, searched);
     case "[":
       return link(text, at, depth);
     case "h":
@@ -76,7 +80,7 @@ function runLength(text: string, at: number): number {
 function codeSpan(text: string, at: number): Found | undefined {
   const length = runLength(text, at);
   const limit = Math.min(text.length, at + length + LONGEST_SPAN);
-  for (let index = at + length; index < limit; ) {
+  for (let index = at + length; index < limit;) {
     if (text[index] !== "`") {
       index++;
       continue;
@@ -97,27 +101,35 @@ function trimOne(code: string): string {
   return padded ? code.slice(1, -1) : code;
 }
 
-function emphasis(text: string, at: number, marker: string, depth: number): Found | undefined {
+function emphasis(text: string, at: number, depth: number, searched: Searched): Found | undefined {
   const run = runLength(text, at);
   if (run > 3) return undefined;
+  const marker = text.slice(at, at + run);
   const opensWord = !/\s/.test(text[at + run] ?? " ");
-  if (!opensWord || (marker === "_" && WORD.test(text[at - 1] ?? " "))) return undefined;
-  const close = closingRun(text, at + run, marker, run);
+  if (!opensWord || (marker[0] === "_" && WORD.test(text[at - 1] ?? " "))) return undefined;
+  const close = closingRun(text, at + run, marker, searched);
   if (close === undefined) return undefined;
   const children = parseInline(text.slice(at + run, close), depth + 1);
   const inner = run === 1 ? element("em", children) : element("strong", children);
   return { node: run === 3 ? element("em", [inner]) : inner, end: close + run };
 }
 
-/** Where a run of exactly `run` markers ends the emphasis that began before `from`. */
-function closingRun(text: string, from: number, marker: string, run: number): number | undefined {
+/** Where a run of exactly these markers ends the emphasis whose text begins at `from`. */
+function closingRun(text: string, from: number, marker: string, searched: Searched): number | undefined {
   const limit = Math.min(text.length, from + LONGEST_SPAN);
-  for (let index = text.indexOf(marker, from); index !== -1 && index < limit; ) {
+  const char = marker[0] as string;
+  let next = Math.max(from, searched.get(marker) ?? 0);
+  for (
+    let index = text.indexOf(char, next);
+    index !== -1 && index < limit;
+    index = text.indexOf(char, next)
+  ) {
     const length = runLength(text, index);
+    next = index + length;
     const endsWord = !/\s/.test(text[index - 1] ?? " ");
-    const free = marker === "*" || !WORD.test(text[index + length] ?? " ");
-    if (length === run && endsWord && free) return index;
-    index = text.indexOf(marker, index + length);
+    const free = char === "*" || !WORD.test(text[next] ?? " ");
+    if (length === marker.length && endsWord && free) return index;
+    searched.set(marker, next);
   }
   return undefined;
 }
@@ -136,12 +148,11 @@ function link(text: string, at: number, depth: number): Found | undefined {
 }
 
 function within(text: string, char: string, from: number): number | undefined {
-  const limit = Math.min(text.length, from + LONGEST_SPAN);
-  for (let index = from; index < limit; index++) {
-    if (text[index] === char) return index;
-    if (text[index] === "\n") return undefined;
-  }
-  return undefined;
+  const reach = text.slice(from, from + LONGEST_SPAN);
+  const index = reach.indexOf(char);
+  if (index === -1) return undefined;
+  const lineEnd = reach.indexOf("\n");
+  return lineEnd !== -1 && lineEnd < index ? undefined : from + index;
 }
 
 function withoutLinks(node: TreeNode): readonly TreeNode[] {

@@ -1,6 +1,21 @@
 /** The elements an answer may become. There is no way to write any other, whatever the text says. */
 export type TreeTag =
-  "p" | "h3" | "h4" | "h5" | "h6" | "ul" | "ol" | "li" | "blockquote" | "hr" | "codeblock" | "code" | "strong" | "em" | "a" | "br";
+  | "p"
+  | "h3"
+  | "h4"
+  | "h5"
+  | "h6"
+  | "ul"
+  | "ol"
+  | "li"
+  | "blockquote"
+  | "hr"
+  | "codeblock"
+  | "code"
+  | "strong"
+  | "em"
+  | "a"
+  | "br";
 
 export interface TreeElement {
   readonly tag: TreeTag;

@@ -28,7 +28,7 @@ export function parseMarkdown(text: string): TreeElement[] {
 
 function parseBlocks(lines: readonly string[], depth: number): TreeElement[] {
   const blocks: TreeElement[] = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     if (isBlank(lines[at])) {
       at++;
       continue;

@@ -47,7 +47,9 @@ export class Palette {
   close(): void {
     this.#list.hidden = true;
     this.#list.replaceChildren();
-    this.#box.setAttribute("aria-expanded", "false");
+    // The box is a combobox only while there is something to choose.
+    this.#box.removeAttribute("role");
+    this.#box.removeAttribute("aria-expanded");
     this.#box.removeAttribute("aria-activedescendant");
   }
 
@@ -61,6 +63,7 @@ export class Palette {
     const rows = this.#matches.map((hint, index) => this.#row(hint, index));
     this.#list.replaceChildren(...rows);
     this.#list.hidden = false;
+    this.#box.setAttribute("role", "combobox");
     this.#box.setAttribute("aria-expanded", "true");
     this.#box.setAttribute("aria-activedescendant", `command-${this.#active}`);
     rows[this.#active]?.scrollIntoView({ block: "nearest" });
@@ -68,7 +71,14 @@ export class Palette {
 
   #row(hint: CommandHint, index: number): HTMLElement {
     const name = make("span", "name", `/${hint.name}`);
-    const row = make("li", "", name, " ", make("span", "usage", hint.usage), make("span", "does", hint.description));
+    const row = make(
+      "li",
+      "",
+      name,
+      " ",
+      make("span", "usage", hint.usage),
+      make("span", "does", hint.description),
+    );
     row.id = `command-${index}`;
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", String(index === this.#active));

@@ -60,13 +60,12 @@ function drawText(value: unknown, label: string | undefined): HTMLElement | unde
 
 function drawAnalysis(result: CommandResult): HTMLElement | undefined {
   const { sentiment, confidence, key_points: points } = result as Record<string, unknown>;
-  if (typeof sentiment !== "string" || typeof confidence !== "number" || !Array.isArray(points)) return undefined;
+  if (typeof sentiment !== "string" || typeof confidence !== "number" || !Array.isArray(points))
+    return undefined;
   const percent = `${Math.round(Math.min(1, Math.max(0, confidence)) * 100)} %`;
-  const meter = make("meter", "confidence");
-  meter.min = 0;
-  meter.max = 1;
-  meter.value = confidence;
-  meter.setAttribute("aria-label", `Confidence ${percent}`);
+  const bar = make("span", "bar-fill");
+  bar.style.width = percent.replace(" ", "");
+  const meter = make("span", "confidence", bar);
   const badge = make("strong", "sentiment", sentiment);
   badge.dataset["sentiment"] = sentiment;
   const list = make("ul", "", ...points.map((point) => make("li", "", String(point))));

@@ -1,6 +1,7 @@
 import type { FallbackFrame, ProgressFrame, QueuedFrame } from "../src/protocol/server-frames.ts";
 import { commandName } from "./commands.ts";
 import { make, makeButton, makeCopyButton, spoken } from "./dom.ts";
+import { closeTail } from "./markdown-tail.ts";
 import { parseMarkdown } from "./markdown.ts";
 import { drawResult, resultAsText } from "./result-view.ts";
 import type { Turn } from "./transcript.ts";
@@ -63,7 +64,7 @@ export class TurnView {
     this.#wait.hidden = !pending || content !== "";
     this.#prose.classList.toggle("growing", pending && content !== "");
     if (result === undefined || command === undefined) {
-      showTree(this.#prose, parseMarkdown(content));
+      showTree(this.#prose, parseMarkdown(pending ? closeTail(content) : content));
     } else {
       this.#prose.replaceChildren(drawResult(command, result, (text) => this.#actions.edit(text)));
     }
@@ -75,10 +76,12 @@ export class TurnView {
     const { status, failure, facts, content, result, command } = this.#turn;
     const rows: HTMLElement[] = [];
     if (status === "failed" && failure !== undefined) rows.push(this.#drawFailure());
-    if (status === "stopped" && facts === undefined) rows.push(make("p", "facts", make("span", "", "Stopped")));
+    if (status === "stopped" && facts === undefined)
+      rows.push(make("p", "facts", make("span", "", "Stopped")));
     if (facts !== undefined || content !== "" || result?.status === "success") {
       const words = facts === undefined ? [] : describeFacts(facts);
-      const row = make("p", "facts", ...words.map((word) => make("span", "", word)));
+      const spans = words.map((word) => make("span", word === facts?.model ? "model" : "", word));
+      const row = make("p", "facts", ...spans);
       const text = (): string =>
         result === undefined ? this.#turn.content : resultAsText(command ?? "", result);
       if (status !== "pending" && text() !== "") row.append(makeCopyButton(text));

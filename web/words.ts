@@ -87,13 +87,19 @@ export function describeQueue({ reason, position, eta_ms: eta }: QueuedFrame): s
   return `Place ${position} in the queue${wait}`;
 }
 
-/** Where the text goes, in one line. */
-export function describePrivacy(welcome: WelcomeFrame | undefined): string {
+/**
+ * Where the text goes, in one line.
+ *
+ * @param host - Name of the server in the page's address: on the loopback its machine is the reader's own.
+ */
+export function describePrivacy(welcome: WelcomeFrame | undefined, host: string): string {
   if (welcome === undefined) return "";
-  if (!welcome.text_may_leave) return "Your text stays on the server’s own machine";
-  return welcome.provider === null
-    ? "Your text may leave the server’s machine"
-    : `Your text may leave the server’s machine (${welcome.provider})`;
+  const machine = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host)
+    ? "this machine"
+    : "the server’s machine";
+  if (!welcome.text_may_leave) return `Your text stays on ${machine}`;
+  const provider = welcome.provider === null ? "" : ` (${welcome.provider})`;
+  return `Your text may leave ${machine}${provider}`;
 }
 
 /** The line under an answer: model, speed, and how it ended where that needs a word. */

@@ -1,0 +1,270 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import {
+  launchBrowser,
+  openChat,
+  say,
+  settled,
+  startService,
+  turns,
+  type OpenPage,
+  type RunningService,
+  type TestBrowser,
+} from "../support/browser.ts";
+
+const LONG = "One two three four five six seven eight nine ten. ".repeat(12).trim();
+
+let testBrowser: TestBrowser;
+let service: RunningService;
+let open: OpenPage;
+
+beforeAll(async () => {
+  service = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "25" });
+  testBrowser = await launchBrowser();
+});
+
+afterAll(async () => {
+  await testBrowser?.close();
+  await service?.stop();
+});
+
+beforeEach(async () => {
+  open = await openChat(testBrowser.browser, service.url);
+});
+
+afterEach(async () => {
+  await open.close();
+  // Holds for every test: no error of a script, no breach of the security policy.
+  if (open.complaints.length > 0) throw new Error(`the browser complained: ${open.complaints.join("; ")}`);
+});
+
+const box = () => open.page.getByLabel("Message", { exact: true });
+
+describe("a conversation", () => {
+  it("starts with examples, sends with Enter and shows the answer growing", async () => {
+    const { page } = open;
+    await page.getByRole("heading", { name: "Ask away." }).waitFor();
+    await say(page, LONG);
+    const prose = turns(page).last().locator(".prose");
+    const lengths: number[] = [];
+    while ((await turns(page).last().getAttribute("data-status")) === "pending") {
+      lengths.push((await prose.innerText()).length);
+      await page.waitForTimeout(100);
+    }
+    const growing = lengths.filter((length, index) => length > (lengths[index - 1] ?? 0));
+    expect(growing.length).toBeGreaterThan(5);
+    expect(await prose.innerText()).toBe(LONG);
+    await expectText(".facts", /echo.*\d+ tokens.*first word.*Copy/s);
+    expect(await page.getByRole("heading", { name: "Ask away." }).isVisible()).toBe(false);
+  });
+
+  it("writes a new line with Shift+Enter", async () => {
+    await box().fill("first");
+    await box().press("Shift+Enter");
+    await box().pressSequentially("second");
+    expect(await box().inputValue()).toBe("first\nsecond");
+    expect(await turns(open.page).count()).toBe(0);
+  });
+
+  it("does not send while an input method composes", async () => {
+    await box().fill("にほn");
+    await box().dispatchEvent("keydown", { key: "Enter", isComposing: true, bubbles: true });
+    expect(await turns(open.page).count()).toBe(0);
+    expect(await box().inputValue()).toBe("にほn");
+  });
+
+  it("stops with the button, keeps the text so far, and goes on", async () => {
+    const { page } = open;
+    await say(page, LONG);
+    await page.locator(".prose.growing").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await settled(page);
+    const text = await turns(page).last().locator(".prose").innerText();
+    expect(text.length).toBeGreaterThan(0);
+    expect(text.length).toBeLessThan(LONG.length);
+    expect(LONG.startsWith(text)).toBe(true);
+    await expectText(".facts", /Stopped/);
+    expect(await page.getByRole("button", { name: "Stop" }).isVisible()).toBe(false);
+    await say(page, "still there?");
+    await settled(page);
+    expect(await turns(page).last().locator(".prose").innerText()).toBe("still there?");
+  });
+
+  it("stops with Escape, the waiting message too", async () => {
+    const { page } = open;
+    await say(page, LONG);
+    await page.locator(".prose.growing").waitFor();
+    await say(page, "and this one");
+    await page.getByText("Waits for the answer before it").waitFor();
+    await box().press("Escape");
+    await settled(page);
+    expect(await page.locator("[data-status=stopped]").count()).toBe(2);
+  });
+
+  it("follows the end of a growing answer until the reader scrolls up, and on the button again", async () => {
+    const { page } = open;
+    await page.setViewportSize({ width: 500, height: 420 });
+    await say(page, `${LONG} ${LONG} ${LONG}`);
+    const jump = page.getByRole("button", { name: "Latest" });
+    await page.waitForTimeout(2_500);
+    expect(await jump.isVisible()).toBe(false);
+    expect(await distanceToEnd()).toBeLessThan(40);
+    await page.mouse.move(250, 200);
+    await page.mouse.wheel(0, -200);
+    await jump.waitFor();
+    const before = await scrollTop();
+    await page.waitForTimeout(1_000);
+    expect(await scrollTop()).toBe(before);
+    await jump.click();
+    await jump.waitFor({ state: "hidden" });
+    await page.waitForTimeout(600);
+    expect(await distanceToEnd()).toBeLessThan(40);
+  });
+
+  it("comes back after a reload, on the server too", async () => {
+    const { page } = open;
+    await say(page, '/setcontext text="We \\"met\\" in Rome"');
+    await settled(page);
+    await say(page, "remember me");
+    await settled(page);
+    await page.reload();
+    await page.locator('#connection-open[data-tone="good"]').waitFor();
+    expect(await turns(page).last().locator(".prose").innerText()).toBe("remember me");
+    await say(page, "/getcontext");
+    await settled(page);
+    await expectText(".labelled", /We "met" in Rome/);
+    await say(page, "/summarize");
+    await settled(page);
+    // An empty history would be refused: the server still has this conversation.
+    await expectText(".labelled", /Summary/);
+  });
+
+  it("takes a running answer up again after a reload, without a second one", async () => {
+    const { page } = open;
+    await say(page, LONG);
+    await page.locator(".prose.growing").waitFor();
+    await page.reload();
+    await settled(page);
+    expect(await turns(page).count()).toBe(1);
+    expect(await turns(page).last().locator(".prose").innerText()).toBe(LONG);
+  });
+
+  it("begins anew with the button", async () => {
+    const { page } = open;
+    await say(page, "hello");
+    await settled(page);
+    await page.getByRole("button", { name: "New" }).click();
+    expect(await turns(page).count()).toBe(0);
+    await say(page, "/summarize");
+    await settled(page);
+    await expectText(".fault", /nothing to summarize/i);
+  });
+
+  it("fits a phone, long words and code included", async () => {
+    const { page } = open;
+    await page.setViewportSize({ width: 360, height: 640 });
+    await say(page, `${"long".repeat(60)}\n\n\`\`\`\n${"wide ".repeat(60)}\n\`\`\``);
+    await settled(page);
+    await say(page, "/help");
+    await settled(page);
+    const overflow = await page
+      .locator("#scroller")
+      .evaluate((node: { scrollWidth: number; clientWidth: number }) => node.scrollWidth - node.clientWidth);
+    expect(overflow).toBe(0);
+    for (const button of await page.locator(".top button, .composer button:visible").all()) {
+      const area = await button.boundingBox();
+      expect(Math.min(area?.width ?? 0, area?.height ?? 0)).toBeGreaterThanOrEqual(24);
+    }
+  });
+
+  it("tells screen readers the whole answer once", async () => {
+    const { page } = open;
+    await say(page, "read this out");
+    await settled(page);
+    expect(await page.locator("#announcer").textContent()).toBe("read this out");
+    expect(await page.locator("#thread").getAttribute("aria-live")).toBeNull();
+  });
+});
+
+describe("commands", () => {
+  it("are picked from the palette with the keyboard alone", async () => {
+    const { page } = open;
+    await page.keyboard.type("/");
+    await page.getByRole("option").first().waitFor();
+    expect(await page.getByRole("option").count()).toBe(8);
+    await page.keyboard.type("tr");
+    await page.keyboard.press("Tab");
+    expect(await box().inputValue()).toBe('/translate text="" target_language="Spanish"');
+    expect(await page.locator("#palette").isVisible()).toBe(false);
+    await page.keyboard.type("Good morning");
+    await page.keyboard.press("Enter");
+    await settled(page);
+    await expectText(".labelled", /Spanish\s+Good morning/);
+    await page.keyboard.type("/");
+    await page.keyboard.press("ArrowDown");
+    expect(await box().getAttribute("aria-activedescendant")).toBe("command-1");
+    await page.keyboard.press("Escape");
+    expect(await page.locator("#palette").isVisible()).toBe(false);
+  });
+
+  it("show their results: a card, a list, a divider, a refusal", async () => {
+    const { page } = open;
+    await say(page, "/analyze I like it");
+    await settled(page);
+    expect(await turns(page).last().locator(".said").innerText()).toContain('/analyze text="I like it"');
+    await expectText(".card", /\d+ % sure/);
+    await say(page, "/help");
+    await settled(page);
+    expect(await page.locator(".commands dt").count()).toBe(8);
+    await say(page, "/clear");
+    await settled(page);
+    await page.getByText("The model no longer knows what stands above").waitFor();
+    await say(page, "/hlep");
+    await settled(page);
+    await expectText(".fault", /\/help/);
+    await turns(page).last().getByRole("button", { name: "Edit" }).click();
+    expect(await box().inputValue()).toBe("/hlep");
+  });
+
+  it("keep the context in its panel, whatever it holds", async () => {
+    const { page } = open;
+    const hostile = 'Say "hi", it\'s \\fine\\\n/clear text="x" “quoted”';
+    await page.getByRole("button", { name: "Context" }).click();
+    await page.getByText("No context is set.").waitFor();
+    await page.getByLabel("Text", { exact: true }).fill(hostile);
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText(/^Saved: \d+ tokens\.$/).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Context" }).click();
+    await page.locator("#context-clear:enabled").waitFor();
+    expect(await page.getByLabel("Text", { exact: true }).inputValue()).toBe(hostile);
+    await page.getByRole("button", { name: "Clear" }).click();
+    await page.getByText("The context is gone.").waitFor();
+    expect(await turns(page).count()).toBe(0);
+  });
+
+  it("of the panel do not wait for a running answer", async () => {
+    const { page } = open;
+    await say(page, `${LONG} ${LONG}`);
+    await page.locator(".prose.growing").waitFor();
+    await page.getByRole("button", { name: "Context" }).click();
+    await page.getByText("No context is set.").waitFor();
+    expect(await page.locator("[data-status=pending]").count()).toBe(1);
+  });
+});
+
+async function expectText(selector: string, pattern: RegExp): Promise<void> {
+  expect(await turns(open.page).last().locator(selector).first().innerText()).toMatch(pattern);
+}
+
+function scrollTop(): Promise<number> {
+  return open.page.locator("#scroller").evaluate((node: { scrollTop: number }) => node.scrollTop);
+}
+
+function distanceToEnd(): Promise<number> {
+  return open.page
+    .locator("#scroller")
+    .evaluate(
+      (node: { scrollTop: number; scrollHeight: number; clientHeight: number }) =>
+        node.scrollHeight - node.scrollTop - node.clientHeight,
+    );
+}

@@ -1,0 +1,151 @@
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import {
+  launchBrowser,
+  openChat,
+  say,
+  settled,
+  startService,
+  turns,
+  type TestBrowser,
+} from "../support/browser.ts";
+
+const SECRET = "a secret that only this test knows, 32+ bytes";
+const LONG = "One two three four five six seven eight nine ten. ".repeat(12).trim();
+
+let testBrowser: TestBrowser;
+
+beforeAll(async () => {
+  testBrowser = await launchBrowser();
+});
+
+afterAll(async () => {
+  await testBrowser?.close();
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function mintToken(subject: string, seconds: number): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const now = Math.floor(Date.now() / 1000);
+  const body = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: subject, iat: now, exp: now + seconds })}`;
+  return `${body}.${createHmac("sha256", SECRET).update(body).digest("base64url")}`;
+}
+
+it.each(["SIGKILL", "SIGTERM"] as const)(
+  "comes back when the server does, after %s in the middle of an answer",
+  async (signal) => {
+    // A named port from the start: Linux frees one at once only when it was not drawn by the system.
+    const port = String(await freePort());
+    const first = await startService({
+      AI_PROVIDER: "echo",
+      ECHO_TOKEN_MS: "25",
+      DRAIN_SECONDS: "1",
+      PORT: port,
+    });
+    const { page, close } = await openChat(testBrowser.browser, first.url);
+    await say(page, "before");
+    await settled(page);
+    await say(page, `${LONG} ${LONG}`);
+    await page.locator(".prose.growing").waitFor();
+    await first.stop(signal);
+    await page
+      .locator("#connection-bar")
+      .getByText(/Trying again/)
+      .waitFor();
+    await say(page, "written in between");
+
+    const second = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "1", PORT: String(first.port) });
+    await page.locator('#connection-open[data-tone="good"]').waitFor();
+    await settled(page);
+    expect(await page.locator("#connection-bar").isVisible()).toBe(false);
+    const texts = await turns(page).locator(".prose").allInnerTexts();
+    expect(texts).toEqual(["before", `${LONG} ${LONG}`, "written in between"]);
+    await page.getByText("The server no longer knows what stands above, nor your context").waitFor();
+    await close();
+    expect(await second.stop()).toBe(0);
+  },
+);
+
+it("goes to the authenticated endpoint with a token, keeps it over a reload, and forgets it", async () => {
+  const service = await startService({ AI_PROVIDER: "echo", JWT_SECRET: SECRET });
+  const { page, complaints, close } = await openChat(testBrowser.browser, service.url);
+  const requests: string[] = [];
+  page.on("websocket", (socket) => requests.push(socket.url()));
+  await say(page, "as nobody");
+  await settled(page);
+
+  await page.getByRole("button", { name: /^Connection/ }).click();
+  await page.getByLabel("Token").fill("not a token");
+  await page.getByRole("button", { name: "Connect with token" }).click();
+  await page.getByText("That is no token").waitFor();
+  const token = mintToken("alice", 3600);
+  await page.getByLabel("Token").fill(token);
+  await page.getByRole("button", { name: "Connect with token" }).click();
+  await page.locator('#connection-open[data-tone="good"]').waitFor();
+  expect(await turns(page).count()).toBe(0);
+  await say(page, "as alice");
+  await settled(page);
+
+  await page.reload();
+  await page.locator('#connection-open[data-tone="good"]').waitFor();
+  expect(await turns(page).last().locator(".prose").innerText()).toBe("as alice");
+  await page.getByRole("button", { name: /^Connection/ }).click();
+  await page.getByText(/A token is in use for alice/).waitFor();
+  expect(requests.some((url) => url.endsWith("/ws/chat/auth"))).toBe(true);
+  expect(requests.join(" ")).not.toContain(token.slice(0, 20));
+
+  await page.getByRole("button", { name: "Forget the token" }).click();
+  await page.getByText("You are connected without a name.").waitFor();
+  const kept = await page.evaluate(() =>
+    JSON.stringify({ ...(globalThis as unknown as { sessionStorage: object }).sessionStorage }),
+  );
+  expect(kept).not.toContain(token);
+  expect(await turns(page).count()).toBe(0);
+  expect(complaints).toEqual([]);
+  await close();
+  await service.stop();
+});
+
+it("says why a token is refused and what can be done, and asks for a new one when it expires", async () => {
+  const service = await startService({ AI_PROVIDER: "echo", JWT_SECRET: SECRET });
+  const { page, close } = await openChat(testBrowser.browser, service.url);
+  const enter = async (token: string): Promise<void> => {
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Connect with token" }).click();
+  };
+  await page.getByRole("button", { name: /^Connection/ }).click();
+  await enter(`${mintToken("alice", 3600).slice(0, -4)}AAAA`);
+  await page
+    .getByText(/The server asks for a valid token/)
+    .first()
+    .waitFor();
+  await page.getByRole("button", { name: "Enter a token" }).click();
+  await enter(mintToken("alice", 3));
+  await page.locator('#connection-open[data-tone="good"]').waitFor();
+  await say(page, "for a moment");
+  await settled(page);
+  await page
+    .getByText(/The token has expired/)
+    .first()
+    .waitFor();
+  await page.getByRole("button", { name: "Enter a token" }).click();
+  await enter(mintToken("alice", 3600));
+  await page.locator('#connection-open[data-tone="good"]').waitFor();
+  // The same person: the conversation is still here, and on the server.
+  await say(page, "/summarize");
+  await settled(page);
+  expect(await turns(page).count()).toBe(2);
+  expect(await turns(page).last().locator(".labelled").innerText()).toContain("Summary");
+  await close();
+  await service.stop();
+});

@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import {
+  launchBrowser,
+  openChat,
+  say,
+  settled,
+  startService,
+  turns,
+  type RunningService,
+  type TestBrowser,
+} from "../support/browser.ts";
+
+/** Each sets `ran` if any part of the page takes it for more than text. */
+const attacks = [
+  "<img src=x onerror=\"globalThis.ran='img'\">",
+  "<script>globalThis.ran='script'</script>",
+  "<svg onload=\"globalThis.ran='svg'\"></svg>",
+  "<iframe srcdoc=\"<script>parent.ran='iframe'</script>\"></iframe>",
+  "[click](javascript:globalThis.ran='link')",
+  "![x](javascript:globalThis.ran='image')",
+  "```html\n<script>globalThis.ran='code'</script>\n```",
+  "```\"><img/src=x/onerror=globalThis.ran='fence'>\nx\n```",
+  "<a href=\"javascript:globalThis.ran='a'\">x</a> <style>*{display:none}</style>",
+  "# <b onclick=\"globalThis.ran='b'\">heading</b>\n- <input autofocus onfocus=\"globalThis.ran='focus'\">",
+];
+
+let testBrowser: TestBrowser;
+let service: RunningService;
+
+beforeAll(async () => {
+  service = await startService({ AI_PROVIDER: "echo" });
+  testBrowser = await launchBrowser();
+});
+
+afterAll(async () => {
+  await testBrowser?.close();
+  await service?.stop();
+});
+
+it("stays text wherever it comes from: message, answer, command, context, error, reload", async () => {
+  const { page, complaints, close } = await openChat(testBrowser.browser, service.url);
+  const requests: string[] = [];
+  page.on("request", (request) => requests.push(request.url()));
+  for (const attack of attacks) {
+    await say(page, attack);
+    await settled(page);
+    const quoted = `"${attack.replace(/["\\]/g, "\\$&")}"`;
+    await say(page, `/translate text=${quoted} target_language=${quoted.slice(0, 40)}"`);
+    await settled(page);
+    await say(page, `/setcontext text=${quoted}`);
+    await settled(page);
+    await say(page, `/${attack}`);
+    await settled(page);
+  }
+  await page.reload();
+  await page.locator('#connection-open[data-tone="good"]').waitFor();
+  const count = await turns(page).count();
+  expect(count).toBe(attacks.length * 4);
+  await page.getByRole("button", { name: "Context" }).click();
+  await page.locator("#context-clear:enabled").waitFor();
+  await page.waitForTimeout(300);
+
+  expect(await page.evaluate(() => (globalThis as { ran?: string }).ran)).toBeUndefined();
+  expect(await page.locator("#thread").locator("img, script, svg, iframe, style, input, b").count()).toBe(0);
+  expect(await page.locator("#thread a:not([href^='http'])").count()).toBe(0);
+  expect(complaints).toEqual([]);
+  const foreign = requests.filter((url) => !url.startsWith(service.url));
+  expect(foreign).toEqual([]);
+  await close();
+});
+
+it("shows an attack to the reader exactly as it was written", async () => {
+  const { page, close } = await openChat(testBrowser.browser, service.url);
+  const attack = attacks[0] as string;
+  await say(page, attack);
+  await settled(page);
+  expect(await turns(page).last().locator(".prose").innerText()).toBe(attack);
+  await close();
+});
+
+it("opens links only to web addresses, without handing over this page", async () => {
+  const { page, close } = await openChat(testBrowser.browser, service.url);
+  await say(page, "[docs](https://example.org/a) and http://example.org/b");
+  await settled(page);
+  const links = turns(page).last().locator(".prose a");
+  expect(await links.count()).toBe(2);
+  for (const link of await links.all()) {
+    expect(await link.getAttribute("rel")).toBe("noopener noreferrer nofollow");
+    expect(await link.getAttribute("target")).toBe("_blank");
+  }
+  await close();
+});

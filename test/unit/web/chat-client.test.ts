@@ -1,0 +1,181 @@
+import { describe, expect, it } from "vitest";
+import { TOKEN_SHAPE } from "../../../web/chat-client.ts";
+import { connect, connected, ofType, URL_OF_CHAT, welcomeFrame } from "./fake-environment.ts";
+
+describe("connecting", () => {
+  it("asks for chat.v1, and hands a token over as a subprotocol, never in the address", () => {
+    expect(connect().world.socket).toMatchObject({ url: URL_OF_CHAT, protocols: ["chat.v1"] });
+    expect(connect("a.b.c").world.socket).toMatchObject({
+      url: URL_OF_CHAT,
+      protocols: ["chat.v1", "bearer.a.b.c"],
+    });
+  });
+
+  it("is open after the welcome, and keeps the session's secret", () => {
+    const { world, client, events } = connected();
+    expect(client.state.phase).toBe("open");
+    expect(world.secret).toBe("secret-1");
+    expect(client.welcome?.model).toBe("tiny");
+    expect(ofType(events, "session")).toEqual([{ type: "session", outcome: "new" }]);
+  });
+
+  it("sends what was said before the connection stood, once it stands", () => {
+    const { world, client } = connect();
+    client.send({ text: "early", conversation: "c", id: "m1" });
+    expect(world.socket.sent).toEqual([]);
+    world.socket.say(welcomeFrame());
+    expect(world.socket.sent).toEqual([{ type: "message", message: "early", id: "m1", conversation: "c" }]);
+  });
+
+  it("gives a socket up that says nothing in time", async () => {
+    const { world, client } = connect();
+    await world.clock.advance(15_000);
+    expect(world.socket.closedByClient).toBe(true);
+    expect(client.state).toMatchObject({ phase: "waiting", code: 1006 });
+  });
+
+  it("knows the shape of a token", () => {
+    expect(TOKEN_SHAPE.test("eyJh.eyJz.c2ln-_")).toBe(true);
+    for (const wrong of ["", "a.b", "a.b.c d", "a.b.c,chat.v1"]) expect(TOKEN_SHAPE.test(wrong)).toBe(false);
+  });
+});
+
+describe("sessions", () => {
+  it("takes the session up with the first frame after the welcome, and sends nothing else before the reply", () => {
+    const { world, client } = connect();
+    world.secret = "old";
+    client.send({ text: "hello", conversation: "c", id: "m1" });
+    world.socket.say(welcomeFrame("fresh"));
+    expect(world.socket.sent).toEqual([{ type: "resume", session: "old" }]);
+    expect(client.state.phase).toBe("connecting");
+    world.socket.say({ type: "system", event: "resumed", message: "", session: "old", client: "x" });
+    expect(world.socket.sent[1]).toMatchObject({ id: "m1" });
+    expect(world.secret).toBe("old");
+  });
+
+  it("goes on under the new session when the old one is gone, and says so", () => {
+    const { world, client, events } = connect();
+    world.secret = "old";
+    world.socket.say(welcomeFrame("fresh"));
+    world.socket.say({ type: "error", code: "resume_expired", message: "", retryable: false });
+    expect(client.state.phase).toBe("open");
+    expect(world.secret).toBe("fresh");
+    expect(ofType(events, "session")).toEqual([{ type: "session", outcome: "lost" }]);
+    expect(ofType(events, "notice")).toEqual([]);
+  });
+});
+
+describe("after a close", () => {
+  it.each([1000, 1001, 1008, 1009, 4403, 4409])("stays away after %i until someone asks", async (code) => {
+    const { world, client } = connected();
+    world.socket.end(code, "why");
+    expect(client.state).toEqual({ phase: "stopped", code, reason: "why", needs: "action" });
+    await world.clock.advance(3_600_000);
+    expect(world.sockets).toHaveLength(1);
+    client.connect();
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it.each([4401, 4408])(
+    "asks for a token after %i and goes on with it, with what was unanswered",
+    async (code) => {
+      const { world, client } = connected();
+      client.send({ text: "hello", conversation: "c", id: "m1" });
+      world.socket.end(code);
+      expect(client.state).toMatchObject({ phase: "stopped", needs: "token" });
+      await world.clock.advance(3_600_000);
+      expect(world.sockets).toHaveLength(1);
+      client.use({ url: URL_OF_CHAT, token: "n.e.w" });
+      world.socket.say(welcomeFrame("other"));
+      world.socket.say({ type: "system", event: "resumed", message: "", session: "secret-1", client: "x" });
+      expect(world.socket.protocols).toContain("bearer.n.e.w");
+      expect(world.socket.sent).toMatchObject([{ type: "resume", session: "secret-1" }, { id: "m1" }]);
+    },
+  );
+
+  it("comes back at once with a little jitter after a restart", async () => {
+    const { world } = connected();
+    world.random = 0.999;
+    world.socket.end(1012);
+    await world.clock.advance(1_000);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it("comes back when the server said so, not before", async () => {
+    const { world } = connected();
+    world.random = 0;
+    world.socket.end(1013, '{"retry_after_ms":5000}');
+    await world.clock.advance(4_999);
+    expect(world.sockets).toHaveLength(1);
+    await world.clock.advance(1);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it("waits longer from cut to cut, at most half a minute, and short again after a good connection", async () => {
+    const { world, client } = connected();
+    world.random = 0.999_999;
+    const delays: number[] = [];
+    for (let round = 0; round < 9; round++) {
+      world.socket.end(1006);
+      if (client.state.phase !== "waiting") throw new Error("not waiting");
+      delays.push(Math.round(client.state.retryAt - world.clock.now()));
+      await world.clock.advance(delays.at(-1) as number);
+    }
+    expect(delays).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    world.socket.say(welcomeFrame());
+    world.socket.say({ type: "system", event: "resumed", message: "", session: "s", client: "x" });
+    await world.clock.advance(6_000);
+    world.socket.end(1006);
+    expect(client.state).toMatchObject({ phase: "waiting", attempt: 1 });
+  });
+
+  it("spreads its attempts over the whole delay", () => {
+    const { world, client } = connected();
+    world.random = 0;
+    world.socket.end(1006);
+    expect(client.state).toMatchObject({ retryAt: world.clock.now() });
+  });
+
+  it("connects at once when asked during a delay, and only once", async () => {
+    const { world, client } = connected();
+    world.socket.end(1011);
+    client.connect();
+    client.connect();
+    await world.clock.advance(10_000);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it("stays away after disconnect()", async () => {
+    const { world, client } = connected();
+    client.disconnect();
+    await world.clock.advance(3_600_000);
+    expect(world.sockets).toHaveLength(1);
+    expect(world.socket.closedByClient).toBe(true);
+    expect(client.state.phase).toBe("idle");
+  });
+});
+
+describe("a silent connection", () => {
+  it("is asked for a sign of life and kept when one comes", async () => {
+    const { world, client } = connected();
+    await world.clock.advance(25_000);
+    expect(world.socket.sent).toEqual([{ type: "ping" }]);
+    world.socket.say({ type: "pong" });
+    await world.clock.advance(20_000);
+    expect(client.state.phase).toBe("open");
+  });
+
+  it("is given up when none comes", async () => {
+    const { world, client } = connected();
+    await world.clock.advance(35_000);
+    expect(world.socket.closedByClient).toBe(true);
+    expect(client.state.phase).toBe("waiting");
+  });
+
+  it("is given up when it speaks something else", () => {
+    const { world, client } = connected();
+    world.socket.sayRaw("<html>");
+    expect(world.socket.closedByClient).toBe(true);
+    expect(client.state.phase).toBe("waiting");
+  });
+});

@@ -1,0 +1,159 @@
+import type { ClientEnvironment, ClientEvent, SocketHandlers } from "../../../web/client-events.ts";
+import { ChatClient } from "../../../web/chat-client.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
+
+/** One socket the client opened, as the server sees it. */
+export interface FakeSocket {
+  readonly url: string;
+  readonly protocols: readonly string[];
+  /** Frames the client sent. */
+  readonly sent: Record<string, unknown>[];
+  readonly closedByClient: boolean;
+  /** Sends a frame to the client. */
+  say(frame: object): void;
+  sayRaw(text: string): void;
+  /** Closes from the server's side, or cuts with 1006. */
+  end(code: number, reason?: string): void;
+}
+
+export interface FakeWorld {
+  readonly clock: ManualClock;
+  readonly sockets: FakeSocket[];
+  /** The latest socket. */
+  readonly socket: FakeSocket;
+  readonly environment: ClientEnvironment;
+  /** What `random()` gives. */
+  random: number;
+  secret: string | null;
+}
+
+/** Surroundings of a client under a test's control: sockets, time, chance and storage. */
+export function createFakeWorld(): FakeWorld {
+  const clock = new ManualClock();
+  const sockets: FakeSocket[] = [];
+  let ids = 0;
+  const world: FakeWorld = {
+    clock,
+    sockets,
+    get socket() {
+      const last = sockets.at(-1);
+      if (last === undefined) throw new Error("the client has opened no socket");
+      return last;
+    },
+    random: 0.5,
+    secret: null,
+    environment: {
+      openSocket(url, protocols, handlers) {
+        const { socket, server } = pair(url, protocols, handlers);
+        sockets.push(server);
+        return socket;
+      },
+      now: () => clock.now(),
+      after: (ms, callback) => clock.after(ms, callback),
+      random: () => world.random,
+      newId: () => `id-${++ids}`,
+      session: {
+        load: () => world.secret,
+        save: (secret) => {
+          world.secret = secret;
+        },
+      },
+    },
+  };
+  return world;
+}
+
+function pair(url: string, protocols: readonly string[], handlers: SocketHandlers) {
+  const sent: Record<string, unknown>[] = [];
+  let open = true;
+  let closedByClient = false;
+  const server: FakeSocket = {
+    url,
+    protocols,
+    sent,
+    get closedByClient() {
+      return closedByClient;
+    },
+    say: (frame) => server.sayRaw(JSON.stringify(frame)),
+    sayRaw(text) {
+      if (open) handlers.message(text);
+    },
+    end(code, reason = "") {
+      if (!open) return;
+      open = false;
+      handlers.close(code, reason);
+    },
+  };
+  const socket = {
+    send: (text: string) => void sent.push(JSON.parse(text) as Record<string, unknown>),
+    close() {
+      open = false;
+      closedByClient = true;
+    },
+  };
+  return { socket, server };
+}
+
+export function welcomeFrame(session = "secret-1"): object {
+  return {
+    type: "system",
+    event: "welcome",
+    message: "Hello.",
+    session,
+    client: "client-1",
+    provider: "local",
+    model: "tiny",
+    text_may_leave: false,
+    limits: {
+      max_frame_bytes: 65_536,
+      max_message_chars: 16_000,
+      max_output_tokens: 512,
+      max_pending_messages: 8,
+      max_active_answers: 4,
+      max_conversations: 100,
+    },
+  };
+}
+
+/** All events of a client, in order. */
+export function record(client: ChatClient): ClientEvent[] {
+  const events: ClientEvent[] = [];
+  client.subscribe((event) => events.push(event));
+  return events;
+}
+
+export const URL_OF_CHAT = "ws://chat.example/ws/chat";
+
+/** A client that has begun to connect. */
+export function connect(token?: string): { world: FakeWorld; client: ChatClient; events: ClientEvent[] } {
+  const world = createFakeWorld();
+  const endpoint = token === undefined ? { url: URL_OF_CHAT } : { url: URL_OF_CHAT, token };
+  const client = new ChatClient(endpoint, world.environment);
+  const events = record(client);
+  client.connect();
+  return { world, client, events };
+}
+
+/** A client with an open connection under a new session. */
+export function connected(): ReturnType<typeof connect> {
+  const all = connect();
+  all.world.socket.say(welcomeFrame());
+  return all;
+}
+
+/** Lets the delay before the next attempt pass, and no more. */
+export async function waitForAttempt(world: FakeWorld, client: ChatClient): Promise<void> {
+  if (client.state.phase !== "waiting") throw new Error(`not waiting but ${client.state.phase}`);
+  await world.clock.advance(client.state.retryAt - world.clock.now());
+}
+
+/** An answer as a page would show it. */
+export const textOf = (events: readonly ClientEvent[], id: string): string =>
+  events.reduce((text, event) => {
+    if (event.type !== "text" || event.id !== id) return text;
+    return event.restart ? event.fresh : text + event.fresh;
+  }, "");
+
+/** The events of one type. */
+export const ofType = <Type extends ClientEvent["type"]>(events: readonly ClientEvent[], type: Type) =>
+  events.filter((event): event is ClientEvent & { type: Type } => event.type === type);
