@@ -8,8 +8,11 @@ const INTER_TOKEN_BUCKETS = [
 ];
 const ANSWER_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
 
-/** Close codes beyond this many different ones are counted as `other`: clients may send any of thousands. */
-const MAX_CLOSE_CODES = 32;
+/** Close codes of RFC 6455 and of this service. Clients may send any of thousands: those count as `other`. */
+function closeCodeLabel(code: number): string {
+  const known = (code >= 1000 && code <= 1015) || (code >= 4400 && code <= 4499);
+  return known ? String(code) : "other";
+}
 
 export interface PrometheusMetrics extends Metrics {
   /** The text format of Prometheus. */
@@ -36,8 +39,8 @@ export function createMetrics(): PrometheusMetrics {
     "code",
   ]);
   const refused = counter("connections_refused_total", "Sockets turned away at the door", ["reason"]);
-  const received = cached(counter("frames_received_total", "Frames of clients", ["type"]));
-  const sent = cached(counter("frames_sent_total", "Frames to clients", ["type"]));
+  const received = hotCounter("frames_received_total", "Frames of clients", registers);
+  const sent = hotCounter("frames_sent_total", "Frames to clients", registers);
   const errors = counter("errors_total", "Error frames, by code", ["code"]);
   const waiting = gauge("requests_waiting", "Requests that wait for a back end");
   const running = gauge("requests_running", "Requests that a back end works on");
@@ -61,13 +64,6 @@ export function createMetrics(): PrometheusMetrics {
     ANSWER_BUCKETS,
   );
   const restarts = counter("engine_restarts_total", "Restarts of the local engine after a death");
-  const closeCodes = new Set<number>();
-  const closeCode = (code: number): string => {
-    if (!closeCodes.has(code) && closeCodes.size >= MAX_CLOSE_CODES) return "other";
-    closeCodes.add(code);
-    return String(code);
-  };
-
   return {
     contentType: registry.contentType,
     render: () => registry.metrics(),
@@ -77,7 +73,7 @@ export function createMetrics(): PrometheusMetrics {
     },
     connectionClosed(kind, code) {
       connections.dec({ kind });
-      closed.inc({ kind, code: closeCode(code) });
+      closed.inc({ kind, code: closeCodeLabel(code) });
     },
     connectionRefused: (reason) => refused.inc({ reason }),
     frameReceived: (type) => received(type),
@@ -103,12 +99,25 @@ export function createMetrics(): PrometheusMetrics {
   };
 }
 
-/** A counter by one label whose values are few: the children are looked up once, not on every frame. */
-function cached(counter: Counter): (type: string) => void {
-  const children = new Map<string, ReturnType<Counter["labels"]>>();
+/**
+ * A counter of what happens with every frame. The library's own counters look their labels up on each call: here a call
+ * adds to a plain number, and the numbers become samples when they are read.
+ */
+function hotCounter(name: string, help: string, registers: Registry[]): (type: string) => void {
+  const cells = new Map<string, { count: number }>();
+  new Counter({
+    name: `chat_${name}`,
+    help,
+    labelNames: ["type"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [type, { count }] of cells) this.inc({ type }, count);
+    },
+  });
   return (type) => {
-    let child = children.get(type);
-    if (child === undefined) children.set(type, (child = counter.labels(type)));
-    child.inc();
+    const cell = cells.get(type);
+    if (cell === undefined) cells.set(type, { count: 1 });
+    else cell.count++;
   };
 }

@@ -1,0 +1,49 @@
+import { startService } from "../support/service.ts";
+import { startLoadClients, startRawServer } from "./harness/processes.ts";
+import { measureInTurns, type Contender, type RoundsOptions, type RoundsResult } from "./harness/rounds.ts";
+
+export interface FramePathOptions extends RoundsOptions {
+  readonly sockets: number;
+  /** Requests that each socket has on their way at a time: 1 is a client that waits for its reply. */
+  readonly depth: number;
+  /** Processes of load clients for each server. */
+  readonly clients: number;
+}
+
+const PING = JSON.stringify({ type: "ping" });
+const PONG = JSON.stringify({ type: "pong" });
+
+/**
+ * `ping` to `pong` through decoding, JSON, schema and limits, against an echo of as many bytes. Both servers and all
+ * sockets stay up throughout.
+ */
+export async function measureFramePath(options: FramePathOptions): Promise<RoundsResult> {
+  const stops: (() => Promise<unknown>)[] = [];
+  try {
+    const { depth, clients } = options;
+    const sockets = Math.ceil(options.sockets / clients);
+    const service = await startService({
+      AI_PROVIDER: "echo",
+      MAX_CONNECTIONS: String(sockets * clients + 100),
+    });
+    stops.push(() => service.stop());
+    const raw = await startRawServer("raw-echo");
+    stops.push(() => raw.stop());
+    const plan = { kind: "ping", depth, sockets, path: "/ws/chat", request: PING } as const;
+    const contend = async (
+      name: string,
+      server: { pid: number; port: number },
+      reply: string,
+    ): Promise<Contender> => {
+      const started = await startLoadClients({ ...plan, port: server.port, reply }, clients);
+      stops.push(() => started.stop());
+      return { name, pid: server.pid, clients: started };
+    };
+    const ours = await contend("service", service, PONG);
+    // An echo answers with what it was asked: PING has as many bytes as PONG.
+    const yardstick = await contend("raw echo", raw, PING);
+    return await measureInTurns([ours, yardstick], options);
+  } finally {
+    for (const stop of stops.toReversed()) await stop();
+  }
+}

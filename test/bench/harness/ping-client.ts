@@ -1,0 +1,120 @@
+import { connect, type Socket } from "node:net";
+import type { LoadClient } from "./load-client.ts";
+import { clientFrame, serverFrame, upgradeRequest } from "./wire.ts";
+
+/** What all sockets of a client do. */
+export interface PingPlan {
+  readonly kind: "ping";
+  readonly port: number;
+  readonly path: string;
+  readonly sockets: number;
+  /** Requests that each socket has on their way at a time. */
+  readonly depth: number;
+  readonly request: string;
+  readonly reply: string;
+}
+
+const READ_BYTES = 65_536;
+
+/**
+ * Many sockets that ask and wait for the reply, as cheaply as Node.js can: plain TCP, frames masked beforehand, replies
+ * compared as bytes into one shared buffer. A real WebSocket client costs more than the server it is to saturate.
+ */
+export class PingClient implements LoadClient {
+  readonly #plan: PingPlan;
+  readonly #batch: Buffer;
+  readonly #replies: Buffer;
+  readonly #readBuffer = Buffer.allocUnsafe(READ_BYTES);
+  readonly #sockets: Socket[] = [];
+  readonly #failed: (error: Error) => void;
+  #running = false;
+  #outstanding = 0;
+  #rounds = 0;
+  #settled: (() => void) | null = null;
+
+  /** `failed` is called once a socket is lost or a reply is not the expected one. */
+  constructor(plan: PingPlan, failed: (error: Error) => void) {
+    this.#plan = plan;
+    this.#failed = failed;
+    this.#batch = repeat(clientFrame(plan.request), plan.depth);
+    this.#replies = repeat(serverFrame(plan.reply), plan.depth);
+  }
+
+  /** Opens all sockets; each has had one reply when this resolves. */
+  async open(): Promise<void> {
+    const { sockets } = this.#plan;
+    // In small groups: a backlog that overflows would cost a second of waiting.
+    for (let first = 0; first < sockets; first += 100) {
+      const group = Array.from({ length: Math.min(100, sockets - first) }, () => this.#openOne());
+      this.#sockets.push(...(await Promise.all(group)));
+    }
+  }
+
+  /** Asks for `ms` and waits for every reply. Resolves with the replies received, each of them checked. */
+  async run(ms: number): Promise<number> {
+    this.#rounds = 0;
+    this.#running = true;
+    this.#outstanding = this.#sockets.length;
+    const settled = new Promise<void>((resolve) => (this.#settled = resolve));
+    for (const socket of this.#sockets) socket.write(this.#batch);
+    setTimeout(() => (this.#running = false), ms);
+    await settled;
+    return this.#rounds * this.#plan.depth;
+  }
+
+  #openOne(): Promise<Socket> {
+    const { port, path, request, reply } = this.#plan;
+    const firstReply = serverFrame(reply);
+    let greeting = Buffer.alloc(0);
+    let asked = false;
+    let open = false;
+    const state = { received: 0 };
+    return new Promise((resolve, reject) => {
+      const callback = (bytes: number, buffer: Uint8Array): boolean => {
+        if (open) return this.#take(socket, state, bytes, buffer as Buffer);
+        // Until the first reply: the answer to the upgrade, and whatever the server greets with.
+        greeting = Buffer.concat([greeting, buffer.subarray(0, bytes)]);
+        if (!asked && greeting.includes("\r\n\r\n")) {
+          asked = true;
+          socket.write(clientFrame(request));
+        }
+        open = asked && greeting.subarray(-firstReply.length).equals(firstReply);
+        if (open) resolve(socket);
+        return true;
+      };
+      const onread = { buffer: this.#readBuffer, callback };
+      const socket = connect({ port, host: "127.0.0.1", noDelay: true, onread });
+      const lost = (error: Error): void => {
+        reject(error);
+        this.#failed(error);
+      };
+      socket.once("error", lost);
+      socket.once("end", () =>
+        lost(new Error(`the server closed a socket; it said: ${greeting.toString("latin1")}`)),
+      );
+      socket.write(upgradeRequest(port, path));
+    });
+  }
+
+  #take(socket: Socket, state: { received: number }, bytes: number, buffer: Buffer): boolean {
+    const replies = this.#replies;
+    const end = state.received + bytes;
+    if (end > replies.length || buffer.compare(replies, state.received, end, 0, bytes) !== 0) {
+      this.#failed(
+        new Error(`not the expected reply: ${buffer.toString("latin1", 0, Math.min(bytes, 200))}`),
+      );
+      return false;
+    }
+    state.received = end;
+    if (end < replies.length) return true;
+    state.received = 0;
+    this.#rounds++;
+    if (this.#running) socket.write(this.#batch);
+    else if (--this.#outstanding === 0) this.#settled?.();
+    return true;
+  }
+}
+
+function repeat(frame: Buffer, times: number): Buffer {
+  return Buffer.concat(Array.from({ length: times }, () => frame));
+}

@@ -1,0 +1,101 @@
+import { availableParallelism } from "node:os";
+import { cpuSeconds } from "./cpu-time.ts";
+import { pin } from "./machine.ts";
+import type { LoadClients } from "./processes.ts";
+import { spreadOf, type Spread } from "./statistics.ts";
+
+/** A server under the load of its own clients. */
+export interface Contender {
+  readonly name: string;
+  /** Process of the server. */
+  readonly pid: number;
+  readonly clients: LoadClients;
+}
+
+export interface RoundsOptions {
+  /** How often each contender is measured. */
+  readonly rounds: number;
+  /** Length of one measurement. */
+  readonly seconds: number;
+}
+
+/** One contender over one measurement. */
+export interface Sample {
+  readonly replies: number;
+  readonly cpuSeconds: number;
+  readonly wallSeconds: number;
+}
+
+export interface Standing {
+  readonly name: string;
+  /** Replies per CPU second of the server. */
+  readonly rate: Spread;
+  /** Its rate over the yardstick's, round by round; 1 for the yardstick. */
+  readonly ratio: Spread;
+  /** Median share of a core that the server used: well below 1 its clients were the slower ones. */
+  readonly coreUsed: number;
+  readonly samples: readonly Sample[];
+}
+
+export interface RoundsResult {
+  /** In the order of the contenders; the last is the yardstick. */
+  readonly standings: readonly Standing[];
+  readonly pinned: boolean;
+}
+
+/** Until the code is compiled and the heap has its size. */
+const WARM_UP_MS = 3000;
+
+/**
+ * Measures all contenders in turn, round after round, so that whatever else the machine does meets them alike. The last
+ * one is the yardstick.
+ */
+export async function measureInTurns(
+  contenders: readonly Contender[],
+  { rounds, seconds }: RoundsOptions,
+): Promise<RoundsResult> {
+  const pinned = pinApart(contenders);
+  for (const { clients } of contenders) await clients.run(WARM_UP_MS);
+  const samples: Sample[][] = contenders.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, contender] of contenders.entries()) {
+      samples[index]?.push(await measure(contender, seconds));
+    }
+  }
+  const yardstick = samples.at(-1) ?? [];
+  const standings = contenders.map(({ name }, index) => standingOf(name, samples[index] ?? [], yardstick));
+  return { standings, pinned };
+}
+
+/** Servers on the first core, clients on the others. */
+function pinApart(contenders: readonly Contender[]): boolean {
+  const last = availableParallelism() - 1;
+  if (last < 1) return false;
+  return contenders.every(
+    ({ pid, clients }) => pin(pid, "0") && clients.pids.every((client) => pin(client, `1-${last}`)),
+  );
+}
+
+/** Counts from silence to silence: every reply and all CPU time that it cost lie in between. */
+async function measure({ pid, clients }: Contender, seconds: number): Promise<Sample> {
+  const cpuBefore = cpuSeconds(pid);
+  const begin = performance.now();
+  const replies = await clients.run(seconds * 1000);
+  const wallSeconds = (performance.now() - begin) / 1000;
+  return { replies, cpuSeconds: cpuSeconds(pid) - cpuBefore, wallSeconds };
+}
+
+function standingOf(name: string, samples: readonly Sample[], yardstick: readonly Sample[]): Standing {
+  const ratios = samples.map((sample, round) => rateOf(sample) / rateOf(yardstick[round] as Sample));
+  return {
+    name,
+    rate: spreadOf(samples.map(rateOf)),
+    ratio: spreadOf(ratios),
+    coreUsed: spreadOf(samples.map((it) => it.cpuSeconds / it.wallSeconds)).median,
+    samples,
+  };
+}
+
+function rateOf({ replies, cpuSeconds: seconds }: Sample): number {
+  return replies / seconds;
+}

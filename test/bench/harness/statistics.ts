@@ -1,0 +1,20 @@
+/** Middle and spread of a list of figures. */
+export interface Spread {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** @throws RangeError on an empty list. */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle];
+  const least = sorted[0];
+  const most = sorted.at(-1);
+  if (upper === undefined || least === undefined || most === undefined) {
+    throw new RangeError("no figures, no median");
+  }
+  const median = sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
+  return { median, least, most };
+}

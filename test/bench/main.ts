@@ -1,0 +1,167 @@
+// npm run bench -- <name> [options]: measures the built service beside a yardstick on this machine.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import buildOnce from "../support/build-once.ts";
+import { tableLines } from "../support/table.ts";
+import { measureConnect } from "./connect.ts";
+import { measureFramePath, type FramePathOptions } from "./frame-path.ts";
+import { machineFacts, type MachineFacts } from "./harness/machine.ts";
+import type { RoundsResult, Standing } from "./harness/rounds.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+const USAGE = `npm run bench -- frame-path|connect [options]
+
+  frame-path   ping to pong against a raw uWebSockets.js echo of as many bytes, per CPU second of the server
+  connect      upgrade and welcome, with and without a token, against a raw upgrade, per CPU second of the server
+
+  --pairs N       measurements of each server; they take turns (default 11)
+  --seconds N     length of each measurement (default 1.5)
+  --sockets N     frame-path: sockets against each server (default 200); connect: opened at a time (default 50)
+  --depth N       frame-path: requests on their way per socket (default 1)
+  --clients N     load processes for each server (default 1)
+  --at-least N    exit with 1 when the median ratio of the service is below N`;
+
+interface Bench {
+  /** What the design asks of the first contender's ratio, measured with a depth of 1. */
+  readonly aim: number;
+  readonly sockets: number;
+  readonly contenders: number;
+  measure(options: FramePathOptions): Promise<RoundsResult>;
+}
+
+const benches: Readonly<Record<string, Bench>> = {
+  "frame-path": { aim: 0.8, sockets: 200, contenders: 2, measure: measureFramePath },
+  connect: { aim: 0.9, sockets: 50, contenders: 3, measure: measureConnect },
+};
+
+interface Plan extends FramePathOptions {
+  readonly name: string;
+  readonly bench: Bench;
+  readonly atLeast: number | null;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
+
+async function main(): Promise<number> {
+  const plan = readPlan();
+  if (plan === null) {
+    console.error(USAGE);
+    return 2;
+  }
+  const { name, bench, atLeast, ...options } = plan;
+  buildOnce();
+  const machine = machineFacts();
+  const about = Math.ceil(bench.contenders * (options.rounds * options.seconds + 3)) + 3;
+  console.log(
+    `${name}: ${options.rounds} rounds of ${bench.contenders} times ${options.seconds} s; about ${about} s ...`,
+  );
+  const result = await bench.measure(options);
+  const file = save(`bench-${name}`, { bench: name, options, machine, ...result });
+  const ratio = result.standings[0]?.ratio.median ?? 0;
+  const lines = [
+    "",
+    ...standingLines(result.standings),
+    "",
+    ...(options.depth === 1
+      ? [`The design aims at ${bench.aim.toFixed(2)}: ${ratio >= bench.aim ? "met" : "not met"}.`]
+      : []),
+    machineLine(machine, result.pinned),
+    `All samples: ${file}`,
+  ];
+  for (const line of lines) console.log(line);
+  if (atLeast === null || ratio >= atLeast) return 0;
+  console.error(`The median ratio ${ratio.toFixed(3)} is below ${atLeast}.`);
+  return 1;
+}
+
+/** Null when the arguments cannot be understood. */
+function readPlan(): Plan | null {
+  try {
+    const { positionals, values } = parseArgs({
+      allowPositionals: true,
+      options: {
+        pairs: { type: "string", default: "11" },
+        seconds: { type: "string", default: "1.5" },
+        sockets: { type: "string" },
+        depth: { type: "string", default: "1" },
+        clients: { type: "string", default: "1" },
+        "at-least": { type: "string" },
+      },
+    });
+    const [name = ""] = positionals;
+    const bench = Object.hasOwn(benches, name) ? benches[name] : undefined;
+    if (positionals.length !== 1 || bench === undefined) return null;
+    const atLeast = values["at-least"];
+    return {
+      name,
+      bench,
+      rounds: positive("pairs", values.pairs, true),
+      seconds: positive("seconds", values.seconds, false),
+      sockets: positive("sockets", values.sockets ?? String(bench.sockets), true),
+      depth: positive("depth", values.depth, true),
+      clients: positive("clients", values.clients, true),
+      atLeast: atLeast === undefined ? null : positive("at-least", atLeast, false),
+    };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n`);
+    return null;
+  }
+}
+
+function positive(name: string, text: string, whole: boolean): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0 && (!whole || Number.isSafeInteger(value))) return value;
+  const kind = whole ? "whole number" : "number";
+  throw new RangeError(`--${name} must be a positive ${kind}, not ${JSON.stringify(text)}.`);
+}
+
+function save(name: string, result: object): string {
+  const folder = join(root, "test-results");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+  return join("test-results", `${name}.json`);
+}
+
+function standingLines(standings: readonly Standing[]): string[] {
+  const whole = (rate: number): string => Math.round(rate).toLocaleString("en");
+  const rows = standings.map(({ name, rate, ratio, coreUsed }) => [
+    name,
+    whole(rate.median),
+    whole(rate.least),
+    whole(rate.most),
+    (1e6 / rate.median).toFixed(2),
+    `${Math.round(coreUsed * 100)} %`,
+    ratio.median.toFixed(3),
+    ratio.least.toFixed(3),
+    ratio.most.toFixed(3),
+  ]);
+  const head = [
+    "per CPU second",
+    "median",
+    "least",
+    "most",
+    "µs each",
+    "core used",
+    "ratio",
+    "least",
+    "most",
+  ];
+  return tableLines([head, ...rows]);
+}
+
+function machineLine(machine: MachineFacts, pinned: boolean): string {
+  const { cpu, cores, memoryGiB, system, node, loadAtStart } = machine;
+  const where = pinned ? "servers and clients on cores of their own" : "nothing pinned";
+  return (
+    `${cpu}, ${cores} cores, ${memoryGiB} GiB; ${system}; Node.js ${node}; load ${loadAtStart} at the start; ` +
+    `${where}; loopback, no TLS.`
+  );
+}

@@ -1,0 +1,187 @@
+// npm run load -- smoke|ramp [options]: drives the built service with k6 and judges it by the script's thresholds.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import buildOnce from "../support/build-once.ts";
+import { startService, type Service } from "../support/service.ts";
+import { findK6, installAdvice, type K6 } from "./find-k6.ts";
+import { summaryLines, type K6Summary } from "./k6-summary.ts";
+import { roomForSockets } from "./socket-room.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+const USAGE = `npm run load -- smoke|ramp [options]
+
+  smoke   a few clients use every part of the contract; about 5 s
+  ramp    up to 1,000 sockets that chat once a second and stay; about 65 s
+
+  --url ws://…    a server that runs already (ramp needs AI_PROVIDER=echo); else one is started for the run
+  --sockets N     ramp: sockets at the end of the ramp (default 1000)
+  --vus N         clients of smoke (default 5); JavaScript engines of ramp that share the sockets (default 20)
+  --ramp N        ramp: seconds until all are connected (default 20)
+  --hold N        ramp: seconds that they chat after that (default 40)`;
+
+/** Between tokens of the server that is started for a run: a brisk model. */
+const TOKEN_MS = 20;
+
+const USAGE_FAULT = 2;
+
+interface Plan {
+  readonly script: "smoke" | "ramp";
+  readonly url: string | undefined;
+  readonly sockets: number;
+  /** Settings of the script. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
+
+async function main(): Promise<number> {
+  const plan = readPlan();
+  if (plan === null) {
+    console.error(USAGE);
+    return USAGE_FAULT;
+  }
+  const k6 = findK6(process.env);
+  if (k6 === null) {
+    console.error(installAdvice);
+    return USAGE_FAULT;
+  }
+  const lack = roomForSockets(plan.sockets);
+  if (lack !== null) {
+    console.error(lack);
+    return USAGE_FAULT;
+  }
+  const load = (loadavg()[0] ?? 0).toFixed(1);
+  console.log(`${k6.version}; ${availableParallelism()} cores, load ${load} before the run`);
+  // An interrupt reaches k6 and the service by themselves; this process stays to tell how they ended.
+  process.on("SIGINT", () => {});
+  if (plan.url !== undefined) return runScript(k6, plan, socketUrl(plan.url));
+  buildOnce();
+  const service = await startService({
+    AI_PROVIDER: "echo",
+    ECHO_TOKEN_MS: String(TOKEN_MS),
+    // A few more than the sockets of the run, and never the bound itself.
+    MAX_CONNECTIONS: String(plan.sockets + 100),
+    MAX_SESSIONS: "1000000",
+  });
+  try {
+    const code = await runScript(k6, { ...plan, env: { ...plan.env, PACED: "1" } }, `${service.url}/ws/chat`);
+    for (const line of await serverLines(service)) console.log(line);
+    const faults = service.log.filter(({ level }) => level === "error" || level === "fatal");
+    for (const fault of faults.slice(0, 5)) console.error(`the service logged: ${JSON.stringify(fault)}`);
+    return code === 0 && faults.length > 0 ? 1 : code;
+  } finally {
+    await service.stop();
+  }
+}
+
+/** Null when the arguments cannot be understood. */
+function readPlan(): Plan | null {
+  try {
+    const { positionals, values } = parseArgs({
+      allowPositionals: true,
+      options: {
+        url: { type: "string" },
+        sockets: { type: "string", default: "1000" },
+        vus: { type: "string" },
+        ramp: { type: "string", default: "20" },
+        hold: { type: "string", default: "40" },
+      },
+    });
+    const [script] = positionals;
+    if (positionals.length !== 1 || (script !== "smoke" && script !== "ramp")) return null;
+    const vus = whole("vus", values.vus ?? (script === "smoke" ? "5" : "20"));
+    const sockets = script === "smoke" ? vus : whole("sockets", values.sockets);
+    const env = {
+      VUS: String(vus),
+      ...(script === "ramp" && {
+        SOCKETS: String(sockets),
+        RAMP_SECONDS: String(whole("ramp", values.ramp)),
+        HOLD_SECONDS: String(whole("hold", values.hold)),
+      }),
+    };
+    return { script, url: values.url, sockets, env };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n`);
+    return null;
+  }
+}
+
+function whole(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(`--${name} must be a positive whole number, not ${JSON.stringify(text)}.`);
+  }
+  return value;
+}
+
+/** The chat endpoint of a server that was named by its address alone. */
+function socketUrl(given: string): string {
+  const url = new URL(given.replace(/^http/, "ws"));
+  if (url.pathname === "/") url.pathname = "/ws/chat";
+  return url.href;
+}
+
+/** Runs one script and prints its figures. Resolves with the exit code of k6: 0 only when every threshold holds. */
+async function runScript(k6: K6, { script, env }: Plan, url: string): Promise<number> {
+  const folder = join(root, "test-results");
+  mkdirSync(folder, { recursive: true });
+  const summary = join(folder, `load-${script}.json`);
+  rmSync(summary, { force: true });
+  const settings = Object.entries({ ...env, URL: url, SUMMARY: summary });
+  console.log(`${script} on ${url} ...`);
+  const child = spawn(
+    k6.path,
+    [
+      "run",
+      "--no-usage-report",
+      // The bar is for people; in a log its lines would hide the rest.
+      ...(process.stdout.isTTY ? [] : ["--quiet"]),
+      ...settings.flatMap(([name, value]) => ["-e", `${name}=${value}`]),
+      fileURLToPath(new URL(`${script}.js`, import.meta.url)),
+    ],
+    { stdio: ["ignore", "inherit", "inherit"] },
+  );
+  const [code] = (await once(child, "close")) as [number | null];
+  const found = readSummary(summary);
+  if (found === null) {
+    console.error("k6 ended without figures: see its lines above.");
+    return code || 1;
+  }
+  for (const line of summaryLines(found)) console.log(line);
+  const seconds = (found.state.testRunDurationMs / 1000).toFixed(1);
+  console.log(
+    `${code === 0 ? "PASSED" : "FAILED"} in ${seconds} s; all figures: test-results/load-${script}.json`,
+  );
+  return code ?? 1;
+}
+
+function readSummary(path: string): K6Summary | null {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as K6Summary;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** What the run cost the server, by its own metrics. */
+async function serverLines(service: Service): Promise<string[]> {
+  const text = await (await service.http("/metrics")).text();
+  const metric = (name: string): number =>
+    Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1] ?? Number.NaN);
+  const cpu = metric("process_cpu_seconds_total").toFixed(1);
+  const memory = Math.round(metric("process_resident_memory_bytes") / 2 ** 20);
+  const lag = (metric("nodejs_eventloop_lag_p99_seconds") * 1000).toFixed(1);
+  return [`server: ${cpu} s of CPU, ${memory} MiB of memory now, event loop p99 ${lag} ms`];
+}

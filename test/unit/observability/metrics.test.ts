@@ -1,0 +1,198 @@
+import { describe, expect, it } from "vitest";
+import { errorCodes, type ErrorCode } from "../../../src/core/error-codes.ts";
+import { createMetrics, type PrometheusMetrics } from "../../../src/observability/metrics.ts";
+
+/** Lines of the text format that begin with `chat_<name>`, without comments. */
+async function series(metrics: PrometheusMetrics, name: string): Promise<string[]> {
+  const lines = (await metrics.render()).split("\n");
+  return lines.filter((line) => line.startsWith(`chat_${name}{`) || line.startsWith(`chat_${name} `));
+}
+
+/** Calls everything that the layers report, so that every series is there. */
+function useAll(metrics: PrometheusMetrics): void {
+  metrics.connectionOpened("anonymous");
+  metrics.connectionClosed("anonymous", 1000);
+  metrics.connectionRefused("token");
+  metrics.frameReceived("message");
+  metrics.frameSent("token");
+  metrics.errorSent("busy");
+  metrics.requestsWaiting(1);
+  metrics.requestsRunning(1);
+  metrics.firstToken("echo", 0.02);
+  metrics.interToken("echo", 0.02);
+  metrics.tokens("echo", "completion", 3);
+  metrics.answerFinished("echo", "stop", 0.5);
+  metrics.engineRestarted();
+  metrics.gauge("queue_length", "What waits", () => 7);
+}
+
+describe("rendering", () => {
+  it("is the text format of Prometheus: help and type before each metric, one sample a line", async () => {
+    const metrics = createMetrics();
+    useAll(metrics);
+    const lines = (await metrics.render()).split("\n").filter((line) => line !== "");
+    const sample = /^[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [0-9.e+-]+$|^[a-z_]+\{.*\} \+Inf$/;
+    for (const line of lines.filter((it) => it.startsWith("chat_"))) expect(line).toMatch(sample);
+    expect(lines).toContain("# TYPE chat_connections gauge");
+    expect(lines).toContain("# TYPE chat_connections_total counter");
+    expect(lines).toContain("# TYPE chat_time_to_first_token_seconds histogram");
+    expect(lines).toContain("# HELP chat_queue_length What waits");
+    expect(metrics.contentType).toMatch(/^text\/plain; version=/);
+  });
+
+  it("names every metric of the service chat_…, counters …_total and durations …_seconds", async () => {
+    const metrics = createMetrics();
+    useAll(metrics);
+    const types = (await metrics.render()).matchAll(/^# TYPE (\S+) (\S+)$/gm);
+    const own = [...types]
+      .map(([, name = "", type = ""]) => ({ name, type }))
+      // What Node.js and the process say of themselves has the names that everybody uses.
+      .filter(({ name }) => !/^(process|nodejs)_/.test(name));
+    expect(own.length).toBeGreaterThanOrEqual(14);
+    for (const { name, type } of own) {
+      expect(name).toMatch(/^chat_[a-z_]+$/);
+      expect(name.endsWith("_total"), name).toBe(type === "counter");
+      if (type === "histogram") expect(name).toMatch(/_seconds$/);
+    }
+  });
+
+  it("tells of the process too", async () => {
+    const text = await createMetrics().render();
+    expect(text).toMatch(/^process_cpu_seconds_total /m);
+    expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
+  });
+
+  it("keeps two instances apart", async () => {
+    const [one, other] = [createMetrics(), createMetrics()];
+    one.frameReceived("ping");
+    expect(await series(one, "frames_received_total")).toEqual(['chat_frames_received_total{type="ping"} 1']);
+    expect(await series(other, "frames_received_total")).toEqual([]);
+  });
+});
+
+describe("connections", () => {
+  it("are counted as a level and as totals, by kind", async () => {
+    const metrics = createMetrics();
+    metrics.connectionOpened("anonymous");
+    metrics.connectionOpened("anonymous");
+    metrics.connectionOpened("authenticated");
+    metrics.connectionClosed("anonymous", 1000);
+    expect(await series(metrics, "connections")).toEqual([
+      'chat_connections{kind="anonymous"} 1',
+      'chat_connections{kind="authenticated"} 1',
+    ]);
+    expect(await series(metrics, "connections_total")).toEqual([
+      'chat_connections_total{kind="anonymous"} 2',
+      'chat_connections_total{kind="authenticated"} 1',
+    ]);
+    expect(await series(metrics, "connections_closed_total")).toEqual([
+      'chat_connections_closed_total{kind="anonymous",code="1000"} 1',
+    ]);
+  });
+
+  it("bound the close codes that clients choose: what no contract names is counted as other", async () => {
+    const metrics = createMetrics();
+    for (let code = 3000; code < 5000; code++) metrics.connectionClosed("anonymous", code);
+    metrics.connectionClosed("anonymous", 1006);
+    metrics.connectionClosed("authenticated", 4408);
+    const lines = await series(metrics, "connections_closed_total");
+    expect(lines).toContain('chat_connections_closed_total{kind="anonymous",code="1006"} 1');
+    expect(lines).toContain('chat_connections_closed_total{kind="authenticated",code="4408"} 1');
+    expect(lines).toContain('chat_connections_closed_total{kind="anonymous",code="other"} 1900');
+    expect(lines.length).toBe(103);
+  });
+});
+
+describe("frames and errors", () => {
+  it("are counted by type and by code", async () => {
+    const metrics = createMetrics();
+    metrics.frameReceived("message");
+    metrics.frameReceived("message");
+    metrics.frameReceived("invalid");
+    metrics.frameSent("token");
+    expect(await series(metrics, "frames_received_total")).toEqual([
+      'chat_frames_received_total{type="message"} 2',
+      'chat_frames_received_total{type="invalid"} 1',
+    ]);
+    expect(await series(metrics, "frames_sent_total")).toEqual(['chat_frames_sent_total{type="token"} 1']);
+  });
+
+  it("have one series for each error code at most", async () => {
+    const metrics = createMetrics();
+    const codes = Object.keys(errorCodes) as ErrorCode[];
+    for (const code of [...codes, ...codes]) metrics.errorSent(code);
+    const lines = await series(metrics, "errors_total");
+    expect(lines).toEqual(codes.map((code) => `chat_errors_total{code="${code}"} 2`));
+  });
+});
+
+describe("requests", () => {
+  it("that wait and run are levels that return to zero", async () => {
+    const metrics = createMetrics();
+    metrics.requestsWaiting(1);
+    metrics.requestsWaiting(1);
+    metrics.requestsWaiting(-1);
+    metrics.requestsRunning(1);
+    expect(await series(metrics, "requests_waiting")).toEqual(["chat_requests_waiting 1"]);
+    expect(await series(metrics, "requests_running")).toEqual(["chat_requests_running 1"]);
+    metrics.requestsWaiting(-1);
+    metrics.requestsRunning(-1);
+    expect(await series(metrics, "requests_waiting")).toEqual(["chat_requests_waiting 0"]);
+    expect(await series(metrics, "requests_running")).toEqual(["chat_requests_running 0"]);
+  });
+
+  it("give their latencies as histograms in seconds, by provider", async () => {
+    const metrics = createMetrics();
+    metrics.firstToken("echo", 0.02);
+    metrics.firstToken("echo", 3);
+    const name = "time_to_first_token_seconds";
+    const buckets = await series(metrics, `${name}_bucket`);
+    expect(buckets).toContain(`chat_${name}_bucket{le="0.01",provider="echo"} 0`);
+    // The bound of a bucket belongs to it.
+    expect(buckets).toContain(`chat_${name}_bucket{le="0.02",provider="echo"} 1`);
+    expect(buckets).toContain(`chat_${name}_bucket{le="5",provider="echo"} 2`);
+    expect(buckets).toContain(`chat_${name}_bucket{le="+Inf",provider="echo"} 2`);
+    expect(await series(metrics, `${name}_sum`)).toEqual([`chat_${name}_sum{provider="echo"} 3.02`]);
+    expect(await series(metrics, `${name}_count`)).toEqual([`chat_${name}_count{provider="echo"} 2`]);
+  });
+
+  it("count tokens by kind and answers by outcome", async () => {
+    const metrics = createMetrics();
+    metrics.tokens("local", "prompt", 40);
+    metrics.tokens("local", "cached", 0);
+    metrics.tokens("local", "prompt", 2);
+    metrics.answerFinished("local", "stop", 1);
+    metrics.answerFinished("local", "error", 1);
+    expect(await series(metrics, "tokens_total")).toEqual([
+      'chat_tokens_total{provider="local",kind="prompt"} 42',
+      'chat_tokens_total{provider="local",kind="cached"} 0',
+    ]);
+    expect(await series(metrics, "answer_seconds_count")).toEqual([
+      'chat_answer_seconds_count{provider="local",outcome="stop"} 1',
+      'chat_answer_seconds_count{provider="local",outcome="error"} 1',
+    ]);
+  });
+});
+
+describe("gauge", () => {
+  it("is read when it is scraped, each time anew, and not before", async () => {
+    const metrics = createMetrics();
+    let reads = 0;
+    let fill = 5;
+    metrics.gauge("queue_length", "What waits", () => {
+      reads++;
+      return fill;
+    });
+    expect(reads).toBe(0);
+    expect(await series(metrics, "queue_length")).toEqual(["chat_queue_length 5"]);
+    fill = 0;
+    expect(await series(metrics, "queue_length")).toEqual(["chat_queue_length 0"]);
+    expect(reads).toBe(2);
+  });
+
+  it("refuses a name that is taken", () => {
+    const metrics = createMetrics();
+    metrics.gauge("queue_length", "What waits", () => 0);
+    expect(() => metrics.gauge("queue_length", "Again", () => 0)).toThrow(/queue_length/);
+  });
+});
