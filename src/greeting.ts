@@ -8,7 +8,7 @@ export function greet({ provider, skipped, textMayLeave, mend }: Selection): Gre
     return { message: `Welcome. Nothing can answer yet. ${mend}`, provider: null, model: null, textMayLeave };
   }
   const { model } = provider.describe();
-  const missing = skipped.map(({ name, reason }) => `${name} could not start: ${reason}.`);
+  const missing = skipped.map(({ name, reason }) => `${name} could not start: ${reason.replace(/\.$/, "")}.`);
   const place = placeOf(provider.name, textMayLeave);
   const message = [
     `Welcome. You are talking to ${model} (${provider.name}).`,

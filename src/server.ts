@@ -101,6 +101,7 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
   });
   const conversations = new MemoryConversationStore({
     historyBudgetBytes: config.HISTORY_BUDGET_MB * MIB,
+    maxHistoryBytes: config.MAX_HISTORY_BYTES,
     historyTtlMs: config.HISTORY_TTL_SECONDS * 1000,
     contextBudgetBytes: config.CONTEXT_BUDGET_MB * MIB,
     anonymousContextBudgetBytes: config.ANONYMOUS_CONTEXT_BUDGET_MB * MIB,

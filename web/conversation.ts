@@ -138,6 +138,8 @@ export class Conversation {
         turn.failure = { code, message, retryable, ...delay };
         break;
       }
+      default:
+        return;
     }
     this.#thread.refresh(turn);
     this.#changed();

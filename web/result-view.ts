@@ -83,12 +83,16 @@ function drawHelp(result: CommandResult, onPick: (text: string) => void): HTMLEl
   if (!Array.isArray(commands)) return undefined;
   const list = make("dl", "commands");
   for (const entry of commands as unknown[]) {
-    const { name, usage, description } = (entry ?? {}) as Record<string, unknown>;
+    const { name, usage, description } = (entry ?? {}) as {
+      name?: string;
+      usage?: string;
+      description?: string;
+    };
     const line = make("button", "", make("code", "", String(usage ?? name)));
     line.type = "button";
     line.title = "Write it into the message box";
     line.addEventListener("click", () => onPick(String(usage ?? name)));
-    list.append(make("dt", "", line), make("dd", "", String(description ?? "")));
+    list.append(make("dt", "", line), make("dd", "", description ?? ""));
   }
   return list;
 }

@@ -24,6 +24,8 @@ export class ChatService {
   readonly #options: ChatServiceOptions;
   readonly #lanes: ConversationLanes<RunningAnswer>;
   readonly #running = new Map<string, Set<RunningAnswer>>();
+  /** Answers whose id is being claimed: who joins one meanwhile waits until it runs or was refused. */
+  readonly #starting = new Map<string, Promise<void>>();
   #runningCount = 0;
   #accepting = true;
   #idle: (() => void)[] = [];
@@ -49,15 +51,19 @@ export class ChatService {
     const syntax = parseMessage(submission.message);
     const answer = randomId();
     const key = keyOf(submission);
-    if (key !== null) {
-      const joined = await this.#claim(key, submission.hash, answer);
-      if (joined !== undefined) return joined;
-    }
+    if (key === null) return this.#begin(submission, syntax, answer, null);
+    let started = (): void => {};
+    this.#starting.set(answer, new Promise((resolve) => (started = resolve)));
     try {
-      return this.#begin(submission, syntax, answer, key);
+      const joined = await this.#claim(key, submission.hash, answer);
+      return joined ?? this.#begin(submission, syntax, answer, key);
     } catch (error) {
-      if (key !== null) await this.#options.store.settle(key, answer, 0);
+      // Changes nothing where the id is another answer's.
+      await this.#options.store.settle(key, answer, 0);
       throw error;
+    } finally {
+      this.#starting.delete(answer);
+      started();
     }
   }
 
@@ -107,6 +113,11 @@ export class ChatService {
       }
       const running = this.#find(key.client, claim.answer);
       if (running !== undefined) return running;
+      const starting = this.#starting.get(claim.answer);
+      if (starting !== undefined) {
+        await starting;
+        continue;
+      }
       const reader = await log.find(key.client, claim.answer);
       if (reader !== undefined) return { reader, attend: () => nobody };
       // Its text made room for others: the id is free, and this frame may begin anew.
@@ -209,12 +220,19 @@ export class ChatService {
   }
 
   #abandon(running: RunningAnswer): void {
-    this.#stop(running, "abandoned");
-    // What waits behind it, and nobody watches either, has lost its reader too.
     const { owner, conversation } = running.submission;
-    for (const behind of this.#lanes.remove(owner.client, conversation, (task) => !task.attended)) {
-      behind.stop("abandoned");
-      void this.#finish(behind, this.#outcomeOf(behind.signal.reason, behind));
+    // What waits behind it, and nobody watches either, has lost its reader too. What waits before it has its own clock.
+    let behind = running.begun;
+    const leaves = (task: RunningAnswer): boolean => {
+      if (task !== running) return behind && !task.attended;
+      behind = true;
+      return true;
+    };
+    const waiting = this.#lanes.remove(owner.client, conversation, leaves);
+    if (running.begun) running.stop("abandoned");
+    for (const dropped of waiting) {
+      dropped.stop("abandoned");
+      void this.#finish(dropped, this.#outcomeOf(dropped.signal.reason, dropped));
     }
   }
 

@@ -33,6 +33,7 @@ async function chat(
   const generation = await ask(running, options, {
     system: settings.systemPrompt,
     turns: [...history, turn],
+    ofConversation: true,
     maxTokens: maxTokens ?? settings.maxOutputTokens,
     sampling,
   });
@@ -77,6 +78,7 @@ function runCommand(
     store,
     systemPrompt: settings.systemPrompt,
     maxTokens: maxTokens ?? settings.maxOutputTokens,
+    maxOutputTokens: settings.maxOutputTokens,
     sampling,
     windowTokens: provider?.describe().contextTokens ?? null,
     countTokens: (text) =>
@@ -99,11 +101,13 @@ async function ask(
   if (provider === null) throw new ServiceError("no_provider", mend);
   const { owner, conversation } = running.submission;
   const context = await store.context(owner.client);
+  const { ofConversation, ...asked } = question;
   const request: ChatRequest = {
-    ...question,
+    ...asked,
     context,
     principal: owner,
-    conversation: `${conversation} ${owner.client}`,
+    // Names of conversations hold no slash: what stands apart gets a slot of its own, and the conversation keeps its KV.
+    conversation: `${ofConversation ? conversation : `/${running.reader.meta.command}`} ${owner.client}`,
   };
   return generate({
     provider,

@@ -45,6 +45,7 @@ export class RunningAnswer implements LaneTask, Ticket {
   readonly #controller = new AbortController();
   readonly #attendance: Attendance;
   readonly #hooks: RunningAnswerHooks;
+  #begun = false;
 
   constructor(
     init: { submission: Submission; syntax: MessageSyntax; writer: AnswerWriter; key: MessageKey | null },
@@ -74,11 +75,17 @@ export class RunningAnswer implements LaneTask, Ticket {
     return this.#attendance.attended;
   }
 
+  /** Whether its turn in the conversation has come. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
   attend(): Attendant {
     return this.#attendance.join();
   }
 
   run(): Promise<void> {
+    this.#begun = true;
     return this.#hooks.run(this);
   }
 

@@ -18,6 +18,9 @@ export interface SessionStore {
   attach(hash: string, admit: (record: SessionRecord) => boolean): Promise<SessionRecord | undefined>;
   /** One socket less; after the last one the retention starts. */
   detach(hash: string): void;
-  /** Forgets a session at once, and calls for its anonymous client's data to go too. */
+  /**
+   * One socket less; after the last one the session is forgotten at once, without retention, and its anonymous client's
+   * data go too.
+   */
   drop(hash: string): void;
 }

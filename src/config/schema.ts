@@ -191,6 +191,9 @@ export const settingGroups = {
     HISTORY_BUDGET_MB: integer(1, 1_048_576, 256, {
       doc: "Memory for histories; the least recently used one of whoever holds most makes room.",
     }),
+    MAX_HISTORY_BYTES: integer(1024, 4 * MIB, 131_072, {
+      doc: "Text kept of one conversation; past it the older half goes. Far above a local model's window.",
+    }),
     HISTORY_TTL_SECONDS: integer(1, 31_536_000, 604_800, {
       doc: "A conversation unused this long is forgotten.",
     }),

@@ -32,6 +32,9 @@ export interface FittedPrompt {
 /** The share of the window that a prompt fills after a cut. Cutting deep and rarely keeps the KV prefix stable. */
 export const FILL_AFTER_CUT = 0.6;
 
+/** Where the answer's reserve takes so much of the window that the share above is no cut, a cut goes down to this share of the rest. */
+const LEAST_CUT = 0.8;
+
 /**
  * Joins the system text and a client's context into the one system message that every back end gets.
  * Either may be empty.
@@ -52,7 +55,7 @@ export function systemMessage(system: string, context: string | null): string {
 export function fitPrompt(input: FitInput): FittedPrompt {
   const { turns, windowTokens, outputTokens, overheadPerMessage } = input;
   const limit = windowTokens - outputTokens;
-  const target = Math.min(Math.floor(windowTokens * FILL_AFTER_CUT), limit);
+  const target = Math.floor(Math.min(windowTokens * FILL_AFTER_CUT, limit * LEAST_CUT));
   const fixed = input.system ? input.countTokens(input.system) + overheadPerMessage : 0;
   const costs = turns.map((turn) => input.countTokens(turn.content) + overheadPerMessage);
   const last = turns.length - 1;

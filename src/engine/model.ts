@@ -153,7 +153,7 @@ async function sizeOf(settings: EngineSettings, llama: Llama, model: LlamaModel,
 
 function shapeOf(model: LlamaModel) {
   const meta = model.fileInfo.architectureMetadata;
-  const heads = Number(meta.attention?.head_count ?? 0);
+  const heads = meta.attention?.head_count ?? 0;
   return {
     layers: meta.block_count ?? 0,
     width: meta.embedding_length ?? 0,

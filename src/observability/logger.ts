@@ -119,7 +119,8 @@ function stackOf(stack: string, original: string, shown: string): string {
 }
 
 function plainText(thrown: unknown): string {
-  return typeof thrown === "object" || typeof thrown === "function" ? "(not an Error)" : String(thrown);
+  if (typeof thrown === "string") return thrown;
+  return typeof thrown === "number" || typeof thrown === "boolean" ? String(thrown) : "(not an Error)";
 }
 
 function cut(text: string, chars: number): string {

@@ -67,30 +67,37 @@ function wellFormed({ message, id }: { message: string; id?: string }): boolean 
 function refuse(given: Record<string, unknown>, message: string): Decoded {
   const id = given["id"];
   // Echo the id only where it is one, so that the client can match the refusal to its frame.
-  return typeof id === "string" && id.length >= 1 && id.length <= 64
+  return typeof id === "string" && /^[^]{1,64}$/u.test(id)
     ? { ok: false, message, id }
     : { ok: false, message };
 }
 
 function kindOf(value: unknown): string {
   if (value === null) return "null";
-  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+  return Array.isArray(value) ? "an array" : article(typeof value);
 }
 
 function quoted(value: unknown): string {
-  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "undefined");
-  return JSON.stringify(text.length > QUOTED_CHARS ? `${text.slice(0, QUOTED_CHARS)}…` : text);
+  // Only plain values are shown: writing what is nested deeply enough would overflow the stack.
+  if (typeof value === "object") return kindOf(value);
+  const text = typeof value === "string" ? value : `${value as number | boolean | undefined}`;
+  if (text.length <= QUOTED_CHARS) return JSON.stringify(text);
+  const head = text.slice(0, QUOTED_CHARS).replace(/[\uD800-\uDBFF]$/, "");
+  return JSON.stringify(`${head}…`);
 }
 
 function describe(error: ErrorObject | undefined, type: string): string {
   if (error === undefined) return `The ${type} frame is malformed.`;
-  const field = error.instancePath.slice(1).replaceAll("/", ".") || "frame";
+  const path = error.instancePath.slice(1).replaceAll("/", ".");
+  const field = path || "frame";
   const params = error.params as Record<string, unknown>;
   switch (error.keyword) {
     case "required":
-      return `Field \`${String(params["missingProperty"])}\` is missing in the ${type} frame.`;
-    case "additionalProperties":
-      return `Unknown field ${quoted(params["additionalProperty"])} in the ${type} frame.`;
+      return `Field \`${path && `${path}.`}${String(params["missingProperty"])}\` is missing in the ${type} frame.`;
+    case "additionalProperties": {
+      const place = path && `\`${path}\` of `;
+      return `Unknown field ${quoted(params["additionalProperty"])} in ${place}the ${type} frame.`;
+    }
     case "type":
       return `Field \`${field}\` must be ${article(String(params["type"]))}.`;
     case "pattern":

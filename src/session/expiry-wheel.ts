@@ -14,7 +14,7 @@ export class ExpiryWheel {
     this.#clock = clock;
   }
 
-  /** Calls `expired` within a second after `at` (seconds since the epoch). The returned function cancels it. */
+  /** Calls `expired` within two seconds after `at` (seconds since the epoch). The returned function cancels it. */
   add(at: number, expired: () => void): () => void {
     const second = Math.max(Math.ceil(at), this.#second());
     let bucket = this.#buckets.get(second);
@@ -24,10 +24,10 @@ export class ExpiryWheel {
       this.#nextSecond = this.#second();
       this.#tickLater();
     }
+    const own = bucket;
     return () => {
-      const waiting = this.#buckets.get(second);
-      waiting?.delete(expired);
-      if (waiting?.size === 0) this.#buckets.delete(second);
+      own.delete(expired);
+      if (own.size === 0 && this.#buckets.get(second) === own) this.#buckets.delete(second);
     };
   }
 

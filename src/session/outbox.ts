@@ -1,6 +1,15 @@
-/** Frames that belong to no answer and wait for a blocked socket: errors, pongs, notices. */
+const MAX_FRAMES = 64;
+const MAX_BYTES = 16_384;
+
+interface WaitingFrame {
+  readonly type: string;
+  readonly text: string;
+  readonly notice: string | undefined;
+}
+
+/** Frames that belong to no answer and wait for a blocked socket: errors, pongs, notices, replies. */
 export class Outbox {
-  #frames: { readonly kind: string; readonly text: string }[] = [];
+  #frames: WaitingFrame[] = [];
   #bytes = 0;
 
   get size(): number {
@@ -8,33 +17,30 @@ export class Outbox {
   }
 
   /**
-   * Keeps a frame. A notice of a kind that waits already takes its place; errors and pongs are never merged.
-   * False when the box is full: 64 frames or 16 KiB.
+   * Keeps a frame. `notice` names news of which only the newest counts: it takes the place of one that waits already;
+   * everything else (errors, pongs, replies) is never merged. False when the box is full: 64 frames or 16 KiB.
    */
-  add(kind: string, text: string): boolean {
-    if (kind === "system") this.#removeKind(kind);
+  add(type: string, text: string, notice?: string): boolean {
+    if (notice !== undefined) this.#remove(notice);
     const bytes = Buffer.byteLength(text);
     if (this.#frames.length >= MAX_FRAMES || this.#bytes + bytes > MAX_BYTES) return false;
-    this.#frames.push({ kind, text });
+    this.#frames.push({ type, text, notice });
     this.#bytes += bytes;
     return true;
   }
 
   /** The frame that waits longest. */
-  take(): { readonly kind: string; readonly text: string } | undefined {
+  take(): { readonly type: string; readonly text: string } | undefined {
     const frame = this.#frames.shift();
     if (frame !== undefined) this.#bytes -= Buffer.byteLength(frame.text);
     return frame;
   }
 
-  #removeKind(kind: string): void {
+  #remove(notice: string): void {
     this.#frames = this.#frames.filter((frame) => {
-      if (frame.kind !== kind) return true;
+      if (frame.notice !== notice) return true;
       this.#bytes -= Buffer.byteLength(frame.text);
       return false;
     });
   }
 }
-
-const MAX_FRAMES = 64;
-const MAX_BYTES = 16_384;

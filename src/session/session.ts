@@ -107,9 +107,15 @@ export class Session implements CursorSink {
       while (this.writable) {
         const frame = this.#outbox?.take();
         if (frame === undefined) break;
-        this.#deliver(frame.kind as ServerFrameType, frame.text);
+        this.#deliver(frame.type as ServerFrameType, frame.text);
       }
-      for (const cursor of this.#cursors.values()) cursor.pump();
+      for (const [answer, cursor] of this.#cursors) {
+        cursor.pump();
+        if (this.writable) continue;
+        // Who filled the socket comes last the next time: on a slow one the others would never have their turn.
+        if (this.#cursors.delete(answer)) this.#cursors.set(answer, cursor);
+        break;
+      }
     });
   }
 
@@ -275,17 +281,19 @@ export class Session implements CursorSink {
   }
 
   #send(frame: ServerFrame): void {
-    this.#deliver(frame.type, encode(frame));
+    // Of a notice only the newest counts; those with a session are replies.
+    const notice = frame.type === "system" && !("session" in frame) ? frame.event : undefined;
+    this.#deliver(frame.type, encode(frame), notice);
   }
 
   /** A frame outside any answer: sent now, or kept in the outbox while the socket holds bytes back. */
-  #deliver(type: ServerFrameType, text: string): void {
+  #deliver(type: ServerFrameType, text: string, notice?: string): void {
     if (this.writable) {
       this.send(type, text);
       return;
     }
     if (this.#ended) return;
     this.#outbox ??= new Outbox();
-    if (!this.#outbox.add(type, text)) this.close("policy", "frames are not being read");
+    if (!this.#outbox.add(type, text, notice)) this.close("policy", "frames are not being read");
   }
 }

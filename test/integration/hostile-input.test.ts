@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ChatSocket, type Closed, type Frame } from "../support/chat-socket.ts";
+import { ChatSocket, type Frame } from "../support/chat-socket.ts";
 import { startService, until, type Service } from "../support/service.ts";
 
 /** What is sent, and how its end may look. */
@@ -169,7 +169,7 @@ async function outcomeFault(socket: ChatSocket, input: Hostile): Promise<string 
     const { code } = await socket.closed;
     return code === input.closes ? null : `closed with ${code}`;
   }
-  const { code } = ended as Closed;
+  const { code } = ended;
   return code === input.closes ? null : `closed with ${code}`;
 }
 

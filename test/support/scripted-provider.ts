@@ -1,4 +1,10 @@
-import type { ChatProvider, ChatRequest, ProviderHealth, StreamPart, Usage } from "../../src/providers/provider.ts";
+import type {
+  ChatProvider,
+  ChatRequest,
+  ProviderHealth,
+  StreamPart,
+  Usage,
+} from "../../src/providers/provider.ts";
 
 type Event = { readonly part: StreamPart } | { readonly error: unknown } | { readonly end: true };
 

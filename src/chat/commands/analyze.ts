@@ -49,12 +49,11 @@ export const analyze: Command = {
     const generation = await ask({
       system: SYSTEM,
       turns: [{ role: "user", content: text }],
+      ofConversation: false,
       maxTokens: MAX_TOKENS,
       sampling: { temperature: 0.2, ...sampling },
       jsonSchema: schema,
     });
-    if (generation.finishReason !== "stop" && generation.finishReason !== "length")
-      return succeed({}, generation);
     return succeed({ ...parseAnalysis(generation.text) }, generation);
   },
 };
@@ -78,5 +77,6 @@ export function parseAnalysis(text: string): Analysis {
   if (known === undefined || !inRange || !strings || points.length < 1 || points.length > 7) {
     throw new ServiceError("bad_answer", "The model's analysis had an unexpected shape; try again.");
   }
-  return { sentiment: known, confidence, key_points: points };
+  // Small models say a thing twice.
+  return { sentiment: known, confidence, key_points: [...new Set(points)] };
 }

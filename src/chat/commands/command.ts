@@ -9,6 +9,8 @@ import type { Generation } from "../generation.ts";
 export interface Question {
   readonly system: string;
   readonly turns: readonly Turn[];
+  /** Whether the turns go on from this conversation's: the model may then reuse what it holds of it, and keeps it. */
+  readonly ofConversation: boolean;
   readonly maxTokens: number;
   readonly sampling: Sampling;
   /** When present the answer is JSON of this shape and is not streamed. */
@@ -26,6 +28,8 @@ export interface CommandContext {
   readonly systemPrompt: string;
   /** Tokens an answer may have in this message. */
   readonly maxTokens: number;
+  /** The setting MAX_OUTPUT_TOKENS: what an answer may have where a message names nothing. */
+  readonly maxOutputTokens: number;
   /** What the message's frame says of sampling. */
   readonly sampling: Sampling;
   /** Tokens of the model's window; null while there is no back end. */

@@ -8,12 +8,13 @@ export const setContext: Command = {
   name: "setcontext",
   description: "Give the model a text to keep in mind in every answer to you.",
   args: [{ name: "text", example: "I am a beginner in Python." }],
-  async run({ args, store, owner, countTokens, windowTokens, maxTokens, systemPrompt }) {
+  async run({ args, store, owner, countTokens, windowTokens, maxOutputTokens, systemPrompt }) {
     const text = args.get("text") as string;
     if (text.trim() === "") return refuse("The context is empty; use /clearcontext to remove it.");
     const tokens = await countTokens(text);
     if (windowTokens !== null) {
-      const room = Math.floor((windowTokens - maxTokens) * (1 - MESSAGE_SHARE));
+      // Later messages will need the whole limit, whatever this frame asks for.
+      const room = Math.floor((windowTokens - maxOutputTokens) * (1 - MESSAGE_SHARE));
       const limit = Math.max(0, room - (await countTokens(systemPrompt)));
       if (tokens > limit)
         return refuse(`The context has ${tokens} tokens; this model has room for ${limit}.`);

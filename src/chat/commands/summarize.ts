@@ -14,6 +14,7 @@ export const summarize: Command = {
     const generation = await ask({
       system: systemPrompt,
       turns: [...turns, { role: "user", content: INSTRUCTION }],
+      ofConversation: true,
       maxTokens,
       sampling,
     });

@@ -22,6 +22,7 @@ export const translate: Command = {
     const generation = await ask({
       system: `You are a translator. Translate the user's text into ${language}. Reply with the translation only.`,
       turns: [{ role: "user", content: text }],
+      ofConversation: false,
       maxTokens,
       sampling: { temperature: 0.2, ...sampling },
     });

@@ -47,7 +47,7 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 
   create(meta: AnswerMeta): AnswerWriter {
-    if (!this.#answers.shrink(RECORD_BYTES)) {
+    if (!this.#answers.shrink(RECORD_BYTES, meta.charge)) {
       throw new ServiceError("overloaded", "The memory for answers is full; try again soon.", {
         retryAfterMs: 2000,
       });
@@ -65,8 +65,9 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 
   find(client: string, answer: string): Promise<AnswerReader | undefined> {
-    const found = this.#answers.get(answer);
-    return Promise.resolve(found?.meta.client === client ? found : undefined);
+    // Only its owner's look makes it recently used.
+    if (this.#answers.peek(answer)?.meta.client !== client) return Promise.resolve(undefined);
+    return Promise.resolve(this.#answers.get(answer));
   }
 
   #retain(key: string): void {
@@ -167,6 +168,8 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
       this.#ends = [this.length];
       this.#chunks = [this.#chunks.join("")];
     }
+    // A result may hold as much as a whole message, and is kept as long as the text.
+    if (outcome.type === "command") this.#hooks.grew(Buffer.byteLength(JSON.stringify(outcome.result)));
     this.#hooks.finished();
     this.#changed();
   }

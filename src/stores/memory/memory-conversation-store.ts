@@ -18,6 +18,11 @@ const SWEEP_MS = 60_000;
 
 export interface MemoryConversationStoreOptions {
   readonly historyBudgetBytes: number;
+  /**
+   * Text of one conversation. The one that is being written cannot be evicted, so without a bound of its own it would
+   * drive out everybody else's; and a back end gets all of it with each message.
+   */
+  readonly maxHistoryBytes: number;
   readonly historyTtlMs: number;
   readonly contextBudgetBytes: number;
   readonly anonymousContextBudgetBytes: number;
@@ -29,6 +34,8 @@ interface History {
   readonly client: string;
   readonly conversation: string;
   turns: readonly Turn[];
+  /** Of the turns' text, in UTF-8. */
+  bytes: number;
   usedAt: number;
 }
 
@@ -80,14 +87,16 @@ export class MemoryConversationStore implements ConversationStore {
   append(owner: Principal, conversation: string, turns: readonly Turn[]): Promise<void> {
     const { client } = owner;
     const key = keyOf(client, conversation);
-    const bytes = turns.reduce((sum, turn) => sum + Buffer.byteLength(turn.content), 0);
-    let history = this.#histories.peek(key);
+    let history = this.#histories.get(key);
     if (history === undefined) {
-      history = { client, conversation, turns: [], usedAt: 0 };
+      history = { client, conversation, turns: [], bytes: 0, usedAt: 0 };
       this.#histories.add(key, owner.charge, history, RECORD_BYTES);
     }
+    const before = history.bytes;
     history.turns = [...history.turns, ...turns];
-    this.#histories.grow(key, bytes);
+    history.bytes += bytesOf(turns);
+    this.#trim(history, turns.length);
+    this.#histories.grow(key, history.bytes - before);
     this.#touch(history);
     this.#histories.pin(key, true);
     this.#capNames(client);
@@ -113,12 +122,12 @@ export class MemoryConversationStore implements ConversationStore {
       ? this.#options.contextBudgetBytes
       : this.#options.anonymousContextBudgetBytes;
     const bytes = Buffer.byteLength(text) + RECORD_BYTES;
-    const freed = this.#contexts.get(client)?.bytes ?? 0;
-    const charged = this.#contextBytesByCharge.get(charge) ?? 0;
-    if (
-      this.#contextBytes[kind] - freed + bytes > budget ||
-      charged - freed + bytes > budget * CONTEXT_SHARE
-    ) {
+    const earlier = this.#contexts.get(client);
+    const freed = earlier?.bytes ?? 0;
+    // A client that came back from another address frees what the earlier one was charged, not this one.
+    const freedOfCharge = earlier?.charge === charge ? freed : 0;
+    const charged = (this.#contextBytesByCharge.get(charge) ?? 0) - freedOfCharge;
+    if (this.#contextBytes[kind] - freed + bytes > budget || charged + bytes > budget * CONTEXT_SHARE) {
       const message =
         "The memory for contexts is full, so this one was not kept; the earlier one still holds.";
       return Promise.reject(new ServiceError("context_refused", message));
@@ -162,6 +171,22 @@ export class MemoryConversationStore implements ConversationStore {
     names.add(history.conversation);
   }
 
+  /** Cuts a history that outgrew its bound to half of it: deep and rarely, since each cut costs the model's KV prefix. */
+  #trim(history: History, added: number): void {
+    const most = this.#options.maxHistoryBytes;
+    if (history.bytes <= most) return;
+    const { turns } = history;
+    const last = turns.length - added;
+    let cut = 0;
+    let { bytes } = history;
+    while (cut < last && (bytes > most / 2 || turns[cut]?.role !== "user")) {
+      bytes -= bytesOf(turns.slice(cut, cut + 1));
+      cut++;
+    }
+    history.turns = turns.slice(cut);
+    history.bytes = bytes;
+  }
+
   #capNames(client: string): void {
     const names = this.#names.get(client);
     while (names !== undefined && names.size > this.#options.maxConversationsPerClient) {
@@ -200,6 +225,10 @@ export class MemoryConversationStore implements ConversationStore {
       this.#sweepLater();
     });
   }
+}
+
+function bytesOf(turns: readonly Turn[]): number {
+  return turns.reduce((sum, turn) => sum + Buffer.byteLength(turn.content), 0);
 }
 
 // A client's key may hold any character, a conversation's name never a blank.

@@ -38,7 +38,7 @@ export class MemorySessionStore implements SessionStore {
   }
 
   create(hash: string, record: SessionRecord): void {
-    this.#sessions.shrink(1);
+    this.#sessions.shrink(1, record.charge);
     this.#sessions.add(hash, record.charge, { record, sockets: 1 }, 1, true);
   }
 
@@ -60,6 +60,14 @@ export class MemorySessionStore implements SessionStore {
   }
 
   drop(hash: string): void {
+    const kept = this.#sessions.peek(hash);
+    if (kept === undefined) return;
+    // Another socket may have resumed it meanwhile: what that one uses must not vanish under it.
+    if (kept.sockets > 1) kept.sockets--;
+    else this.#forget(hash);
+  }
+
+  #forget(hash: string): void {
     const kept = this.#sessions.delete(hash);
     this.#expiring.delete(hash);
     if (kept !== undefined) this.#options.ended(kept.record);
@@ -71,7 +79,7 @@ export class MemorySessionStore implements SessionStore {
       const now = this.#options.clock.now();
       for (const [hash, at] of this.#expiring) {
         if (at > now) break;
-        this.drop(hash);
+        this.#forget(hash);
       }
       this.#sweeping = false;
       if (this.#expiring.size > 0) this.#sweepLater();

@@ -93,11 +93,14 @@ export class OwnerLru<V> {
     return this.#owners.get(owner)?.bytes ?? 0;
   }
 
-  /** Evicts until the budget has room for `incoming` bytes more; false when only pinned entries are left. */
-  shrink(incoming = 0): boolean {
+  /**
+   * Evicts until the budget has room for `incoming` bytes more; false when only pinned entries are left. The bytes that
+   * come count as held by `owner` already, so that who asks for room never takes it from one who holds as much.
+   */
+  shrink(incoming = 0, owner?: string): boolean {
     const exhausted = new Set<string>();
     while (this.#bytes + incoming > this.#budget) {
-      const heaviest = this.#heaviest(exhausted);
+      const heaviest = this.#heaviest(exhausted, incoming, owner);
       if (heaviest === undefined) return false;
       if (!this.#evictOldest(heaviest)) exhausted.add(heaviest);
     }
@@ -105,13 +108,14 @@ export class OwnerLru<V> {
   }
 
   // A scan over owners: evictions are rare beside reads and writes, and an ordered index would cost each write.
-  #heaviest(except: ReadonlySet<string>): string | undefined {
+  #heaviest(except: ReadonlySet<string>, incoming: number, comer?: string): string | undefined {
     let heaviest: string | undefined;
     let most = -1;
     for (const [owner, { bytes }] of this.#owners) {
-      if (bytes > most && !except.has(owner)) {
+      const held = owner === comer ? bytes + incoming : bytes;
+      if (held > most && !except.has(owner)) {
         heaviest = owner;
-        most = bytes;
+        most = held;
       }
     }
     return heaviest;

@@ -12,11 +12,10 @@ export function peerFacts(res: HttpResponse, req: HttpRequest): PeerFacts {
 }
 
 /**
- * The library's own look-up sees only the first line, which a client may have written while its proxy added a second
- * one.
+ * The library's own look-up sees only the first line, which a client may have written, empty too, while its proxy added
+ * a second one.
  */
 function forwardedFor(req: HttpRequest): string {
-  if (req.getHeader("x-forwarded-for") === "") return "";
   const lines: string[] = [];
   req.forEach((name, value) => {
     if (name === "x-forwarded-for") lines.push(value);

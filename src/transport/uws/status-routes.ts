@@ -48,7 +48,7 @@ function metrics(request: HttpRequestFacts, options: StatusRoutesOptions): HttpR
         "/metrics answers only this machine; set METRICS_TOKEN to read it from elsewhere.",
       );
     }
-  } else if (!sameSecret(request.authorization, `Bearer ${metricsToken}`)) {
+  } else if (!sameSecret(request.authorization.replace(/^bearer /i, "Bearer "), `Bearer ${metricsToken}`)) {
     return errorReply(401, "/metrics needs Authorization: Bearer <METRICS_TOKEN>.", {
       "www-authenticate": "Bearer",
     });

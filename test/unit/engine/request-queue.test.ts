@@ -21,11 +21,11 @@ describe("RequestQueue", () => {
             if (model.length < limit) model.push(item);
           } else if (what === "take") expect(queue.take()).toBe(model.shift());
           else {
-            const item = model[what as number];
+            const item = model[what];
             if (item) {
               expect(queue.remove(item)).toBe(true);
               expect(queue.remove(item)).toBe(false);
-              model.splice(what as number, 1);
+              model.splice(what, 1);
             }
           }
           expect(queue.size).toBe(model.length);

@@ -1,0 +1,91 @@
+import { expect, it } from "vitest";
+import type { AnswerMeta } from "../../src/chat/answer-log.ts";
+import { ServiceError } from "../../src/core/errors.ts";
+import { done, found, metaOf, type AnswerLogOptions, type AnswerLogUnderTest } from "./answer-log-subject.ts";
+
+/** Sweeps may come this late. */
+const SWEEP_MS = 1500;
+
+/** The part of the suite of `AnswerLog` that is about who sees an answer, how long, and in how much memory. */
+export function retentionContract(
+  start: (changes?: Partial<AnswerLogOptions>) => Promise<AnswerLogUnderTest>,
+): void {
+  it("shows an answer to its owner only: to others it looks like none (trap 26)", async () => {
+    const { log } = await start();
+    const meta = metaOf();
+    log.create(meta).append("secret");
+    expect(await log.find("sub:b", meta.answer)).toBeUndefined();
+    expect(await log.find("sub:a ", meta.answer)).toBeUndefined();
+    expect(await log.find("sub:a", "answer")).toBeUndefined();
+    expect((await found(log, meta)).read(0)).toBe("secret");
+  });
+
+  it("keeps a running answer for ever and a finished one for its time, then nothing of it", async () => {
+    const { log, pass, bytes } = await start({ retentionMs: 2000 });
+    const before = bytes();
+    const meta = metaOf();
+    const writer = log.create(meta);
+    writer.append("text");
+    await pass(10_000);
+    await found(log, meta);
+    writer.finish(done);
+    await pass(1900);
+    expect((await found(log, meta)).read(0)).toBe("text");
+    await pass(100 + SWEEP_MS);
+    expect(await log.find(meta.client, meta.answer)).toBeUndefined();
+    expect(bytes()).toBe(before);
+  });
+
+  it("makes room with finished answers of whoever holds most, never with running or smaller ones", async () => {
+    const { log, bytes } = await start({ budgetBytes: 60_000 });
+    const small = metaOf({ client: "sub:small", charge: "sub:small" });
+    const kept = log.create(small);
+    kept.append("kept");
+    kept.finish(done);
+    const running = metaOf({ client: "sub:flood", charge: "sub:flood" });
+    log.create(running).append("running");
+    const flood: AnswerMeta[] = [];
+    for (let index = 0; index < 40; index++) {
+      const meta = metaOf({ client: "sub:flood", charge: "sub:flood" });
+      flood.push(meta);
+      const writer = log.create(meta);
+      writer.append("x".repeat(5000));
+      expect(bytes()).toBeLessThanOrEqual(60_000);
+      writer.finish(done);
+    }
+    expect((await found(log, small)).read(0)).toBe("kept");
+    expect((await found(log, running)).read(0)).toBe("running");
+    expect(await log.find("sub:flood", (flood[0] as AnswerMeta).answer)).toBeUndefined();
+    await found(log, flood.at(-1) as AnswerMeta);
+  });
+
+  it("counts the results of commands too", async () => {
+    const { log, bytes } = await start({ budgetBytes: 100_000 });
+    for (let index = 0; index < 20; index++) {
+      const writer = log.create(metaOf({ command: "getcontext" }));
+      const result = { status: "success", context: "é".repeat(10_000) } as const;
+      writer.finish({ type: "command", command: "getcontext", result });
+    }
+    log.create(metaOf());
+    expect(bytes()).toBeLessThanOrEqual(100_000);
+    expect(bytes()).toBeGreaterThan(40_000);
+  });
+
+  it("refuses a new answer while running ones fill the memory, and takes it when there is room", async () => {
+    const { log, pass } = await start({ budgetBytes: 30_000, retentionMs: 1000 });
+    const first = log.create(metaOf());
+    first.append("x".repeat(29_000));
+    let thrown: unknown;
+    try {
+      for (let index = 0; index < 40; index++) log.create(metaOf());
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(ServiceError);
+    expect((thrown as ServiceError).report()).toMatchObject({ code: "overloaded", retryable: true });
+    expect((thrown as ServiceError).retryAfterMs).toBeGreaterThan(0);
+    first.finish(done);
+    await pass(1);
+    log.create(metaOf());
+  });
+}

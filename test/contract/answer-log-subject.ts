@@ -1,0 +1,49 @@
+import type { AnswerLog, AnswerMeta, AnswerOutcome, AnswerReader } from "../../src/chat/answer-log.ts";
+
+export interface AnswerLogOptions {
+  readonly maxAnswerBytes: number;
+  readonly budgetBytes: number;
+  readonly retentionMs: number;
+}
+
+export interface AnswerLogUnderTest {
+  readonly log: AnswerLog;
+  /** Bytes that the log counts as held. */
+  bytes(): number;
+  /** Lets `ms` milliseconds pass for the log. */
+  pass(ms: number): Promise<void>;
+  close?(): Promise<void>;
+}
+
+let serial = 0;
+
+/** A new answer of `sub:a`, or as changed. */
+export function metaOf(changes: Partial<AnswerMeta> = {}): AnswerMeta {
+  const answer = `answer-${++serial}`;
+  return {
+    answer,
+    id: answer,
+    client: "sub:a",
+    charge: "sub:a",
+    conversation: "c",
+    command: null,
+    ...changes,
+  };
+}
+
+/** The usual end. */
+export const done: AnswerOutcome = {
+  type: "message",
+  finishReason: "stop",
+  usage: { promptTokens: 1, completionTokens: 2, cachedTokens: 0 },
+  provider: "local",
+  model: "m",
+  timings: { queueMs: 0, firstTokenMs: 1, totalMs: 2 },
+};
+
+/** An answer that must be there. */
+export async function found(log: AnswerLog, { client, answer }: AnswerMeta): Promise<AnswerReader> {
+  const reader = await log.find(client, answer);
+  if (reader === undefined) throw new Error(`no answer ${answer}`);
+  return reader;
+}

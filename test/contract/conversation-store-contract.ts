@@ -1,0 +1,269 @@
+import { afterEach, describe, expect, it } from "vitest";
+import type { Turn } from "../../src/core/fit-prompt.ts";
+import { contextContract } from "./conversation-store-contexts.ts";
+import {
+  KIB,
+  subject,
+  type ConversationStoreOptions,
+  type ConversationStoreUnderTest,
+} from "./conversation-store-subject.ts";
+
+const roomy: ConversationStoreOptions = {
+  historyBudgetBytes: 10_000 * KIB,
+  maxHistoryBytes: 1000 * KIB,
+  historyTtlMs: 600_000,
+  contextBudgetBytes: 10_000 * KIB,
+  anonymousContextBudgetBytes: 10_000 * KIB,
+  maxConversationsPerClient: 100,
+};
+
+/** Sweeps of histories may come this late. */
+const SWEEP_MS = 61_000;
+
+const ada = subject("ada");
+const bob = subject("bob");
+
+function exchange(question: string, answer = "ok"): Turn[] {
+  return [
+    { role: "user", content: question },
+    { role: "assistant", content: answer },
+  ];
+}
+
+/** Runs the suite of the port `ConversationStore` on one implementation. */
+export function conversationStoreContract(
+  name: string,
+  make: (options: ConversationStoreOptions) => Promise<ConversationStoreUnderTest>,
+): void {
+  describe(`${name} keeps the contract of ConversationStore`, () => {
+    const open: ConversationStoreUnderTest[] = [];
+    const start = async (changes: Partial<ConversationStoreOptions> = {}) => {
+      const made = await make({ ...roomy, ...changes });
+      open.push(made);
+      return made;
+    };
+
+    afterEach(async () => {
+      for (const each of open.splice(0)) await each.close?.();
+    });
+
+    describe("histories", () => {
+      it("hold the turns in order, by client and conversation", async () => {
+        const { store } = await start();
+        await store.append(ada, "one", exchange("1"));
+        await store.append(ada, "one", exchange("2"));
+        await store.append(ada, "two", exchange("3"));
+        expect(await store.turns(ada.client, "one")).toEqual([...exchange("1"), ...exchange("2")]);
+        expect(await store.turns(ada.client, "two")).toEqual(exchange("3"));
+        expect(await store.turns(ada.client, "three")).toEqual([]);
+      });
+
+      it("are nobody else's, however the names are put together (trap 26)", async () => {
+        const { store } = await start();
+        const tricky = subject("x y");
+        await store.append(tricky, "c", exchange("secret"));
+        await store.append(ada, "c", exchange("ada's"));
+        for (const [client, conversation] of [
+          ["sub:bob", "c"],
+          ["sub:x", "c"],
+          ["sub:x  y", "c"],
+          ["y", "c"],
+          ["x y", "c-sub"],
+          ["sub:ADA", "c"],
+          ["anon:ada", "c"],
+        ] as const) {
+          expect(await store.turns(client, conversation)).toEqual([]);
+        }
+        expect(await store.turns(tricky.client, "c")).toEqual(exchange("secret"));
+      });
+
+      it("that were read do not change under the reader", async () => {
+        const { store } = await start();
+        await store.append(ada, "c", exchange("1"));
+        const read = await store.turns(ada.client, "c");
+        await store.append(ada, "c", exchange("2"));
+        await store.clear(ada.client, "c");
+        expect(read).toEqual(exchange("1"));
+      });
+
+      it("are cleared alone: other conversations and the context stay", async () => {
+        const { store, historyBytes } = await start();
+        const empty = historyBytes();
+        await store.setContext(ada, "context");
+        await store.append(ada, "one", exchange("1"));
+        await store.append(ada, "two", exchange("2"));
+        await store.clear(ada.client, "one");
+        await store.clear(ada.client, "never there");
+        expect(await store.turns(ada.client, "one")).toEqual([]);
+        expect(await store.turns(ada.client, "two")).toEqual(exchange("2"));
+        expect(await store.context(ada.client)).toBe("context");
+        await store.clear(ada.client, "two");
+        expect(historyBytes()).toBe(empty);
+      });
+
+      it("go when they were not used for their time, one by one", async () => {
+        const { store, pass, historyBytes } = await start({ historyTtlMs: 600_000 });
+        const empty = historyBytes();
+        await store.append(ada, "old", exchange("1"));
+        await store.append(ada, "read", exchange("2"));
+        await pass(400_000);
+        expect(await store.turns(ada.client, "read")).toEqual(exchange("2"));
+        await store.append(ada, "young", exchange("3"));
+        await pass(200_000 + SWEEP_MS);
+        expect(await store.turns(ada.client, "old")).toEqual([]);
+        expect(await store.turns(ada.client, "read")).toEqual(exchange("2"));
+        await pass(600_000 + SWEEP_MS);
+        expect(historyBytes()).toBe(empty);
+      });
+
+      it("are at most so many for a client; the least recently used of that client makes room", async () => {
+        const { store } = await start({ maxConversationsPerClient: 3 });
+        await store.append(bob, "c0", exchange("bob"));
+        for (const each of ["c0", "c1", "c2"]) await store.append(ada, each, exchange(each));
+        await store.turns(ada.client, "c0");
+        await store.append(ada, "c3", exchange("c3"));
+        expect(await store.turns(ada.client, "c1")).toEqual([]);
+        for (const each of ["c0", "c2", "c3"]) {
+          expect(await store.turns(ada.client, each)).toEqual(exchange(each));
+        }
+        expect(await store.turns(bob.client, "c0")).toEqual(exchange("bob"));
+      });
+
+      it("keep to their budget: whoever holds most gives, the least recently used first", async () => {
+        const budget = 100 * KIB;
+        const { store, historyBytes } = await start({ historyBudgetBytes: budget });
+        await store.append(bob, "kept", exchange("bob", "x".repeat(5 * KIB)));
+        for (let index = 0; index < 60; index++) {
+          await store.append(ada, `c${index}`, exchange("q", "x".repeat(5 * KIB)));
+          expect(historyBytes()).toBeLessThanOrEqual(budget);
+          // The first one is used all the time.
+          expect(await store.turns(ada.client, "c0")).not.toEqual([]);
+        }
+        expect(await store.turns(bob.client, "kept")).not.toEqual([]);
+        expect(await store.turns(ada.client, "c59")).not.toEqual([]);
+        expect(await store.turns(ada.client, "c1")).toEqual([]);
+      });
+
+      it("never lose the conversation that is being written, nor let it drive out others'", async () => {
+        const budget = 256 * KIB;
+        const { store, historyBytes } = await start({
+          historyBudgetBytes: budget,
+          maxHistoryBytes: budget / 8,
+        });
+        await store.append(bob, "kept", exchange("bob", "x".repeat(10 * KIB)));
+        for (let index = 0; index < 100; index++) {
+          await store.append(ada, "flood", exchange(`q${index}`, "x".repeat(4 * KIB)));
+          const turns = await store.turns(ada.client, "flood");
+          // The newest exchange is there, what remains is a suffix, and it starts with a question.
+          expect(turns.at(-2)?.content).toBe(`q${index}`);
+          expect(turns[0]?.role).toBe("user");
+          expect(turns.length % 2).toBe(0);
+          expect(historyBytes()).toBeLessThanOrEqual(budget);
+        }
+        expect(await store.turns(bob.client, "kept")).not.toEqual([]);
+        expect((await store.turns(ada.client, "flood")).length).toBeGreaterThan(2);
+      });
+
+      it("take an exchange that is larger than the bound whole", async () => {
+        const { store } = await start({ maxHistoryBytes: 8 * KIB });
+        const large = exchange("q", "x".repeat(20 * KIB));
+        await store.append(ada, "c", exchange("before"));
+        await store.append(ada, "c", large);
+        expect(await store.turns(ada.client, "c")).toEqual(large);
+      });
+    });
+
+    contextContract(start);
+
+    it("forgets everything of a client, and of that one only", async () => {
+      const { store } = await start();
+      for (const owner of [ada, bob]) {
+        await store.setContext(owner, "context");
+        await store.append(owner, "one", exchange("1"));
+        await store.append(owner, "two", exchange("2"));
+      }
+      await store.forgetClient(ada.client);
+      await store.forgetClient("sub:nobody");
+      expect(await store.context(ada.client)).toBeNull();
+      expect(await store.turns(ada.client, "one")).toEqual([]);
+      expect(await store.turns(ada.client, "two")).toEqual([]);
+      expect(await store.context(bob.client)).toBe("context");
+      expect(await store.turns(bob.client, "two")).toEqual(exchange("2"));
+    });
+
+    describe("ids of messages", () => {
+      const key = { client: "sub:ada", conversation: "c", id: "i" };
+
+      it("belong to the first; the same frame joins it, another one is a conflict", async () => {
+        const { store } = await start();
+        expect(await store.claim(key, "hash", "a1")).toEqual({ kind: "new" });
+        expect(await store.claim(key, "hash", "a2")).toEqual({ kind: "join", answer: "a1" });
+        expect(await store.claim(key, "other", "a3")).toEqual({ kind: "conflict" });
+      });
+
+      it("are taken by exactly one of many at once", async () => {
+        const { store } = await start();
+        const claims = await Promise.all(
+          Array.from({ length: 100 }, (_, index) => store.claim(key, "hash", `a${index}`)),
+        );
+        expect(claims.filter(({ kind }) => kind === "new")).toHaveLength(1);
+        const winner = claims.findIndex(({ kind }) => kind === "new");
+        for (const claim of claims) {
+          if (claim.kind !== "new") expect(claim).toEqual({ kind: "join", answer: `a${winner}` });
+        }
+      });
+
+      it("are each client's and conversation's own, however the names are put together", async () => {
+        const { store } = await start();
+        const others = [
+          key,
+          { ...key, client: "sub:bob" },
+          { ...key, conversation: "d" },
+          { ...key, id: "j" },
+          { client: "sub:ada", conversation: "c", id: "i " },
+          { client: 'ada"', conversation: "c", id: 'i","sub:' },
+          { client: "sub:", conversation: "c", id: "i ada" },
+        ];
+        for (const each of others) expect(await store.claim(each, "hash", "a")).toEqual({ kind: "new" });
+      });
+
+      it("stay for their time after the end, or not at all, and only their own answer frees them", async () => {
+        const { store, pass } = await start();
+        await store.claim(key, "hash", "a1");
+        await store.settle(key, "a2", 0);
+        await pass(100_000);
+        expect(await store.claim(key, "hash", "a2")).toEqual({ kind: "join", answer: "a1" });
+        await store.settle(key, "a1", 5000);
+        await pass(4000);
+        expect((await store.claim(key, "other", "a2")).kind).toBe("conflict");
+        await pass(2500);
+        expect(await store.claim(key, "other", "a2")).toEqual({ kind: "new" });
+        await store.settle(key, "a2", 0);
+        expect(await store.claim(key, "hash", "a3")).toEqual({ kind: "new" });
+      });
+    });
+
+    it("leases a conversation to one at a time, in order, and others beside it", async () => {
+      const { store, pass } = await start();
+      const log: string[] = [];
+      const releases: (() => void)[] = [];
+      const take = async (label: string, client: string, conversation: string) => {
+        releases.push(await store.lease(client, conversation, 60_000));
+        log.push(label);
+      };
+      const works = [
+        take("a", "sub:ada", "c"),
+        take("b", "sub:ada", "c"),
+        take("c", "sub:ada", "d"),
+        take("d", "sub:bob", "c"),
+      ];
+      await pass(10);
+      expect(log.toSorted()).toEqual(["a", "c", "d"]);
+      releases[log.indexOf("a")]?.();
+      await pass(10);
+      expect(log.at(-1)).toBe("b");
+      for (const release of releases) release();
+      await Promise.all(works);
+    });
+  });
+}

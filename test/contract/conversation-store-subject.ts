@@ -1,0 +1,31 @@
+import type { ConversationStore } from "../../src/chat/conversation-store.ts";
+import type { Principal } from "../../src/core/principal.ts";
+
+export interface ConversationStoreOptions {
+  readonly historyBudgetBytes: number;
+  readonly maxHistoryBytes: number;
+  readonly historyTtlMs: number;
+  readonly contextBudgetBytes: number;
+  readonly anonymousContextBudgetBytes: number;
+  readonly maxConversationsPerClient: number;
+}
+
+export interface ConversationStoreUnderTest {
+  readonly store: ConversationStore;
+  /** Bytes that the store counts as held, histories and contexts. */
+  historyBytes(): number;
+  contextBytes(): number;
+  /** Lets `ms` milliseconds pass for the store. */
+  pass(ms: number): Promise<void>;
+  close?(): Promise<void>;
+}
+
+export const KIB = 1024;
+
+export function subject(name: string): Principal {
+  return { authenticated: true, client: `sub:${name}`, publicId: name, charge: `sub:${name}` };
+}
+
+export function anonymous(name: string, address = name): Principal {
+  return { authenticated: false, client: `anon:${name}`, publicId: name, charge: `addr:${address}` };
+}

@@ -1,0 +1,67 @@
+import { noMetrics, type Metrics } from "../../src/core/metrics.ts";
+
+/** Metrics that a test can read. */
+export class CountingMetrics implements Metrics {
+  waiting = 0;
+  running = 0;
+  /** `waiting` or `running` fell below zero once. */
+  underflow = false;
+  /** `provider outcome` of each answer that ended. */
+  readonly finished: string[] = [];
+  readonly received: string[] = [];
+  readonly sent: string[] = [];
+  readonly errors: string[] = [];
+  readonly refused: string[] = [];
+  readonly tokenCounts = new Map<string, number>();
+  readonly gauges = new Map<string, () => number>();
+  readonly connectionOpened = noMetrics.connectionOpened;
+  readonly connectionClosed = noMetrics.connectionClosed;
+  readonly firstToken = noMetrics.firstToken;
+  readonly interToken = noMetrics.interToken;
+  readonly engineRestarted = noMetrics.engineRestarted;
+
+  connectionRefused(reason: string): void {
+    this.refused.push(reason);
+  }
+
+  frameReceived(type: string): void {
+    this.received.push(type);
+  }
+
+  frameSent(type: string): void {
+    this.sent.push(type);
+  }
+
+  errorSent(code: string): void {
+    this.errors.push(code);
+  }
+
+  requestsWaiting(delta: 1 | -1): void {
+    this.waiting += delta;
+    this.underflow ||= this.waiting < 0;
+  }
+
+  requestsRunning(delta: 1 | -1): void {
+    this.running += delta;
+    this.underflow ||= this.running < 0;
+  }
+
+  tokens(_provider: string, kind: string, count: number): void {
+    this.tokenCounts.set(kind, (this.tokenCounts.get(kind) ?? 0) + count);
+  }
+
+  answerFinished(provider: string, outcome: string): void {
+    this.finished.push(`${provider} ${outcome}`);
+  }
+
+  gauge(name: string, _help: string, read: () => number): void {
+    this.gauges.set(name, read);
+  }
+
+  /** The value of a gauge. */
+  read(name: string): number {
+    const read = this.gauges.get(name);
+    if (read === undefined) throw new Error(`no gauge ${name}`);
+    return read();
+  }
+}

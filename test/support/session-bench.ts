@@ -1,0 +1,107 @@
+import type { SessionRecord } from "../../src/chat/session-store.ts";
+import { createFrameDecoder } from "../../src/protocol/codec.ts";
+import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
+import type { Session } from "../../src/session/session.ts";
+import { SessionRegistry, type Visitor } from "../../src/session/session-registry.ts";
+import { MemorySessionStore } from "../../src/stores/memory/memory-session-store.ts";
+import { silentLogger } from "../../src/core/logger.ts";
+import { chatBench, type ChatBenchOptions } from "./chat-bench.ts";
+import { FakeSocket, type Frame } from "./fake-socket.ts";
+import { settle } from "./virtual-clock.ts";
+
+// Compiling the validators takes longer than most tests.
+const decode = createFrameDecoder({ maxMessageChars: 32_000, maxOutputTokens: 512 });
+
+export interface SessionBenchOptions extends ChatBenchOptions {
+  readonly maxBadFrames?: number;
+}
+
+/** One connected client: what it sends and what it got. */
+export class TestClient {
+  readonly socket = new FakeSocket();
+  readonly #session: Session;
+
+  constructor(registry: SessionRegistry, visitor: Visitor) {
+    let open: Session | null = null;
+    this.socket.onEnd = () => {
+      if (open !== null) registry.closed(open);
+    };
+    open = registry.open(this.socket, visitor);
+    this.#session = open;
+  }
+
+  get session(): Session {
+    return this.#session;
+  }
+
+  /** The secret of its session. */
+  get secret(): string {
+    return String(this.socket.frames[0]?.["session"]);
+  }
+
+  /** Sends a frame and lets everything settle that needs no time. */
+  async send(frame: unknown): Promise<void> {
+    this.sendNow(frame);
+    await settle();
+  }
+
+  sendNow(frame: unknown): void {
+    this.#session.onText(typeof frame === "string" ? frame : JSON.stringify(frame));
+  }
+
+  /** What is held back is taken by the kernel. */
+  drain(): void {
+    this.socket.release();
+    this.#session.onDrain();
+  }
+
+  /** Frames since the last call. */
+  take(): Frame[] {
+    return this.socket.takeFrames();
+  }
+}
+
+/** The sessions of a whole service on fake sockets and virtual time. */
+export function sessionBench(options: SessionBenchOptions = {}) {
+  const bench = chatBench(options);
+  const { clock, metrics, chat, store } = bench;
+  const ended: SessionRecord[] = [];
+  const sessions = new MemorySessionStore({
+    maxSessions: 1000,
+    retentionMs: 60_000,
+    clock,
+    ended: (record) => {
+      ended.push(record);
+      void (record.authenticated
+        ? store.clear(record.client, record.ownConversation)
+        : store.forgetClient(record.client));
+    },
+  });
+  const registry = new SessionRegistry({
+    chat,
+    sessions,
+    decode,
+    limits: {
+      max_frame_bytes: 65_536,
+      max_message_chars: 32_000,
+      max_output_tokens: 512,
+      max_pending_messages: 3,
+      max_active_answers: 2,
+      max_conversations: 100,
+    },
+    maxBadFrames: options.maxBadFrames ?? 5,
+    clock,
+    logger: silentLogger,
+    metrics,
+    expiry: new ExpiryWheel(clock),
+    greeting: () => ({ message: "Welcome.", provider: "local", model: "scripted", textMayLeave: false }),
+  });
+  const connect = (visitor: Partial<Visitor> = {}): TestClient =>
+    new TestClient(registry, { address: "addr", token: null, streaming: false, ...visitor });
+  /** A connection of a subject whose token ends in so many seconds. */
+  const connectAs = (subject: string, seconds = 3600, streaming = false): TestClient =>
+    connect({ token: { subject, expiresAt: Math.floor(clock.wall() / 1000) + seconds }, streaming });
+  return { ...bench, sessions, registry, ended, connect, connectAs };
+}
+
+export type SessionBench = ReturnType<typeof sessionBench>;

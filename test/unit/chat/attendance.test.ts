@@ -1,0 +1,124 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Attendance, type Attendant } from "../../../src/chat/attendance.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+const ABANDON_MS = 15_000;
+
+function make() {
+  const clock = new VirtualClock();
+  let abandoned = 0;
+  const attendance = new Attendance(clock, ABANDON_MS, () => abandoned++);
+  return { clock, attendance, abandoned: () => abandoned };
+}
+
+describe("the clock over an answer", () => {
+  it("runs from the beginning while nobody watches, and calls once", () => {
+    const { clock, abandoned } = make();
+    clock.advance(ABANDON_MS - 1);
+    expect(abandoned()).toBe(0);
+    clock.advance(1);
+    expect(abandoned()).toBe(1);
+    clock.advance(10 * ABANDON_MS);
+    expect(abandoned()).toBe(1);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("stands still while a connected watcher waits, however long", () => {
+    const { clock, attendance, abandoned } = make();
+    attendance.join();
+    expect(attendance.attended).toBe(true);
+    clock.advance(1000 * ABANDON_MS);
+    expect(abandoned()).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("begins anew each time: what ran before a break does not count", () => {
+    const { clock, attendance, abandoned } = make();
+    for (let round = 0; round < 5; round++) {
+      clock.advance(ABANDON_MS - 1);
+      attendance.join().leave();
+    }
+    expect(abandoned()).toBe(0);
+    clock.advance(ABANDON_MS);
+    expect(abandoned()).toBe(1);
+  });
+
+  it("runs while every watcher leaves ready bytes untaken, and stops when one takes them", () => {
+    const { clock, attendance, abandoned } = make();
+    const [slow, fast] = [attendance.join(), attendance.join()];
+    slow.setStalled(true);
+    clock.advance(10 * ABANDON_MS);
+    expect(abandoned()).toBe(0);
+    fast.setStalled(true);
+    expect(attendance.attended).toBe(false);
+    clock.advance(ABANDON_MS - 1);
+    slow.setStalled(false);
+    clock.advance(ABANDON_MS);
+    expect(abandoned()).toBe(0);
+    slow.leave();
+    clock.advance(ABANDON_MS);
+    expect(abandoned()).toBe(1);
+  });
+
+  it("is not restarted by saying the same again", () => {
+    const { clock, attendance, abandoned } = make();
+    const watcher = attendance.join();
+    watcher.setStalled(true);
+    for (let step = 0; step < 3; step++) {
+      clock.advance(ABANDON_MS / 3);
+      watcher.setStalled(true);
+    }
+    expect(abandoned()).toBe(1);
+  });
+
+  it("is over with the answer, whoever comes and goes after that", () => {
+    const { clock, attendance, abandoned } = make();
+    attendance.close();
+    attendance.join().leave();
+    clock.advance(10 * ABANDON_MS);
+    expect(abandoned()).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("counts each watcher once, in any order of events", () => {
+    const step = fc.record({
+      watcher: fc.nat({ max: 3 }),
+      act: fc.constantFrom("join", "leave", "stall", "take", "wait" as const),
+      ms: fc.integer({ min: 0, max: ABANDON_MS }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { clock, attendance, abandoned } = make();
+        const watchers: ({ attendant: Attendant; taking: boolean } | undefined)[] = [];
+        let idleSince: number | null = clock.now();
+        for (const { watcher, act, ms } of steps) {
+          const one = watchers[watcher];
+          if (act === "join" && one === undefined) {
+            watchers[watcher] = { attendant: attendance.join(), taking: true };
+          } else if (act === "leave" && one !== undefined) {
+            one.attendant.leave();
+            one.attendant.leave();
+            one.attendant.setStalled(false);
+            watchers[watcher] = undefined;
+          } else if ((act === "stall" || act === "take") && one !== undefined) {
+            one.taking = act === "take";
+            one.attendant.setStalled(!one.taking);
+          } else if (act === "wait") {
+            clock.advance(ms);
+          }
+          const attended = watchers.some((each) => each?.taking === true);
+          if (abandoned() > 0) {
+            expect(idleSince).not.toBeNull();
+            expect(clock.now() - (idleSince ?? 0)).toBeGreaterThanOrEqual(ABANDON_MS);
+            return;
+          }
+          expect(attendance.attended).toBe(attended);
+          if (attended) idleSince = null;
+          else idleSince ??= clock.now();
+          if (idleSince !== null) expect(clock.now() - idleSince).toBeLessThan(ABANDON_MS);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,257 @@
+import { describe, expect, it } from "vitest";
+import { ProviderError } from "../../../src/providers/provider-error.ts";
+import {
+  ada,
+  bob,
+  chatBench,
+  outcomeOf,
+  resultOf,
+  type ChatBench,
+  expectBalanced,
+} from "../../support/chat-bench.ts";
+import { settle } from "../../support/virtual-clock.ts";
+
+function contentsOf(bench: ChatBench, call: number): string[] {
+  return (bench.provider.calls[call]?.request.turns ?? []).map(({ content }) => content);
+}
+
+describe("a conversation", () => {
+  it("answers its messages one at a time in order; each reads the history when its turn comes", async () => {
+    const bench = chatBench();
+    const { provider, say, metrics } = bench;
+    const tickets = [await say("1"), await say("2"), await say("3")];
+    expect(provider.calls).toHaveLength(1);
+    expect(metrics.read("answers_running")).toBe(3);
+    expect(metrics.read("messages_pending")).toBe(2);
+    expect(tickets[2]?.reader.status).toEqual({ type: "queued", reason: "conversation", position: 2 });
+    provider.call.answer("one");
+    await settle();
+    expect(tickets[2]?.reader.status).toEqual({ type: "queued", reason: "conversation", position: 1 });
+    expect(contentsOf(bench, 1)).toEqual(["1", "one", "2"]);
+    provider.call.answer("two");
+    await settle();
+    provider.call.answer("three");
+    await settle();
+    expect(contentsOf(bench, 2)).toEqual(["1", "one", "2", "two", "3"]);
+    expect(tickets.map((ticket) => ticket.reader.read(0))).toEqual(["one", "two", "three"]);
+    expectBalanced(bench);
+  });
+
+  it("makes commands wait their turn too", async () => {
+    const bench = chatBench();
+    const { provider, say } = bench;
+    await say("1");
+    const [help, context, clear] = [await say("/help"), await say("/getcontext"), await say("/clear")];
+    expect([help, context, clear].map(({ reader }) => reader.outcome)).toEqual([null, null, null]);
+    provider.call.answer("one");
+    await settle();
+    for (const ticket of [help, context, clear]) expect(resultOf(ticket)["status"]).toBe("success");
+    expect(await bench.store.turns(ada.client, "c")).toEqual([]);
+  });
+
+  it("does not wait for others of the same client, nor for other clients", async () => {
+    const { provider, say } = chatBench();
+    await say("1");
+    await say("2", { conversation: "d" });
+    await say("3", { owner: bob });
+    expect(provider.calls).toHaveLength(3);
+  });
+
+  it("lets so many wait and so many conversations work, then says busy and when to come back", async () => {
+    const bench = chatBench();
+    const { provider, say, submit } = bench;
+    for (const text of ["run", "1", "2", "3"]) await say(text);
+    const busy = { code: "busy", retryable: true, retryAfterMs: expect.any(Number) as number };
+    await expect(submit("4")).rejects.toMatchObject(busy);
+    await expect(submit("/help")).rejects.toMatchObject(busy);
+    await say("run", { conversation: "d" });
+    await expect(submit("run", { conversation: "e" })).rejects.toMatchObject(busy);
+    await say("run", { owner: bob });
+    provider.calls[0]?.answer("one");
+    await settle();
+    await say("4");
+    bench.chat.stopAll();
+    await settle();
+    expectBalanced(bench);
+  });
+
+  it("goes on after an answer that failed", async () => {
+    const bench = chatBench();
+    const { provider, say } = bench;
+    const first = await say("1");
+    const second = await say("2");
+    provider.call.fail(new Error("with a secret"));
+    await settle();
+    expect(outcomeOf(first)).toMatchObject({ type: "error", error: { code: "internal" } });
+    expect(JSON.stringify(outcomeOf(first))).not.toContain("secret");
+    expect(bench.faults).toEqual(["an answer failed unexpectedly"]);
+    provider.call.answer("two");
+    await settle();
+    expect(second.reader.read(0)).toBe("two");
+    expect(contentsOf(bench, 1)).toEqual(["2"]);
+    expectBalanced(bench);
+  });
+
+  it("is full as long as the memory for answers is full", async () => {
+    const { submit, say, provider } = chatBench({ answerBudgetBytes: 3000 });
+    await say("1");
+    await say("2", { conversation: "d" });
+    await expect(submit("3", { owner: bob })).rejects.toMatchObject({ code: "overloaded" });
+    provider.calls[0]?.answer("one");
+    await settle();
+    await say("3", { owner: bob });
+  });
+});
+
+describe("the history", () => {
+  const turns = (bench: ChatBench) => bench.store.turns(ada.client, "c");
+
+  it.each(["stop", "length"] as const)("keeps both turns of an answer that ended by %s", async (reason) => {
+    const bench = chatBench();
+    await bench.say("  //keep  ");
+    bench.provider.call.start().say("a", "b").finish(reason);
+    await settle();
+    expect(await turns(bench)).toEqual([
+      { role: "user", content: "/keep  " },
+      { role: "assistant", content: "ab" },
+    ]);
+  });
+
+  it("keeps both turns of an answer that was cancelled or abandoned in mid-text", async () => {
+    const bench = chatBench();
+    await bench.say("1");
+    bench.provider.call.start().say("so far");
+    await settle();
+    bench.chat.stopAll();
+    await settle();
+    await bench.submit("2");
+    await settle();
+    bench.provider.call.start().say("and so");
+    await bench.clock.pass(15_000);
+    expect((await turns(bench)).map(({ content }) => content)).toEqual(["1", "so far", "2", "and so"]);
+  });
+
+  it("keeps neither turn of an empty answer, of one that failed or one that was stopped before any text", async () => {
+    const bench = chatBench();
+    const { provider, say, chat } = bench;
+    await say("empty");
+    provider.call.answer();
+    await settle();
+    await say("fails");
+    provider.call
+      .start()
+      .say("half")
+      .fail(new ProviderError("local", "engine_crashed", "It died."));
+    await settle();
+    await say("cancelled");
+    provider.call.start();
+    chat.stopAll();
+    await settle();
+    expect(await turns(bench)).toEqual([]);
+    expectBalanced(bench);
+  });
+
+  it("never holds commands", async () => {
+    const bench = chatBench({ script: (call) => call.answer("text") });
+    await bench.say("/help");
+    await bench.say("/translate text=a target_language=b");
+    expect(await turns(bench)).toEqual([]);
+  });
+});
+
+describe("an answer", () => {
+  it("shows where it stands in the engine's queue and in its prompt, then its text", async () => {
+    const { provider, say } = chatBench();
+    const { reader } = await say("Hi");
+    provider.call.queued(3, 900);
+    await settle();
+    expect(reader.status).toEqual({ type: "queued", reason: "engine", position: 3, etaMs: 900 });
+    provider.call.progress(10, 20);
+    await settle();
+    expect(reader.status).toEqual({ type: "progress", processed: 10, total: 20 });
+    provider.call.start();
+    await settle();
+    expect(reader.status).toBeNull();
+  });
+
+  it("carries usage and times, counted from its arrival", async () => {
+    const bench = chatBench();
+    const { provider, say, clock, metrics } = bench;
+    await say("first");
+    const ticket = await say("second");
+    await clock.pass(1000);
+    provider.call.answer("one");
+    await settle();
+    provider.call.queued(1);
+    await clock.pass(500);
+    provider.call.start();
+    await clock.pass(250);
+    provider.call.say("a");
+    await clock.pass(100);
+    provider.call.say("b").finish("stop", { promptTokens: 9, completionTokens: 2, cachedTokens: 5 });
+    await settle();
+    expect(outcomeOf(ticket)).toEqual({
+      type: "message",
+      finishReason: "stop",
+      usage: { promptTokens: 9, completionTokens: 2, cachedTokens: 5 },
+      provider: "local",
+      model: "scripted",
+      timings: { queueMs: 1500, firstTokenMs: 1750, totalMs: 1850 },
+    });
+    expect(metrics.finished).toEqual(["local stop", "local stop"]);
+    expect(Object.fromEntries(metrics.tokenCounts)).toEqual({ prompt: 16, completion: 3, cached: 5 });
+    expectBalanced(bench);
+  });
+
+  it("passes on what the message asked for, and else the settings", async () => {
+    const { provider, say } = chatBench();
+    await say("1", { maxTokens: 5, sampling: { temperature: 0, seed: 7 } });
+    expect(provider.call.request).toMatchObject({
+      system: "Be helpful.",
+      context: null,
+      maxTokens: 5,
+      sampling: { temperature: 0, seed: 7 },
+      principal: ada,
+      turns: [{ role: "user", content: "1" }],
+    });
+    expect(provider.call.request.jsonSchema).toBeUndefined();
+    await say("2", { owner: bob });
+    expect(provider.call.request.maxTokens).toBe(512);
+    expect(provider.calls[0]?.request.conversation).not.toBe(provider.call.request.conversation);
+  });
+
+  it("ends with `length` at the bound of an answer, and the back end stops", async () => {
+    const bench = chatBench({ maxAnswerBytes: 2000 });
+    const ticket = await bench.say("Hi");
+    bench.provider.call.start().say("x".repeat(1500), "é".repeat(400), "y");
+    await settle();
+    expect(outcomeOf(ticket)).toMatchObject({ type: "message", finishReason: "length" });
+    expect(ticket.reader.read(0)).toBe("x".repeat(1500));
+    expect(bench.provider.call.stopped).toBe(true);
+    expect((await bench.store.turns(ada.client, "c"))[1]?.content).toBe("x".repeat(1500));
+    expectBalanced(bench);
+  });
+
+  it("that the back end breaks off is an error and not a short answer", async () => {
+    const bench = chatBench();
+    const ticket = await bench.say("Hi");
+    bench.provider.call.start().say("half").breakOff();
+    await settle();
+    expect(outcomeOf(ticket)).toMatchObject({
+      type: "error",
+      error: { code: "bad_answer", retryable: true },
+    });
+    expect(bench.metrics.finished).toEqual(["local error"]);
+    expectBalanced(bench);
+  });
+
+  it("is refused where no back end is there, with what to do about it", async () => {
+    const { submit, say } = chatBench({ hasProvider: false });
+    await expect(submit("Hi")).rejects.toMatchObject({ code: "no_provider", message: "Set a key." });
+    expect(resultOf(await say("/help"))["status"]).toBe("success");
+    expect(outcomeOf(await say("/translate text=a target_language=b"))).toMatchObject({
+      type: "error",
+      error: { code: "no_provider" },
+    });
+  });
+});

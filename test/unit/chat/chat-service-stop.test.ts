@@ -1,0 +1,220 @@
+import { describe, expect, it } from "vitest";
+import { ada, bob, chatBench, outcomeOf, resultOf, expectBalanced } from "../../support/chat-bench.ts";
+import { settle } from "../../support/virtual-clock.ts";
+
+const ABANDON_MS = 15_000;
+
+describe("cancel", () => {
+  it("of a running answer keeps the text so far and stops the back end", async () => {
+    const bench = chatBench();
+    const ticket = await bench.say("Hi");
+    bench.provider.call.start().say("so ", "far");
+    await settle();
+    const { answer } = ticket.reader.meta;
+    expect(bench.chat.cancel(ada.client, { answer })).toBe(true);
+    await settle();
+    expect(outcomeOf(ticket)).toMatchObject({
+      type: "message",
+      finishReason: "cancelled",
+      usage: { promptTokens: 7, completionTokens: 2, cachedTokens: 0 },
+      provider: "local",
+      model: "scripted",
+    });
+    expect(ticket.reader.read(0)).toBe("so far");
+    expect(bench.provider.call.stopped).toBe(true);
+    expect(bench.chat.cancel(ada.client, { answer })).toBe(false);
+    expect(bench.metrics.finished).toEqual(["local cancelled"]);
+    expectBalanced(bench);
+  });
+
+  it("of one that waits for the engine ends it without text", async () => {
+    const bench = chatBench();
+    const ticket = await bench.say("Hi", { id: "i", hash: "h" });
+    bench.provider.call.queued(4);
+    await settle();
+    expect(bench.chat.cancel(ada.client, { id: "i", conversation: "c" })).toBe(true);
+    await settle();
+    expect(outcomeOf(ticket)).toMatchObject({
+      finishReason: "cancelled",
+      timings: { firstTokenMs: null },
+    });
+    expect(ticket.reader.length).toBe(0);
+    expectBalanced(bench);
+  });
+
+  it("of one that waits in its conversation ends it at once; the others move up", async () => {
+    const bench = chatBench();
+    await bench.say("1");
+    const second = await bench.say("2");
+    const third = await bench.say("3");
+    bench.chat.cancel(ada.client, { answer: second.reader.meta.answer });
+    expect(third.reader.status).toMatchObject({ position: 1 });
+    await settle();
+    expect(outcomeOf(second)).toMatchObject({
+      finishReason: "cancelled",
+      provider: "local",
+      model: "scripted",
+    });
+    bench.provider.call.answer("one");
+    await settle();
+    expect(bench.provider.call.request.turns.at(-1)?.content).toBe("3");
+    bench.chat.stopAll();
+    await settle();
+    expectBalanced(bench);
+  });
+
+  it("right behind a message, before its turn has really begun, still stops it", async () => {
+    const bench = chatBench();
+    const ticket = await bench.submit("Hi");
+    expect(bench.chat.cancel(ada.client, { answer: ticket.reader.meta.answer })).toBe(true);
+    await settle();
+    expect(outcomeOf(ticket)).toMatchObject({ finishReason: "cancelled" });
+    expectBalanced(bench);
+  });
+
+  it("of a command ends it with an error named cancelled, also after it has text", async () => {
+    const bench = chatBench();
+    const running = await bench.say("/translate text=a target_language=b");
+    const waiting = await bench.say("/help");
+    bench.provider.call.start().say("half a");
+    await settle();
+    for (const ticket of [running, waiting]) {
+      bench.chat.cancel(ada.client, { answer: ticket.reader.meta.answer });
+    }
+    await settle();
+    for (const [ticket, command] of [
+      [running, "translate"],
+      [waiting, "help"],
+    ] as const) {
+      expect(outcomeOf(ticket)).toEqual({
+        type: "command",
+        command,
+        result: { status: "error", message: "cancelled" },
+        finishReason: "cancelled",
+      });
+    }
+    expectBalanced(bench);
+  });
+
+  it("finds only what runs, of this client, in this conversation", async () => {
+    const bench = chatBench();
+    const ticket = await bench.say("Hi", { id: "i", hash: "h" });
+    const { answer } = ticket.reader.meta;
+    expect(bench.chat.cancel(bob.client, { answer })).toBe(false);
+    expect(bench.chat.cancel(bob.client, { id: "i", conversation: "c" })).toBe(false);
+    expect(bench.chat.cancel(ada.client, { id: "i", conversation: "d" })).toBe(false);
+    expect(bench.chat.cancel(ada.client, { id: "j", conversation: "c" })).toBe(false);
+    expect(bench.chat.cancel(ada.client, { answer: "i" })).toBe(false);
+    bench.provider.call.answer("text");
+    await settle();
+    expect(bench.chat.cancel(ada.client, { answer })).toBe(false);
+    expect(outcomeOf(ticket)).toMatchObject({ finishReason: "stop" });
+  });
+});
+
+describe("an answer that nobody watches", () => {
+  it("is abandoned in mid-text: what there is, is kept", async () => {
+    const bench = chatBench();
+    const ticket = await bench.submit("Hi");
+    const attendant = ticket.attend();
+    await settle();
+    bench.provider.call.start().say("so far");
+    await bench.clock.pass(10 * ABANDON_MS);
+    attendant.leave();
+    await bench.clock.pass(ABANDON_MS - 1);
+    expect(ticket.reader.outcome).toBeNull();
+    await bench.clock.pass(1);
+    expect(outcomeOf(ticket)).toMatchObject({ finishReason: "abandoned" });
+    expect(bench.provider.call.stopped).toBe(true);
+    expect((await bench.store.turns(ada.client, "c"))[1]?.content).toBe("so far");
+    expectBalanced(bench);
+  });
+
+  it("is abandoned while it waits for the engine", async () => {
+    const bench = chatBench();
+    const ticket = await bench.submit("Hi");
+    await settle();
+    bench.provider.call.queued(1);
+    await bench.clock.pass(ABANDON_MS);
+    expect(outcomeOf(ticket)).toMatchObject({ finishReason: "abandoned" });
+    expectBalanced(bench);
+  });
+
+  it("is abandoned while it waits in its conversation, and the one before it runs on", async () => {
+    const bench = chatBench();
+    const running = await bench.say("1");
+    const waiting = await bench.submit("2");
+    await bench.clock.pass(ABANDON_MS);
+    expect(outcomeOf(waiting)).toMatchObject({ finishReason: "abandoned" });
+    bench.provider.call.answer("one");
+    await settle();
+    expect(outcomeOf(running)).toMatchObject({ finishReason: "stop" });
+    expect(bench.provider.calls).toHaveLength(1);
+    expectBalanced(bench);
+  });
+
+  it("takes what waits behind it with it, but not what somebody watches", async () => {
+    const bench = chatBench();
+    const leaving = await bench.submit("1");
+    await bench.clock.pass(5000);
+    const [unwatched, watched, command] = [
+      await bench.submit("2"),
+      await bench.say("3"),
+      await bench.submit("/help"),
+    ];
+    await bench.clock.pass(ABANDON_MS - 5000);
+    for (const ticket of [leaving, unwatched]) {
+      expect(outcomeOf(ticket)).toMatchObject({ type: "message", finishReason: "abandoned" });
+    }
+    expect(resultOf(command)).toEqual({ status: "error", message: "abandoned" });
+    bench.provider.call.answer("three");
+    await settle();
+    expect(outcomeOf(watched)).toMatchObject({ finishReason: "stop" });
+    expect(bench.provider.calls).toHaveLength(2);
+    expectBalanced(bench);
+  });
+
+  it("takes nothing with it that waits before it: that has its own time", async () => {
+    const bench = chatBench();
+    await bench.say("runs");
+    const before = await bench.submit("before");
+    const attendant = before.attend();
+    const after = await bench.submit("after");
+    await bench.clock.pass(ABANDON_MS - 1000);
+    attendant.leave();
+    await bench.clock.pass(1000);
+    expect(outcomeOf(after)).toMatchObject({ finishReason: "abandoned" });
+    expect(before.reader.outcome).toBeNull();
+    await bench.clock.pass(ABANDON_MS - 1001);
+    expect(before.reader.outcome).toBeNull();
+    await bench.clock.pass(1);
+    expect(outcomeOf(before)).toMatchObject({ finishReason: "abandoned" });
+    bench.chat.stopAll();
+    await settle();
+    expectBalanced(bench);
+  });
+
+  it("lives on when its client comes back in time and joins by id", async () => {
+    const bench = chatBench();
+    const frame = { id: "i", hash: "h" };
+    (await bench.submit("Hi", frame)).attend().leave();
+    await bench.clock.pass(ABANDON_MS - 1);
+    const again = await bench.say("Hi", frame);
+    await bench.clock.pass(10 * ABANDON_MS);
+    bench.provider.call.answer("text");
+    await settle();
+    expect(outcomeOf(again)).toMatchObject({ finishReason: "stop" });
+  });
+
+  it("leaves no timer behind when it ends by itself", async () => {
+    const bench = chatBench();
+    await bench.submit("Hi");
+    await settle();
+    bench.provider.call.answer("text");
+    await settle();
+    const sweepers = bench.clock.pending;
+    await bench.clock.pass(ABANDON_MS);
+    expect(bench.metrics.finished).toEqual(["local stop"]);
+    expect(bench.clock.pending).toBeLessThanOrEqual(sweepers);
+  });
+});

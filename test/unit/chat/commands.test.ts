@@ -1,0 +1,222 @@
+import { describe, expect, it } from "vitest";
+import { parseAnalysis } from "../../../src/chat/commands/analyze.ts";
+import { commands } from "../../../src/chat/commands/command-table.ts";
+import { ProviderError } from "../../../src/providers/provider-error.ts";
+import { quoteValue } from "../../../src/protocol/command-syntax.ts";
+import { ada, chatBench, outcomeOf, resultOf } from "../../support/chat-bench.ts";
+
+const analysis = { sentiment: "mixed", confidence: 0.85, key_points: ["It is good.", "It is dear."] };
+const answering = (text: string) => chatBench({ script: (call) => call.answer(text) });
+
+describe("/help", () => {
+  it("lists every command with its usage, which can be typed as it stands", async () => {
+    const { say } = chatBench();
+    const result = resultOf(await say("/HELP"));
+    expect(result["status"]).toBe("success");
+    const listed = result["commands"] as { name: string; usage: string; description: string }[];
+    expect(listed.map(({ name }) => name)).toEqual([
+      "/help",
+      "/clear",
+      "/summarize",
+      "/analyze",
+      "/translate",
+      "/setcontext",
+      "/getcontext",
+      "/clearcontext",
+    ]);
+    expect(listed.find(({ name }) => name === "/translate")?.usage).toBe(
+      '/translate text="Good morning" target_language="Spanish"',
+    );
+    for (const { usage, description } of listed) {
+      expect(description).toMatch(/\.$/);
+      const { say: sayAgain } = answering(JSON.stringify(analysis));
+      const outcome = outcomeOf(await sayAgain(usage));
+      const empty = usage === "/summarize";
+      expect(outcome).toMatchObject({ type: "command", result: { status: empty ? "error" : "success" } });
+    }
+  });
+});
+
+describe("/clear", () => {
+  it("forgets this conversation only, and keeps the context", async () => {
+    const { say, store } = answering("text");
+    await say("Hi");
+    await say("Hi", { conversation: "d" });
+    await say("/setcontext text=ctx");
+    expect(outcomeOf(await say("/clear"))).toEqual({
+      type: "command",
+      command: "clear",
+      result: { status: "success", message: expect.any(String) as string },
+    });
+    expect(await store.turns(ada.client, "c")).toEqual([]);
+    expect(await store.turns(ada.client, "d")).toHaveLength(2);
+    expect(await store.context(ada.client)).toBe("ctx");
+  });
+});
+
+describe("/summarize", () => {
+  it("is friendly where there is nothing yet, without asking a model", async () => {
+    const { say, provider } = chatBench();
+    const result = resultOf(await say("/summarize"));
+    expect(result).toEqual({
+      status: "error",
+      message: expect.stringContaining("nothing to summarize") as string,
+    });
+    expect(provider.calls).toEqual([]);
+  });
+
+  it("asks with the conversation as it stands, and does not become part of it", async () => {
+    const { say, provider, store } = answering(" A summary. ");
+    await say("Hi");
+    const ticket = await say("/summarize", { maxTokens: 50 });
+    expect(resultOf(ticket)).toEqual({ status: "success", summary: "A summary." });
+    expect(outcomeOf(ticket)).toMatchObject({
+      command: "summarize",
+      finishReason: "stop",
+      usage: { promptTokens: 7, completionTokens: 1, cachedTokens: 0 },
+    });
+    // It is streamed as any answer is.
+    expect(ticket.reader.read(0)).toBe(" A summary. ");
+    const { turns, system, maxTokens } = provider.call.request;
+    expect(turns.slice(0, 2).map(({ content }) => content)).toEqual(["Hi", " A summary. "]);
+    expect(turns.at(-1)).toMatchObject({
+      role: "user",
+      content: expect.stringMatching(/^Summarize/) as string,
+    });
+    expect([system, maxTokens]).toEqual(["Be helpful.", 50]);
+    expect(await store.turns(ada.client, "c")).toHaveLength(2);
+  });
+});
+
+describe("/analyze", () => {
+  it("asks for JSON by a schema and gives it checked, without streaming it", async () => {
+    const { say, provider } = answering(JSON.stringify({ ...analysis, more: 1 }));
+    const ticket = await say('/analyze text="I love it, but it is dear."');
+    expect(resultOf(ticket)).toEqual({ status: "success", ...analysis });
+    expect(ticket.reader.length).toBe(0);
+    expect(provider.call.request.turns).toEqual([{ role: "user", content: "I love it, but it is dear." }]);
+    expect(provider.call.request.jsonSchema).toMatchObject({
+      required: ["sentiment", "confidence", "key_points"],
+    });
+  });
+
+  it.each([
+    ["no JSON", "It is positive."],
+    ["JSON that was cut", JSON.stringify(analysis).slice(0, -3)],
+    ["null", "null"],
+    ["a list", "[]"],
+    ["a foreign sentiment", JSON.stringify({ ...analysis, sentiment: "great" })],
+    ["no sentiment", JSON.stringify({ ...analysis, sentiment: undefined })],
+    ["confidence over one", JSON.stringify({ ...analysis, confidence: 1.01 })],
+    ["confidence below zero", JSON.stringify({ ...analysis, confidence: -0.1 })],
+    ["confidence in words", JSON.stringify({ ...analysis, confidence: "high" })],
+    ["no points", JSON.stringify({ ...analysis, key_points: [] })],
+    ["eight points", JSON.stringify({ ...analysis, key_points: Array.from({ length: 8 }, () => "x") })],
+    ["points that are no text", JSON.stringify({ ...analysis, key_points: [1] })],
+    ["points in one text", JSON.stringify({ ...analysis, key_points: "x" })],
+  ])("takes no answer of the wrong shape: %s", async (_what, text) => {
+    const { say } = answering(text);
+    expect(outcomeOf(await say("/analyze text=x"))).toMatchObject({
+      type: "error",
+      error: { code: "bad_answer", retryable: true },
+    });
+    expect(() => parseAnalysis(text)).toThrow();
+  });
+
+  it.each(["positive", "negative", "neutral", "mixed"])(
+    "knows %s, and confidence from 0 to 1",
+    (sentiment) => {
+      for (const confidence of [0, 1]) {
+        const key_points = Array.from({ length: 7 }, () => "x");
+        expect(parseAnalysis(JSON.stringify({ sentiment, confidence, key_points }))).toEqual({
+          sentiment,
+          confidence,
+          key_points,
+        });
+      }
+    },
+  );
+});
+
+describe("/translate", () => {
+  it("gives the translation and the language, as it was named", async () => {
+    const { say, provider } = answering(" Buenos días \n");
+    const ticket = await say(`/translate text="Good 'morning'" target_language=" Spanish "`);
+    expect(resultOf(ticket)).toEqual({
+      status: "success",
+      translation: "Buenos días",
+      target_language: "Spanish",
+    });
+    expect(provider.call.request.turns).toEqual([{ role: "user", content: "Good 'morning'" }]);
+    expect(provider.call.request.system).toContain("into Spanish");
+  });
+
+  it.each(["", "   ", "x".repeat(65)])("refuses %j as a language", async (language) => {
+    const { say, provider } = answering("text");
+    const ticket = await say(`/translate text="a" target_language=${quoteValue(language)}`);
+    expect(resultOf(ticket)).toMatchObject({
+      status: "error",
+      message: expect.stringContaining("64") as string,
+    });
+    expect(provider.calls).toEqual([]);
+  });
+});
+
+describe("a command", () => {
+  it.each([
+    ["/analyze", "Missing argument: text. Usage: /analyze text="],
+    ["/translate text=x", "Missing argument: target_language. Usage: /translate text="],
+    ["/translate", "Missing argument: text, target_language."],
+    ["/help me=1", "Unknown argument: me. Usage: /help"],
+    ["/clear all=1 now=2", "Unknown argument: all, now. Usage: /clear"],
+    ["/analyze text=x __proto__=y", "Unknown argument: __proto__."],
+    [
+      '/analyze text="x',
+      "Cannot read the arguments: the value of text has no closing quote. Usage: /analyze",
+    ],
+    [
+      "/analyze this please",
+      "Cannot read the arguments: expected = after this at character 14. Usage: /analyze",
+    ],
+    ['/analyze text="  "', "The text is empty."],
+    ["/translate text='' target_language=x", "The text is empty."],
+  ])("%s is told what is wrong with it, by usage, without asking a model", async (message, said) => {
+    const { say, provider } = chatBench();
+    const result = resultOf(await say(message));
+    expect(result).toMatchObject({ status: "error", message: expect.stringContaining(said) as string });
+    expect(provider.calls).toEqual([]);
+  });
+
+  it.each([
+    ["/hlep", "Did you mean /help?"],
+    ["/summarise now", "Did you mean /summarize?"],
+    ["/setcontex text=x", "Did you mean /setcontext?"],
+    ["/toString", "Unknown command /tostring."],
+    ["/__proto__", "Unknown command /__proto__."],
+    ["/", "Unknown command /."],
+    [`/${"x".repeat(30_000)}`, `Unknown command /${"x".repeat(40)}.`],
+  ])("%s is unknown, with the nearest name and the way to say it as text", async (message, said) => {
+    const { submit } = chatBench();
+    const rejected = { code: "unknown_command", message: expect.stringContaining(said) as string };
+    await expect(submit(message)).rejects.toMatchObject(rejected);
+    await expect(submit(message)).rejects.toMatchObject({ message: expect.stringContaining("//") as string });
+  });
+
+  it.each(["/translate text=a target_language=b", "/analyze text=a"])(
+    "whose model fails ends as an error (%s)",
+    async (message) => {
+      const { say } = chatBench({
+        script: (call) => call.start().fail(new ProviderError("local", "engine_crashed", "It died.")),
+      });
+      expect(outcomeOf(await say(message))).toMatchObject({
+        type: "error",
+        error: { code: "engine_crashed", message: "It died." },
+      });
+    },
+  );
+
+  it("has a lower-case name of its own and describes itself", () => {
+    expect(new Set(commands.map(({ name }) => name)).size).toBe(commands.length);
+    for (const { name } of commands) expect(name).toMatch(/^[a-z]+$/);
+  });
+});

@@ -1,0 +1,37 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { editDistance, nearestWord } from "../../../src/core/edit-distance.ts";
+
+const word = fc.string({ maxLength: 12 });
+
+describe("editDistance", () => {
+  it.each([
+    ["", "", 0],
+    ["", "abc", 3],
+    ["kitten", "sitting", 3],
+    ["help", "hlep", 2],
+    ["clear", "clearcontext", 7],
+  ])("of %j and %j is %i", (a, b, distance) => {
+    expect(editDistance(a, b)).toBe(distance);
+  });
+
+  it("is a metric: zero only for equal words, symmetric, and no way around is shorter", () => {
+    fc.assert(
+      fc.property(word, word, word, (a, b, c) => {
+        const ab = editDistance(a, b);
+        expect(ab === 0).toBe(a === b);
+        expect(editDistance(b, a)).toBe(ab);
+        expect(ab).toBeLessThanOrEqual(editDistance(a, c) + editDistance(c, b));
+        expect(ab).toBeGreaterThanOrEqual(Math.abs(a.length - b.length));
+      }),
+    );
+  });
+});
+
+describe("nearestWord", () => {
+  it("finds the nearest, the first of equals, and nothing among no words", () => {
+    expect(nearestWord("sumarize", ["help", "summarize"])).toBe("summarize");
+    expect(nearestWord("x", ["a", "b"])).toBe("a");
+    expect(nearestWord("x", [])).toBeUndefined();
+  });
+});

@@ -1,0 +1,90 @@
+import { describe, expect, it } from "vitest";
+import { greet, readiness } from "../../src/greeting.ts";
+import type { ChatProvider, ProviderHealth } from "../../src/providers/provider.ts";
+import type { Selection } from "../../src/providers/registry.ts";
+import { ScriptedProvider } from "../support/scripted-provider.ts";
+
+const provider: ChatProvider = new ScriptedProvider();
+
+function selection(changes: Partial<Selection> = {}): Selection {
+  return { provider, order: ["local"], skipped: [], textMayLeave: false, mend: "", ...changes };
+}
+
+const nothing = selection({ provider: null, order: [], mend: "No back end could be started. Set a key." });
+
+/** The provider with another name or health. */
+function like(changes: { name?: ChatProvider["name"]; health?: ProviderHealth }): ChatProvider {
+  return Object.assign(new ScriptedProvider(), {
+    ...(changes.name !== undefined && { name: changes.name }),
+    ...(changes.health !== undefined && { health: () => changes.health }),
+  }) as ChatProvider;
+}
+
+describe("the greeting", () => {
+  it("says who answers, that the text stays here, and how to go on", () => {
+    expect(greet(selection())).toEqual({
+      message:
+        "Welcome. You are talking to scripted (local). Your text stays on this machine. /help lists the commands.",
+      provider: "local",
+      model: "scripted",
+      textMayLeave: false,
+    });
+  });
+
+  it("says that the text may leave", () => {
+    const greeting = greet(selection({ provider: like({ name: "openai" }), textMayLeave: true }));
+    expect(greeting.message).toContain("Your text may be sent to a service outside this machine.");
+    expect(greeting.textMayLeave).toBe(true);
+  });
+
+  it("names back ends that could not start, as a sentence each, however the reason ends", () => {
+    const skipped = [
+      { name: "local", reason: "there is no model in models/" },
+      { name: "huggingface", reason: "HF_API_KEY is not set." },
+    ] as const;
+    expect(greet(selection({ skipped })).message).toContain(
+      "local could not start: there is no model in models/. huggingface could not start: HF_API_KEY is not set. Your",
+    );
+  });
+
+  it("says of echo what it is", () => {
+    const { message } = greet(selection({ provider: like({ name: "echo" }) }));
+    expect(message).toContain("repeats what you say");
+    expect(message).not.toContain("stays");
+  });
+
+  it("says what to do where nothing can answer", () => {
+    expect(greet(nothing)).toEqual({
+      message: "Welcome. Nothing can answer yet. No back end could be started. Set a key.",
+      provider: null,
+      model: null,
+      textMayLeave: false,
+    });
+  });
+});
+
+describe("readiness", () => {
+  it.each([
+    [{ state: "ready", reason: "" }, true],
+    [{ state: "starting", reason: "it starts" }, false],
+    [{ state: "degraded", reason: "it is slow" }, false],
+    [{ state: "down", reason: "it is gone" }, false],
+  ] as const)("follows the health of the back end (%j)", (health, ready) => {
+    expect(readiness(selection({ provider: like({ health }) }), false)).toEqual({
+      ready,
+      reason: health.reason,
+      provider: "local",
+      model: "scripted",
+    });
+  });
+
+  it("ends with a drain, and never begins without a back end", () => {
+    expect(readiness(selection(), true)).toMatchObject({ ready: false, reason: "the server stops" });
+    expect(readiness(nothing, false)).toEqual({
+      ready: false,
+      reason: nothing.mend,
+      provider: null,
+      model: null,
+    });
+  });
+});

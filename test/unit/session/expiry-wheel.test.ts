@@ -1,0 +1,88 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ExpiryWheel } from "../../../src/session/expiry-wheel.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+const secondOf = (clock: VirtualClock) => clock.wall() / 1000;
+
+describe("ExpiryWheel", () => {
+  it("calls once, never before its time and at most two seconds after", () => {
+    const entry = fc.record({
+      at: fc.double({ min: -5, max: 100, noNaN: true }),
+      wait: fc.integer({ min: 0, max: 3000 }),
+    });
+    fc.assert(
+      fc.property(fc.array(entry, { minLength: 1, maxLength: 30 }), (entries) => {
+        const clock = new VirtualClock();
+        const wheel = new ExpiryWheel(clock);
+        const begin = secondOf(clock);
+        const fired: number[] = [];
+        const added: number[] = [];
+        entries.forEach(({ at, wait }, index) => {
+          clock.advance(wait);
+          added[index] = secondOf(clock);
+          wheel.add(begin + at, () => {
+            expect(fired[index]).toBeUndefined();
+            fired[index] = secondOf(clock);
+          });
+        });
+        clock.advance(200_000);
+        entries.forEach(({ at }, index) => {
+          const due = Math.max(begin + at, added[index] as number);
+          expect(fired[index]).toBeGreaterThanOrEqual(begin + at);
+          expect(fired[index]).toBeLessThanOrEqual(due + 2);
+        });
+        expect(clock.pending).toBe(0);
+      }),
+    );
+  });
+
+  it("shares one timer, and none when all were cancelled", () => {
+    const clock = new VirtualClock();
+    const wheel = new ExpiryWheel(clock);
+    const cancels = Array.from({ length: 1000 }, (_, index) =>
+      wheel.add(secondOf(clock) + 10 + (index % 7), () => expect.unreachable()),
+    );
+    expect(clock.pending).toBe(1);
+    for (const cancel of cancels) cancel();
+    cancels[0]?.();
+    clock.advance(1000);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("lets entries cancel each other while they are called", () => {
+    const clock = new VirtualClock();
+    const wheel = new ExpiryWheel(clock);
+    const fired: string[] = [];
+    const cancels: (() => void)[] = [];
+    for (const name of ["a", "b"]) {
+      cancels.push(
+        wheel.add(secondOf(clock) + 5, () => {
+          fired.push(name);
+          for (const cancel of cancels) cancel();
+        }),
+      );
+    }
+    clock.advance(10_000);
+    expect(fired).toEqual(["a"]);
+  });
+
+  it("follows a wall clock that is set forward or back", () => {
+    const clock = new VirtualClock();
+    const wheel = new ExpiryWheel(clock);
+    const fired: string[] = [];
+    wheel.add(secondOf(clock) + 3600, () => fired.push("hour"));
+    wheel.add(secondOf(clock) + 10 * 86_400, () => fired.push("days"));
+    clock.shiftWall(7_200_000);
+    clock.advance(1000);
+    expect(fired).toEqual(["hour"]);
+    clock.shiftWall(-7_200_000);
+    wheel.add(secondOf(clock) + 5, () => fired.push("soon"));
+    clock.advance(7000);
+    expect(fired).toEqual(["hour", "soon"]);
+    clock.shiftWall(30 * 86_400_000);
+    clock.advance(1000);
+    expect(fired).toEqual(["hour", "soon", "days"]);
+    expect(clock.pending).toBe(0);
+  });
+});

@@ -1,0 +1,190 @@
+import { describe, expect, it } from "vitest";
+import { sessionBench } from "../../support/session-bench.ts";
+import { settle } from "../../support/virtual-clock.ts";
+
+describe("a token that expires", () => {
+  it("closes its socket with 4408 within two seconds, not before; the answer runs on under its clock", async () => {
+    const bench = sessionBench();
+    const client = bench.connectAs("ada", 60);
+    await client.send({ message: "Hi", conversation: "c" });
+    bench.provider.call.start().say("so far");
+    await bench.clock.pass(59_900);
+    expect(client.socket.ended).toBeNull();
+    await bench.clock.pass(2100);
+    expect(client.socket.ended).toEqual({ code: 4408, reason: "the token expired" });
+    expect(bench.registry.size).toBe(0);
+    expect(bench.metrics.read("answers_running")).toBe(1);
+    await bench.clock.pass(15_000);
+    expect(bench.metrics.finished).toEqual(["local abandoned"]);
+  });
+
+  it("of a socket that is gone closes nothing and keeps no timer", async () => {
+    const bench = sessionBench();
+    bench.connectAs("ada", 60).socket.vanish();
+    await bench.clock.pass(200_000);
+    expect(bench.clock.pending).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("a drain", () => {
+  it("closes idle sockets with 1012 at once and busy ones at the end of their answers", async () => {
+    const bench = sessionBench();
+    const [idle, busy, waits] = [bench.connect(), bench.connect({ streaming: true }), bench.connect()];
+    await busy.send({ message: "1" });
+    await waits.send({ message: "1" });
+    await waits.send({ message: "2" });
+    bench.chat.stopAccepting();
+    bench.registry.drain();
+    bench.registry.drain();
+    let empty = false;
+    const whenEmpty = bench.registry.whenEmpty().then(() => (empty = true));
+    expect(idle.socket.ended).toEqual({ code: 1012, reason: "the server stops" });
+    expect(busy.socket.ended).toBeNull();
+    expect(busy.socket.frames.at(-1)).toMatchObject({ type: "system", event: "draining" });
+    await busy.send({ message: "late" });
+    expect(busy.socket.frames.at(-1)).toMatchObject({ type: "error", code: "draining", retryable: true });
+    expect(busy.socket.ended).toBeNull();
+    bench.provider.calls[0]?.answer("a");
+    await settle();
+    expect(busy.socket.types.slice(-2)).toEqual(["token", "message"]);
+    expect(busy.socket.ended?.code).toBe(1012);
+    bench.provider.calls[1]?.answer("b");
+    await settle();
+    expect(waits.socket.ended).toBeNull();
+    expect(empty).toBe(false);
+    bench.provider.call.answer("c");
+    await whenEmpty;
+    expect(waits.socket.framesOf("message")).toHaveLength(2);
+    expect(waits.socket.ended?.code).toBe(1012);
+  });
+
+  it("waits for the closing frame of a slow reader", async () => {
+    const bench = sessionBench();
+    const client = bench.connect({ streaming: true });
+    await client.send({ message: "1" });
+    client.socket.onSend = () => "queued";
+    bench.provider.call.start().say("a", "b").finish();
+    await settle();
+    bench.registry.drain();
+    expect(client.socket.ended).toBeNull();
+    client.drain();
+    expect(client.socket.ended).toBeNull();
+    client.socket.onSend = () => "sent";
+    client.drain();
+    expect(client.socket.types.at(-1)).toBe("message");
+    expect(client.socket.ended?.code).toBe(1012);
+    expect(client.socket.breaches).toEqual([]);
+  });
+
+  it("closes a socket whose frame is still being worked on after its answer to it", async () => {
+    const bench = sessionBench();
+    const client = bench.connect();
+    client.sendNow({ message: "/hlep", id: "i" });
+    bench.registry.drain();
+    expect(client.socket.ended).toBeNull();
+    await settle();
+    expect(client.socket.frames.map(({ code }) => code)).toContain("unknown_command");
+    expect(client.socket.ended?.code).toBe(1012);
+  });
+
+  it("closes everything at its deadline", async () => {
+    const bench = sessionBench();
+    const clients = [bench.connect(), bench.connectAs("ada")];
+    for (const client of clients) await client.send({ message: "1" });
+    bench.registry.closeAll();
+    for (const { socket } of clients) expect(socket.ended?.code).toBe(1012);
+    expect(bench.registry.size).toBe(0);
+    await expect(bench.registry.whenEmpty()).resolves.toBeUndefined();
+  });
+});
+
+describe("a socket that is gone", () => {
+  it("leaves its answers to their clock, and watches nothing any more", async () => {
+    const bench = sessionBench();
+    const client = bench.connect({ streaming: true });
+    await client.send({ message: "1" });
+    bench.provider.call.start().say("a");
+    await settle();
+    const frames = client.socket.texts.length;
+    client.socket.vanish();
+    bench.provider.call.say("b");
+    await bench.clock.pass(14_999);
+    expect(bench.metrics.read("answers_running")).toBe(1);
+    await bench.clock.pass(1);
+    expect(bench.metrics.read("answers_running")).toBe(0);
+    expect(client.socket.texts).toHaveLength(frames);
+  });
+
+  it("still has what it sent before answered, for whoever joins", async () => {
+    const bench = sessionBench();
+    const frame = { message: "Hi", id: "i", conversation: "c" };
+    const client = bench.connectAs("ada");
+    client.sendNow(frame);
+    client.socket.vanish();
+    await settle();
+    const again = bench.connectAs("ada");
+    await again.send(frame);
+    await bench.clock.pass(20_000);
+    bench.provider.call.answer("text");
+    await settle();
+    expect(again.socket.frames.at(-1)).toMatchObject({ type: "message", content: "text" });
+    expect(bench.provider.calls).toHaveLength(1);
+  });
+
+  it("gives back everything that counted it", async () => {
+    const bench = sessionBench({ script: (call) => call.answer("text") });
+    const clients = [bench.connect(), bench.connectAs("ada"), bench.connect({ streaming: true })];
+    for (const client of clients) {
+      await client.send({ message: "/setcontext text=x" });
+      await client.send({ message: "Hi", id: "i" });
+      client.socket.vanish();
+    }
+    await bench.clock.pass(1_000_000);
+    expect(bench.registry.size).toBe(0);
+    expect([bench.sessions.size, bench.log.size, bench.log.bytes, bench.store.claims]).toEqual([0, 0, 0, 0]);
+    expect(bench.store.historyBytes).toBe(0);
+    // The subject's context lasts until it is cleared.
+    expect(await bench.store.context("sub:ada")).toBe("x");
+  });
+});
+
+describe("what two clients share", () => {
+  it("is nothing: neither history, context nor answers (trap 26)", async () => {
+    const bench = sessionBench({ script: (call) => call.answer("text") });
+    const clients = [bench.connect(), bench.connect(), bench.connectAs("ada"), bench.connectAs("bob")];
+    for (const [index, client] of clients.entries()) {
+      await client.send({ message: `/setcontext text=context${index}` });
+      await client.send({ message: `message${index}`, id: "same", conversation: "same" });
+    }
+    for (const [index, client] of clients.entries()) {
+      const before = bench.provider.calls.length;
+      await client.send({ message: "again", conversation: "same" });
+      expect(bench.provider.calls).toHaveLength(before + 1);
+      const { context, turns, conversation } = bench.provider.call.request;
+      expect(context).toBe(`context${index}`);
+      expect(turns.map(({ content }) => content)).toEqual([`message${index}`, "text", "again"]);
+      const others = bench.provider.calls.filter((call) => call.request.conversation === conversation);
+      expect(others).toHaveLength(2);
+    }
+  });
+
+  it("is everything for two sockets of one subject, but the conversations without a name", async () => {
+    const bench = sessionBench();
+    const [first, second] = [bench.connectAs("ada"), bench.connectAs("ada")];
+    const frame = { message: "Hi", id: "i", conversation: "c" };
+    for (let index = 0; index < 50; index++) {
+      first.sendNow(frame);
+      second.sendNow(frame);
+    }
+    await settle();
+    expect(bench.provider.calls).toHaveLength(1);
+    bench.provider.call.answer("text");
+    await settle();
+    const [a, b] = [first, second].map(({ socket }) => socket.framesOf("message"));
+    expect(a).toHaveLength(1);
+    expect(b).toEqual(a);
+    await first.send({ message: "own" });
+    await second.send({ message: "own" });
+    expect(bench.provider.calls).toHaveLength(3);
+  });
+});

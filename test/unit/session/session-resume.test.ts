@@ -1,0 +1,235 @@
+import { describe, expect, it } from "vitest";
+import { sessionBench, type SessionBench, type TestClient } from "../../support/session-bench.ts";
+import { settle } from "../../support/virtual-clock.ts";
+
+const RETENTION_MS = 60_000;
+const answering = () => sessionBench({ script: (call) => call.answer("text") });
+
+async function contextOf(client: TestClient): Promise<unknown> {
+  await client.send({ message: "/getcontext" });
+  const result = client.socket.frames.at(-1)?.["result"] as Record<string, unknown> | undefined;
+  expect(result?.["status"]).toBe("success");
+  return result?.["context"];
+}
+
+function expectExpired(client: TestClient): void {
+  expect(client.socket.frames.at(-1)).toEqual({
+    type: "error",
+    code: "resume_expired",
+    message: "That session is unknown or expired; this connection has a new one.",
+    retryable: false,
+  });
+}
+
+async function resume({ connect }: SessionBench, secret: string, address = "addr"): Promise<TestClient> {
+  const client = connect({ address });
+  await client.send({ type: "resume", session: secret });
+  return client;
+}
+
+describe("resume", () => {
+  it("gives an anonymous client its identity, context and own conversation back", async () => {
+    const bench = answering();
+    const first = bench.connect();
+    const name = first.socket.frames[0]?.["client"];
+    await first.send({ message: "/setcontext text=mine" });
+    await first.send({ message: "Hi" });
+    first.socket.vanish();
+    await bench.clock.pass(RETENTION_MS - 2000);
+    const second = await resume(bench, first.secret, "elsewhere");
+    expect(second.socket.frames.at(-1)).toEqual({
+      type: "system",
+      event: "resumed",
+      message: expect.any(String) as string,
+      session: first.secret,
+      client: name,
+    });
+    expect(await contextOf(second)).toBe("mine");
+    await second.send({ message: "and?" });
+    expect(bench.provider.call.request.turns.map(({ content }) => content)).toEqual(["Hi", "text", "and?"]);
+  });
+
+  it("works again and again, each time under the same secret", async () => {
+    const bench = answering();
+    let client = bench.connect();
+    const { secret } = client;
+    await client.send({ message: "/setcontext text=mine" });
+    for (let round = 0; round < 4; round++) {
+      client.socket.vanish();
+      await bench.clock.pass(RETENTION_MS / 2);
+      client = await resume(bench, secret);
+      expect(await contextOf(client)).toBe("mine");
+    }
+    client.socket.vanish();
+    await bench.clock.pass(RETENTION_MS + 2000);
+    expectExpired(await resume(bench, secret));
+    expect(bench.store.contextBytes).toBe(0);
+  });
+
+  it("leaves nothing of the session that the connection began with", async () => {
+    const bench = answering();
+    const first = bench.connect();
+    const second = bench.connect();
+    const freshSecret = second.secret;
+    const before = bench.sessions.size;
+    await second.send({ type: "resume", session: first.secret });
+    expect(bench.sessions.size).toBe(before - 1);
+    expectExpired(await resume(bench, freshSecret));
+  });
+
+  it("is only for the first frame, be the one before good or bad", async () => {
+    const bench = answering();
+    const { secret } = bench.connect();
+    for (const before of [{ type: "ping" }, "{", { message: "Hi" }, { type: "resume", session: "unknown" }]) {
+      const late = bench.connect();
+      await late.send(before);
+      await late.send({ type: "resume", session: secret });
+      expect(late.socket.frames.at(-1)).toMatchObject({
+        type: "error",
+        code: "resume_late",
+        retryable: false,
+      });
+    }
+  });
+
+  it.each(["unknown", "", "x".repeat(64), "\u0000"])(
+    "of a session that never was (%j) is expired",
+    async (secret) => {
+      const bench = answering();
+      const client = bench.connect();
+      await client.send({ type: "resume", session: secret });
+      const { code } = client.socket.frames.at(-1) ?? {};
+      expect(code).toBe(secret === "" ? "bad_frame" : "resume_expired");
+      await client.send({ message: "Hi" });
+      expect(client.socket.frames.at(-1)).toMatchObject({ type: "message" });
+    },
+  );
+
+  it("of an expired session, and of one that is another's, looks the same; the connection goes on as new", async () => {
+    const bench = answering();
+    const gone = bench.connect();
+    await gone.send({ message: "/setcontext text=gone" });
+    gone.socket.vanish();
+    await bench.clock.pass(RETENTION_MS + 2000);
+    const ada = bench.connectAs("ada");
+    const anonymous = bench.connect();
+    await anonymous.send({ message: "/setcontext text=secret" });
+
+    const tries: [TestClient, string][] = [
+      [bench.connect(), gone.secret],
+      [bench.connect(), ada.secret],
+      [bench.connectAs("bob"), ada.secret],
+      [bench.connectAs("bob"), anonymous.secret],
+      [bench.connectAs("ada"), anonymous.secret],
+    ];
+    for (const [client, secret] of tries) {
+      await client.send({ type: "resume", session: secret });
+      expectExpired(client);
+      expect(await contextOf(client)).toBeNull();
+    }
+    expect(await contextOf(anonymous)).toBe("secret");
+  });
+
+  it("gives a subject its own conversation back; context and named conversations it has anyway", async () => {
+    const bench = answering();
+    const first = bench.connectAs("ada");
+    await first.send({ message: "own" });
+    await first.send({ message: "named", conversation: "work" });
+    await first.send({ message: "/setcontext text=mine" });
+    first.socket.vanish();
+    const second = bench.connectAs("ada");
+    await second.send({ message: "fresh" });
+    expect(bench.provider.call.request).toMatchObject({ context: "mine", turns: [{ content: "fresh" }] });
+    const third = bench.connectAs("ada");
+    await third.send({ type: "resume", session: first.secret });
+    await third.send({ message: "again" });
+    expect(bench.provider.call.request.turns[0]?.content).toBe("own");
+    await third.send({ message: "more", conversation: "work" });
+    expect(bench.provider.call.request.turns[0]?.content).toBe("named");
+  });
+
+  it("puts two sockets on one session: both live, and the session with the last of them", async () => {
+    const bench = answering();
+    const first = bench.connect();
+    const second = await resume(bench, first.secret);
+    await first.send({ message: "from the first" });
+    await second.send({ message: "from the second" });
+    expect(bench.provider.call.request.turns[0]?.content).toBe("from the first");
+    // Each gets the answers to its own messages.
+    expect([first, second].map(({ socket }) => socket.framesOf("message").length)).toEqual([1, 1]);
+    first.socket.vanish();
+    await bench.clock.pass(2 * RETENTION_MS);
+    await second.send({ message: "still here" });
+    expect(bench.provider.call.request.turns).toHaveLength(5);
+    second.socket.vanish();
+    await bench.clock.pass(RETENTION_MS + 2000);
+    expect(bench.ended).toHaveLength(2);
+    expectExpired(await resume(bench, first.secret));
+  });
+
+  it("of its own fresh session changes nothing, and nothing is left behind at the end", async () => {
+    const bench = answering();
+    const client = bench.connect();
+    await client.send({ type: "resume", session: client.secret });
+    expect(client.socket.frames.at(-1)).toMatchObject({ event: "resumed", session: client.secret });
+    await client.send({ message: "/setcontext text=mine" });
+    const { secret } = client;
+    client.socket.vanish();
+    const again = await resume(bench, secret);
+    expect(await contextOf(again)).toBe("mine");
+    again.socket.vanish();
+    await bench.clock.pass(RETENTION_MS + 2000);
+    expect(bench.store.contextBytes).toBe(0);
+    expect(bench.sessions.size).toBe(0);
+  });
+
+  it("of a session whose socket itself goes on to another one leaves it to the second socket", async () => {
+    const bench = answering();
+    const old = bench.connect();
+    const first = bench.connect();
+    const second = await resume(bench, first.secret);
+    await second.send({ message: "/setcontext text=mine" });
+    await first.send({ type: "resume", session: old.secret });
+    expect(await contextOf(second)).toBe("mine");
+    expect(await contextOf(first)).toBeNull();
+    for (const client of [old, first, second]) client.socket.vanish();
+    await bench.clock.pass(RETENTION_MS + 2000);
+    expect([bench.sessions.size, bench.store.contextBytes]).toEqual([0, 0]);
+  });
+
+  it("lets the frames behind it wait, so that they run as the client that came back", async () => {
+    const bench = answering();
+    const first = bench.connect();
+    await first.send({ message: "/setcontext text=mine" });
+    await first.send({ message: "before" });
+    const second = bench.connect();
+    second.sendNow({ type: "resume", session: first.secret });
+    second.sendNow({ message: "behind" });
+    second.sendNow({ message: "/getcontext" });
+    second.sendNow({ type: "cancel", answer: "unknown" });
+    await settle();
+    expect(bench.provider.call.request).toMatchObject({
+      context: "mine",
+      turns: [{ content: "before" }, { content: "text" }, { content: "behind" }],
+    });
+    // No answer overtakes the news that they are one client.
+    expect(second.socket.types.slice(0, 2)).toEqual(["system", "system"]);
+    expect(second.socket.framesOf("command_response")[0]).toMatchObject({ result: { context: "mine" } });
+  });
+
+  it("whose socket vanished meanwhile leaves the session as it was", async () => {
+    const bench = answering();
+    const first = bench.connect();
+    first.socket.vanish();
+    const second = bench.connect();
+    second.sendNow({ type: "resume", session: first.secret });
+    second.socket.vanish();
+    await settle();
+    await bench.clock.pass(RETENTION_MS - 1000);
+    const third = await resume(bench, first.secret);
+    expect(third.socket.frames.at(-1)).toMatchObject({ event: "resumed" });
+    third.socket.vanish();
+    await bench.clock.pass(RETENTION_MS + 2000);
+    expect(bench.sessions.size).toBe(0);
+  });
+});

@@ -1,0 +1,102 @@
+import { describe, expect, it } from "vitest";
+import type { Config } from "../../src/config/schema.ts";
+import { renderStartBlock, type StartFacts } from "../../src/start-block.ts";
+import { ScriptedProvider } from "../support/scripted-provider.ts";
+
+const local = {
+  description: "SmolLM2, Q4_1",
+  source: "models/a.gguf",
+  compute: "CPU, 4 threads",
+  slots: 4,
+  contextTokens: 2048,
+  kvBytes: 90 * 1_048_576,
+  notes: [],
+} as const;
+
+function render(changes: Partial<StartFacts> = {}): string {
+  return renderStartBlock({
+    config: { ALLOW_ANONYMOUS: true } as Config,
+    address: { host: "127.0.0.1", port: 8000 },
+    selection: {
+      provider: new ScriptedProvider(),
+      order: ["local"],
+      skipped: [],
+      textMayLeave: false,
+      mend: "",
+    },
+    local,
+    authenticates: false,
+    warnings: [],
+    ...changes,
+  });
+}
+
+describe("the start block", () => {
+  it("says where it is, what answers, on what, and who may come in", () => {
+    expect(render()).toBe(`
+AI chat service is running
+  URL       http://127.0.0.1:8000/   (ws://127.0.0.1:8000/ws/chat)
+  Provider  local
+  Model     scripted (SmolLM2, Q4_1), from models/a.gguf
+  Compute   CPU, 4 threads
+  Slots     4 × 2048 tokens, 90 MiB
+  Fallback  none
+  Privacy   text stays on this machine
+  Access    authentication not set up (set JWT_SECRET or JWT_PUBLIC_KEY); anonymous clients allowed
+
+`);
+  });
+
+  it.each([
+    ["0.0.0.0", "http://localhost:8000/"],
+    ["::", "http://localhost:8000/"],
+    ["::1", "http://[::1]:8000/"],
+    ["192.0.2.7", "http://192.0.2.7:8000/"],
+  ])("gives an address that can be opened for %s", (host, url) => {
+    expect(render({ address: { host, port: 8000 } })).toContain(`URL       ${url} `);
+  });
+
+  it("says what a remote back end is, what follows it, and that text may leave", () => {
+    const block = render({
+      selection: {
+        provider: new ScriptedProvider(),
+        order: ["openai", "local"],
+        skipped: [],
+        textMayLeave: true,
+        mend: "",
+      },
+      local: null,
+      authenticates: true,
+      config: { ALLOW_ANONYMOUS: false } as Config,
+    });
+    expect(block).toContain("Model     scripted, 4096 tokens\n");
+    expect(block).toContain("Fallback  local\n");
+    expect(block).toContain("Privacy   text MAY LEAVE this machine\n");
+    expect(block).toContain("Access    authentication on for /ws/chat/auth; no anonymous clients\n");
+    expect(block).not.toMatch(/Slots|Compute/);
+  });
+
+  it("notes what could not start, what to mend, and what to know", () => {
+    const block = render({
+      selection: {
+        provider: null,
+        order: [],
+        skipped: [{ name: "local", reason: "there is no model" }],
+        textMayLeave: false,
+        mend: "Mend one of them.",
+      },
+      local: null,
+      warnings: ["HOST is 0.0.0.0"],
+    });
+    expect(block).toContain("Provider  none: no message can be answered yet\n");
+    expect(block).toContain(
+      "  Note      local could not start: there is no model\n  Note      Mend one of them.\n  Note      HOST is 0.0.0.0\n",
+    );
+  });
+
+  it("passes on the notes of the local back end", () => {
+    expect(render({ local: { ...local, notes: ["No GPU found."] } })).toContain(
+      "  Note      No GPU found.\n",
+    );
+  });
+});

@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest";
+import { ClaimTable } from "../../../../src/stores/memory/claim-table.ts";
+import { VirtualClock } from "../../../support/virtual-clock.ts";
+
+describe("ClaimTable", () => {
+  it("gives an id to the first, joins the same frame to it and refuses another one", () => {
+    const claims = new ClaimTable(new VirtualClock());
+    expect(claims.claim("k", "hash", "a1")).toEqual({ kind: "new" });
+    expect(claims.claim("k", "hash", "a2")).toEqual({ kind: "join", answer: "a1" });
+    expect(claims.claim("k", "other", "a2")).toEqual({ kind: "conflict" });
+    expect(claims.claim("l", "other", "a2")).toEqual({ kind: "new" });
+  });
+
+  it("keeps the id while the answer runs, then for its time, to the millisecond, and forgets it", () => {
+    const clock = new VirtualClock();
+    const claims = new ClaimTable(clock);
+    claims.claim("k", "hash", "a1");
+    clock.advance(1e9);
+    expect(claims.claim("k", "hash", "a2").kind).toBe("join");
+    claims.settle("k", "a1", 5500);
+    clock.advance(5499);
+    expect(claims.claim("k", "other", "a2").kind).toBe("conflict");
+    clock.advance(1);
+    expect(claims.claim("k", "other", "a2").kind).toBe("new");
+    claims.settle("k", "a2", 100);
+    clock.advance(2000);
+    expect(claims.size).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("frees it at once without time, and only for the answer that holds it", () => {
+    const claims = new ClaimTable(new VirtualClock());
+    claims.claim("k", "hash", "a1");
+    claims.settle("k", "another", 0);
+    expect(claims.size).toBe(1);
+    claims.settle("k", "a1", 0);
+    expect(claims.size).toBe(0);
+    expect(claims.claim("k", "other", "a2").kind).toBe("new");
+    // The late end of the earlier answer frees nothing.
+    claims.settle("k", "a1", 0);
+    expect(claims.claim("k", "other", "a3")).toEqual({ kind: "join", answer: "a2" });
+  });
+
+  it("does not sweep an id away that was taken again", () => {
+    const clock = new VirtualClock();
+    const claims = new ClaimTable(clock);
+    claims.claim("k", "hash", "a1");
+    claims.settle("k", "a1", 500);
+    clock.advance(600);
+    claims.claim("k", "hash", "a2");
+    clock.advance(10_000);
+    expect(claims.claim("k", "hash", "a3")).toEqual({ kind: "join", answer: "a2" });
+  });
+});

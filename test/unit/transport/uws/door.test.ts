@@ -1,0 +1,288 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { createAddressResolver } from "../../../../src/auth/client-address.ts";
+import { createHostPolicy } from "../../../../src/auth/host-policy.ts";
+import { createOriginPolicy } from "../../../../src/auth/origin-policy.ts";
+import { createTokenSigner } from "../../../../src/auth/token-signer.ts";
+import { createTokenVerifier, TokenError } from "../../../../src/auth/token-verifier.ts";
+import {
+  createDoor,
+  type DoorOptions,
+  type UpgradeFacts,
+  type Verdict,
+} from "../../../../src/transport/uws/door.ts";
+import { CountingMetrics } from "../../../support/counting-metrics.ts";
+import { VirtualClock } from "../../../support/virtual-clock.ts";
+
+const SECRET = "a secret of forty characters, just for us";
+const clock = new VirtualClock();
+const sign = createTokenSigner({ secret: SECRET, clock });
+const verifier = createTokenVerifier({ secret: SECRET, clock });
+
+function knock(facts: Partial<UpgradeFacts> = {}, options: Partial<DoorOptions> = {}) {
+  const metrics = new CountingMetrics();
+  const decide = createDoor({
+    allowAnonymous: true,
+    maxConnections: 10,
+    originPolicy: createOriginPolicy({ allowedOrigins: ["https://chat.example.org"] }),
+    hostPolicy: createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: ["chat.example.org"] }),
+    resolveAddress: createAddressResolver(["10.0.0.1"]),
+    tokenVerifier: verifier,
+    metrics,
+    connections: () => 0,
+    draining: () => false,
+    ...options,
+  });
+  const verdict = decide({
+    endpoint: "anonymous",
+    host: "localhost:8000",
+    origin: "",
+    query: new URLSearchParams(),
+    authorization: "",
+    protocols: "",
+    peer: "192.0.2.7",
+    forwardedFor: "",
+    ...facts,
+  });
+  return { verdict, refused: metrics.refused };
+}
+
+const authenticated = (facts: Partial<UpgradeFacts> = {}, options: Partial<DoorOptions> = {}) =>
+  knock({ endpoint: "authenticated", ...facts }, options);
+const withToken = (token: string) => ({ query: new URLSearchParams({ token }) });
+
+function admitted(verdict: Verdict) {
+  if (verdict.kind !== "admit") throw new Error(`not admitted: ${JSON.stringify(verdict)}`);
+  return verdict;
+}
+
+/** Facts and options that are each refused for one reason, in the order in which the door looks. */
+const reasons = [
+  {
+    reason: "host",
+    verdict: { kind: "reject", status: 421 },
+    facts: { host: "evil.example" },
+    options: {},
+  },
+  {
+    reason: "origin",
+    verdict: { kind: "reject", status: 403 },
+    facts: { origin: "https://evil.example" },
+    options: {},
+  },
+  {
+    reason: "draining",
+    verdict: { kind: "refuse", code: 1012 },
+    facts: {},
+    options: { draining: () => true },
+  },
+  {
+    reason: "limit",
+    verdict: { kind: "refuse", code: 1013 },
+    facts: {},
+    options: { connections: () => 10 },
+  },
+  {
+    reason: "token",
+    verdict: { kind: "refuse", code: 4401 },
+    facts: { endpoint: "authenticated" as const },
+    options: {},
+  },
+];
+
+describe("the door", () => {
+  it("admits a client that sends no origin, and charges its address", () => {
+    const { verdict, refused } = knock();
+    expect(verdict).toEqual({
+      kind: "admit",
+      visitor: { address: "192.0.2.7", token: null, streaming: false },
+      subprotocol: "",
+    });
+    expect(refused).toEqual([]);
+  });
+
+  it("charges the address behind a trusted proxy, and IPv6 by its /64", () => {
+    const via = (peer: string, forwardedFor: string) =>
+      admitted(knock({ peer, forwardedFor }).verdict).visitor.address;
+    expect(via("10.0.0.1", "6.6.6.6, 203.0.113.9")).toBe("203.0.113.9");
+    expect(via("192.0.2.7", "203.0.113.9")).toBe("192.0.2.7");
+    expect(via("2001:db8:1:2:3:4:5:6", "")).toBe("2001:db8:1:2::/64");
+  });
+
+  it.each(reasons)("refuses for $reason", ({ facts, options, verdict, reason }) => {
+    const knocked = knock(facts, options);
+    expect(knocked.verdict).toMatchObject(verdict);
+    expect(knocked.refused).toEqual([reason]);
+  });
+
+  it("names the first reason of several, and counts it alone", () => {
+    for (let first = 0; first < reasons.length; first++) {
+      const rest = reasons.slice(first);
+      const facts = Object.assign({}, ...rest.map((each) => each.facts)) as Partial<UpgradeFacts>;
+      const options = Object.assign({}, ...rest.map((each) => each.options)) as Partial<DoorOptions>;
+      const { verdict, refused } = knock(facts, options);
+      expect(verdict).toMatchObject(reasons[first]?.verdict ?? {});
+      expect(refused).toEqual([reasons[first]?.reason]);
+    }
+  });
+
+  it("says what was wrong with host and origin in the HTTP answer", () => {
+    expect(knock({ host: "evil.example" }).verdict).toMatchObject({
+      message: expect.stringContaining("ALLOWED_HOSTS") as string,
+    });
+    expect(knock({ origin: "https://evil.example" }).verdict).toMatchObject({
+      message: expect.stringContaining("CORS_ORIGINS") as string,
+    });
+    expect(knock({ host: "" }).verdict).toMatchObject({ kind: "reject", status: 421 });
+  });
+
+  it("takes a listed origin, and the own one", () => {
+    admitted(knock({ origin: "https://chat.example.org" }).verdict);
+    admitted(knock({ origin: "http://localhost:8000" }).verdict);
+    expect(knock({ origin: "http://localhost:9000" }).verdict).toMatchObject({ status: 403 });
+  });
+
+  it("lets a page opened from disk in to be closed with 4403 and the name of the setting", () => {
+    const { verdict, refused } = knock({ origin: "null" }, { draining: () => true });
+    expect(verdict).toMatchObject({
+      kind: "refuse",
+      code: 4403,
+      reason: expect.stringContaining("CORS_ORIGINS=null") as string,
+    });
+    expect(refused).toEqual(["origin"]);
+    admitted(
+      knock({ origin: "null" }, { originPolicy: createOriginPolicy({ allowedOrigins: ["null"] }) }).verdict,
+    );
+  });
+
+  it("says when to come back in a reason that is JSON", () => {
+    const { verdict } = knock({}, { connections: () => 11 });
+    if (verdict.kind !== "refuse") throw new Error("admitted");
+    expect(JSON.parse(verdict.reason)).toEqual({ retry_after_ms: expect.any(Number) as number });
+    admitted(knock({}, { connections: () => 9 }).verdict);
+  });
+
+  it("turns anonymous clients away where the operator wants none, and says where to go", () => {
+    const { verdict, refused } = knock({}, { allowAnonymous: false });
+    expect(verdict).toMatchObject({
+      kind: "refuse",
+      code: 4401,
+      reason: expect.stringContaining("/ws/chat/auth") as string,
+    });
+    expect(refused).toEqual(["anonymous"]);
+    admitted(authenticated(withToken(sign("ada", 60)), { allowAnonymous: false }).verdict);
+  });
+
+  it.each([
+    ["", "", false, ""],
+    ["stream=true", "", true, ""],
+    ["stream=1", "", true, ""],
+    ["stream=false", "", false, ""],
+    ["stream=", "", false, ""],
+    ["stream=yes", "", false, ""],
+    ["", "chat.v1", true, "chat.v1"],
+    ["", "other,  chat.v1 ", true, "chat.v1"],
+    ["stream=false", "chat.v1", false, "chat.v1"],
+    ["", "chat.v2", false, ""],
+    ["", "CHAT.V1", false, ""],
+  ])(
+    "hears from query %j and subprotocols %j that it streams: %j",
+    (query, protocols, streaming, subprotocol) => {
+      const verdict = admitted(knock({ query: new URLSearchParams(query), protocols }).verdict);
+      expect(verdict).toMatchObject({ visitor: { streaming }, subprotocol });
+    },
+  );
+});
+
+describe("the authenticated door", () => {
+  const expiresAt = () => Math.floor(clock.wall() / 1000) + 60;
+
+  it("takes the token from the query, the header or the subprotocols, and never echoes it", () => {
+    const token = sign("ada", 60);
+    const places: Partial<UpgradeFacts>[] = [
+      withToken(token),
+      { authorization: `Bearer ${token}` },
+      { protocols: `chat.v1, bearer.${token}` },
+      { ...withToken(token), authorization: `bearer ${token}`, protocols: `bearer.${token}` },
+    ];
+    for (const facts of places) {
+      const verdict = admitted(authenticated(facts).verdict);
+      expect(verdict.visitor.token).toEqual({ subject: "ada", expiresAt: expiresAt() });
+      expect(["", "chat.v1"]).toContain(verdict.subprotocol);
+    }
+  });
+
+  it("does not look at a token on the anonymous endpoint", () => {
+    expect(admitted(knock(withToken("rubbish")).verdict).visitor.token).toBeNull();
+  });
+
+  it.each([
+    ["none", {}, 4401, "a token is missing"],
+    ["an empty one", withToken(""), 4401, "a token is missing"],
+    [
+      "two different ones",
+      { ...withToken(sign("ada", 60)), authorization: `Bearer ${sign("bob", 60)}` },
+      4401,
+      "two different tokens",
+    ],
+    ["rubbish", withToken("rubbish"), 4401, "token"],
+    [
+      "a signature of somebody else",
+      withToken(createTokenSigner({ secret: SECRET.toUpperCase(), clock })("ada", 60)),
+      4401,
+      "token",
+    ],
+    ["an expired one", withToken(sign("ada", 0)), 4408, "the token has expired"],
+    ["one of yesterday", withToken(sign("ada", -86_400)), 4408, "the token has expired"],
+    ["a very long one", withToken("x".repeat(20_000)), 4401, "longer than"],
+  ])("refuses %s and says so", (_what, facts, code, said) => {
+    const { verdict, refused } = authenticated(facts);
+    expect(verdict).toMatchObject({ kind: "refuse", code, reason: expect.stringContaining(said) as string });
+    expect(refused).toEqual(["token"]);
+  });
+
+  it("refuses everybody while it is not set up, token or not, and says what to set", () => {
+    const tokenVerifier = createTokenVerifier({ clock });
+    for (const facts of [{}, withToken(sign("ada", 60))]) {
+      expect(authenticated(facts, { tokenVerifier }).verdict).toMatchObject({
+        code: 4401,
+        reason: expect.stringContaining("JWT_SECRET") as string,
+      });
+    }
+  });
+
+  it("does not take a fault of its own for a bad token", () => {
+    const tokenVerifier = {
+      configured: true,
+      verify(): never {
+        throw new TypeError("a bug");
+      },
+    };
+    expect(() => authenticated(withToken("x"), { tokenVerifier })).toThrow(TypeError);
+  });
+
+  it("cuts any reason to what a close frame holds, at a character", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom("a", "é", "€", "😀"), maxLength: 200 }), (text) => {
+        const tokenVerifier = {
+          configured: true,
+          verify(): never {
+            throw new TokenError("claim", text);
+          },
+        };
+        const { verdict } = authenticated(withToken("x"), { tokenVerifier });
+        if (verdict.kind !== "refuse") throw new Error("admitted");
+        const bytes = Buffer.byteLength(verdict.reason);
+        expect(bytes).toBeLessThanOrEqual(123);
+        expect(verdict.reason).not.toMatch(/\p{Surrogate}/u);
+        if (Buffer.byteLength(text) <= 123) {
+          expect(verdict.reason).toBe(text);
+        } else {
+          expect(bytes).toBeGreaterThan(115);
+          expect(verdict.reason.endsWith("…")).toBe(true);
+          expect(text.startsWith(verdict.reason.slice(0, -1))).toBe(true);
+        }
+      }),
+    );
+  });
+});

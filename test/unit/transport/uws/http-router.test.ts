@@ -1,0 +1,241 @@
+import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { describe, expect, it } from "vitest";
+import { createAddressResolver } from "../../../../src/auth/client-address.ts";
+import { createHostPolicy } from "../../../../src/auth/host-policy.ts";
+import { createOriginPolicy } from "../../../../src/auth/origin-policy.ts";
+import type { Logger } from "../../../../src/core/logger.ts";
+import {
+  jsonReply,
+  type HttpRequestFacts,
+  type HttpRoute,
+} from "../../../../src/transport/uws/http-reply.ts";
+import { createHttpRouter } from "../../../../src/transport/uws/http-router.ts";
+import { settle } from "../../../support/virtual-clock.ts";
+
+interface Asked {
+  readonly method?: string;
+  readonly path?: string;
+  /** In order; a name may come more than once. */
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly peer?: string;
+  /** The client goes away before the reply is made. */
+  readonly aborts?: boolean;
+}
+
+interface Answer {
+  status: string;
+  headers: Record<string, string>;
+  body: string;
+  ends: number;
+  /** Content-Length of a reply without a body. */
+  bodyless: number | null;
+  /** The connection is closed behind it. */
+  closes: boolean;
+}
+
+const seen: HttpRequestFacts[] = [];
+const routes = new Map<string, HttpRoute>([
+  ["/", (request) => (seen.push(request), jsonReply(200, { é: "é" }))],
+  ["/healthz", () => jsonReply(200, {})],
+  ["/readyz", () => jsonReply(200, {})],
+  ["/later", () => Promise.resolve(jsonReply(200, { later: true }))],
+  ["/fails", () => Promise.reject(new Error("with a secret"))],
+  ["/unchanged", () => ({ status: 304, headers: { etag: '"x"' }, body: "" })],
+]);
+
+async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
+  const faults: string[] = [];
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (_fields, message) => void faults.push(message),
+  };
+  const router = createHttpRouter({
+    routes,
+    socketPaths: ["/ws/chat", "/ws/chat/auth"],
+    originPolicy: createOriginPolicy({ allowedOrigins: ["https://chat.example.org"] }),
+    hostPolicy: createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] }),
+    resolveAddress: createAddressResolver(["127.0.0.1"]),
+    logger,
+  });
+  const answer: Answer = { status: "", headers: {}, body: "", ends: 0, bodyless: null, closes: false };
+  let abort = (): void => {};
+  const { method = "get", path = "/", headers = [], peer = "127.0.0.1", aborts = false } = asked;
+  const all = [...headers, ["host", "localhost:8000"] as const];
+  const response = {
+    onAborted: (handler: () => void) => (abort = handler),
+    getRemoteAddressAsText: () => new TextEncoder().encode(peer).buffer,
+    writeStatus: (status: string) => (answer.status = status),
+    writeHeader: (name: string, value: string) => (answer.headers[name] = value),
+    end: (body: string | Uint8Array = "") => {
+      answer.ends++;
+      answer.body = Buffer.from(body as string).toString();
+    },
+    endWithoutBody: (length: number, close: boolean) => {
+      answer.ends++;
+      answer.bodyless = length;
+      answer.closes = close;
+    },
+    cork: (write: () => void) => write(),
+  };
+  const request = {
+    // As the library does: the first line only, and an empty text for none.
+    getHeader: (name: string) => all.find((line) => line[0] === name)?.[1] ?? "",
+    forEach: (visit: (name: string, value: string) => void) => {
+      for (const [name, value] of all) visit(name, value);
+    },
+    getMethod: () => method,
+    getUrl: () => path,
+  };
+  router(response as unknown as HttpResponse, request as unknown as HttpRequest);
+  if (aborts) abort();
+  await settle();
+  return { ...answer, faults };
+}
+
+describe("the HTTP router", () => {
+  it("serves what is there, to GET, and to HEAD without the body", async () => {
+    const get = await ask();
+    expect(get).toMatchObject({ status: "200 OK", body: '{"é":"é"}\n', ends: 1, bodyless: null });
+    expect(get.headers).toMatchObject({
+      "content-type": "application/json; charset=utf-8",
+      "cache-control": "no-store",
+      vary: "Origin",
+    });
+    const head = await ask({ method: "head" });
+    expect(head).toMatchObject({
+      status: "200 OK",
+      body: "",
+      ends: 1,
+      bodyless: Buffer.byteLength(get.body),
+      closes: true,
+    });
+    expect(head.headers).toEqual(get.headers);
+  });
+
+  it("sends no body with 304", async () => {
+    expect(await ask({ path: "/unchanged" })).toMatchObject({
+      status: "304 Not Modified",
+      body: "",
+      ends: 1,
+    });
+  });
+
+  it("waits for replies that take time, and forgets those whose client is gone", async () => {
+    expect(await ask({ path: "/later" })).toMatchObject({ status: "200 OK", body: '{"later":true}\n' });
+    expect(await ask({ path: "/later", aborts: true })).toMatchObject({ ends: 0, status: "", faults: [] });
+  });
+
+  it("answers a fault of its own with 500, without its text", async () => {
+    const answer = await ask({ path: "/fails" });
+    expect(answer.status).toBe("500 Internal Server Error");
+    expect(answer.body).not.toContain("secret");
+    expect(answer.faults).toEqual(["a request failed"]);
+  });
+
+  it.each(["/nothing", "/..", "/WS/chat", "/ws/chat/", "//", "/client"])(
+    "says what there is instead of %s: 404",
+    async (path) => {
+      const answer = await ask({ path });
+      expect(answer.status).toBe("404 Not Found");
+      for (const known of ["/healthz", "/readyz", "/metrics", "/ws/chat/auth"])
+        expect(answer.body).toContain(known);
+    },
+  );
+
+  it.each(["/ws/chat", "/ws/chat/auth"])("says that %s wants a WebSocket: 426", async (path) => {
+    for (const method of ["get", "post", "options"]) {
+      const answer = await ask({ path, method });
+      expect(answer.status).toBe("426 Upgrade Required");
+      expect(answer.headers).toMatchObject({ upgrade: "websocket", connection: "upgrade" });
+      expect(answer.body).toContain("WebSocket");
+    }
+  });
+
+  it.each(["post", "put", "delete", "patch", "trace"])(
+    "takes no %s: 405 with what it takes",
+    async (method) => {
+      const answer = await ask({ method });
+      expect(answer).toMatchObject({ status: "405 Method Not Allowed", headers: { allow: "GET, HEAD" } });
+      expect(answer.body).toContain(`not ${method.toUpperCase()}`);
+    },
+  );
+
+  it("answers OPTIONS with 204 and the methods, and nothing for a path that is not there", async () => {
+    const answer = await ask({ method: "options", headers: [["origin", "https://chat.example.org"]] });
+    expect(answer).toMatchObject({ status: "204 No Content", body: "", ends: 1 });
+    expect(answer.headers).toMatchObject({
+      allow: "GET, HEAD",
+      "access-control-allow-methods": "GET, HEAD",
+      "access-control-allow-origin": "https://chat.example.org",
+    });
+    expect((await ask({ method: "options", path: "/nothing" })).status).toBe("404 Not Found");
+  });
+
+  it("refuses a foreign host with 421 and a foreign origin with 403, before any route", async () => {
+    seen.length = 0;
+    const host = await ask({ headers: [["host", "evil.example"]] });
+    expect(host.status).toBe("421 Misdirected Request");
+    expect(host.body).toContain("ALLOWED_HOSTS");
+    for (const origin of ["https://evil.example", "null"]) {
+      const answer = await ask({ headers: [["origin", origin]] });
+      expect(answer.status).toBe("403 Forbidden");
+      expect(answer.body).toContain("CORS_ORIGINS");
+      expect(answer.headers).not.toHaveProperty("access-control-allow-origin");
+    }
+    expect((await ask({ headers: [["host", ""]] })).status).toBe("421 Misdirected Request");
+    expect(seen).toEqual([]);
+  });
+
+  it("lets probes call by any name, but pages of others not read them", async () => {
+    for (const path of ["/healthz", "/readyz"]) {
+      expect((await ask({ path, headers: [["host", "10.1.2.3.evil"]] })).status).toBe("200 OK");
+      const foreign: [string, string][] = [
+        ["host", "evil.example"],
+        ["origin", "https://other.example"],
+      ];
+      expect((await ask({ path, headers: foreign })).status).toBe("403 Forbidden");
+    }
+  });
+
+  it("names the origin that it allows, and none where none was sent", async () => {
+    const cross = await ask({ headers: [["origin", "https://chat.example.org"]] });
+    expect(cross.headers["access-control-allow-origin"]).toBe("https://chat.example.org");
+    expect((await ask()).headers).not.toHaveProperty("access-control-allow-origin");
+  });
+
+  it.each([
+    ["127.0.0.1", "", true],
+    ["127.9.9.9", "", true],
+    ["::1", "", true],
+    ["::ffff:127.0.0.1", "", true],
+    ["192.0.2.7", "", false],
+    // Through a proxy on this machine: whatever it says, the client may be anywhere.
+    ["127.0.0.1", "127.0.0.1", false],
+    ["127.0.0.1", "203.0.113.9", false],
+    ["127.0.0.1", "rubbish", false],
+    ["192.0.2.7", "127.0.0.1", false],
+    // The client wrote the first line, the proxy added its own.
+    ["127.0.0.1", "|203.0.113.9", false],
+    ["127.0.0.1", "127.0.0.1|203.0.113.9", false],
+  ])("takes a request of %s with X-Forwarded-For %j as local: %j", async (peer, lines, local) => {
+    seen.length = 0;
+    const headers = lines === "" ? [] : lines.split("|").map((line) => ["x-forwarded-for", line] as const);
+    await ask({ peer, headers });
+    expect(seen[0]?.fromLoopback).toBe(local);
+  });
+
+  it("hands a route what it may know", async () => {
+    seen.length = 0;
+    await ask({
+      headers: [
+        ["authorization", "Bearer x"],
+        ["if-none-match", '"e"'],
+      ],
+    });
+    expect(seen).toEqual([
+      { method: "GET", path: "/", authorization: "Bearer x", ifNoneMatch: '"e"', fromLoopback: true },
+    ]);
+  });
+});

@@ -1,0 +1,85 @@
+import { describe, expect, it } from "vitest";
+import type { HttpReply, HttpRequestFacts } from "../../../../src/transport/uws/http-reply.ts";
+import { createStatusRoutes, type Readiness } from "../../../../src/transport/uws/status-routes.ts";
+
+const ready: Readiness = { ready: true, reason: "", provider: "local", model: "m" };
+
+function ask(
+  path: string,
+  request: Partial<HttpRequestFacts> = {},
+  options: { metricsToken?: string; readiness?: Readiness; rendered?: Promise<string> } = {},
+): Promise<HttpReply> {
+  const routes = createStatusRoutes({
+    readiness: () => options.readiness ?? ready,
+    renderMetrics: () => options.rendered ?? Promise.resolve("chat_connections 1\n"),
+    metricsContentType: "text/plain; version=0.0.4",
+    metricsToken: options.metricsToken,
+  });
+  const route = routes.get(path);
+  if (route === undefined) throw new Error(`no ${path}`);
+  const facts = { method: "GET", path, authorization: "", ifNoneMatch: "", fromLoopback: false, ...request };
+  return Promise.resolve(route(facts));
+}
+
+function jsonOf({ body }: HttpReply): unknown {
+  return JSON.parse(String(body));
+}
+
+describe("/healthz and /readyz", () => {
+  it("say that the process lives, whatever else is wrong", async () => {
+    const down = { ...ready, ready: false };
+    const reply = await ask("/healthz", {}, { readiness: down });
+    expect([reply.status, jsonOf(reply)]).toEqual([200, { status: "ok" }]);
+  });
+
+  it("say who answers, or why nobody can", async () => {
+    const yes = await ask("/readyz");
+    expect([yes.status, jsonOf(yes)]).toEqual([200, { status: "ready", provider: "local", model: "m" }]);
+    const readiness = { ready: false, reason: "Set a key.", provider: null, model: null };
+    const no = await ask("/readyz", {}, { readiness });
+    expect(no.status).toBe(503);
+    expect(jsonOf(no)).toEqual({ status: "not_ready", reason: "Set a key.", provider: null, model: null });
+    expect(no.headers["cache-control"]).toBe("no-store");
+  });
+});
+
+describe("/metrics", () => {
+  it("answers this machine only, while no token is set", async () => {
+    const local = await ask("/metrics", { fromLoopback: true });
+    expect(local).toEqual({
+      status: 200,
+      headers: { "content-type": "text/plain; version=0.0.4", "cache-control": "no-store" },
+      body: "chat_connections 1\n",
+    });
+    const remote = await ask("/metrics", { authorization: "Bearer undefined" });
+    expect(remote.status).toBe(403);
+    expect(jsonOf(remote)).toMatchObject({
+      error: { message: expect.stringContaining("METRICS_TOKEN") as string },
+    });
+  });
+
+  it("answers whoever has the token once one is set, and nobody else, not even this machine", async () => {
+    const options = { metricsToken: "s3cret" };
+    expect((await ask("/metrics", { authorization: "Bearer s3cret" }, options)).status).toBe(200);
+    const wrong = [
+      "",
+      "Bearer ",
+      "Bearer s3cre",
+      "Bearer s3cret ",
+      "Bearer S3CRET",
+      "s3cret",
+      "Basic s3cret",
+    ];
+    for (const authorization of wrong) {
+      const reply = await ask("/metrics", { authorization, fromLoopback: true }, options);
+      expect(reply.status).toBe(401);
+      expect(reply.headers["www-authenticate"]).toBe("Bearer");
+      expect(String(reply.body)).not.toContain("s3cret");
+    }
+  });
+
+  it("hands a fault on to the router", async () => {
+    const rendered = Promise.reject(new Error("broken"));
+    await expect(ask("/metrics", { fromLoopback: true }, { rendered })).rejects.toThrow("broken");
+  });
+});
