@@ -120,7 +120,8 @@ function stackOf(stack: string, original: string, shown: string): string {
 
 function plainText(thrown: unknown): string {
   if (typeof thrown === "string") return thrown;
-  return typeof thrown === "number" || typeof thrown === "boolean" ? String(thrown) : "(not an Error)";
+  const plain = typeof thrown === "number" || typeof thrown === "boolean" || thrown === undefined;
+  return plain ? String(thrown) : "(not an Error)";
 }
 
 function cut(text: string, chars: number): string {

@@ -127,7 +127,7 @@ describe("/analyze", () => {
     "knows %s, and confidence from 0 to 1",
     (sentiment) => {
       for (const confidence of [0, 1]) {
-        const key_points = Array.from({ length: 7 }, () => "x");
+        const key_points = Array.from({ length: 7 }, (_, index) => `point ${index}`);
         expect(parseAnalysis(JSON.stringify({ sentiment, confidence, key_points }))).toEqual({
           sentiment,
           confidence,
@@ -136,6 +136,11 @@ describe("/analyze", () => {
       }
     },
   );
+});
+
+it("says a key point once that the model said twice", () => {
+  const text = JSON.stringify({ ...analysis, key_points: ["late", "late", "dear"] });
+  expect(parseAnalysis(text).key_points).toEqual(["late", "dear"]);
 });
 
 describe("/translate", () => {
