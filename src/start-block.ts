@@ -48,14 +48,10 @@ function providerRows({ provider, order }: Selection, local: LocalInfo | null): 
   const { model, contextTokens } = provider.describe();
   const rows: [string, string][] = [
     ["Provider", provider.name],
-    [
-      "Model",
-      local === null
-        ? `${model}, ${contextTokens} tokens`
-        : `${model} (${local.description}), from ${local.source}`,
-    ],
+    ["Model", local === null ? `${model}, ${contextTokens} tokens` : `${model} (${local.description})`],
   ];
   if (local !== null) {
+    rows.push(["Source", local.source]);
     rows.push(["Compute", local.compute]);
     rows.push([
       "Slots",

@@ -87,10 +87,16 @@ export async function loadModel(settings: EngineSettings): Promise<LoadedModel> 
 function describe(settings: EngineSettings, model: LlamaModel, template: ChatWrapper) {
   return {
     modelName: settings.modelName || basename(settings.modelPath),
-    modelDescription: model.typeDescription,
+    modelDescription: descriptionOf(model),
     modelBytes: model.size,
     template: template.wrapperName,
   };
+}
+
+/** Architecture, size and quantisation. llama.cpp guesses the size from the shape; the file's own label is better. */
+function descriptionOf(model: LlamaModel): string {
+  const [architecture = "", size = "", ...quantisation] = model.typeDescription.split(" ");
+  return [architecture, model.fileInfo.metadata.general.size_label ?? size, ...quantisation].join(" ");
 }
 
 async function openLlama(settings: EngineSettings, notes: string[]): Promise<Llama> {

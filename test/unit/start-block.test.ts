@@ -37,7 +37,8 @@ describe("the start block", () => {
 AI chat service is running
   URL       http://127.0.0.1:8000/   (ws://127.0.0.1:8000/ws/chat)
   Provider  local
-  Model     scripted (SmolLM2, Q4_1), from models/a.gguf
+  Model     scripted (SmolLM2, Q4_1)
+  Source    models/a.gguf
   Compute   CPU, 4 threads
   Slots     4 × 2048 tokens, 90 MiB
   Fallback  none
