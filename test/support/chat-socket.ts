@@ -156,6 +156,15 @@ export class ChatSocket {
     return text;
   }
 
+  /** Stops reading from the line; what comes fills the buffers of both ends. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   close(): Promise<Closed> {
     this.#socket.close(1000);
     return this.closed;
