@@ -4,17 +4,16 @@ import {
   openChat,
   say,
   settled,
-  startService,
   turns,
   type OpenPage,
-  type RunningService,
   type TestBrowser,
 } from "../support/browser.ts";
+import { startService, type Service } from "../support/service.ts";
 
 const LONG = "One two three four five six seven eight nine ten. ".repeat(12).trim();
 
 let testBrowser: TestBrowser;
-let service: RunningService;
+let service: Service;
 let open: OpenPage;
 
 beforeAll(async () => {
@@ -28,7 +27,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  open = await openChat(testBrowser.browser, service.url);
+  open = await openChat(testBrowser.browser, service.page);
 });
 
 afterEach(async () => {

@@ -2,15 +2,8 @@ import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import {
-  launchBrowser,
-  openChat,
-  say,
-  settled,
-  startService,
-  turns,
-  type TestBrowser,
-} from "../support/browser.ts";
+import { launchBrowser, openChat, say, settled, turns, type TestBrowser } from "../support/browser.ts";
+import { startService } from "../support/service.ts";
 
 const SECRET = "a secret that only this test knows, 32+ bytes";
 const LONG = "One two three four five six seven eight nine ten. ".repeat(12).trim();
@@ -52,7 +45,7 @@ it.each(["SIGKILL", "SIGTERM"] as const)(
       DRAIN_SECONDS: "1",
       PORT: port,
     });
-    const { page, close } = await openChat(testBrowser.browser, first.url);
+    const { page, close } = await openChat(testBrowser.browser, first.page);
     await say(page, "before");
     await settled(page);
     await say(page, `${LONG} ${LONG}`);
@@ -72,13 +65,13 @@ it.each(["SIGKILL", "SIGTERM"] as const)(
     expect(texts).toEqual(["before", `${LONG} ${LONG}`, "written in between"]);
     await page.getByText("The server no longer knows what stands above, nor your context").waitFor();
     await close();
-    expect(await second.stop()).toBe(0);
+    expect(await second.stop()).toMatchObject({ code: 0 });
   },
 );
 
 it("goes to the authenticated endpoint with a token, keeps it over a reload, and forgets it", async () => {
   const service = await startService({ AI_PROVIDER: "echo", JWT_SECRET: SECRET });
-  const { page, complaints, close } = await openChat(testBrowser.browser, service.url);
+  const { page, complaints, close } = await openChat(testBrowser.browser, service.page);
   const requests: string[] = [];
   page.on("websocket", (socket) => requests.push(socket.url()));
   await say(page, "as nobody");
@@ -118,7 +111,7 @@ it("goes to the authenticated endpoint with a token, keeps it over a reload, and
 
 it("says why a token is refused and what can be done, and asks for a new one when it expires", async () => {
   const service = await startService({ AI_PROVIDER: "echo", JWT_SECRET: SECRET });
-  const { page, close } = await openChat(testBrowser.browser, service.url);
+  const { page, close } = await openChat(testBrowser.browser, service.page);
   const enter = async (token: string): Promise<void> => {
     await page.getByLabel("Token").fill(token);
     await page.getByRole("button", { name: "Connect with token" }).click();

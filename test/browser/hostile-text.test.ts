@@ -1,14 +1,6 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import {
-  launchBrowser,
-  openChat,
-  say,
-  settled,
-  startService,
-  turns,
-  type RunningService,
-  type TestBrowser,
-} from "../support/browser.ts";
+import { launchBrowser, openChat, say, settled, turns, type TestBrowser } from "../support/browser.ts";
+import { startService, type Service } from "../support/service.ts";
 
 /** Each sets `ran` if any part of the page takes it for more than text. */
 const attacks = [
@@ -25,7 +17,7 @@ const attacks = [
 ];
 
 let testBrowser: TestBrowser;
-let service: RunningService;
+let service: Service;
 
 beforeAll(async () => {
   service = await startService({ AI_PROVIDER: "echo" });
@@ -38,7 +30,7 @@ afterAll(async () => {
 });
 
 it("stays text wherever it comes from: message, answer, command, context, error, reload", async () => {
-  const { page, complaints, close } = await openChat(testBrowser.browser, service.url);
+  const { page, complaints, close } = await openChat(testBrowser.browser, service.page);
   const requests: string[] = [];
   page.on("request", (request) => requests.push(request.url()));
   for (const attack of attacks) {
@@ -64,13 +56,13 @@ it("stays text wherever it comes from: message, answer, command, context, error,
   expect(await page.locator("#thread").locator("img, script, svg, iframe, style, input, b").count()).toBe(0);
   expect(await page.locator("#thread a:not([href^='http'])").count()).toBe(0);
   expect(complaints).toEqual([]);
-  const foreign = requests.filter((url) => !url.startsWith(service.url));
+  const foreign = requests.filter((url) => !url.startsWith(service.page));
   expect(foreign).toEqual([]);
   await close();
 });
 
 it("shows an attack to the reader exactly as it was written", async () => {
-  const { page, close } = await openChat(testBrowser.browser, service.url);
+  const { page, close } = await openChat(testBrowser.browser, service.page);
   const attack = attacks[0] as string;
   await say(page, attack);
   await settled(page);
@@ -79,7 +71,7 @@ it("shows an attack to the reader exactly as it was written", async () => {
 });
 
 it("opens links only to web addresses, without handing over this page", async () => {
-  const { page, close } = await openChat(testBrowser.browser, service.url);
+  const { page, close } = await openChat(testBrowser.browser, service.page);
   await say(page, "[docs](https://example.org/a) and http://example.org/b");
   await settled(page);
   const links = turns(page).last().locator(".prose a");

@@ -2,7 +2,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { launchBrowser, openChat, say, settled, startService, turns } from "../support/browser.ts";
+import { launchBrowser, openChat, say, settled, turns } from "../support/browser.ts";
+import { startService } from "../support/service.ts";
 
 const models = fileURLToPath(new URL("../../models", import.meta.url));
 const file = existsSync(models) ? readdirSync(models).find((name) => name.endsWith(".gguf")) : undefined;
@@ -17,7 +18,7 @@ describe("the page with a real model", () => {
       MAX_OUTPUT_TOKENS: "96",
     });
     const testBrowser = await launchBrowser();
-    const { page, complaints, close } = await openChat(testBrowser.browser, service.url);
+    const { page, complaints, close } = await openChat(testBrowser.browser, service.page);
     page.setDefaultTimeout(120_000);
     await page.getByText("Your text stays on this machine").waitFor();
     await say(page, "What is the capital of France?");
@@ -30,6 +31,6 @@ describe("the page with a real model", () => {
     expect(complaints).toEqual([]);
     await close();
     await testBrowser.close();
-    expect(await service.stop()).toBe(0);
+    expect(await service.stop()).toMatchObject({ code: 0 });
   });
 });

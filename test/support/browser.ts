@@ -1,13 +1,7 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from "playwright-core";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
 
 export interface TestBrowser {
   readonly browser: Browser;
@@ -63,76 +57,6 @@ function writeFontConfig(folder: string): string {
 function restore(name: string, value: string | undefined): void {
   if (value === undefined) delete process.env[name];
   else process.env[name] = value;
-}
-
-export interface RunningService {
-  readonly url: string;
-  readonly port: number;
-  readonly child: ChildProcess;
-  /** Asks it to stop and waits for its end; resolves to the exit code, null after a kill. */
-  stop(signal?: NodeJS.Signals): Promise<number | null>;
-}
-
-const START_MS = 60_000;
-
-/**
- * Runs the built service on a free port of the loopback until it listens.
- *
- * @param settings - Environment variables; nothing of the surrounding environment and no `.env` reaches it.
- */
-export async function startService(settings: Readonly<Record<string, string>>): Promise<RunningService> {
-  const folder = mkdtempSync(join(tmpdir(), "chat-service-"));
-  const child = spawn(process.execPath, [join(root, "dist", "main.js")], {
-    cwd: folder,
-    env: { PATH: process.env["PATH"] ?? "", HOME: folder, PORT: "0", LOG_LEVEL: "info", ...settings },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended = once(child, "exit").then(([code]) => code as number | null);
-  void ended.then(() => rmSync(folder, { recursive: true, force: true }));
-  let told = "";
-  child.stderr.on("data", (data: Buffer) => (told += data.toString()));
-  const port = await Promise.race([
-    listeningPort(child),
-    ended.then((code) =>
-      Promise.reject(new Error(`the service ended with ${code} before it listened:\n${told}`)),
-    ),
-    timeLimit(() => `the service does not listen:\n${told}`),
-  ]);
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    port,
-    child,
-    stop(signal = "SIGTERM") {
-      child.kill(signal);
-      return ended;
-    },
-  };
-}
-
-/** The port of the log line that says `listening`. The log is read on, so that it never stalls the service. */
-function listeningPort(child: ChildProcess): Promise<number> {
-  const { stdout } = child;
-  if (stdout === null) throw new Error("the service has no output to read");
-  return new Promise((resolve) => {
-    createInterface({ input: stdout }).on("line", (line) => {
-      const entry = parseLine(line);
-      if (entry["msg"] === "listening") resolve(Number(entry["port"]));
-    });
-  });
-}
-
-function parseLine(line: string): Record<string, unknown> {
-  try {
-    return JSON.parse(line) as Record<string, unknown>;
-  } catch {
-    return {};
-  }
-}
-
-function timeLimit(say: () => string): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    setTimeout(() => reject(new Error(say())), START_MS).unref();
-  });
 }
 
 export interface OpenPage {

@@ -21,6 +21,8 @@ export interface Service {
   readonly pid: number;
   /** `ws://127.0.0.1:<port>` */
   readonly url: string;
+  /** `http://127.0.0.1:<port>/` */
+  readonly page: string;
   /** All lines of the JSON log so far. */
   readonly log: readonly Record<string, unknown>[];
   /** What went to standard error: the start block. */
@@ -30,8 +32,8 @@ export interface Service {
   enginePid(): number | undefined;
   kill(signal: NodeJS.Signals): void;
   readonly exited: Promise<Exit>;
-  /** SIGTERM, then waits for the end. */
-  stop(): Promise<Exit>;
+  /** Asks it to stop, SIGTERM by default, and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
 const running = new Set<ChildProcess>();
@@ -79,14 +81,15 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     port,
     pid: child.pid as number,
     url: `ws://127.0.0.1:${port}`,
+    page: `http://127.0.0.1:${port}/`,
     log,
     stderr: () => stderr,
     http: (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init),
     enginePid: () => log.findLast(({ msg }) => msg === "engine ready")?.["engine"] as number | undefined,
     kill: (signal) => child.kill(signal),
     exited,
-    stop() {
-      child.kill("SIGTERM");
+    stop(signal = "SIGTERM") {
+      child.kill(signal);
       return exited;
     },
   };

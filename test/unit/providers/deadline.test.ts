@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { withDeadline } from "../../../src/providers/deadline.ts";
 import { createEchoProvider } from "../../../src/providers/echo/echo-provider.ts";
 import { answerOf, chatRequest, textOf } from "../../support/chat-request.ts";
-import { ManualClock, settle } from "../../support/manual-clock.ts";
+import { VirtualClock, settle } from "../../support/virtual-clock.ts";
 
 function limited(ms: number, slots = 0) {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const echo = createEchoProvider({ tokenMs: 100, slots, answerBytes: 0 }, clock);
   return { clock, provider: withDeadline(echo, ms, clock) };
 }
@@ -14,7 +14,7 @@ describe("the total time of an answer", () => {
   it("does not touch one that is done in time, and leaves no timer", async () => {
     const { clock, provider } = limited(1000);
     const answer = answerOf(provider, chatRequest("aaaabbbb"));
-    await clock.advance(300);
+    await clock.pass(300);
     expect(textOf(await answer)).toBe("aaaabbbb");
     expect(clock.pending).toBe(0);
   });
@@ -22,7 +22,7 @@ describe("the total time of an answer", () => {
   it("ends one that takes longer with `provider_timeout`, and its work", async () => {
     const { clock, provider } = limited(250);
     const answer = answerOf(provider, chatRequest("aaaabbbbcccc")).catch((error: unknown) => error);
-    await clock.advance(260);
+    await clock.pass(260);
     expect(await answer).toMatchObject({
       code: "provider_timeout",
       provider: "echo",
@@ -35,7 +35,7 @@ describe("the total time of an answer", () => {
   it("does not count the time in the queue", async () => {
     const { clock, provider } = limited(250, 1);
     const answers = ["aaaabbbb", "ccccdddd", "eeeeffff"].map((text) => answerOf(provider, chatRequest(text)));
-    await clock.advance(2000);
+    await clock.pass(2000);
     expect((await Promise.all(answers)).map(textOf)).toEqual(["aaaabbbb", "ccccdddd", "eeeeffff"]);
   });
 

@@ -53,7 +53,7 @@ describe("answers", () => {
     client.send({ text: "hi", conversation: "c", id: "m1" });
     world.socket.say(token("m1", "First try", 0, "a1"));
     world.socket.end(1012);
-    await world.clock.advance(1_000);
+    await world.clock.pass(1_000);
     world.socket.say(welcomeFrame("x"));
     world.socket.say({ type: "error", code: "resume_expired", message: "", retryable: false });
     world.socket.say(token("m1", "Second", 0, "a2"));
@@ -177,7 +177,7 @@ describe("failures", () => {
     client.send({ text: "hi", conversation: "c", id: "m1" });
     world.socket.say({ type: "error", code: "draining", message: "", retryable: true, id: "m1" });
     world.socket.end(1012);
-    await world.clock.advance(1_000);
+    await world.clock.pass(1_000);
     world.socket.say(welcomeFrame("x"));
     world.socket.say({ type: "error", code: "resume_expired", message: "", retryable: false });
     expect(world.socket.sent[1]).toMatchObject({ id: "m1", message: "hi" });

@@ -29,7 +29,7 @@ describe("connecting", () => {
 
   it("gives a socket up that says nothing in time", async () => {
     const { world, client } = connect();
-    await world.clock.advance(15_000);
+    await world.clock.pass(15_000);
     expect(world.socket.closedByClient).toBe(true);
     expect(client.state).toMatchObject({ phase: "waiting", code: 1006 });
   });
@@ -70,7 +70,7 @@ describe("after a close", () => {
     const { world, client } = connected();
     world.socket.end(code, "why");
     expect(client.state).toEqual({ phase: "stopped", code, reason: "why", needs: "action" });
-    await world.clock.advance(3_600_000);
+    await world.clock.pass(3_600_000);
     expect(world.sockets).toHaveLength(1);
     client.connect();
     expect(world.sockets).toHaveLength(2);
@@ -83,7 +83,7 @@ describe("after a close", () => {
       client.send({ text: "hello", conversation: "c", id: "m1" });
       world.socket.end(code);
       expect(client.state).toMatchObject({ phase: "stopped", needs: "token" });
-      await world.clock.advance(3_600_000);
+      await world.clock.pass(3_600_000);
       expect(world.sockets).toHaveLength(1);
       client.use({ url: URL_OF_CHAT, token: "n.e.w" });
       world.socket.say(welcomeFrame("other"));
@@ -97,7 +97,7 @@ describe("after a close", () => {
     const { world } = connected();
     world.random = 0.999;
     world.socket.end(1012);
-    await world.clock.advance(1_000);
+    await world.clock.pass(1_000);
     expect(world.sockets).toHaveLength(2);
   });
 
@@ -105,9 +105,9 @@ describe("after a close", () => {
     const { world } = connected();
     world.random = 0;
     world.socket.end(1013, '{"retry_after_ms":5000}');
-    await world.clock.advance(4_999);
+    await world.clock.pass(4_999);
     expect(world.sockets).toHaveLength(1);
-    await world.clock.advance(1);
+    await world.clock.pass(1);
     expect(world.sockets).toHaveLength(2);
   });
 
@@ -119,12 +119,12 @@ describe("after a close", () => {
       world.socket.end(1006);
       if (client.state.phase !== "waiting") throw new Error("not waiting");
       delays.push(Math.round(client.state.retryAt - world.clock.now()));
-      await world.clock.advance(delays.at(-1) as number);
+      await world.clock.pass(delays.at(-1) as number);
     }
     expect(delays).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
     world.socket.say(welcomeFrame());
     world.socket.say({ type: "system", event: "resumed", message: "", session: "s", client: "x" });
-    await world.clock.advance(6_000);
+    await world.clock.pass(6_000);
     world.socket.end(1006);
     expect(client.state).toMatchObject({ phase: "waiting", attempt: 1 });
   });
@@ -141,14 +141,14 @@ describe("after a close", () => {
     world.socket.end(1011);
     client.connect();
     client.connect();
-    await world.clock.advance(10_000);
+    await world.clock.pass(10_000);
     expect(world.sockets).toHaveLength(2);
   });
 
   it("stays away after disconnect()", async () => {
     const { world, client } = connected();
     client.disconnect();
-    await world.clock.advance(3_600_000);
+    await world.clock.pass(3_600_000);
     expect(world.sockets).toHaveLength(1);
     expect(world.socket.closedByClient).toBe(true);
     expect(client.state.phase).toBe("idle");
@@ -158,16 +158,16 @@ describe("after a close", () => {
 describe("a silent connection", () => {
   it("is asked for a sign of life and kept when one comes", async () => {
     const { world, client } = connected();
-    await world.clock.advance(25_000);
+    await world.clock.pass(25_000);
     expect(world.socket.sent).toEqual([{ type: "ping" }]);
     world.socket.say({ type: "pong" });
-    await world.clock.advance(20_000);
+    await world.clock.pass(20_000);
     expect(client.state.phase).toBe("open");
   });
 
   it("is given up when none comes", async () => {
     const { world, client } = connected();
-    await world.clock.advance(35_000);
+    await world.clock.pass(35_000);
     expect(world.socket.closedByClient).toBe(true);
     expect(client.state.phase).toBe("waiting");
   });

@@ -1,6 +1,6 @@
 import type { ClientEnvironment, ClientEvent, SocketHandlers } from "../../../web/client-events.ts";
 import { ChatClient } from "../../../web/chat-client.ts";
-import { ManualClock } from "../../support/manual-clock.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
 
 /** One socket the client opened, as the server sees it. */
 export interface FakeSocket {
@@ -17,7 +17,7 @@ export interface FakeSocket {
 }
 
 export interface FakeWorld {
-  readonly clock: ManualClock;
+  readonly clock: VirtualClock;
   readonly sockets: FakeSocket[];
   /** The latest socket. */
   readonly socket: FakeSocket;
@@ -29,7 +29,7 @@ export interface FakeWorld {
 
 /** Surroundings of a client under a test's control: sockets, time, chance and storage. */
 export function createFakeWorld(): FakeWorld {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const sockets: FakeSocket[] = [];
   let ids = 0;
   const world: FakeWorld = {
@@ -144,7 +144,7 @@ export function connected(): ReturnType<typeof connect> {
 /** Lets the delay before the next attempt pass, and no more. */
 export async function waitForAttempt(world: FakeWorld, client: ChatClient): Promise<void> {
   if (client.state.phase !== "waiting") throw new Error(`not waiting but ${client.state.phase}`);
-  await world.clock.advance(client.state.retryAt - world.clock.now());
+  await world.clock.pass(client.state.retryAt - world.clock.now());
 }
 
 /** An answer as a page would show it. */

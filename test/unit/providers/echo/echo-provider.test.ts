@@ -3,9 +3,9 @@ import { systemClock } from "../../../../src/core/clock.ts";
 import { createEchoProvider, type EchoOptions } from "../../../../src/providers/echo/echo-provider.ts";
 import type { StreamPart } from "../../../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../../../support/chat-request.ts";
-import { ManualClock, settle } from "../../../support/manual-clock.ts";
+import { VirtualClock, settle } from "../../../support/virtual-clock.ts";
 
-function echo(options: Partial<EchoOptions> = {}, clock: ManualClock = new ManualClock()) {
+function echo(options: Partial<EchoOptions> = {}, clock: VirtualClock = new VirtualClock()) {
   return createEchoProvider({ tokenMs: 0, slots: 0, answerBytes: 0, ...options }, clock);
 }
 
@@ -20,7 +20,7 @@ function watch(provider: ReturnType<typeof echo>, message: string, signal = new 
 
 describe("the echo back end", () => {
   it("answers at once in one part, without a timer", async () => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const parts = await answerOf(echo({}, clock), chatRequest("Hello there"));
     expect(parts).toEqual([
       { type: "started", provider: "echo", model: "echo", droppedTurns: 0, promptTokens: 10 },
@@ -49,22 +49,22 @@ describe("the echo back end", () => {
   });
 
   it("keeps its pace: one token each ECHO_TOKEN_MS", async () => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const answer = watch(echo({ tokenMs: 20 }, clock), "aaaabbbbcc");
-    await clock.advance(19);
+    await clock.pass(19);
     expect(answer.types()).toEqual(["started"]);
-    await clock.advance(1);
+    await clock.pass(1);
     expect(textOf(answer.parts)).toBe("aaaa");
-    await clock.advance(39);
+    await clock.pass(39);
     expect(textOf(answer.parts)).toBe("aaaabbbb");
-    await clock.advance(1);
+    await clock.pass(1);
     await answer.end;
     expect(textOf(answer.parts)).toBe("aaaabbbbcc");
     expect(clock.pending).toBe(0);
   });
 
   it("lets others wait while its slots are taken, and tells them their place", async () => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const provider = echo({ tokenMs: 100, slots: 1 }, clock);
     const answers = ["aaaa", "bbbb", "cccc"].map((text) => watch(provider, text));
     await settle();
@@ -73,7 +73,7 @@ describe("the echo back end", () => {
       { type: "queued", position: 1 },
       { type: "queued", position: 2 },
     ]);
-    await clock.advance(1000);
+    await clock.pass(1000);
     await Promise.all(answers.map(({ end }) => end));
     expect(answers.map(({ parts }) => textOf(parts))).toEqual(["aaaa", "bbbb", "cccc"]);
     for (const { types } of answers)
@@ -93,7 +93,7 @@ describe("the echo back end", () => {
   });
 
   it("gives the place of a cancelled one to the next", async () => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const provider = echo({ tokenMs: 100, slots: 1 }, clock);
     const first = new AbortController();
     const second = new AbortController();
@@ -105,7 +105,7 @@ describe("the echo back end", () => {
     await expect(waiting.end).rejects.toThrow("second");
     first.abort(new Error("first"));
     await expect(running.end).rejects.toThrow("first");
-    await clock.advance(200);
+    await clock.pass(200);
     await last.end;
     expect(textOf(last.parts)).toBe("cccc");
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { SlotQueue, type Ticket } from "../../../../src/providers/echo/slot-queue.ts";
-import { ManualClock, settle } from "../../../support/manual-clock.ts";
+import { VirtualClock, settle } from "../../../support/virtual-clock.ts";
 
 function enter(queue: SlotQueue): Ticket {
   const ticket = queue.enter();
@@ -10,13 +10,13 @@ function enter(queue: SlotQueue): Ticket {
 
 describe("the queue for slots", () => {
   it("gives free slots at once and then places in order", () => {
-    const queue = new SlotQueue(2, 10, new ManualClock());
+    const queue = new SlotQueue(2, 10, new VirtualClock());
     expect([0, 1, 2, 3].map(() => enter(queue).position)).toEqual([0, 0, 1, 2]);
     expect(queue.waiting).toBe(2);
   });
 
   it("takes no more than its limit, and again when there is room", () => {
-    const queue = new SlotQueue(1, 1, new ManualClock());
+    const queue = new SlotQueue(1, 1, new VirtualClock());
     const first = enter(queue);
     enter(queue);
     expect(queue.enter()).toBeNull();
@@ -25,7 +25,7 @@ describe("the queue for slots", () => {
   });
 
   it("passes slots on, first come first served", async () => {
-    const queue = new SlotQueue(1, 10, new ManualClock());
+    const queue = new SlotQueue(1, 10, new VirtualClock());
     const order: number[] = [];
     const tickets = [0, 1, 2, 3].map(() => enter(queue));
     const runs = tickets.map(async (ticket, index) => {
@@ -40,7 +40,7 @@ describe("the queue for slots", () => {
   });
 
   it("does not miss a slot that was given before anyone asked", async () => {
-    const queue = new SlotQueue(1, 10, new ManualClock());
+    const queue = new SlotQueue(1, 10, new VirtualClock());
     const first = enter(queue);
     const second = enter(queue);
     first.leave();
@@ -49,7 +49,7 @@ describe("the queue for slots", () => {
   });
 
   it("tells new positions twice a second, and only those that changed", async () => {
-    const clock = new ManualClock();
+    const clock = new VirtualClock();
     const queue = new SlotQueue(1, 10, clock);
     const [, second, third, fourth] = [0, 1, 2, 3].map(() => enter(queue)) as [
       Ticket,
@@ -62,15 +62,15 @@ describe("the queue for slots", () => {
     let secondTold = 0;
     void second.changed().then(() => secondTold++);
     third.leave();
-    await clock.advance(400);
+    await clock.pass(400);
     expect(told).toBe(0);
-    await clock.advance(100);
+    await clock.pass(100);
     expect([told, fourth.position, secondTold, second.position]).toEqual([1, 2, 0, 1]);
     expect(clock.pending).toBe(0);
   });
 
   it("takes a slot back once, however often it is given back", () => {
-    const queue = new SlotQueue(1, 10, new ManualClock());
+    const queue = new SlotQueue(1, 10, new VirtualClock());
     const first = enter(queue);
     first.leave();
     first.leave();
@@ -78,7 +78,7 @@ describe("the queue for slots", () => {
   });
 
   it("gives the slot of one that left after its turn had come to the next", () => {
-    const queue = new SlotQueue(1, 10, new ManualClock());
+    const queue = new SlotQueue(1, 10, new VirtualClock());
     const [first, second, third] = [enter(queue), enter(queue), enter(queue)];
     first.leave();
     second.leave();
