@@ -11,10 +11,11 @@ import { loadFrom } from "../src/config/environment.ts";
 import type { Config } from "../src/config/schema.ts";
 import { systemClock } from "../src/core/clock.ts";
 
-const USAGE = `usage: npm run -s token -- --sub <name> [--expires <duration>] [--key <file>]
+const USAGE = `usage: npm run -s token -- --sub <name> [--expires <duration>] [--weight <number>] [--key <file>]
 
   --sub      whom the token names (its sub): the client that owns context and conversations
   --expires  90s, 15m, 1h, 30d; 1h where it is absent
+  --weight   share of the engine beside others who wait; 1 where it is absent, at most MAX_CLIENT_WEIGHT counts
   --key      private key in PEM (RSA, EC P-256 or Ed25519) to sign with instead of JWT_SECRET
 
 JWT_SECRET, JWT_ISSUER and JWT_AUDIENCE are read as the server reads them: from .env and the environment.
@@ -35,10 +36,18 @@ Then start the server again, so that it knows the secret. For a key pair use --k
 /** A wrong call: the message and the usage, exit code 2. */
 class UsageError extends Error {}
 
-function readOptions(args: string[]): { sub: string; lifetimeSeconds: number; keyFile: string | undefined } {
+interface Options {
+  readonly sub: string;
+  readonly lifetimeSeconds: number;
+  readonly weight: number | undefined;
+  readonly keyFile: string | undefined;
+}
+
+function readOptions(args: string[]): Options {
   const options = {
     sub: { type: "string" },
     expires: { type: "string", default: "1h" },
+    weight: { type: "string" },
     key: { type: "string" },
     help: { type: "boolean", short: "h" },
   } as const;
@@ -53,16 +62,18 @@ function readOptions(args: string[]): { sub: string; lifetimeSeconds: number; ke
   const lifetimeSeconds = parseDuration(values.expires);
   if (lifetimeSeconds === undefined)
     throw new UsageError("--expires must be a duration such as 90s, 15m, 1h or 30d");
-  return { sub: values.sub, lifetimeSeconds, keyFile: values.key };
+  const weight = values.weight === undefined ? undefined : Number(values.weight);
+  if (weight !== undefined && !(weight > 0)) throw new UsageError("--weight must be a number above 0");
+  return { sub: values.sub, lifetimeSeconds, weight, keyFile: values.key };
 }
 
 function mint(args: string[]): string {
-  const { sub, lifetimeSeconds, keyFile } = readOptions(args);
+  const { sub, lifetimeSeconds, weight, keyFile } = readOptions(args);
   const { config } = loadFrom(process.cwd());
   if (keyFile === undefined && config.JWT_SECRET === undefined) throw new AuthSetupError(NO_SECRET.trimEnd());
   const names = { issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, clock: systemClock };
   const key = keyFile === undefined ? { secret: config.JWT_SECRET } : { privateKeyPem: readKey(keyFile) };
-  const token = createTokenSigner({ ...key, ...names })(sub, lifetimeSeconds);
+  const token = createTokenSigner({ ...key, ...names })(sub, lifetimeSeconds, weight);
   refuseUseless(token, config);
   return token;
 }

@@ -58,6 +58,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     publicKeyPem: options.publicKeyPem,
     issuer: config.JWT_ISSUER,
     audience: config.JWT_AUDIENCE,
+    maxWeight: config.MAX_CLIENT_WEIGHT,
     clock,
   });
   let draining = false;

@@ -13,8 +13,8 @@ export interface TokenSignerOptions {
   readonly clock: Clock;
 }
 
-/** Signs a token for `subject` that ends after `lifetimeSeconds`. */
-export type TokenSigner = (subject: string, lifetimeSeconds: number) => string;
+/** Signs a token for `subject` that ends after `lifetimeSeconds`; `weight` is its share of the engine, 1 where absent. */
+export type TokenSigner = (subject: string, lifetimeSeconds: number, weight?: number) => string;
 
 /**
  * Makes tokens that the verifier with the same settings takes: for the command line and for tests. The server itself
@@ -28,7 +28,7 @@ export function createTokenSigner(options: TokenSignerOptions): TokenSigner {
   const { algorithm, key } =
     privateKeyPem === undefined ? secretKey(secret ?? "") : privateKey(privateKeyPem);
   const sign = createSigner({ key, algorithm });
-  return (subject, lifetimeSeconds) => {
+  return (subject, lifetimeSeconds, weight) => {
     const fault = subjectFault(subject);
     if (fault !== undefined) throw new AuthSetupError(`the subject ${fault}`);
     const now = Math.floor(clock.wall() / 1000);
@@ -36,6 +36,7 @@ export function createTokenSigner(options: TokenSignerOptions): TokenSigner {
       sub: subject,
       iat: now,
       exp: now + lifetimeSeconds,
+      ...(weight !== undefined && { weight }),
       ...(issuer && { iss: issuer }),
       ...(audience && { aud: audience }),
     });

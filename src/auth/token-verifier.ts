@@ -12,6 +12,8 @@ export interface TokenVerifierOptions {
   readonly issuer?: string | undefined;
   /** When set, tokens must carry this `aud`, alone or in a list. */
   readonly audience?: string | undefined;
+  /** Most that a token's `weight` counts for; 1 where absent. */
+  readonly maxWeight?: number;
   readonly clock: Clock;
 }
 
@@ -21,6 +23,8 @@ export interface VerifiedToken {
   readonly subject: string;
   /** Seconds since the epoch (the `exp`); lies in the future. */
   readonly expiresAt: number;
+  /** The claim `weight`, at most the setting's; 1 where the token has none. */
+  readonly weight: number;
 }
 
 export interface TokenVerifier {
@@ -48,6 +52,8 @@ export class TokenError extends Error {
 const MAX_TOKEN_CHARS = 16_384;
 /** Clocks of two machines may differ by this much before a fresh token with `nbf` counts as too early. */
 const NOT_BEFORE_SKEW_MS = 5_000;
+/** A smaller share would starve its owner. */
+const LEAST_WEIGHT = 0.01;
 /** The last second that a Date can show; beyond it sums with milliseconds lose their meaning. */
 const LAST_SECOND = 8_640_000_000_000;
 
@@ -73,7 +79,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
 type Claims = Readonly<Record<string, unknown>>;
 
 function verifierOf({ algorithm, key }: TokenKey, options: TokenVerifierOptions): TokenVerifier {
-  const { issuer, audience, clock } = options;
+  const { issuer, audience, clock, maxWeight = 1 } = options;
   const required = ["exp", "sub", ...(issuer ? ["iss"] : []), ...(audience ? ["aud"] : [])];
   const check = createVerifier({
     key,
@@ -103,13 +109,13 @@ function verifierOf({ algorithm, key }: TokenKey, options: TokenVerifierOptions)
       // The library takes an empty or null `crit` for none; what is critical and unknown must not be passed over.
       if ("crit" in decoded.header)
         throw new TokenError("malformed", "the token's crit header is not supported");
-      return checkClaims(decoded.payload, clock.wall());
+      return checkClaims(decoded.payload, clock.wall(), maxWeight);
     },
   };
 }
 
-function checkClaims(claims: Claims, wallMs: number): VerifiedToken {
-  const { sub, exp, nbf } = claims as { sub?: unknown; exp?: unknown; nbf?: unknown };
+function checkClaims(claims: Claims, wallMs: number, maxWeight: number): VerifiedToken {
+  const { sub, exp, nbf, weight = 1 } = claims as Record<"sub" | "exp" | "nbf" | "weight", unknown>;
   const fault = subjectFault(sub);
   if (fault !== undefined) throw new TokenError("claim", `the token's sub ${fault}`);
   if (!isTime(exp)) throw new TokenError("claim", "the token's exp must be a time in seconds");
@@ -119,7 +125,10 @@ function checkClaims(claims: Claims, wallMs: number): VerifiedToken {
   if (nbf !== undefined && nbf * 1000 > wallMs + NOT_BEFORE_SKEW_MS) {
     throw new TokenError("not_yet_valid", "the token is not valid yet");
   }
-  return { subject: sub as string, expiresAt: exp };
+  if (typeof weight !== "number" || !(weight >= LEAST_WEIGHT)) {
+    throw new TokenError("claim", `the token's weight must be a number of at least ${LEAST_WEIGHT}`);
+  }
+  return { subject: sub as string, expiresAt: exp, weight: Math.min(weight, maxWeight) };
 }
 
 function isTime(value: unknown): value is number {

@@ -6,6 +6,7 @@ import {
   flag,
   integer,
   list,
+  number,
   optionalList,
   optionalText,
   optionalUrl,
@@ -62,6 +63,9 @@ export const settingGroups = {
     JWT_PUBLIC_KEY_FILE: optionalText({ doc: "File with the public key in PEM." }),
     JWT_ISSUER: optionalText({ doc: "When set, tokens must carry this `iss`." }),
     JWT_AUDIENCE: optionalText({ doc: "When set, tokens must carry this `aud`." }),
+    MAX_CLIENT_WEIGHT: number(0.01, 1000, 10, {
+      doc: "Most that the claim `weight` of a token counts for: its client's share of the engine beside others who wait.",
+    }),
     CORS_ORIGINS: list(
       [],
       "comma-separated origins such as https://chat.example.org, or *, or null",

@@ -11,6 +11,8 @@ export interface Principal {
   readonly publicId: string;
   /** Key of the one who is charged: `sub:<JWT sub>` or `addr:<address>` (IPv6 by /64). */
   readonly charge: string;
+  /** Share of the engine beside others who wait, from the token's claim `weight`; 1 where absent. */
+  readonly weight?: number;
   /** Seconds since the epoch at which the token expires; absent for anonymous clients. */
   readonly expiresAt?: number;
 }

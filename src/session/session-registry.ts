@@ -9,7 +9,7 @@ export interface Visitor {
   /** Key of the address that is charged, IPv6 by /64. */
   readonly address: string;
   /** The verified token's claims; null for an anonymous client. */
-  readonly token: { readonly subject: string; readonly expiresAt: number } | null;
+  readonly token: { readonly subject: string; readonly expiresAt: number; readonly weight: number } | null;
   /** Whether the socket asked for the extended frames. */
   readonly streaming: boolean;
 }
@@ -79,6 +79,7 @@ function ownerOf({ token, address }: Visitor): Principal {
       publicId: token.subject,
       charge: key,
       expiresAt: token.expiresAt,
+      weight: token.weight,
     };
   }
   const publicId = randomId();

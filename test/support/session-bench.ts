@@ -100,7 +100,10 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     new TestClient(registry, { address: "addr", token: null, streaming: false, ...visitor });
   /** A connection of a subject whose token ends in so many seconds. */
   const connectAs = (subject: string, seconds = 3600, streaming = false): TestClient =>
-    connect({ token: { subject, expiresAt: Math.floor(clock.wall() / 1000) + seconds }, streaming });
+    connect({
+      token: { subject, expiresAt: Math.floor(clock.wall() / 1000) + seconds, weight: 1 },
+      streaming,
+    });
   return { ...bench, sessions, registry, ended, connect, connectAs };
 }
 

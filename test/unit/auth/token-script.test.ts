@@ -83,7 +83,8 @@ describe("npm run token", () => {
       stderr: expect.stringMatching(/--sub is missing\n\nusage:/),
     });
     expect(runToken(["--sub", "a", "--expires", "soon"], env).stderr).toMatch(/--expires must be a duration/);
-    expect(runToken(["--sub", "a", "--weight", "2"], env).status).toBe(2);
+    expect(runToken(["--sub", "a", "--weight", "much"], env).stderr).toMatch(/--weight must be a number/);
+    expect(runToken(["--sub", "a", "--nonsense", "2"], env).status).toBe(2);
     const short = runToken(["--sub", "a"], { JWT_SECRET: "hush" });
     expect(short).toMatchObject({ status: 1, stderr: expect.not.stringContaining("hush") });
   });

@@ -74,7 +74,18 @@ beforeAll(() => {
 
 describe("createTokenVerifier", () => {
   it("takes a good token and tells subject and end", () => {
-    expect(verify(hs256(good))).toEqual({ subject: "alice", expiresAt: NOW + 3600 });
+    expect(verify(hs256(good))).toEqual({ subject: "alice", expiresAt: NOW + 3600, weight: 1 });
+  });
+
+  it("takes a weight, up to the most that counts, and refuses one that is no share", () => {
+    const maxWeight = 4;
+    expect(verify(hs256({ ...good, weight: 2.5 }), { maxWeight }).weight).toBe(2.5);
+    expect(verify(hs256({ ...good, weight: 1e9 }), { maxWeight }).weight).toBe(4);
+    expect(verify(hs256({ ...good, weight: 1e9 })).weight).toBe(1);
+    for (const weight of [0, -1, "2", null, 0.001]) {
+      const { fault, message } = refusal(hs256({ ...good, weight }), { maxWeight });
+      expect([fault, message]).toEqual(["claim", "the token's weight must be a number of at least 0.01"]);
+    }
   });
 
   it.each(Object.keys(pairs) as (keyof typeof pairs)[])(
@@ -86,7 +97,7 @@ describe("createTokenVerifier", () => {
         alg: name,
       });
       const options = { secret: undefined, publicKeyPem: publicPem };
-      expect(verify(token, options)).toEqual({ subject: "bob", expiresAt: NOW + 60 });
+      expect(verify(token, options)).toEqual({ subject: "bob", expiresAt: NOW + 60, weight: 1 });
       const other = name === "EdDSA" ? pairs.ES256 : pairs.EdDSA;
       expect(refusal(token, { ...options, publicKeyPem: other.publicPem }).fault).toBe("signature");
     },
