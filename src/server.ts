@@ -8,6 +8,7 @@ import { systemClock as clock } from "./core/clock.ts";
 import type { Logger } from "./core/logger.ts";
 import type { PrometheusMetrics } from "./observability/metrics.ts";
 import { createFrameDecoder } from "./protocol/codec.ts";
+import { announceHealth } from "./health-news.ts";
 import { greet, readiness } from "./greeting.ts";
 import { withDeadline } from "./providers/deadline.ts";
 import type { Selection } from "./providers/registry.ts";
@@ -69,12 +70,16 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     draining: () => draining,
   });
   const port = await transport.listen();
+  const { provider } = options.selection;
+  const stopNews =
+    provider === null ? () => {} : announceHealth(provider, (...news) => sessions.notify(...news));
   return {
     port,
     authenticates: tokenVerifier.configured,
     warnings: hostPolicy.startWarning === undefined ? [] : [hostPolicy.startWarning],
     async drain() {
       draining = true;
+      stopNews();
       transport.stopListening();
       chat.stopAccepting();
       sessions.drain();

@@ -53,7 +53,7 @@ export interface ResumedFrame {
 
 export interface NoticeFrame {
   readonly type: "system";
-  readonly event: "draining" | "provider_changed" | "provider_recovered";
+  readonly event: "draining" | "provider_changed" | "provider_degraded" | "provider_recovered";
   readonly message: string;
 }
 

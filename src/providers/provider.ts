@@ -87,5 +87,7 @@ export interface ChatProvider {
   /** Exact on the local back end; bytes / 3 on remote ones. */
   countTokens(text: string): Promise<number>;
   health(): ProviderHealth;
+  /** Tells of each change of `health`, where the back end can; returns the way to stop. */
+  onHealthChange?(listener: (health: ProviderHealth) => void): () => void;
   close(): Promise<void>;
 }

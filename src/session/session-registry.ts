@@ -1,5 +1,6 @@
 import { randomId } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
+import type { NoticeFrame } from "../protocol/server-frames.ts";
 import type { SessionHost } from "./session-host.ts";
 import { Session } from "./session.ts";
 import type { Socket } from "./socket.ts";
@@ -50,6 +51,11 @@ export class SessionRegistry {
     session.onClose();
     this.#sessions.delete(session);
     if (this.#sessions.size === 0) for (const resolve of this.#empty.splice(0)) resolve();
+  }
+
+  /** Tells every socket. */
+  notify(event: NoticeFrame["event"], message: string): void {
+    for (const session of this.#sessions) session.notify(event, message);
   }
 
   /** Closes idle sockets with 1012 now and the others at the end of their answers. */

@@ -5,7 +5,7 @@ import { hashOf, newSessionSecret } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
 import type { CancelFrame, ClientFrame, MessageFrame, ResumeFrame } from "../protocol/client-frames.ts";
 import { closeCodes, type CloseReason } from "../protocol/close-codes.ts";
-import type { ServerFrame, ServerFrameType } from "../protocol/server-frames.ts";
+import type { NoticeFrame, ServerFrame, ServerFrameType } from "../protocol/server-frames.ts";
 import { encode, errorFrame } from "./answer-frames.ts";
 import { BadFrameCounter } from "./bad-frame-counter.ts";
 import { Cursor, type CursorSink } from "./cursor.ts";
@@ -13,6 +13,7 @@ import { Outbox } from "./outbox.ts";
 import type { SessionHost } from "./session-host.ts";
 import type { Socket } from "./socket.ts";
 import { submissionOf } from "./submission-of.ts";
+import { TaskSequence } from "./task-sequence.ts";
 
 const PONG = encode({ type: "pong" });
 
@@ -34,8 +35,7 @@ export class Session implements CursorSink {
   readonly #cursors = new Map<string, Cursor>();
   #frames = 0;
   /** Frames that touch the store run one after the other, in order of arrival. */
-  #work: Promise<void> | null = null;
-  #working = 0;
+  readonly #sequence = new TaskSequence(MAX_WAITING_FRAMES);
   #draining = false;
   #cancelExpiry: (() => void) | null = null;
   #ended = false;
@@ -71,7 +71,7 @@ export class Session implements CursorSink {
 
   /** Whether answers are on their way to this socket, or frames still being worked on. */
   get busy(): boolean {
-    return this.#cursors.size > 0 || this.#working > 0;
+    return this.#cursors.size > 0 || this.#sequence.size > 0;
   }
 
   /** One text frame, already copied and within MAX_FRAME_BYTES. */
@@ -136,11 +136,12 @@ export class Session implements CursorSink {
       this.close("restart", "the server stops");
       return;
     }
-    this.#send({
-      type: "system",
-      event: "draining",
-      message: "The server is about to stop; your answer is finished first.",
-    });
+    this.notify("draining", "The server is about to stop; your answer is finished first.");
+  }
+
+  /** News for everybody; a socket that holds bytes back gets the newest of each event later. */
+  notify(event: NoticeFrame["event"], message: string): void {
+    this.#send({ type: "system", event, message });
   }
 
   close(reason: CloseReason, text: string): void {
@@ -166,7 +167,7 @@ export class Session implements CursorSink {
 
   done(cursor: Cursor): void {
     this.#cursors.delete(cursor.reader.meta.answer);
-    if (this.#draining && !this.busy) this.close("restart", "the server stops");
+    this.#closeWhenDrained();
   }
 
   #welcome(secret: string): void {
@@ -185,19 +186,15 @@ export class Session implements CursorSink {
   }
 
   #queue(frame: Exclude<ClientFrame, { type: "ping" }>, first: boolean): void {
-    if (this.#working >= MAX_WAITING_FRAMES) {
-      this.close("policy", "frames come faster than they can be taken");
-      return;
-    }
-    this.#working++;
-    const before = this.#work;
-    const work = before === null ? this.#handle(frame, first) : before.then(() => this.#handle(frame, first));
-    this.#work = work;
-    void work.finally(() => {
-      this.#working--;
-      if (this.#work === work) this.#work = null;
-      if (this.#draining && !this.busy) this.close("restart", "the server stops");
-    });
+    const taken = this.#sequence.add(
+      () => this.#handle(frame, first),
+      () => this.#closeWhenDrained(),
+    );
+    if (!taken) this.close("policy", "frames come faster than they can be taken");
+  }
+
+  #closeWhenDrained(): void {
+    if (this.#draining && !this.busy) this.close("restart", "the server stops");
   }
 
   async #handle(frame: Exclude<ClientFrame, { type: "ping" }>, first: boolean): Promise<void> {

@@ -207,7 +207,7 @@ describe("the authenticated door", () => {
     ];
     for (const facts of places) {
       const verdict = admitted(authenticated(facts).verdict);
-      expect(verdict.visitor.token).toEqual({ subject: "ada", expiresAt: expiresAt() });
+      expect(verdict.visitor.token).toEqual({ subject: "ada", expiresAt: expiresAt(), weight: 1 });
       expect(["", "chat.v1"]).toContain(verdict.subprotocol);
     }
   });
