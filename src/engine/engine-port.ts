@@ -41,6 +41,10 @@ export interface PreparedRequest {
   readonly trimEnd: boolean;
   readonly client: string;
   readonly conversation: string;
+  /** Who is charged. */
+  readonly charge: string;
+  /** Share against others of weight 1; > 0. */
+  readonly weight: number;
 }
 
 /** What happens to a request, in this order; `finished` or `failed` comes last and once. */

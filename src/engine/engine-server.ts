@@ -3,10 +3,10 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import { CostModel } from "./cost-model.ts";
+import { FairQueue } from "./fair-queue.ts";
 import { GatewayConnection, type ConnectionHost, type PendingRequest } from "./gateway-connection.ts";
 import { Generation } from "./generation.ts";
 import { PREFILL_TOKENS, type LoadedModel } from "./model.ts";
-import { RequestQueue } from "./request-queue.ts";
 import { Slot } from "./slot.ts";
 import { TickLoop } from "./tick-loop.ts";
 import type { EngineSettings } from "./wire.ts";
@@ -23,12 +23,14 @@ export interface EngineServerOptions {
 // Preparing tokenizes on this thread, beside the native step; it must not delay that step's end by more.
 const PREPARE_MS = 5;
 const STATS_MS = 1000;
+// Prompt tokens that a waiting request may have on average: they take 8 bytes each, and somebody has to process them.
+const QUEUED_PROMPT_TOKENS = 1024;
 
 /** Listens for gateways, prepares their requests in the order they came, and hands them to the loop. */
 export class EngineServer implements ConnectionHost {
   private readonly options: EngineServerOptions;
   private readonly loop: TickLoop;
-  private readonly queue: RequestQueue<Generation>;
+  private readonly queue: FairQueue<Generation>;
   private readonly connections = new Set<GatewayConnection>();
   private readonly incoming: PendingRequest[] = [];
   private readonly server: Server;
@@ -39,7 +41,11 @@ export class EngineServer implements ConnectionHost {
   constructor(options: EngineServerOptions) {
     this.options = options;
     const { loaded, settings, clock } = options;
-    this.queue = new RequestQueue<Generation>(settings.queueLimit);
+    this.queue = new FairQueue<Generation>({
+      requests: settings.queueLimit,
+      promptTokens: settings.queueLimit * QUEUED_PROMPT_TOKENS,
+      background: settings.queueLimit,
+    });
     this.loop = new TickLoop({
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
       queue: this.queue,
@@ -80,7 +86,7 @@ export class EngineServer implements ConnectionHost {
   }
 
   submit(pending: PendingRequest): void {
-    if (this.incoming.length + this.queue.size >= this.queue.limit) {
+    if (this.incoming.length + this.queue.size >= this.queue.limits.requests) {
       pending.events.failed(this.loop.overloaded());
       return;
     }
@@ -138,7 +144,7 @@ export class EngineServer implements ConnectionHost {
     try {
       const prepared = await prompts.prepare(pending.request);
       if (pending.cancelled) return;
-      pending.generation = new Generation(prepared, pending.events, detokenize);
+      pending.generation = new Generation(prepared, pending.events, detokenize, this.options.clock.now());
       this.loop.submit(pending.generation);
     } catch (error) {
       if (!(error instanceof ServiceError)) this.options.onFault(error);

@@ -1,4 +1,5 @@
 import type { PreparedRequest, RequestEvents } from "./engine-port.ts";
+import type { QueuedJob } from "./fair-queue.ts";
 import { StopText } from "./stop-text.ts";
 import { WholeCharacters, type Detokenize, type WholeText } from "./whole-characters.ts";
 
@@ -6,9 +7,15 @@ import { WholeCharacters, type Detokenize, type WholeText } from "./whole-charac
 const RECENT_TOKENS = 64;
 
 /** One request from the queue to its last token: its tokens, its text, and when it ends. */
-export class Generation {
+export class Generation implements QueuedJob {
   readonly request: PreparedRequest;
   readonly events: RequestEvents;
+  /** When it came to the loop, in milliseconds. */
+  readonly arrivedAt: number;
+  /** Prompt tokens left to process, as far as is known while it waits. */
+  promptTokens: number;
+  /** Tokens of prompt and answer that were charged or were free. */
+  paidTokens = 0;
   /** Set by a cancel; the loop acts on it between steps. */
   cancelled = false;
   /** The place in the queue last told. */
@@ -20,11 +27,29 @@ export class Generation {
   private heldTokens = 0;
   private heldSpace = "";
 
-  constructor(request: PreparedRequest, events: RequestEvents, detokenize: Detokenize) {
+  constructor(request: PreparedRequest, events: RequestEvents, detokenize: Detokenize, arrivedAt = 0) {
     this.request = request;
     this.events = events;
+    this.arrivedAt = arrivedAt;
+    this.promptTokens = request.tokens.length;
     this.characters = new WholeCharacters(detokenize, request.tokens);
     this.stopText = new StopText(request.stop);
+  }
+
+  get charge(): string {
+    return this.request.charge;
+  }
+
+  get client(): string {
+    return this.request.client;
+  }
+
+  get weight(): number {
+    return this.request.weight;
+  }
+
+  get background(): boolean {
+    return false;
   }
 
   /** Prompt and answer so far. */

@@ -33,6 +33,8 @@ const FITTING_ROUNDS = 4;
 const SHARED_PREFIXES = 32;
 const COUNTS = 16_384;
 const WORTH_A_HASH = 256;
+const LEAST_WEIGHT = 0.01;
+const MOST_WEIGHT = 100;
 
 interface Rendered {
   readonly tokens: readonly number[];
@@ -96,6 +98,8 @@ export class PromptBuilder {
       trimEnd: grammar !== undefined,
       client: request.client,
       conversation: request.conversation,
+      charge: request.charge,
+      weight: boundedWeight(request.weight),
       ...(grammar && { grammarState: grammar.state }),
     };
   }
@@ -156,6 +160,11 @@ export class PromptBuilder {
 
 function sample(role: string): Turn {
   return { role: role === "user" ? "user" : "assistant", content: "x" };
+}
+
+/** A gateway that sends nonsense must not stop the others. */
+function boundedWeight(weight = 1): number {
+  return Number.isFinite(weight) ? Math.min(Math.max(weight, LEAST_WEIGHT), MOST_WEIGHT) : 1;
 }
 
 function random32(): number {

@@ -1,20 +1,25 @@
 import type { Clock } from "../core/clock.ts";
+import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
-import type { RequestQueue } from "./request-queue.ts";
 
 const LEAST_INTERVAL_MS = 500;
 const WEIGHT = 0.1;
 
+/** Tokens it is expected to be charged; half of the answer's limit until more is known. */
+function expectedCost(generation: Generation): number {
+  return generation.promptTokens + generation.request.maxTokens / 2;
+}
+
 /** Tells waiting requests their place: at once when they begin to wait, then on change, at most twice a second. */
 export class QueueNotes {
-  private readonly queue: RequestQueue<Generation>;
+  private readonly queue: FairQueue<Generation>;
   private readonly slots: number;
   private readonly clock: Clock;
   private toldAt = 0;
   /** Smoothed time that a request holds a slot. */
   private serviceMs: number | undefined;
 
-  constructor(queue: RequestQueue<Generation>, slots: number, clock: Clock) {
+  constructor(queue: FairQueue<Generation>, slots: number, clock: Clock) {
     this.queue = queue;
     this.slots = slots;
     this.clock = clock;
@@ -39,7 +44,7 @@ export class QueueNotes {
     if (this.queue.size === 0 || now - this.toldAt < LEAST_INTERVAL_MS) return;
     this.toldAt = now;
     let position = 0;
-    for (const generation of this.queue.values()) {
+    for (const generation of this.queue.inOrder(expectedCost)) {
       position++;
       if (generation.toldPosition !== position) this.tell(generation, position);
     }

@@ -1,9 +1,9 @@
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import type { CostModel } from "./cost-model.ts";
+import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import { QueueNotes } from "./queue-notes.ts";
-import type { RequestQueue } from "./request-queue.ts";
 import { chooseSlot, LEAST_CHUNK, planChunks, type TickLimits } from "./scheduler.ts";
 import type { Slot } from "./slot.ts";
 import type { EngineStats } from "./wire.ts";
@@ -11,7 +11,7 @@ import type { EngineStats } from "./wire.ts";
 export interface TickLoopOptions {
   /** In ascending order of id. */
   readonly slots: readonly Slot[];
-  readonly queue: RequestQueue<Generation>;
+  readonly queue: FairQueue<Generation>;
   readonly cost: CostModel;
   readonly limits: TickLimits;
   readonly clock: Clock;
@@ -73,9 +73,9 @@ export class TickLoop {
   }
 
   overloaded(): ServiceError {
-    const { limit } = this.options.queue;
-    return new ServiceError("overloaded", `${limit} requests wait for the model already.`, {
-      retryAfterMs: this.notes.etaMs(Math.ceil(limit / 4)) ?? 1000,
+    const { size } = this.options.queue;
+    return new ServiceError("overloaded", `${size} requests wait for the model already.`, {
+      retryAfterMs: this.notes.etaMs(Math.ceil(size / 4)) ?? 1000,
     });
   }
 
@@ -119,7 +119,7 @@ export class TickLoop {
 
   private async releaseCancelled(): Promise<void> {
     for (const slot of this.options.slots) {
-      if (slot.generation?.cancelled) await slot.release(this.options.clock.now());
+      if (slot.generation?.cancelled) await this.end(slot);
     }
   }
 
@@ -127,7 +127,7 @@ export class TickLoop {
     const { queue, slots, clock } = this.options;
     for (;;) {
       const free = slots.filter((slot) => !slot.generation);
-      const generation = free.length > 0 ? queue.take() : undefined;
+      const generation = free.length > 0 ? queue.take(slots.length) : undefined;
       if (!generation) return;
       const slot = this.slotFor(generation, free);
       try {
@@ -136,6 +136,7 @@ export class TickLoop {
         await this.fail(slot, generation, error);
         continue;
       }
+      generation.paidTokens = Math.max(generation.paidTokens, generation.cachedTokens);
       const { tokens, droppedTurns } = generation.request;
       generation.events.started(tokens.length, generation.cachedTokens, droppedTurns);
     }
@@ -199,14 +200,28 @@ export class TickLoop {
     const { slot, generation } = step;
     if (generation.cancelled) return;
     if (!result) {
+      this.pay(generation, slot.sequence.length);
       this.tellProgress(slot, generation);
       return;
     }
-    if (result.done === true ? generation.end() : generation.accept(result.value)) {
-      const now = this.options.clock.now();
-      this.notes.observeService(now - slot.startedAt);
-      await slot.release(now);
-    }
+    const over = result.done === true ? generation.end() : generation.accept(result.value);
+    this.pay(generation, generation.length);
+    if (!over) return;
+    this.notes.observeService(this.options.clock.now() - slot.startedAt);
+    await this.end(slot);
+  }
+
+  /** Charges what was served of a request up to a length; nothing is charged twice, and cached tokens are free. */
+  private pay(generation: Generation, length: number): void {
+    if (length <= generation.paidTokens) return;
+    this.options.queue.charge(generation, length - generation.paidTokens);
+    generation.paidTokens = length;
+  }
+
+  private async end(slot: Slot): Promise<void> {
+    const { generation } = slot;
+    await slot.release(this.options.clock.now());
+    if (generation) this.options.queue.done(generation);
   }
 
   private tellProgress(slot: Slot, generation: Generation): void {
@@ -244,7 +259,7 @@ export class TickLoop {
   private async fail(slot: Slot, generation: Generation, error: unknown): Promise<void> {
     this.options.onFault(error);
     generation.events.failed(error);
-    await slot.release(this.options.clock.now());
+    await this.end(slot);
     await slot.clear();
   }
 }

@@ -29,6 +29,8 @@ export interface EngineRequest {
   readonly client: string;
   /** Who is charged. */
   readonly charge: string;
+  /** Its share against others of weight 1; bounded to 0.01..100. Default 1. */
+  readonly weight?: number;
   readonly conversation: string;
   readonly continueFrom?: string;
 }

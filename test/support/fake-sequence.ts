@@ -114,6 +114,8 @@ export function preparedRequest(length: number, changes: Partial<PreparedRequest
     trimEnd: false,
     client: "anon:a",
     conversation,
+    charge: "addr:a",
+    weight: 1,
     ...changes,
   };
 }

@@ -3,8 +3,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../../src/core/clock.ts";
 import { CostModel } from "../../../src/engine/cost-model.ts";
 import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
+import { FairQueue } from "../../../src/engine/fair-queue.ts";
 import { Generation } from "../../../src/engine/generation.ts";
-import { RequestQueue } from "../../../src/engine/request-queue.ts";
 import { Slot } from "../../../src/engine/slot.ts";
 import { TickLoop } from "../../../src/engine/tick-loop.ts";
 import {
@@ -29,7 +29,7 @@ function setUp(slotCount: number, queueLimit = 100) {
   const faults: unknown[] = [];
   const loop = new TickLoop({
     slots: sequences.map((sequence) => new Slot(sequence)),
-    queue: new RequestQueue<Generation>(queueLimit),
+    queue: new FairQueue<Generation>({ requests: queueLimit, promptTokens: 1_000_000, background: 10 }),
     cost: new CostModel(0.1),
     limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 64 },
     clock,
