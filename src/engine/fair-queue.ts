@@ -114,17 +114,17 @@ export class FairQueue<T extends QueuedJob> {
 
   /** The next request, or with `background` the next background job. `slots`: of the engine, for the cap. */
   take(slots: number, background = false): T | undefined {
-    const client = this.nextClient(slots, background);
-    const next = (background ? client?.background : client?.jobs)?.[0];
+    const next = this.peek(slots, background);
     if (!next) return undefined;
-    this.extract(next.job);
-    this.hold(next.job, 1);
-    return next.job;
+    this.extract(next);
+    this.hold(next, 1);
+    return next;
   }
 
   /** What {@link take} would give. */
-  peek(slots: number): T | undefined {
-    return this.nextClient(slots, false)?.jobs[0]?.job;
+  peek(slots: number, background = false): T | undefined {
+    const client = this.nextClient(slots, background);
+    return (background ? client?.background : client?.jobs)?.[0]?.job;
   }
 
   /** Takes a waiting job out for good. @returns whether it was waiting. */

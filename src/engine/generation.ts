@@ -16,6 +16,8 @@ export class Generation implements QueuedJob {
   promptTokens: number;
   /** Tokens of prompt and answer that were charged or were free. */
   paidTokens = 0;
+  /** Whether it has had a slot; it may have lost it since. */
+  started = false;
   /** Set by a cancel; the loop acts on it between steps. */
   cancelled = false;
   /** The place in the queue last told. */
@@ -49,7 +51,7 @@ export class Generation implements QueuedJob {
   }
 
   get background(): boolean {
-    return false;
+    return this.request.background;
   }
 
   /** Prompt and answer so far. */
@@ -88,6 +90,11 @@ export class Generation implements QueuedJob {
   end(): true {
     if (!this.emit(this.characters.flush())) this.send(this.stopText.flush(), 0);
     return this.finish("stop");
+  }
+
+  /** A background job is done. */
+  finishBackground(): void {
+    this.finish("stop");
   }
 
   private emit(whole: WholeText): boolean {
