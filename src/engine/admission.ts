@@ -17,6 +17,8 @@ export interface AdmissionOptions {
   readonly cache: KvCache | undefined;
   /** Loads and saves hold up everybody's next token: past this time none is begun any more in a step. */
   readonly moveMs: number;
+  /** A request has got its first slot. */
+  readonly started: (generation: Generation) => void;
   /** The request cannot have this slot. */
   readonly failed: (slot: Slot, generation: Generation, error: unknown) => Promise<void>;
 }
@@ -159,6 +161,7 @@ export class Admission {
       generation.paidTokens = Math.max(generation.paidTokens, cached);
       if (generation.started || generation.background) return;
       generation.started = true;
+      this.options.started(generation);
       generation.cachedTokens = cached;
       this.reuse[loaded] += cached;
       const { tokens, droppedTurns } = generation.request;

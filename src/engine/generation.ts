@@ -22,6 +22,9 @@ export class Generation implements QueuedJob {
   cancelled = false;
   /** The place in the queue last told. */
   toldPosition = 0;
+  toldAt = Number.NEGATIVE_INFINITY;
+  /** What was first expected of its wait, in milliseconds. */
+  firstEta: number | undefined;
   cachedTokens = 0;
   private readonly generated: number[] = [];
   private readonly characters: WholeCharacters;

@@ -7,6 +7,7 @@ import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { QueueNotes } from "./queue-notes.ts";
+import { ServiceRates } from "./service-rates.ts";
 import { LEAST_CHUNK, planChunks, type TickLimits } from "./scheduler.ts";
 import type { Slot } from "./slot.ts";
 import type { EngineStats } from "./wire.ts";
@@ -36,7 +37,7 @@ interface Step {
 // Progress is told for prompts over this time, and no more often than PROGRESS_MS.
 const LONG_PROMPT_MS = 1000;
 const PROGRESS_MS = 500;
-const SMOOTHING = 0.1;
+const LEAST_RETRY_MS = 1000;
 // Share of the aim between two tokens that loading and saving states may take.
 const MOVE_SHARE = 0.1;
 
@@ -51,18 +52,19 @@ export class TickLoop {
   private readonly admission: Admission;
   private wake: (() => void) | undefined;
   private stopped = false;
-  private tickMs = 0;
-  private batch = 0;
-  private promptShare = 0;
+  private readonly rates = new ServiceRates();
+  /** When the last step ended, if nothing but admission came since. */
+  private lastEnd: number | undefined;
   private ended: Promise<void> | undefined;
 
   constructor(options: TickLoopOptions) {
     this.options = options;
-    this.notes = new QueueNotes(options.queue, options.slots.length, options.clock);
+    this.notes = new QueueNotes(options.queue, options.slots, options.clock, this.rates);
     this.admission = new Admission({
       ...options,
       cache: options.cache,
       moveMs: options.limits.itlTargetMs * MOVE_SHARE,
+      started: (generation) => this.notes.started(generation),
       failed: (slot, generation, error) => this.fail(slot, generation, error),
     });
   }
@@ -82,18 +84,17 @@ export class TickLoop {
 
   /** @throws ServiceError `overloaded` when the queue is full. */
   submit(generation: Generation): void {
-    const { queue, slots } = this.options;
+    const { queue } = this.options;
     this.admission.note(generation);
     if (!queue.add(generation)) throw this.overloaded();
-    const free = slots.filter((slot) => !slot.generation).length;
-    if (queue.size > free && !generation.background) this.notes.tell(generation, queue.size - free);
+    this.notes.added(generation);
     this.wake?.();
   }
 
   overloaded(): ServiceError {
     const { size } = this.options.queue;
     return new ServiceError("overloaded", `${size} requests wait for the model already.`, {
-      retryAfterMs: this.notes.etaMs(Math.ceil(size / 4)) ?? 1000,
+      retryAfterMs: Math.max(LEAST_RETRY_MS, this.notes.comeBackMs() ?? 0),
     });
   }
 
@@ -118,9 +119,9 @@ export class TickLoop {
       waitingTokens: queue.promptTokens,
       running,
       keptTokens,
-      tickMs: rounded(this.tickMs),
-      batch: rounded(this.batch),
-      promptShare: rounded(this.promptShare),
+      tickMs: rounded(this.rates.tickMs),
+      batch: rounded(this.rates.batch),
+      promptShare: rounded(this.rates.promptShare),
       cachedSlot: reuse.slot,
       cachedParked: reuse.parked,
       cachedShared: reuse.shared,
@@ -143,6 +144,7 @@ export class TickLoop {
 
   private async sleep(): Promise<void> {
     this.options.flush();
+    this.lastEnd = undefined;
     const { queue } = this.options;
     if (this.stopped || queue.size + queue.background > 0) return;
     await new Promise<void>((resolve) => {
@@ -153,7 +155,10 @@ export class TickLoop {
 
   private async releaseCancelled(): Promise<void> {
     for (const slot of this.options.slots) {
-      if (slot.generation?.cancelled) await this.end(slot);
+      const { generation } = slot;
+      if (!generation?.cancelled) continue;
+      if (generation.generatedTokens > 0) this.rates.lengths.observe(generation.generatedTokens, false);
+      await this.end(slot);
     }
   }
 
@@ -171,9 +176,9 @@ export class TickLoop {
     const failed = steps.filter((_, index) => results[index]?.status === "rejected");
     const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
     const generating = steps.filter((step) => step.promptTokens === 0).length;
-    this.tickMs += SMOOTHING * (ms - this.tickMs);
-    this.batch += SMOOTHING * (steps.length - this.batch);
-    this.promptShare += SMOOTHING * (promptTokens / (promptTokens + generating) - this.promptShare);
+    const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
+    this.rates.step(ms, sinceLast, generating, promptTokens, steps.length);
+    this.lastEnd = from + ms;
     if (failed.length === 0) cost.observe(ms, generating, promptTokens);
     for (const [index, step] of steps.entries()) {
       const result = results[index];
@@ -214,10 +219,15 @@ export class TickLoop {
       }
       return;
     }
+    if (generation.generatedTokens === 0) {
+      const { tokens } = generation.request;
+      this.rates.prompt(this.options.clock.now() - slot.startedAt, tokens.length - generation.cachedTokens);
+    }
     const over = result.done === true ? generation.end() : generation.accept(result.value);
     this.pay(generation, generation.length);
     if (!over) return;
-    this.notes.observeService(this.options.clock.now() - slot.startedAt);
+    const { generatedTokens, request } = generation;
+    this.rates.lengths.observe(generatedTokens, generatedTokens < request.maxTokens);
     await this.end(slot);
   }
 
