@@ -83,6 +83,7 @@ function runCommand(
     windowTokens: provider?.describe().contextTokens ?? null,
     countTokens: (text) =>
       provider?.countTokens(text) ?? Promise.resolve(Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN)),
+    prepare: (context) => provider?.prepare?.({ system: settings.systemPrompt, context, principal: owner }),
     ask: async (question) => {
       const generation = await ask(running, options, question);
       // A command is done or it is not: there is no half of one.

@@ -147,6 +147,11 @@ export const settingGroups = {
     LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {
       doc: "Requests that may wait for a slot; the next is `overloaded`.",
     }),
+    LOCAL_KV_CACHE_MB: integer(0, 1_048_576, 512, {
+      doc:
+        "Memory for the model's state of conversations that lost their slot, and of texts that prompts share (files in " +
+        "/dev/shm). At most 90 % of what is free there and a quarter of free memory; 0: none are kept.",
+    }),
   },
   Chat: {
     SYSTEM_PROMPT: anyText("You are a helpful assistant.", {

@@ -3,6 +3,7 @@ import { Socket } from "node:net";
 import { dirname } from "node:path";
 import { systemClock } from "../core/clock.ts";
 import { EngineServer } from "./engine-server.ts";
+import { openKvFolder, type KvFolder } from "./kv-folder.ts";
 import { loadModel } from "./model.ts";
 import { CONTROL_FD, encodeLine, LineDecoder, type ControlMessage, type ControlReply } from "./wire.ts";
 
@@ -15,10 +16,14 @@ import { CONTROL_FD, encodeLine, LineDecoder, type ControlMessage, type ControlR
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
 
+// What the engine writes, states of conversations among it, is for this user alone.
+process.umask(0o077);
+
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
 const decoder = new LineDecoder<ControlMessage>();
 let socketPath: string | undefined;
 let server: EngineServer | undefined;
+let kvFolder: KvFolder | undefined;
 
 control.setEncoding("utf8");
 control.on("data", (chunk: string) => {
@@ -31,13 +36,22 @@ control.on("end", () => void leave());
 async function handle(message: ControlMessage): Promise<void> {
   if (message.type === "stop") {
     await server?.stop();
+    kvFolder?.remove();
     process.exit(0);
   }
   socketPath = message.socketPath;
   try {
     const loaded = await loadModel(message.settings);
     const { settings } = message;
-    server = new EngineServer({ loaded, settings, socketPath, clock: systemClock, onFault: report });
+    if (settings.kvCacheBytes > 0) kvFolder = openKvFolder(process.pid);
+    server = new EngineServer({
+      loaded,
+      settings,
+      socketPath,
+      clock: systemClock,
+      onFault: report,
+      ...(kvFolder && { kvFolder }),
+    });
     await server.listen();
     reply({ type: "ready", info: loaded.info });
   } catch (error) {
@@ -59,6 +73,7 @@ function report(error: unknown): void {
 /** Main died without a word: nobody else removes the socket. A native step may run on, so no clean end is tried. */
 async function leave(): Promise<void> {
   try {
+    kvFolder?.remove();
     if (socketPath) {
       await rm(socketPath, { force: true });
       await rmdir(dirname(socketPath));

@@ -6,12 +6,18 @@ export interface EngineSequence {
   readonly id: number;
   /** Tokens in the KV. */
   readonly length: number;
+  /** A copy of them. */
+  tokens(): readonly number[];
   /** How many of `tokens`, from the first on, the KV already holds. */
   commonPrefix(tokens: readonly number[]): number;
   /** Erases all but the first `count` tokens of the KV. Only between steps. */
   truncate(count: number): Promise<void>;
   /** Adds tokens to the KV. */
   prefill(tokens: readonly number[]): Promise<void>;
+  /** Writes the KV to a new file. Only between steps. @returns its bytes. */
+  save(path: string): Promise<number>;
+  /** Replaces the KV by what {@link save} of the same model has written; empty when it fails. Only between steps. */
+  load(path: string): Promise<void>;
   /** Each `next()` adds the last token to the KV, beginning with `first`, and draws another; done = the model ended. */
   generate(first: number, options: GenerateOptions): AsyncIterator<number, void, void>;
 }
@@ -30,6 +36,8 @@ export interface PreparedRequest {
   readonly tokens: readonly number[];
   /** How many of them come from text that all clients share: the system text. */
   readonly sharedTokens: number;
+  /** The same for all requests that share these tokens. */
+  readonly sharedKey: string;
   readonly droppedTurns: number;
   readonly maxTokens: number;
   readonly sampling: ResolvedSampling;
@@ -41,7 +49,16 @@ export interface PreparedRequest {
   readonly trimEnd: boolean;
   readonly client: string;
   readonly conversation: string;
+  /** Who is charged. */
+  readonly charge: string;
+  /** A prompt that is only to be processed, before its client asks. It draws nothing and has the lowest priority. */
+  readonly background: boolean;
+  /** Share against others of weight 1; > 0. */
+  readonly weight: number;
 }
+
+/** Stands for the state of a client's context where a conversation stands for its own. No conversation has this name. */
+export const CONTEXT_STATE = "\u0000context";
 
 /** What happens to a request, in this order; `finished` or `failed` comes last and once. */
 export interface RequestEvents {

@@ -2,14 +2,18 @@ import { chmod, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
+import { freeMemory } from "./capacity.ts";
 import { CostModel } from "./cost-model.ts";
+import type { RequestEvents } from "./engine-port.ts";
+import { FairQueue } from "./fair-queue.ts";
 import { GatewayConnection, type ConnectionHost, type PendingRequest } from "./gateway-connection.ts";
 import { Generation } from "./generation.ts";
 import { PREFILL_TOKENS, type LoadedModel } from "./model.ts";
-import { RequestQueue } from "./request-queue.ts";
+import { KvCache } from "./kv-cache.ts";
+import type { KvFolder } from "./kv-folder.ts";
 import { Slot } from "./slot.ts";
 import { TickLoop } from "./tick-loop.ts";
-import type { EngineSettings } from "./wire.ts";
+import type { EngineSettings, PrepareRequest } from "./wire.ts";
 
 export interface EngineServerOptions {
   readonly loaded: LoadedModel;
@@ -18,18 +22,42 @@ export interface EngineServerOptions {
   readonly clock: Clock;
   /** A fault that was contained; text of users is not in it. */
   readonly onFault: (error: unknown) => void;
+  /** Where states of sequences go; absent: none are stored. */
+  readonly kvFolder?: KvFolder;
 }
 
 // Preparing tokenizes on this thread, beside the native step; it must not delay that step's end by more.
 const PREPARE_MS = 5;
+// Contexts that may wait to be prepared.
+const MOST_CONTEXTS = 256;
 const STATS_MS = 1000;
+// Of the memory that is free once the model is loaded.
+const KV_MEMORY_SHARE = 0.25;
+const BYTES_PER_ID = 4;
+// Prompt tokens that a waiting request may have on average: they take 8 bytes each, and somebody has to process them.
+const QUEUED_PROMPT_TOKENS = 1024;
+
+function kvCache({ loaded, settings, clock, onFault }: EngineServerOptions, folder: KvFolder): KvCache {
+  const { kvBytes, slots, contextTokens } = loaded.info;
+  return new KvCache({
+    folder,
+    // Files of a memory file system are memory.
+    budgetBytes: Math.min(settings.kvCacheBytes, freeMemory() * KV_MEMORY_SHARE),
+    bytesPerToken: kvBytes / (slots * contextTokens) + BYTES_PER_ID,
+    model: settings.modelPath,
+    clock,
+    onFault,
+  });
+}
 
 /** Listens for gateways, prepares their requests in the order they came, and hands them to the loop. */
 export class EngineServer implements ConnectionHost {
   private readonly options: EngineServerOptions;
   private readonly loop: TickLoop;
-  private readonly queue: RequestQueue<Generation>;
+  private readonly queue: FairQueue<Generation>;
   private readonly connections = new Set<GatewayConnection>();
+  /** Contexts that are being prepared, by client. */
+  private readonly contexts = new Map<string, Generation>();
   private readonly incoming: PendingRequest[] = [];
   private readonly server: Server;
   private preparing = false;
@@ -39,7 +67,11 @@ export class EngineServer implements ConnectionHost {
   constructor(options: EngineServerOptions) {
     this.options = options;
     const { loaded, settings, clock } = options;
-    this.queue = new RequestQueue<Generation>(settings.queueLimit);
+    this.queue = new FairQueue<Generation>({
+      requests: settings.queueLimit,
+      promptTokens: settings.queueLimit * QUEUED_PROMPT_TOKENS,
+      background: MOST_CONTEXTS,
+    });
     this.loop = new TickLoop({
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
       queue: this.queue,
@@ -50,6 +82,7 @@ export class EngineServer implements ConnectionHost {
         batchTokens: PREFILL_TOKENS,
       },
       clock,
+      ...(options.kvFolder && { cache: kvCache(options, options.kvFolder) }),
       flush: () => this.flush(),
       onFault: options.onFault,
     });
@@ -80,7 +113,7 @@ export class EngineServer implements ConnectionHost {
   }
 
   submit(pending: PendingRequest): void {
-    if (this.incoming.length + this.queue.size >= this.queue.limit) {
+    if (this.incoming.length + this.queue.size >= this.queue.limits.requests) {
       pending.events.failed(this.loop.overloaded());
       return;
     }
@@ -88,6 +121,32 @@ export class EngineServer implements ConnectionHost {
     if (this.preparing) return;
     this.preparing = true;
     setImmediate(() => void this.prepareAll());
+  }
+
+  /** A client's context is set: one job a client, the latest. */
+  prepareContext(request: PrepareRequest): void {
+    const { loaded, clock, onFault } = this.options;
+    const former = this.contexts.get(request.client);
+    if (former) this.loop.cancel(former);
+    this.contexts.delete(request.client);
+    try {
+      const prepared = loaded.prompts.prepareContext(request);
+      if (!prepared) return;
+      const over = (): void => {
+        if (this.contexts.get(request.client) === job) this.contexts.delete(request.client);
+      };
+      const job: Generation = new Generation(
+        prepared,
+        backgroundEvents(over),
+        loaded.detokenize,
+        clock.now(),
+      );
+      this.loop.submit(job);
+      this.contexts.set(request.client, job);
+    } catch (error) {
+      // It would only have saved time.
+      if (!(error instanceof ServiceError)) onFault(error);
+    }
   }
 
   cancel(generation: Generation): void {
@@ -138,7 +197,7 @@ export class EngineServer implements ConnectionHost {
     try {
       const prepared = await prompts.prepare(pending.request);
       if (pending.cancelled) return;
-      pending.generation = new Generation(prepared, pending.events, detokenize);
+      pending.generation = new Generation(prepared, pending.events, detokenize, this.options.clock.now());
       this.loop.submit(pending.generation);
     } catch (error) {
       if (!(error instanceof ServiceError)) this.options.onFault(error);
@@ -155,4 +214,17 @@ export class EngineServer implements ConnectionHost {
     }
     this.options.clock.after(STATS_MS, () => this.sendStats());
   }
+}
+
+/** Nobody waits for a background job; its end frees its place. */
+function backgroundEvents(over: () => void): RequestEvents {
+  const nothing = (): void => {};
+  return {
+    queued: nothing,
+    started: nothing,
+    progress: nothing,
+    delta: nothing,
+    finished: over,
+    failed: over,
+  };
 }

@@ -9,6 +9,7 @@ import {
   type EngineMessage,
   type EngineRequest,
   type GatewayMessage,
+  type PrepareRequest,
 } from "./wire.ts";
 
 /** What a connection asks of the engine. */
@@ -16,6 +17,7 @@ export interface ConnectionHost {
   /** A request has come; the handle is set once it has become a generation. */
   submit(pending: PendingRequest): void;
   cancel(generation: Generation): void;
+  prepareContext(request: PrepareRequest): void;
   countTokens(text: string): number;
   /** Something is to be sent outside of a step. */
   requestFlush(): void;
@@ -80,6 +82,7 @@ export class GatewayConnection {
   private handle(message: GatewayMessage): void {
     if (message.type === "start") this.start(message.id, message.request);
     else if (message.type === "cancel") this.cancel(message.id);
+    else if (message.type === "prepare") this.host.prepareContext(message.request);
     else if (message.type === "count") {
       this.send({ type: "counted", id: message.id, tokens: this.host.countTokens(message.text) });
     }

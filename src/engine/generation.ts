@@ -1,4 +1,5 @@
 import type { PreparedRequest, RequestEvents } from "./engine-port.ts";
+import type { QueuedJob } from "./fair-queue.ts";
 import { StopText } from "./stop-text.ts";
 import { WholeCharacters, type Detokenize, type WholeText } from "./whole-characters.ts";
 
@@ -6,13 +7,24 @@ import { WholeCharacters, type Detokenize, type WholeText } from "./whole-charac
 const RECENT_TOKENS = 64;
 
 /** One request from the queue to its last token: its tokens, its text, and when it ends. */
-export class Generation {
+export class Generation implements QueuedJob {
   readonly request: PreparedRequest;
   readonly events: RequestEvents;
+  /** When it came to the loop, in milliseconds. */
+  readonly arrivedAt: number;
+  /** Prompt tokens left to process, as far as is known while it waits. */
+  promptTokens: number;
+  /** Tokens of prompt and answer that were charged or were free. */
+  paidTokens = 0;
+  /** Whether it has had a slot; it may have lost it since. */
+  started = false;
   /** Set by a cancel; the loop acts on it between steps. */
   cancelled = false;
   /** The place in the queue last told. */
   toldPosition = 0;
+  toldAt = Number.NEGATIVE_INFINITY;
+  /** What was first expected of its wait, in milliseconds. */
+  firstEta: number | undefined;
   cachedTokens = 0;
   private readonly generated: number[] = [];
   private readonly characters: WholeCharacters;
@@ -20,11 +32,29 @@ export class Generation {
   private heldTokens = 0;
   private heldSpace = "";
 
-  constructor(request: PreparedRequest, events: RequestEvents, detokenize: Detokenize) {
+  constructor(request: PreparedRequest, events: RequestEvents, detokenize: Detokenize, arrivedAt = 0) {
     this.request = request;
     this.events = events;
+    this.arrivedAt = arrivedAt;
+    this.promptTokens = request.tokens.length;
     this.characters = new WholeCharacters(detokenize, request.tokens);
     this.stopText = new StopText(request.stop);
+  }
+
+  get charge(): string {
+    return this.request.charge;
+  }
+
+  get client(): string {
+    return this.request.client;
+  }
+
+  get weight(): number {
+    return this.request.weight;
+  }
+
+  get background(): boolean {
+    return this.request.background;
   }
 
   /** Prompt and answer so far. */
@@ -63,6 +93,11 @@ export class Generation {
   end(): true {
     if (!this.emit(this.characters.flush())) this.send(this.stopText.flush(), 0);
     return this.finish("stop");
+  }
+
+  /** A background job is done. */
+  finishBackground(): void {
+    this.finish("stop");
   }
 
   private emit(whole: WholeText): boolean {

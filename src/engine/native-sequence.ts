@@ -20,6 +20,10 @@ export class NativeSequence implements EngineSequence {
     return this.sequence.nextTokenIndex;
   }
 
+  tokens(): readonly number[] {
+    return this.sequence.contextTokens;
+  }
+
   commonPrefix(tokens: readonly number[]): number {
     return this.sequence.compareContextTokens(tokens as Token[]).firstDifferentIndex;
   }
@@ -32,6 +36,15 @@ export class NativeSequence implements EngineSequence {
   async prefill(tokens: readonly number[]): Promise<void> {
     this.check(tokens);
     await this.sequence.evaluateWithoutGeneratingNewTokens(tokens as Token[]);
+  }
+
+  async save(path: string): Promise<number> {
+    return (await this.sequence.saveStateToFile(path)).fileSize;
+  }
+
+  /** The file is of this very process and model, so what the library warns of cannot be. */
+  load(path: string): Promise<void> {
+    return this.sequence.loadStateFromFile(path, { acceptRisk: true });
   }
 
   generate(first: number, options: GenerateOptions): AsyncIterator<number, void, void> {

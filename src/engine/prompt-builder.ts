@@ -11,10 +11,10 @@ import { fitPrompt, systemMessage, type Turn } from "../core/fit-prompt.ts";
 import { hashOf } from "../core/ids.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import type { MarkerBreaker } from "./control-text.ts";
-import type { PreparedRequest } from "./engine-port.ts";
+import { CONTEXT_STATE, type PreparedRequest } from "./engine-port.ts";
 import type { GrammarCache } from "./grammar-cache.ts";
 import { resolveSampling } from "./sampling.ts";
-import type { EngineRequest, EngineSampling } from "./wire.ts";
+import type { EngineRequest, EngineSampling, PrepareRequest } from "./wire.ts";
 
 export interface PromptBuilderOptions {
   readonly model: LlamaModel;
@@ -33,6 +33,8 @@ const FITTING_ROUNDS = 4;
 const SHARED_PREFIXES = 32;
 const COUNTS = 16_384;
 const WORTH_A_HASH = 256;
+const LEAST_WEIGHT = 0.01;
+const MOST_WEIGHT = 100;
 
 interface Rendered {
   readonly tokens: readonly number[];
@@ -87,7 +89,7 @@ export class PromptBuilder {
     return {
       tokens,
       droppedTurns,
-      sharedTokens: this.sharedTokens(request.system, tokens),
+      ...this.shareOf(request.system, tokens),
       maxTokens: request.maxTokens,
       sampling: resolveSampling(request.sampling, this.options.sampling, jsonSchema !== undefined, random32),
       // A stop text inside a constrained answer would cut the JSON.
@@ -96,7 +98,35 @@ export class PromptBuilder {
       trimEnd: grammar !== undefined,
       client: request.client,
       conversation: request.conversation,
+      charge: request.charge,
+      weight: boundedWeight(request.weight),
+      background: false,
       ...(grammar && { grammarState: grammar.state }),
+    };
+  }
+
+  /** The beginning that all prompts of a client have as long as its context stays; nothing when it does not fit. */
+  prepareContext(request: PrepareRequest): PreparedRequest | undefined {
+    const { breakMarkers, contextTokens, sampling } = this.options;
+    const system = breakMarkers(systemMessage(request.system, request.context));
+    const [one, other] = ["a", "0"].map((content) => this.render(system, [{ role: "user", content }], ""));
+    if (!one || !other) return undefined;
+    const tokens = one.slice(0, commonLength(one, other));
+    if (tokens.length === 0 || tokens.length >= contextTokens) return undefined;
+    return {
+      tokens,
+      droppedTurns: 0,
+      ...this.shareOf(request.system, tokens),
+      maxTokens: 0,
+      sampling: resolveSampling({}, sampling, false, random32),
+      stop: [],
+      stopTokens: this.stopTokens,
+      trimEnd: false,
+      client: request.client,
+      conversation: CONTEXT_STATE,
+      charge: request.charge,
+      weight: boundedWeight(request.weight),
+      background: true,
     };
   }
 
@@ -140,22 +170,32 @@ export class PromptBuilder {
     return shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
   }
 
-  /** Length of the prompt's beginning that does not depend on the client: template and system text. */
-  private sharedTokens(system: string, tokens: readonly number[]): number {
+  /** The prompt's beginning that does not depend on the client: template and system text. */
+  private shareOf(system: string, tokens: readonly number[]): { sharedTokens: number; sharedKey: string } {
     const text = this.options.breakMarkers(system);
     let shared = this.shared.get(text);
     if (!shared) {
       shared = this.render(text, [{ role: "user", content: "" }], "");
       this.shared.set(text, shared);
     }
-    let length = 0;
-    while (length < shared.length && shared[length] === tokens[length]) length++;
-    return length;
+    const length = commonLength(shared, tokens);
+    return { sharedTokens: length, sharedKey: `${hashOf(text)} ${length}` };
   }
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return length;
 }
 
 function sample(role: string): Turn {
   return { role: role === "user" ? "user" : "assistant", content: "x" };
+}
+
+/** A gateway that sends nonsense must not stop the others. */
+function boundedWeight(weight = 1): number {
+  return Number.isFinite(weight) ? Math.min(Math.max(weight, LEAST_WEIGHT), MOST_WEIGHT) : 1;
 }
 
 function random32(): number {

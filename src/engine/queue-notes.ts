@@ -1,47 +1,95 @@
 import type { Clock } from "../core/clock.ts";
+import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
-import type { RequestQueue } from "./request-queue.ts";
+import type { ServiceRates } from "./service-rates.ts";
+import type { Slot } from "./slot.ts";
+import { startTimes } from "./start-times.ts";
 
 const LEAST_INTERVAL_MS = 500;
-const WEIGHT = 0.1;
+// Past this many a place is told with the next round, at most a step later: each place is a matter of all others.
+const AT_ONCE = 256;
+// What those who come later and overtake add to a wait is learned, within these bounds.
+const DRIFT_WEIGHT = 0.1;
+const MOST_DRIFT = 3;
+const LEAST_MEASURED_MS = 200;
 
 /** Tells waiting requests their place: at once when they begin to wait, then on change, at most twice a second. */
 export class QueueNotes {
-  private readonly queue: RequestQueue<Generation>;
-  private readonly slots: number;
+  private readonly queue: FairQueue<Generation>;
+  private readonly slots: readonly Slot[];
   private readonly clock: Clock;
-  private toldAt = 0;
-  /** Smoothed time that a request holds a slot. */
-  private serviceMs: number | undefined;
+  private readonly rates: ServiceRates;
+  private toldAt = Number.NEGATIVE_INFINITY;
+  private drift = 1;
 
-  constructor(queue: RequestQueue<Generation>, slots: number, clock: Clock) {
+  constructor(queue: FairQueue<Generation>, slots: readonly Slot[], clock: Clock, rates: ServiceRates) {
     this.queue = queue;
     this.slots = slots;
     this.clock = clock;
+    this.rates = rates;
   }
 
-  observeService(ms: number): void {
-    this.serviceMs = this.serviceMs === undefined ? ms : this.serviceMs + WEIGHT * (ms - this.serviceMs);
+  /** One has begun to wait. */
+  added(generation: Generation): void {
+    if (generation.background) return;
+    const free = this.slots.filter((slot) => !slot.generation).length;
+    if (this.queue.size <= free) return;
+    if (this.queue.size > AT_ONCE) this.toldAt = Number.NEGATIVE_INFINITY;
+    else this.tell(free, (other) => other === generation);
   }
 
-  /** Milliseconds until the request at `position` has a slot; unknown before the first answer. */
-  etaMs(position: number): number | undefined {
-    return this.serviceMs === undefined ? undefined : Math.round((this.serviceMs * position) / this.slots);
-  }
-
-  tell(generation: Generation, position: number): void {
-    generation.toldPosition = position;
-    generation.events.queued(position, this.etaMs(position));
+  /** One has got a slot: how far was the first estimate off? */
+  started({ firstEta, arrivedAt }: Generation): void {
+    if (firstEta === undefined || firstEta < LEAST_MEASURED_MS) return;
+    const ratio = (this.clock.now() - arrivedAt) / firstEta;
+    const bounded = Math.min(Math.max(ratio, 1 / MOST_DRIFT), MOST_DRIFT);
+    this.drift *= (bounded / this.drift) ** DRIFT_WEIGHT;
   }
 
   tellChanges(): void {
     const now = this.clock.now();
     if (this.queue.size === 0 || now - this.toldAt < LEAST_INTERVAL_MS) return;
     this.toldAt = now;
-    let position = 0;
-    for (const generation of this.queue.values()) {
-      position++;
-      if (generation.toldPosition !== position) this.tell(generation, position);
+    this.tell(0, (generation, position) => {
+      return generation.toldPosition !== position && now - generation.toldAt >= LEAST_INTERVAL_MS;
+    });
+  }
+
+  /** Milliseconds until about a quarter of the queue has been served; undefined while nothing is known. */
+  comeBackMs(): number | undefined {
+    if (!this.rates.known) return undefined;
+    const jobs = this.queue.inOrder(() => 1);
+    return Math.round(this.times(jobs)[Math.floor(jobs.length / 4)] ?? 0);
+  }
+
+  private tell(free: number, chosen: (generation: Generation, position: number) => boolean): void {
+    const order = this.queue.inOrder((generation) => this.expectedTokens(generation));
+    const times = this.rates.known ? this.times(order) : [];
+    const now = this.clock.now();
+    for (const [index, generation] of order.entries()) {
+      const position = index + 1 - free;
+      if (position < 1 || generation.started || !chosen(generation, position)) continue;
+      const raw = times[index];
+      if (generation.toldPosition === 0) generation.firstEta = raw;
+      generation.toldPosition = position;
+      generation.toldAt = now;
+      generation.events.queued(position, raw === undefined ? undefined : Math.round(raw * this.drift));
     }
+  }
+
+  private expectedTokens({ promptTokens, generatedTokens, request }: Generation): number {
+    return promptTokens + this.rates.lengths.remaining(generatedTokens, request.maxTokens);
+  }
+
+  private times(order: readonly Generation[]): number[] {
+    const { rates } = this;
+    const freeIn = this.slots.map(({ generation, remaining }) => {
+      if (!generation || generation.background) return 0;
+      return rates.holdMs(remaining, generation.generatedTokens, generation.request.maxTokens);
+    });
+    const holds = order.map(({ promptTokens, generatedTokens, request }) =>
+      rates.holdMs(promptTokens, generatedTokens, request.maxTokens),
+    );
+    return startTimes(freeIn, holds);
   }
 }

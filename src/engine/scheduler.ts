@@ -126,3 +126,66 @@ function addedRuns(id: number, active: ReadonlySet<number>): number {
   if (active.size === 0) return id === 0 ? 0 : 0.01;
   return 1 - (active.has(id - 1) ? 1 : 0) - (active.has(id + 1) ? 1 : 0);
 }
+
+/** A request that has a slot. */
+export interface Holding {
+  readonly id: number;
+  readonly charge: string;
+  /** When the request came. */
+  readonly arrivedAt: number;
+  /** Tokens that its answer may still have. */
+  readonly left: number;
+  /** What it costs to take it out and in again, in prompt tokens. */
+  readonly moveCost: number;
+  readonly background: boolean;
+}
+
+/** How a principal stands; `cap` is the number of slots that are its share. */
+export interface Claim {
+  readonly counter: number;
+  readonly waiting: number;
+  readonly held: number;
+  readonly cap: number;
+}
+
+// So far may one who holds a slot and wants more run ahead of one who has none, in tokens.
+const QUANTUM = 32;
+// What ends within so many tokens is not worth moving.
+const NEARLY_DONE = 4;
+
+/**
+ * Whose slot the first of those who wait may have: a background job's; then of a principal that holds more than its
+ * share; then, where there are more principals than slots, of one that has requests waiting beside the running ones
+ * and was served more than the waiter. Undefined: nobody's, it waits until a slot is free.
+ */
+export function chooseVictim(
+  holdings: readonly Holding[],
+  waiter: string,
+  claimOf: (charge: string) => Claim,
+): number | undefined {
+  const background = holdings.filter((holding) => holding.background);
+  if (background.length > 0) return youngestOfCheap(background);
+  const claim = claimOf(waiter);
+  if (claim.held >= claim.cap) return undefined;
+  const others = holdings.filter(({ charge, left }) => charge !== waiter && left > NEARLY_DONE);
+  const excess = ({ charge }: Holding): number => claimOf(charge).held - claimOf(charge).cap;
+  const most = Math.max(0, ...others.map(excess));
+  if (most > 0) return youngestOfCheap(others.filter((holding) => excess(holding) === most));
+  const ahead = others.filter(({ charge, moveCost }) => {
+    const { counter, waiting, held } = claimOf(charge);
+    return waiting > 0 && held > claim.held && counter > claim.counter + QUANTUM + moveCost;
+  });
+  const furthest = Math.max(...ahead.map(({ charge }) => claimOf(charge).counter));
+  return youngestOfCheap(ahead.filter(({ charge }) => claimOf(charge).counter === furthest));
+}
+
+/** Of those that cost about the least to move the one that came last, so that the oldest gets done. */
+function youngestOfCheap(holdings: readonly Holding[]): number | undefined {
+  const least = Math.min(...holdings.map(({ moveCost }) => moveCost));
+  let youngest: Holding | undefined;
+  for (const holding of holdings) {
+    if (holding.moveCost > 2 * least + QUANTUM) continue;
+    if (!youngest || holding.arrivedAt > youngest.arrivedAt) youngest = holding;
+  }
+  return youngest?.id;
+}

@@ -1,5 +1,11 @@
-import type { EngineSequence } from "./engine-port.ts";
+import type { EngineSequence, PreparedRequest } from "./engine-port.ts";
 import type { Generation } from "./generation.ts";
+
+/** Whose tokens a slot keeps. */
+export type SlotOwner = Pick<
+  PreparedRequest,
+  "client" | "conversation" | "charge" | "sharedTokens" | "sharedKey"
+>;
 
 /** A sequence of the model and the request that has it; between requests it keeps the KV of its conversation. */
 export class Slot {
@@ -11,8 +17,8 @@ export class Slot {
   lastUsed = 0;
   /** When progress was last told. */
   progressAt = 0;
-  private client: string | undefined;
-  private conversation: string | undefined;
+  /** Whose KV this is; undefined when it is nobody's. */
+  owner: SlotOwner | undefined;
   private iterator: AsyncIterator<number, void, void> | undefined;
 
   constructor(sequence: EngineSequence) {
@@ -26,11 +32,13 @@ export class Slot {
   /** Prompt tokens to process before the last one, which draws the first token of the answer. */
   get remaining(): number {
     if (!this.generation || this.iterator) return 0;
-    return Math.max(0, this.generation.length - 1 - this.sequence.length);
+    const kept = this.generation.background ? 0 : 1;
+    return Math.max(0, this.generation.length - kept - this.sequence.length);
   }
 
   keeps(generation: Generation): boolean {
-    return this.conversation === generation.request.conversation && this.client === generation.request.client;
+    const { client, conversation } = generation.request;
+    return this.owner?.conversation === conversation && this.owner.client === client;
   }
 
   /**
@@ -38,22 +46,20 @@ export class Slot {
    * another client left is used only as far as all clients share it.
    */
   reusable(generation: Generation): number {
-    const { tokens, sharedTokens, client } = generation.request;
-    const common = this.sequence.commonPrefix(tokens);
-    const allowed = this.client === client ? tokens.length - 1 : Math.min(sharedTokens, tokens.length - 1);
-    return Math.min(common, allowed);
+    const { sharedTokens, client } = generation.request;
+    const most = generation.length - 1;
+    const allowed = this.owner?.client === client ? most : Math.min(sharedTokens, most);
+    return Math.min(this.sequence.commonPrefix(generation.tokens(0, most)), allowed);
   }
 
-  /** Gives the slot to a request, keeping what its KV and the prompt have in common. Only between steps. */
+  /** Gives the slot to a request, keeping what it may keep of the KV. Only between steps. */
   async assign(generation: Generation, now: number): Promise<void> {
     const reusable = this.reusable(generation);
     this.generation = generation;
-    this.client = generation.request.client;
-    this.conversation = generation.request.conversation;
+    this.owner = generation.request;
     this.startedAt = now;
     this.progressAt = now;
     await this.sequence.truncate(reusable);
-    generation.cachedTokens = this.sequence.length;
   }
 
   /** Adds the next `count` tokens of the prompt. */
@@ -94,8 +100,7 @@ export class Slot {
 
   /** Forgets the KV, after a fault. */
   async clear(): Promise<void> {
-    this.client = undefined;
-    this.conversation = undefined;
+    this.owner = undefined;
     await this.sequence.truncate(0);
   }
 }

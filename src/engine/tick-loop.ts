@@ -1,18 +1,24 @@
+import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
+import { Admission } from "./admission.ts";
 import type { CostModel } from "./cost-model.ts";
+import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
+import type { KvCache } from "./kv-cache.ts";
 import { QueueNotes } from "./queue-notes.ts";
-import type { RequestQueue } from "./request-queue.ts";
-import { chooseSlot, LEAST_CHUNK, planChunks, type TickLimits } from "./scheduler.ts";
+import { ServiceRates } from "./service-rates.ts";
+import { LEAST_CHUNK, planChunks, type TickLimits } from "./scheduler.ts";
 import type { Slot } from "./slot.ts";
 import type { EngineStats } from "./wire.ts";
 
 export interface TickLoopOptions {
   /** In ascending order of id. */
   readonly slots: readonly Slot[];
-  readonly queue: RequestQueue<Generation>;
+  readonly queue: FairQueue<Generation>;
   readonly cost: CostModel;
+  /** Absent: no states of sequences are stored. */
+  readonly cache?: KvCache;
   readonly limits: TickLimits;
   readonly clock: Clock;
   /** Called after each step and each change outside of one: send what the events have gathered. Must not wait. */
@@ -31,6 +37,9 @@ interface Step {
 // Progress is told for prompts over this time, and no more often than PROGRESS_MS.
 const LONG_PROMPT_MS = 1000;
 const PROGRESS_MS = 500;
+const LEAST_RETRY_MS = 1000;
+// Share of the aim between two tokens that loading and saving states may take.
+const MOVE_SHARE = 0.1;
 
 /**
  * Serves all slots in lock step: each step gives every generating slot one token and at most one length of prompt
@@ -40,14 +49,24 @@ const PROGRESS_MS = 500;
 export class TickLoop {
   private readonly options: TickLoopOptions;
   private readonly notes: QueueNotes;
+  private readonly admission: Admission;
   private wake: (() => void) | undefined;
   private stopped = false;
-  private tickMs = 0;
+  private readonly rates = new ServiceRates();
+  /** When the last step ended, if nothing but admission came since. */
+  private lastEnd: number | undefined;
   private ended: Promise<void> | undefined;
 
   constructor(options: TickLoopOptions) {
     this.options = options;
-    this.notes = new QueueNotes(options.queue, options.slots.length, options.clock);
+    this.notes = new QueueNotes(options.queue, options.slots, options.clock, this.rates);
+    this.admission = new Admission({
+      ...options,
+      cache: options.cache,
+      moveMs: options.limits.itlTargetMs * MOVE_SHARE,
+      started: (generation) => this.notes.started(generation),
+      failed: (slot, generation, error) => this.fail(slot, generation, error),
+    });
   }
 
   /** Ends after {@link stop}; rejects when the native side is beyond repair, and the process must end. */
@@ -65,17 +84,17 @@ export class TickLoop {
 
   /** @throws ServiceError `overloaded` when the queue is full. */
   submit(generation: Generation): void {
-    const { queue, slots } = this.options;
+    const { queue } = this.options;
+    this.admission.note(generation);
     if (!queue.add(generation)) throw this.overloaded();
-    const free = slots.filter((slot) => !slot.generation).length;
-    if (queue.size > free) this.notes.tell(generation, queue.size - free);
+    this.notes.added(generation);
     this.wake?.();
   }
 
   overloaded(): ServiceError {
-    const { limit } = this.options.queue;
-    return new ServiceError("overloaded", `${limit} requests wait for the model already.`, {
-      retryAfterMs: this.notes.etaMs(Math.ceil(limit / 4)) ?? 1000,
+    const { size } = this.options.queue;
+    return new ServiceError("overloaded", `${size} requests wait for the model already.`, {
+      retryAfterMs: Math.max(LEAST_RETRY_MS, this.notes.comeBackMs() ?? 0),
     });
   }
 
@@ -87,20 +106,35 @@ export class TickLoop {
   }
 
   stats(): EngineStats {
-    const { queue, slots } = this.options;
+    const { queue, slots, cache } = this.options;
     let running = 0;
     let keptTokens = 0;
     for (const slot of slots) {
       if (slot.generation) running++;
       keptTokens += slot.sequence.length;
     }
-    return { waiting: queue.size, running, keptTokens, tickMs: Math.round(this.tickMs * 10) / 10 };
+    const { reuse, parkings } = this.admission;
+    return {
+      waiting: queue.size,
+      waitingTokens: queue.promptTokens,
+      running,
+      keptTokens,
+      tickMs: rounded(this.rates.tickMs),
+      batch: rounded(this.rates.batch),
+      promptShare: rounded(this.rates.promptShare),
+      cachedSlot: reuse.slot,
+      cachedParked: reuse.parked,
+      cachedShared: reuse.shared,
+      parkedBytes: cache?.bytes ?? 0,
+      parkedStates: cache?.size ?? 0,
+      parkings,
+    };
   }
 
   private async run(): Promise<void> {
     while (!this.stopped) {
       await this.releaseCancelled();
-      await this.admit();
+      await this.admission.run();
       this.notes.tellChanges();
       if (this.options.slots.some((slot) => slot.generation)) await this.tick();
       else await this.sleep();
@@ -110,7 +144,9 @@ export class TickLoop {
 
   private async sleep(): Promise<void> {
     this.options.flush();
-    if (this.stopped || this.options.queue.size > 0) return;
+    this.lastEnd = undefined;
+    const { queue } = this.options;
+    if (this.stopped || queue.size + queue.background > 0) return;
     await new Promise<void>((resolve) => {
       this.wake = resolve;
     });
@@ -119,53 +155,31 @@ export class TickLoop {
 
   private async releaseCancelled(): Promise<void> {
     for (const slot of this.options.slots) {
-      if (slot.generation?.cancelled) await slot.release(this.options.clock.now());
+      const { generation } = slot;
+      if (!generation?.cancelled) continue;
+      if (generation.generatedTokens > 0) this.rates.lengths.observe(generation.generatedTokens, false);
+      await this.end(slot);
     }
-  }
-
-  private async admit(): Promise<void> {
-    const { queue, slots, clock } = this.options;
-    for (;;) {
-      const free = slots.filter((slot) => !slot.generation);
-      const generation = free.length > 0 ? queue.take() : undefined;
-      if (!generation) return;
-      const slot = this.slotFor(generation, free);
-      try {
-        await slot.assign(generation, clock.now());
-      } catch (error) {
-        await this.fail(slot, generation, error);
-        continue;
-      }
-      const { tokens, droppedTurns } = generation.request;
-      generation.events.started(tokens.length, generation.cachedTokens, droppedTurns);
-    }
-  }
-
-  private slotFor(generation: Generation, free: readonly Slot[]): Slot {
-    const choices = free.map((slot) => ({
-      id: slot.id,
-      reusable: slot.reusable(generation),
-      same: slot.keeps(generation),
-      kept: slot.sequence.length,
-      lastUsed: slot.lastUsed,
-    }));
-    const active = this.options.slots.filter((slot) => slot.generation).map((slot) => slot.id);
-    const id = chooseSlot(choices, active, generation.request.tokens.length);
-    return free.find((slot) => slot.id === id) ?? (free[0] as Slot);
   }
 
   private async tick(): Promise<void> {
     const { clock, cost } = this.options;
     const steps = this.plan();
+    if (steps.length === 0) {
+      // All that has a slot waits for a state; whoever cancels must get a turn meanwhile.
+      await turn();
+      return;
+    }
     const from = clock.now();
     const results = await Promise.allSettled(steps.map(doStep));
     const ms = clock.now() - from;
-    this.tickMs += 0.1 * (ms - this.tickMs);
     const failed = steps.filter((_, index) => results[index]?.status === "rejected");
-    if (failed.length === 0) {
-      const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
-      cost.observe(ms, steps.filter((step) => step.promptTokens === 0).length, promptTokens);
-    }
+    const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
+    const generating = steps.filter((step) => step.promptTokens === 0).length;
+    const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
+    this.rates.step(ms, sinceLast, generating, promptTokens, steps.length);
+    this.lastEnd = from + ms;
+    if (failed.length === 0) cost.observe(ms, generating, promptTokens);
     for (const [index, step] of steps.entries()) {
       const result = results[index];
       if (result?.status === "fulfilled") await this.afterStep(step, result.value);
@@ -177,11 +191,8 @@ export class TickLoop {
   private plan(): Step[] {
     const { slots, queue, cost, limits } = this.options;
     const busy = slots.filter((slot) => slot.generation && !slot.generation.cancelled);
-    const prefilling = busy
-      .filter((slot) => slot.remaining > 0)
-      .toSorted((a, b) => a.startedAt - b.startedAt || a.id - b.id)
-      .map(({ id, remaining }) => ({ id, remaining }));
-    const generating = busy.length - prefilling.length;
+    const prefilling = this.admission.prefilling();
+    const generating = busy.filter((slot) => slot.remaining === 0).length;
     const input = { generating, prefilling, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];
@@ -199,14 +210,38 @@ export class TickLoop {
     const { slot, generation } = step;
     if (generation.cancelled) return;
     if (!result) {
-      this.tellProgress(slot, generation);
+      this.pay(generation, slot.sequence.length);
+      if (!generation.background) this.tellProgress(slot, generation);
+      else if (slot.remaining === 0) {
+        await this.admission.keepContext(slot);
+        generation.finishBackground();
+        await this.end(slot);
+      }
       return;
     }
-    if (result.done === true ? generation.end() : generation.accept(result.value)) {
-      const now = this.options.clock.now();
-      this.notes.observeService(now - slot.startedAt);
-      await slot.release(now);
+    if (generation.generatedTokens === 0) {
+      const { tokens } = generation.request;
+      this.rates.prompt(this.options.clock.now() - slot.startedAt, tokens.length - generation.cachedTokens);
     }
+    const over = result.done === true ? generation.end() : generation.accept(result.value);
+    this.pay(generation, generation.length);
+    if (!over) return;
+    const { generatedTokens, request } = generation;
+    this.rates.lengths.observe(generatedTokens, generatedTokens < request.maxTokens);
+    await this.end(slot);
+  }
+
+  /** Charges what was served of a request up to a length; nothing is charged twice, and cached tokens are free. */
+  private pay(generation: Generation, length: number): void {
+    if (length <= generation.paidTokens) return;
+    this.options.queue.charge(generation, length - generation.paidTokens);
+    generation.paidTokens = length;
+  }
+
+  private async end(slot: Slot): Promise<void> {
+    const { generation } = slot;
+    await slot.release(this.options.clock.now());
+    if (generation) this.options.queue.done(generation);
   }
 
   private tellProgress(slot: Slot, generation: Generation): void {
@@ -244,7 +279,7 @@ export class TickLoop {
   private async fail(slot: Slot, generation: Generation, error: unknown): Promise<void> {
     this.options.onFault(error);
     generation.events.failed(error);
-    await slot.release(this.options.clock.now());
+    await this.end(slot);
     await slot.clear();
   }
 }
@@ -254,4 +289,8 @@ async function doStep(step: Step): Promise<IteratorResult<number, void> | undefi
   if (promptTokens === 0) return slot.next(generation);
   await slot.prefill(generation, promptTokens);
   return undefined;
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100;
 }

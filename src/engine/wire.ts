@@ -29,9 +29,14 @@ export interface EngineRequest {
   readonly client: string;
   /** Who is charged. */
   readonly charge: string;
+  /** Its share against others of weight 1; bounded to 0.01..100. Default 1. */
+  readonly weight?: number;
   readonly conversation: string;
   readonly continueFrom?: string;
 }
+
+/** A client's context that has been set: its beginning of all prompts is processed before the client asks. */
+export type PrepareRequest = Pick<EngineRequest, "system" | "context" | "client" | "charge" | "weight">;
 
 /** What a loaded engine is, for the start block and the welcome. */
 export interface EngineInfo {
@@ -66,7 +71,38 @@ export interface EngineStats {
   readonly keptTokens: number;
   /** Smoothed length of a step in milliseconds. */
   readonly tickMs: number;
+  /** Smoothed number of sequences in a step. */
+  readonly batch: number;
+  /** Smoothed share of prompt tokens in all tokens of a step, 0..1. */
+  readonly promptShare: number;
+  /** Prompt tokens of those who wait. */
+  readonly waitingTokens: number;
+  /** Prompt tokens of started requests that were not processed again, since the start, by where they were kept. */
+  readonly cachedSlot: number;
+  readonly cachedParked: number;
+  readonly cachedShared: number;
+  /** Stored states of sequences. */
+  readonly parkedBytes: number;
+  readonly parkedStates: number;
+  /** Answers that had to give their slot away for a time, since the start. */
+  readonly parkings: number;
 }
+
+export const NO_STATS: EngineStats = {
+  waiting: 0,
+  running: 0,
+  keptTokens: 0,
+  tickMs: 0,
+  batch: 0,
+  promptShare: 0,
+  waitingTokens: 0,
+  cachedSlot: 0,
+  cachedParked: 0,
+  cachedShared: 0,
+  parkedBytes: 0,
+  parkedStates: 0,
+  parkings: 0,
+};
 
 export interface WireUsage {
   readonly promptTokens: number;
@@ -77,6 +113,8 @@ export interface WireUsage {
 export type GatewayMessage =
   | { readonly type: "start"; readonly id: number; readonly request: EngineRequest }
   | { readonly type: "cancel"; readonly id: number }
+  /** Without a reply: it may be dropped. */
+  | { readonly type: "prepare"; readonly request: PrepareRequest }
   | { readonly type: "count"; readonly id: number; readonly text: string };
 
 /** All that happened to a connection's requests in one step. For one id the order is the order of the fields. */
@@ -132,6 +170,8 @@ export interface EngineSettings {
   readonly maxTickMs: number;
   readonly itlTargetMs: number;
   readonly queueLimit: number;
+  /** Bytes for states of sequences in files; 0: none are stored. */
+  readonly kvCacheBytes: number;
 }
 
 /** main → engine on the control channel. */

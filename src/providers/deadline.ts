@@ -41,6 +41,7 @@ export function withDeadline(provider: ChatProvider, ms: number, clock: Clock): 
     name: provider.name,
     remote: provider.remote,
     stream,
+    prepare: (beginning) => provider.prepare?.(beginning),
     describe: () => provider.describe(),
     countTokens: (text) => provider.countTokens(text),
     health: () => provider.health(),

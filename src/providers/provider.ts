@@ -68,6 +68,9 @@ export type StreamPart =
   /** The last part of a whole answer. A stream that ends without it has failed and must throw instead. */
   | { readonly type: "finish"; readonly reason: "stop" | "length"; readonly usage: Usage };
 
+/** What all requests of a client will begin with. */
+export type PromptBeginning = Pick<ChatRequest, "system" | "context" | "principal">;
+
 export interface ProviderHealth {
   readonly state: "ready" | "starting" | "degraded" | "down";
   /** For people; empty when ready. */
@@ -83,6 +86,8 @@ export interface ChatProvider {
   /** Whether the text of a request leaves this machine. */
   readonly remote: boolean;
   stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncIterable<StreamPart>;
+  /** Makes the next answers to a client begin sooner, where the back end can; may do nothing. Never throws. */
+  prepare?(beginning: PromptBeginning): void;
   describe(): { readonly model: string; readonly contextTokens: number };
   /** Exact on the local back end; bytes / 3 on remote ones. */
   countTokens(text: string): Promise<number>;

@@ -4,7 +4,7 @@ import { CostModel } from "../../src/engine/cost-model.ts";
 import type { PreparedRequest } from "../../src/engine/engine-port.ts";
 import { Generation } from "../../src/engine/generation.ts";
 import { loadModel, type LoadedModel } from "../../src/engine/model.ts";
-import { RequestQueue } from "../../src/engine/request-queue.ts";
+import { FairQueue } from "../../src/engine/fair-queue.ts";
 import { Slot } from "../../src/engine/slot.ts";
 import { TickLoop } from "../../src/engine/tick-loop.ts";
 import type { EngineRequest } from "../../src/engine/wire.ts";
@@ -168,7 +168,7 @@ describe("faults of the native batch", () => {
     const faults: unknown[] = [];
     const loop = new TickLoop({
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
-      queue: new RequestQueue<Generation>(10),
+      queue: new FairQueue<Generation>({ requests: 10, promptTokens: 10_000, background: 10 }),
       cost: new CostModel(loaded.promptTokenMs),
       limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512 },
       clock: systemClock,

@@ -21,6 +21,10 @@ export class FakeContext {
   readonly batches: Batch[] = [];
   /** Tokens that fail the batch they are in. */
   readonly poison = new Set<number>();
+  /** What was saved, by path. */
+  readonly files = new Map<string, readonly number[]>();
+  /** Paths in the order of loads and saves. */
+  readonly moves: string[] = [];
   /** Runs when a batch is done, before its promises settle. */
   onBatch: () => void = () => {};
   private items: {
@@ -69,6 +73,10 @@ export class FakeSequence implements EngineSequence {
     return this.kv.length;
   }
 
+  tokens(): readonly number[] {
+    return [...this.kv];
+  }
+
   commonPrefix(tokens: readonly number[]): number {
     let length = 0;
     while (length < this.kv.length && this.kv[length] === tokens[length]) length++;
@@ -77,6 +85,21 @@ export class FakeSequence implements EngineSequence {
 
   truncate(count: number): Promise<void> {
     this.kv.length = Math.min(this.kv.length, count);
+    return Promise.resolve();
+  }
+
+  async save(path: string): Promise<number> {
+    this.context.moves.push(`save ${this.kv.length}`);
+    this.context.files.set(path, [...this.kv]);
+    return Promise.resolve(this.kv.length * 100);
+  }
+
+  async load(path: string): Promise<void> {
+    const tokens = this.context.files.get(path);
+    this.kv = [];
+    if (!tokens) throw new Error("no such file");
+    this.context.moves.push(`load ${tokens.length}`);
+    this.kv = [...tokens];
     return Promise.resolve();
   }
 
@@ -106,6 +129,7 @@ export function preparedRequest(length: number, changes: Partial<PreparedRequest
       index === 0 ? 1 : conversations * 10_000 + 500_000 + index,
     ),
     sharedTokens: 1,
+    sharedKey: "shared",
     droppedTurns: 0,
     maxTokens: 5,
     sampling: { temperature: 0, topP: 1, topK: 40, minP: 0, repeatPenalty: 1, seed: 7 },
@@ -114,6 +138,9 @@ export function preparedRequest(length: number, changes: Partial<PreparedRequest
     trimEnd: false,
     client: "anon:a",
     conversation,
+    charge: "addr:a",
+    background: false,
+    weight: 1,
     ...changes,
   };
 }

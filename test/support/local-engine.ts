@@ -44,6 +44,7 @@ export async function tinySettings(changes: Partial<EngineSettings> = {}): Promi
     maxTickMs: 250,
     itlTargetMs: 100,
     queueLimit: 4096,
+    kvCacheBytes: 64 * 1_048_576,
     ...changes,
   };
 }
@@ -62,11 +63,11 @@ export async function tinySupervisor(options: LocalEngineOptions = {}): Promise<
 }
 
 /** A provider on an engine; close it before the engine stops. */
-export function localProvider(supervisor: EngineSupervisor): LocalProvider {
+export function localProvider(supervisor: EngineSupervisor, metrics: Metrics = noMetrics): LocalProvider {
   return new LocalProvider({
     engine: supervisor,
     clock: systemClock,
-    metrics: noMetrics,
+    metrics,
     queueLimit: 4096,
     expected: { model: "tiny", contextTokens: 512 },
   });
@@ -76,7 +77,7 @@ export function localProvider(supervisor: EngineSupervisor): LocalProvider {
 export async function startLocalEngine(options: LocalEngineOptions = {}): Promise<LocalEngine> {
   const supervisor = await tinySupervisor(options);
   await supervisor.start();
-  const provider = localProvider(supervisor);
+  const provider = localProvider(supervisor, options.metrics);
   await provider.countTokens("connected");
   return {
     supervisor,

@@ -35,6 +35,8 @@ export interface CommandContext {
   /** Tokens of the model's window; null while there is no back end. */
   readonly windowTokens: number | null;
   countTokens(text: string): Promise<number>;
+  /** The client's context has changed: the back end may get ready for it. */
+  prepare(context: string): void;
   /** Asks the model. @throws ServiceError when it cannot answer, StopReason when the command was cancelled. */
   ask(question: Question): Promise<Generation>;
 }

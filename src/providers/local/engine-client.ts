@@ -5,11 +5,13 @@ import {
   encodeLine,
   LineDecoder,
   MAX_LINE_CHARS,
+  NO_STATS,
   type EngineInfo,
   type EngineMessage,
   type EngineRequest,
   type EngineStats,
   type EngineStatus,
+  type PrepareRequest,
   type TickMessage,
   type WireUsage,
 } from "../../engine/wire.ts";
@@ -51,7 +53,6 @@ interface Counting {
 }
 
 const RECONNECT_MS = 50;
-const NO_STATS: EngineStats = { waiting: 0, running: 0, keptTokens: 0, tickMs: 0 };
 
 /** One connection to the engine, made again after each of its deaths. */
 export class EngineClient {
@@ -62,7 +63,7 @@ export class EngineClient {
   private closed = false;
   private nextId = 1;
   private lastInfo: EngineInfo | undefined;
-  private lastStats = NO_STATS;
+  private lastStats: EngineStats = NO_STATS;
   /** Sent to the present engine. */
   private readonly calls = new Map<number, CallEvents>();
   private readonly countings = new Map<number, Counting>();
@@ -119,6 +120,12 @@ export class EngineClient {
       if (refusal) reject(refusal);
       else this.countings.set(id, { resolve, reject });
     });
+  }
+
+  /** Dropped when the engine is not there: it would only save time. */
+  prepare(request: PrepareRequest): void {
+    const line = encodeLine({ type: "prepare", request });
+    if (this.connected && !this.closed && line.length <= MAX_LINE_CHARS) this.socket?.write(line);
   }
 
   close(): void {

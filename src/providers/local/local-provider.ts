@@ -1,7 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Metrics } from "../../core/metrics.ts";
-import type { EngineRequest } from "../../engine/wire.ts";
-import type { ChatProvider, ChatRequest, ProviderHealth, StreamPart } from "../provider.ts";
+import type { EngineRequest, EngineStats } from "../../engine/wire.ts";
+import type { ChatProvider, ChatRequest, PromptBeginning, ProviderHealth, StreamPart } from "../provider.ts";
 import { EngineClient, type CallEvents, type EngineSource } from "./engine-client.ts";
 import { PartQueue } from "./part-queue.ts";
 
@@ -16,6 +16,34 @@ export interface LocalProviderOptions {
   readonly expected: { readonly model: string; readonly contextTokens: number };
 }
 
+const gauges: readonly (readonly [name: string, help: string, read: (stats: EngineStats) => number])[] = [
+  ["engine_waiting", "Requests that wait for a slot of the engine.", ({ waiting }) => waiting],
+  ["engine_waiting_tokens", "Prompt tokens of those requests.", ({ waitingTokens }) => waitingTokens],
+  ["engine_running", "Slots of the engine in use.", ({ running }) => running],
+  ["engine_kept_tokens", "Tokens kept in the slots of the engine.", ({ keptTokens }) => keptTokens],
+  ["engine_tick_seconds", "Smoothed length of a step of the engine.", ({ tickMs }) => tickMs / 1000],
+  ["engine_batch_size", "Smoothed number of sequences in a step.", ({ batch }) => batch],
+  [
+    "engine_prompt_share",
+    "Smoothed share of prompt tokens in a step, 0 to 1.",
+    ({ promptShare }) => promptShare,
+  ],
+  ["engine_cached_slot_tokens", "Prompt tokens that a slot still held.", ({ cachedSlot }) => cachedSlot],
+  [
+    "engine_cached_parked_tokens",
+    "Prompt tokens loaded with a parked state.",
+    ({ cachedParked }) => cachedParked,
+  ],
+  [
+    "engine_cached_shared_tokens",
+    "Prompt tokens loaded with a shared text.",
+    ({ cachedShared }) => cachedShared,
+  ],
+  ["engine_parked_bytes", "Memory of stored states.", ({ parkedBytes }) => parkedBytes],
+  ["engine_parked_states", "Stored states.", ({ parkedStates }) => parkedStates],
+  ["engine_parkings", "Answers that gave their slot away for a time.", ({ parkings }) => parkings],
+];
+
 /** Answers from the model on this machine, through the engine process. */
 export class LocalProvider implements ChatProvider {
   readonly name = "local";
@@ -27,15 +55,7 @@ export class LocalProvider implements ChatProvider {
     this.options = options;
     const { engine, clock, metrics, queueLimit } = options;
     this.client = new EngineClient({ source: engine, clock, queueLimit });
-    const stats = () => this.client.stats();
-    metrics.gauge("engine_waiting", "Requests that wait for a slot of the engine.", () => stats().waiting);
-    metrics.gauge("engine_running", "Slots of the engine in use.", () => stats().running);
-    metrics.gauge("engine_kept_tokens", "Tokens kept in the slots of the engine.", () => stats().keptTokens);
-    metrics.gauge(
-      "engine_tick_seconds",
-      "Smoothed length of a step of the engine.",
-      () => stats().tickMs / 1000,
-    );
+    for (const [name, help, read] of gauges) metrics.gauge(name, help, () => read(this.client.stats()));
   }
 
   async *stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncGenerator<StreamPart, void> {
@@ -62,6 +82,10 @@ export class LocalProvider implements ChatProvider {
     }
   }
 
+  prepare({ system, context, principal: { client, charge } }: PromptBeginning): void {
+    this.client.prepare({ system, context, client, charge });
+  }
+
   describe(): { model: string; contextTokens: number } {
     const info = this.client.info();
     return info ? { model: info.modelName, contextTokens: info.contextTokens } : this.options.expected;
@@ -74,6 +98,10 @@ export class LocalProvider implements ChatProvider {
   health(): ProviderHealth {
     const { state, reason } = this.client.status();
     return { state, reason };
+  }
+
+  onHealthChange(listener: (health: ProviderHealth) => void): () => void {
+    return this.options.engine.onChange(({ state, reason }) => listener({ state, reason }));
   }
 
   async close(): Promise<void> {
@@ -112,6 +140,7 @@ function engineRequest(request: ChatRequest): EngineRequest {
     conversation,
     client: principal.client,
     charge: principal.charge,
+    ...(principal.weight !== undefined && { weight: principal.weight }),
     ...(request.jsonSchema && { jsonSchema: request.jsonSchema }),
     ...(request.continueFrom !== undefined && { continueFrom: request.continueFrom }),
   };

@@ -3,8 +3,9 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../../src/core/clock.ts";
 import { CostModel } from "../../../src/engine/cost-model.ts";
 import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
+import { FairQueue } from "../../../src/engine/fair-queue.ts";
 import { Generation } from "../../../src/engine/generation.ts";
-import { RequestQueue } from "../../../src/engine/request-queue.ts";
+import { KvCache } from "../../../src/engine/kv-cache.ts";
 import { Slot } from "../../../src/engine/slot.ts";
 import { TickLoop } from "../../../src/engine/tick-loop.ts";
 import {
@@ -18,7 +19,7 @@ const detokenize = (tokens: readonly number[]) =>
   tokens.map((token) => `${token - FIRST_ANSWER_TOKEN} `).join("");
 
 /** Each batch takes 10 ms on this clock. */
-function setUp(slotCount: number, queueLimit = 100) {
+function setUp(slotCount: number, queueLimit = 100, kvBytes = 0) {
   const context = new FakeContext();
   let now = 0;
   context.onBatch = () => {
@@ -27,10 +28,12 @@ function setUp(slotCount: number, queueLimit = 100) {
   const clock: Clock = { now: () => now, wall: () => now, after: () => () => {} };
   const sequences = Array.from({ length: slotCount }, (_, id) => context.sequence(id));
   const faults: unknown[] = [];
+  const queue = new FairQueue<Generation>({ requests: queueLimit, promptTokens: 1_000_000, background: 10 });
   const loop = new TickLoop({
     slots: sequences.map((sequence) => new Slot(sequence)),
-    queue: new RequestQueue<Generation>(queueLimit),
+    queue,
     cost: new CostModel(0.1),
+    ...(kvBytes > 0 && { cache: kvCache(kvBytes, clock) }),
     limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 64 },
     clock,
     flush: () => {},
@@ -44,7 +47,12 @@ function setUp(slotCount: number, queueLimit = 100) {
     loop.submit(generation);
     return { events, generation };
   };
-  return { context, sequences, loop, faults, submit, advance: (ms: number) => (now += ms) };
+  return { context, sequences, loop, queue, faults, submit, advance: (ms: number) => (now += ms) };
+}
+
+function kvCache(budgetBytes: number, clock: Clock): KvCache {
+  const folder = { path: "/nowhere", freeBytes: () => 1e12, remove: () => {} };
+  return new KvCache({ folder, budgetBytes, bytesPerToken: 100, model: "m", clock, onFault: () => {} });
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -229,5 +237,93 @@ describe("TickLoop", () => {
     const next = submit({ length: 9 });
     await until(() => over(next.events));
     expect(next.events.lines.at(-1)).toMatch(/^finished/);
+  });
+
+  it.each([
+    ["with its state stored", 1e6],
+    ["with its prompt processed again", 0],
+  ])(
+    "parks the youngest answer of who holds more than a share, %s, and loses nothing of it",
+    async (_, bytes) => {
+      const { submit, loop, context } = setUp(4, 100, bytes);
+      const heavy = Array.from({ length: 4 }, () => submit({ length: 100, maxTokens: 60 }));
+      await until(() => heavy.every(({ events }) => events.lines.length > 12));
+      const light = [1, 2].map((index) =>
+        submit({ length: 5, maxTokens: 3, client: `sub:${index}`, charge: `sub:${index}` }),
+      );
+      await until(() => light.every(({ events }) => over(events)));
+      expect(loop.stats().parkings).toBe(2);
+      expect(heavy.filter(({ events }) => over(events))).toEqual([]);
+      await until(() => heavy.every(({ events }) => over(events)));
+      for (const { events } of heavy) {
+        expect(events.lines[0]).toBe("started 100 0 0");
+        expect(events.lines.filter((line) => /^(started|queued)/.test(line))).toHaveLength(1);
+        expect(events.lines.at(-1)).toBe("finished length 100 60 0");
+        expect(events.text()).toBe(Array.from({ length: 60 }, (__, index) => `${index} `).join(""));
+      }
+      const loads = context.moves.filter((move) => move.startsWith("load"));
+      expect(loads.length > 0).toBe(bytes > 0);
+    },
+  );
+
+  it("charges each principal what it was served, and nothing twice over a parking", async () => {
+    const { submit, queue } = setUp(2);
+    const keeper = submit({ length: 3, maxTokens: 4000, client: "k", charge: "k" });
+    const first = submit({ length: 50, maxTokens: 30, charge: "a" });
+    submit({ length: 50, maxTokens: 3000, charge: "a" });
+    await until(() => first.events.lines.length > 4);
+    const other = submit({ length: 5, maxTokens: 3, client: "b", charge: "b" });
+    await until(() => over(other.events) && over(first.events));
+    const standing = queue.standing("a");
+    const second = (standing?.counter ?? 0) - 50 - 30;
+    expect(second).toBeGreaterThanOrEqual(0);
+    expect(second).toBeLessThanOrEqual(keeper.events.lines.length + 50);
+  });
+
+  it("brings a conversation back from its state, and counts it as cached", async () => {
+    const { submit, loop } = setUp(1, 100, 1e6);
+    const first = submit({ length: 200, maxTokens: 3, conversation: "c" });
+    await until(() => over(first.events));
+    const between = submit({ length: 200, maxTokens: 3, client: "anon:b" });
+    await until(() => over(between.events));
+    const tokens = [...first.generation.tokens(0, 202), 8, 9];
+    const again = submit({ tokens, maxTokens: 1, conversation: "c" });
+    await until(() => over(again.events));
+    expect(again.events.lines.at(-1)).toBe("finished length 204 1 202");
+    expect(loop.stats()).toMatchObject({ cachedParked: 202, parkedStates: 2 });
+    const stolen = submit({ tokens, maxTokens: 1, conversation: "c", client: "anon:thief" });
+    await until(() => over(stolen.events));
+    expect(stolen.events.lines.at(-1)).toBe("finished length 204 1 1");
+  });
+
+  it("processes a text that all share once, and stores no token of a client with it", async () => {
+    const { submit, context, loop } = setUp(4, 100, 1e6);
+    const system = Array.from({ length: 150 }, (_, index) => index);
+    const all = [1, 2, 3, 4].map((index) => {
+      const tokens = [...system, ...Array.from({ length: 20 }, (_, at) => index * 1000 + at)];
+      const client = `anon:${index}`;
+      return submit({ tokens, sharedTokens: 150, sharedKey: "s", maxTokens: 2, client, charge: client });
+    });
+    await until(() => all.every(({ events }) => over(events)));
+    const cached = all.map(({ events }) => Number(events.lines.at(-1)?.split(" ").at(-1)));
+    expect(cached.toSorted((a, b) => a - b)).toEqual([0, 150, 150, 150]);
+    expect([...context.files.values()]).toEqual([system]);
+    expect(context.moves).toEqual(["save 150", "load 150", "load 150", "load 150"]);
+    expect(loop.stats().cachedShared).toBe(450);
+  });
+
+  it("prepares a prompt while nobody waits, and gives its slot away at once", async () => {
+    const { submit, loop, context } = setUp(1, 100, 1e6);
+    const job = submit({ length: 640, maxTokens: 0, background: true, conversation: "context" });
+    await until(() => context.batches.length >= 2);
+    const chat = submit({ length: 5, maxTokens: 2, client: "anon:b", charge: "b" });
+    await until(() => over(chat.events));
+    expect(over(job.events)).toBe(false);
+    await until(() => over(job.events));
+    expect(job.events.lines).toEqual(["finished stop 640 0 0"]);
+    expect(loop.stats()).toMatchObject({ running: 0, waiting: 0 });
+    const asked = submit({ tokens: [...job.generation.request.tokens, 5, 6], maxTokens: 1 });
+    await until(() => over(asked.events));
+    expect(asked.events.lines.at(-1)).toBe("finished length 642 1 640");
   });
 });

@@ -1,0 +1,296 @@
+import type { Clock } from "../core/clock.ts";
+import type { CostModel } from "./cost-model.ts";
+import { CONTEXT_STATE } from "./engine-port.ts";
+import type { FairQueue } from "./fair-queue.ts";
+import type { Generation } from "./generation.ts";
+import type { KvCache } from "./kv-cache.ts";
+import { chooseSlot, chooseVictim, type Holding } from "./scheduler.ts";
+import { LEAST_STATE_TOKENS, SharedPrefixes, type PrefillingSlot } from "./shared-prefix.ts";
+import type { Slot, SlotOwner } from "./slot.ts";
+
+export interface AdmissionOptions {
+  readonly slots: readonly Slot[];
+  readonly queue: FairQueue<Generation>;
+  readonly cost: CostModel;
+  readonly clock: Clock;
+  /** Absent: no states are stored. */
+  readonly cache: KvCache | undefined;
+  /** Loads and saves hold up everybody's next token: past this time none is begun any more in a step. */
+  readonly moveMs: number;
+  /** A request has got its first slot. */
+  readonly started: (generation: Generation) => void;
+  /** The request cannot have this slot. */
+  readonly failed: (slot: Slot, generation: Generation, error: unknown) => Promise<void>;
+}
+
+// Fewer tokens are processed as quickly as they are loaded.
+const LEAST_GAIN = 32;
+/** Holds what belongs to nobody. */
+const SHARED_OWNER = "";
+
+/** A stored state that a prompt begins with. */
+interface Stored {
+  readonly key: string;
+  readonly reusable: number;
+  readonly source: "parked" | "shared";
+}
+
+/** Where cached prompt tokens came from, in tokens since the start. */
+export interface Reuse {
+  slot: number;
+  parked: number;
+  shared: number;
+}
+
+/** Moves requests and the states of their sequences into slots and out of them, between steps. */
+export class Admission {
+  readonly reuse: Reuse = { slot: 0, parked: 0, shared: 0 };
+  /** Answers that had to give their slot away. */
+  parkings = 0;
+  private readonly options: AdmissionOptions;
+  private readonly shared = new SharedPrefixes();
+  private movedMs = 0;
+  private moves = 0;
+
+  constructor(options: AdmissionOptions) {
+    this.options = options;
+  }
+
+  /** A request has come to the queue's door: says what of its prompt is left to process, as far as can be told. */
+  note(generation: Generation): void {
+    if (this.options.cache) this.shared.note(generation.request);
+    let reusable = this.storedFor(generation)?.reusable ?? 0;
+    for (const slot of this.options.slots) {
+      if (slot.keeps(generation)) reusable = Math.max(reusable, slot.reusable(generation));
+    }
+    generation.promptTokens = generation.length - reusable;
+  }
+
+  /** Before each step. */
+  async run(): Promise<void> {
+    this.movedMs = 0;
+    this.moves = 0;
+    await this.park();
+    await this.admit();
+    await this.useShared();
+  }
+
+  /** Prompt tokens that each slot may process now, in the order of service. */
+  prefilling(): { id: number; remaining: number }[] {
+    return this.shared.limits(this.prefillingSlots(), (slot) => this.loadable(slot)?.length);
+  }
+
+  /** A background job has processed its prompt. */
+  async keepContext(slot: Slot): Promise<void> {
+    const { cache } = this.options;
+    if (cache && slot.owner && slot.sequence.length >= LEAST_STATE_TOKENS) await this.store(slot, slot.owner);
+  }
+
+  private mayMove(): boolean {
+    return this.moves === 0 || this.movedMs < this.options.moveMs || !this.anyoneRuns();
+  }
+
+  private anyoneRuns(): boolean {
+    return this.options.slots.some(({ generation }) => generation);
+  }
+
+  private async park(): Promise<void> {
+    const { queue, slots, cache, clock } = this.options;
+    const waiter = queue.peek(slots.length);
+    if (!waiter || slots.some((slot) => !slot.generation)) return;
+    const id = chooseVictim(this.holdings(), waiter.charge, (charge) => this.claimOf(charge));
+    const slot = slots.find((candidate) => candidate.id === id);
+    const generation = slot?.generation;
+    if (!slot || !generation) return;
+    if (cache && slot.owner && this.worthStoring(slot)) await this.store(slot, slot.owner);
+    await slot.release(clock.now());
+    this.parkings++;
+    generation.promptTokens = Math.max(1, generation.length - slot.sequence.length);
+    queue.park(generation);
+    if (generation.cancelled) queue.remove(generation);
+  }
+
+  private claimOf(charge: string) {
+    const { queue, slots } = this.options;
+    const standing = queue.standing(charge) ?? { counter: 0, waiting: 0, held: 0 };
+    return { ...standing, cap: queue.cap(charge, slots.length) };
+  }
+
+  private holdings(): Holding[] {
+    const { slots, cache, cost } = this.options;
+    const holdings: Holding[] = [];
+    for (const { generation, sequence, id } of slots) {
+      if (!generation) continue;
+      const moveMs = cache ? 2 * sequence.length * cache.msPerToken : Number.POSITIVE_INFINITY;
+      holdings.push({
+        id,
+        charge: generation.charge,
+        arrivedAt: generation.arrivedAt,
+        left: generation.request.maxTokens - generation.generatedTokens,
+        moveCost: Math.min(moveMs / cost.promptTokenMs, sequence.length),
+        background: generation.background,
+      });
+    }
+    return holdings;
+  }
+
+  private async admit(): Promise<void> {
+    const { queue, slots } = this.options;
+    for (;;) {
+      const free = slots.filter((slot) => !slot.generation);
+      if (free.length === 0) return;
+      const background = queue.size === 0;
+      const generation = background ? queue.peek(slots.length, true) : queue.peek(slots.length);
+      if (!generation) return;
+      const stored = this.storedFor(generation);
+      const slot = this.slotFor(generation, free, stored);
+      const load = stored && this.worthLoading(stored, slot.reusable(generation)) ? stored : undefined;
+      const evicted = !slot.keeps(generation) && this.worthStoring(slot);
+      if ((load || evicted) && !this.mayMove()) return;
+      queue.take(slots.length, background);
+      if (evicted && slot.owner) await this.store(slot, slot.owner);
+      await this.assign(slot, generation, load);
+    }
+  }
+
+  private async assign(slot: Slot, generation: Generation, load: Stored | undefined): Promise<void> {
+    try {
+      const loaded = load && (await this.load(slot, load.key, generation)) ? load.source : "slot";
+      await slot.assign(generation, this.options.clock.now());
+      const cached = slot.sequence.length;
+      generation.paidTokens = Math.max(generation.paidTokens, cached);
+      if (generation.started || generation.background) return;
+      generation.started = true;
+      this.options.started(generation);
+      generation.cachedTokens = cached;
+      this.reuse[loaded] += cached;
+      const { tokens, droppedTurns } = generation.request;
+      generation.events.started(tokens.length, cached, droppedTurns);
+    } catch (error) {
+      await this.options.failed(slot, generation, error);
+    }
+  }
+
+  private slotFor(generation: Generation, free: readonly Slot[], stored: Stored | undefined): Slot {
+    const choices = free.map((slot) => {
+      const own = slot.reusable(generation);
+      return {
+        id: slot.id,
+        reusable: stored && this.worthLoading(stored, own) ? stored.reusable : own,
+        same: slot.keeps(generation),
+        kept: slot.sequence.length,
+        lastUsed: slot.lastUsed,
+      };
+    });
+    const active = this.options.slots.filter((slot) => slot.generation).map((slot) => slot.id);
+    const id = chooseSlot(choices, active, generation.length);
+    return free.find((slot) => slot.id === id) ?? (free[0] as Slot);
+  }
+
+  /** The stored state that has most of what a request may use. */
+  private storedFor(generation: Generation): Stored | undefined {
+    const { cache } = this.options;
+    if (!cache || cache.size === 0) return undefined;
+    const { client, conversation, sharedKey, sharedTokens } = generation.request;
+    const most = generation.length - 1;
+    const tokens = generation.tokens(0, most);
+    const candidates = [
+      { key: cache.key(client, conversation), limit: most, source: "parked" },
+      { key: cache.key(client, CONTEXT_STATE), limit: most, source: "parked" },
+      { key: cache.key(undefined, sharedKey), limit: Math.min(sharedTokens, most), source: "shared" },
+    ] as const;
+    let best: Stored | undefined;
+    for (const { key, limit, source } of candidates) {
+      const reusable = Math.min(cache.commonPrefix(key, tokens), limit);
+      if (reusable > (best?.reusable ?? 0)) best = { key, reusable, source };
+    }
+    return best;
+  }
+
+  /** Whether loading is clearly quicker than processing what the slot lacks of it. */
+  private worthLoading({ key, reusable }: Stored, own: number): boolean {
+    const { cache, cost } = this.options;
+    const length = cache?.tokens(key)?.length ?? 0;
+    const gain = reusable - own;
+    return gain >= LEAST_GAIN && gain * cost.promptTokenMs > 2 * length * (cache?.msPerToken ?? 0);
+  }
+
+  /** Whether a slot has something of its owner that would be missed and is not stored yet. */
+  private worthStoring({ owner, sequence }: Slot): boolean {
+    const { cache, cost } = this.options;
+    const own = sequence.length - (owner?.sharedTokens ?? 0);
+    if (!cache || !owner || own < LEAST_STATE_TOKENS) return false;
+    if (own * cost.promptTokenMs < 4 * sequence.length * cache.msPerToken) return false;
+    return !cache.holds(cache.key(owner.client, owner.conversation), sequence);
+  }
+
+  private async store({ sequence }: Slot, owner: SlotOwner): Promise<void> {
+    const { cache } = this.options;
+    await this.move(async () =>
+      cache?.save(cache.key(owner.client, owner.conversation), owner.charge, sequence),
+    );
+  }
+
+  private async load(slot: Slot, key: string, generation: Generation): Promise<boolean> {
+    const { cache } = this.options;
+    slot.owner = generation.request;
+    return (await this.move(async () => cache?.load(key, slot.sequence))) === true;
+  }
+
+  private async move<T>(work: () => Promise<T>): Promise<T> {
+    const { clock } = this.options;
+    const from = clock.now();
+    const result = await work();
+    this.moves++;
+    this.movedMs += clock.now() - from;
+    return result;
+  }
+
+  /** Stores the beginning that all share where it is just complete, and loads it where it is still missing. */
+  private async useShared(): Promise<void> {
+    const { cache, slots } = this.options;
+    for (const prefilling of cache ? this.prefillingSlots() : []) {
+      const { request, length, id } = prefilling;
+      const slot = slots.find((candidate) => candidate.id === id);
+      const generation = slot?.generation;
+      if (!cache || !slot || !generation || !this.shared.wanted(request)) continue;
+      const key = cache.key(undefined, request.sharedKey);
+      const loadable = this.loadable(prefilling);
+      if (loadable && this.mayMove()) {
+        if (!(await this.load(slot, key, generation))) this.shared.refuse(request.sharedKey);
+        const gain = slot.sequence.length - length;
+        generation.paidTokens = Math.max(generation.paidTokens, slot.sequence.length);
+        if (generation.background || gain <= 0) continue;
+        generation.cachedTokens += gain;
+        this.reuse.shared += gain;
+      } else if (length === request.sharedTokens && !cache.tokens(key)) {
+        const saved = await this.move(() => cache.save(key, SHARED_OWNER, slot.sequence));
+        if (!saved) this.shared.refuse(request.sharedKey);
+      }
+    }
+  }
+
+  private prefillingSlots(): PrefillingSlot[] {
+    const busy = this.options.slots.filter(({ generation, remaining }) => {
+      return generation && !generation.cancelled && remaining > 0;
+    });
+    // Background jobs last.
+    const last = (slot: Slot): number => (slot.generation?.background ? 1 : 0);
+    busy.sort((a, b) => last(a) - last(b) || a.startedAt - b.startedAt || a.id - b.id);
+    return busy.map(({ id, remaining, sequence, generation }) => ({
+      id,
+      remaining,
+      length: sequence.length,
+      request: (generation as Generation).request,
+    }));
+  }
+
+  /** The stored beginning that a slot lacks, if it is worth loading. */
+  private loadable({ request, length }: PrefillingSlot): readonly number[] | undefined {
+    const { cache } = this.options;
+    const key = cache?.key(undefined, request.sharedKey) ?? "";
+    const tokens = cache?.tokens(key);
+    if (!tokens) return undefined;
+    return this.worthLoading({ key, reusable: tokens.length, source: "shared" }, length) ? tokens : undefined;
+  }
+}

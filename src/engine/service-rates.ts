@@ -1,0 +1,52 @@
+import { AnswerLength } from "./answer-length.ts";
+
+const SMOOTHING = 0.1;
+// Rates for estimates over many steps change more slowly.
+const SLOW = 0.03;
+
+/** What the engine has been seen to do, smoothed. Times in milliseconds. Pure. */
+export class ServiceRates {
+  readonly lengths = new AnswerLength();
+  tickMs = 0;
+  batch = 0;
+  /** Of prompt tokens in all tokens of a step. */
+  promptShare = 0;
+  private interval: number | undefined;
+  private promptMs = 0;
+  private promptTokens = 0;
+
+  /** A step took `ms`; it was `sinceLast` after the end of the step before, if that came right before. */
+  step(
+    ms: number,
+    sinceLast: number | undefined,
+    generating: number,
+    promptTokens: number,
+    batch: number,
+  ): void {
+    this.tickMs += SMOOTHING * (ms - this.tickMs);
+    this.batch += SMOOTHING * (batch - this.batch);
+    this.promptShare +=
+      SMOOTHING * (promptTokens / Math.max(1, promptTokens + generating) - this.promptShare);
+    if (generating === 0) return;
+    const interval = sinceLast ?? ms;
+    this.interval =
+      this.interval === undefined ? interval : this.interval + SLOW * (interval - this.interval);
+  }
+
+  /** A prompt of `tokens` that were not cached had its first token `ms` after it got its slot. */
+  prompt(ms: number, tokens: number): void {
+    this.promptMs += SMOOTHING * (ms - this.promptMs);
+    this.promptTokens += SMOOTHING * (tokens - this.promptTokens);
+  }
+
+  /** Whether times can be told. */
+  get known(): boolean {
+    return this.interval !== undefined && this.lengths.known;
+  }
+
+  /** How long a slot will be held by a request, from where it stands. */
+  holdMs(promptTokens: number, generated: number, maxTokens: number): number {
+    const each = this.promptTokens > 0 ? this.promptMs / this.promptTokens : 0;
+    return promptTokens * each + this.lengths.remaining(generated, maxTokens) * (this.interval ?? 0);
+  }
+}

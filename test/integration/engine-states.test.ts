@@ -1,0 +1,162 @@
+import { readdirSync, statSync } from "node:fs";
+import { afterEach, describe, expect, it } from "vitest";
+import type { EngineSettings } from "../../src/engine/wire.ts";
+import type { ChatRequest, StreamPart, Usage } from "../../src/providers/provider.ts";
+import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
+import { startLocalEngine, type LocalEngine } from "../support/local-engine.ts";
+import type { Metrics } from "../../src/core/metrics.ts";
+import { noMetrics } from "../../src/core/metrics.ts";
+
+const greedy = { temperature: 0, repeatPenalty: 1 };
+const running: LocalEngine[] = [];
+afterEach(() => Promise.all(running.splice(0).map((engine) => engine.stop())));
+
+async function start(settings: Partial<EngineSettings>) {
+  const gauges = new Map<string, () => number>();
+  const metrics: Metrics = { ...noMetrics, gauge: (name, _help, read) => void gauges.set(name, read) };
+  const engine = await startLocalEngine({ settings, metrics });
+  running.push(engine);
+  const stat = (name: string) => gauges.get(`engine_${name}`)?.() ?? Number.NaN;
+  return { engine, stat, answer: (request: ChatRequest) => answerOf(engine.provider, request) };
+}
+
+const person = (name: string) => ({
+  authenticated: true,
+  client: `sub:${name}`,
+  publicId: name,
+  charge: `sub:${name}`,
+});
+const request = (name: string, text: string, changes: Partial<ChatRequest> = {}) =>
+  chatRequest(text, {
+    principal: person(name),
+    conversation: `${name}/main`,
+    sampling: greedy,
+    maxTokens: 20,
+    ...changes,
+  });
+const usageOf = (parts: readonly StreamPart[]): Usage => {
+  const last = parts.at(-1);
+  if (last?.type !== "finish") throw new Error("no finish");
+  return last.usage;
+};
+const long = (seed: string) => `${seed} the people and the water of the way `.repeat(12);
+
+describe("states of sequences", () => {
+  it("bring an evicted conversation back without processing it again, for its client alone (trap 26)", async () => {
+    const { answer } = await start({ slots: 1, contextTokens: 1024 });
+    const first = await answer(request("ada", long("ada")));
+    await answer(request("bob", long("bob")));
+    const turns = [
+      { role: "user" as const, content: long("ada") },
+      { role: "assistant" as const, content: textOf(first) },
+      { role: "user" as const, content: "And?" },
+    ];
+    const usage = usageOf(await answer(request("ada", "", { turns })));
+    expect(usage.cachedTokens).toBeGreaterThanOrEqual(usageOf(first).promptTokens);
+    const other = usageOf(await answer(request("eve", "", { turns, conversation: "ada/main" })));
+    expect(other.cachedTokens).toBeLessThan(60);
+  });
+
+  it("give the same text after a reload as without one", async () => {
+    const { answer } = await start({ slots: 1, contextTokens: 1024 });
+    const { answer: plain } = await start({ slots: 1, contextTokens: 1024, kvCacheBytes: 0 });
+    const turns = [{ role: "user" as const, content: long("x") }];
+    const ask = async (on: typeof answer) => {
+      const first = textOf(await on(request("ada", "", { turns })));
+      await on(request("bob", long("y")));
+      const again = [
+        ...turns,
+        { role: "assistant" as const, content: first },
+        { role: "user" as const, content: "And?" },
+      ];
+      const second = await on(request("ada", "", { turns: again, maxTokens: 40 }));
+      return { first, second: textOf(second), cached: usageOf(second).cachedTokens };
+    };
+    const [stored, processed] = [await ask(answer), await ask(plain)];
+    expect(stored.cached).toBeGreaterThan(processed.cached);
+    expect(stored.first).toBe(processed.first);
+    expect(stored.second.slice(0, 20)).toBe(processed.second.slice(0, 20));
+  });
+
+  it("process a system text once for all who share it", async () => {
+    const { engine, answer } = await start({ slots: 4, contextTokens: 1024 });
+    const system = long("shared rules");
+    const tokens = await engine.provider.countTokens(system);
+    const all = await Promise.all(
+      ["a", "b", "c", "d"].map((name) => answer(request(name, `I am ${name}`, { system }))),
+    );
+    const cached = all.map((parts) => usageOf(parts).cachedTokens);
+    expect(cached.filter((count) => count >= tokens)).toHaveLength(3);
+  });
+
+  it("prepare a client's context before it asks", async () => {
+    const { engine, answer, stat } = await start({ slots: 2, contextTokens: 1024 });
+    const context = long("my context");
+    const { system } = request("ada", "");
+    engine.provider.prepare({ system, context, principal: person("ada") });
+    await expect.poll(() => stat("parked_states"), { timeout: 5000 }).toBe(1);
+    const usage = usageOf(await answer(request("ada", "Hello", { context })));
+    expect(usage.cachedTokens).toBeGreaterThanOrEqual(await engine.provider.countTokens(context));
+    const other = usageOf(await answer(request("bob", "Hello", { context })));
+    expect(other.cachedTokens).toBeLessThan(60);
+  });
+
+  it("park an answer of who holds more than a share, and lose nothing of it", async () => {
+    const { engine, answer, stat } = await start({ slots: 2, contextTokens: 2048 });
+    const { answer: alone } = await start({ slots: 2, contextTokens: 2048 });
+    const greedyOnes = [1, 2].map((index) =>
+      request("greedy", `${index} ${long("text")}`, { conversation: `greedy/${index}`, maxTokens: 800 }),
+    );
+    const expected: string[] = [];
+    for (const it of greedyOnes) expected.push(textOf(await alone(it)));
+    let begun = 0;
+    const slow = greedyOnes.map(async (it) => {
+      const parts: StreamPart[] = [];
+      for await (const part of engine.provider.stream(it, { signal: new AbortController().signal })) {
+        parts.push(part);
+        if (part.type === "started") begun++;
+      }
+      return parts;
+    });
+    await expect.poll(() => begun, { timeout: 5000, interval: 5 }).toBe(2);
+    const quick = answer(request("modest", "Hello", { maxTokens: 5 }));
+    expect(usageOf(await quick).completionTokens).toBeGreaterThan(0);
+    const all = await Promise.all(slow);
+    expect(all.map((parts) => parts.filter(({ type }) => type === "started").length)).toEqual([1, 1]);
+    // A batch of two rounds otherwise than one alone, so a long answer of random weights may part from its twin late.
+    for (const [index, parts] of all.entries()) {
+      expect(textOf(parts).slice(0, 40)).toBe(expected[index]?.slice(0, 40));
+      expect(usageOf(parts).completionTokens).toBeGreaterThan(20);
+    }
+    await expect.poll(() => stat("parkings"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
+  });
+
+  it("lie in files of this user alone, and go with the engine", async () => {
+    const { engine, answer, stat } = await start({ slots: 1, contextTokens: 1024 });
+    await answer(request("ada", long("ada")));
+    await answer(request("bob", long("bob")));
+    await expect.poll(() => stat("parked_states"), { timeout: 3000 }).toBe(1);
+    const { pid } = engine.supervisor;
+    const folder = readdirSync("/dev/shm").find((name) => name.startsWith(`chat-engine-kv-${pid}-`));
+    expect(statSync(`/dev/shm/${folder}`).mode & 0o777).toBe(0o700);
+    const [file] = readdirSync(`/dev/shm/${folder}`);
+    const { mode, size } = statSync(`/dev/shm/${folder}/${file}`);
+    expect(mode & 0o777).toBe(0o600);
+    expect(stat("parked_bytes")).toBe(size);
+    process.kill(pid ?? 0, "SIGKILL");
+    await expect
+      .poll(() => engine.supervisor.pid !== pid && engine.supervisor.status().state, { timeout: 20_000 })
+      .toBe("ready");
+    // The next engine removes what a killed one left.
+    expect(readdirSync("/dev/shm")).not.toContain(folder);
+  });
+
+  it("are not kept at all when they are switched off", async () => {
+    const { engine, answer, stat } = await start({ slots: 1, kvCacheBytes: 0 });
+    await answer(request("ada", long("ada")));
+    await answer(request("bob", long("bob")));
+    expect(stat("parked_states")).toBe(0);
+    const prefix = `chat-engine-kv-${engine.supervisor.pid}-`;
+    expect(readdirSync("/dev/shm").filter((name) => name.startsWith(prefix))).toEqual([]);
+  });
+});

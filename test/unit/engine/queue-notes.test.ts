@@ -1,0 +1,99 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import type { Clock } from "../../../src/core/clock.ts";
+import { CostModel } from "../../../src/engine/cost-model.ts";
+import { FairQueue } from "../../../src/engine/fair-queue.ts";
+import { Generation } from "../../../src/engine/generation.ts";
+import { Slot } from "../../../src/engine/slot.ts";
+import { TickLoop } from "../../../src/engine/tick-loop.ts";
+import { FakeContext, preparedRequest, recordedEvents } from "../../support/fake-sequence.ts";
+
+const SLOTS = 8;
+const WAITING = 64;
+
+/** A generator of numbers in 0..1 that gives the same ones in each run. */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+interface Told {
+  readonly at: number;
+  readonly position: number;
+  readonly etaMs: number | undefined;
+}
+
+/** Keeps 64 waiting, each a principal of its own, while time goes by at 8 ms a step and 0.4 ms a prompt token. */
+async function replay(answers: number) {
+  const context = new FakeContext();
+  const random = numbers(11);
+  let now = 0;
+  context.onBatch = () => {
+    const items = context.batches.at(-1)?.items ?? [];
+    now += 8 + 0.5 * items.length + 0.4 * items.reduce((sum, { tokens }) => sum + tokens, 0);
+  };
+  const clock: Clock = { now: () => now, wall: () => now, after: () => () => {} };
+  const loop = new TickLoop({
+    slots: Array.from({ length: SLOTS }, (_, id) => new Slot(context.sequence(id))),
+    queue: new FairQueue<Generation>({ requests: 1000, promptTokens: 1e6, background: 1 }),
+    cost: new CostModel(0.4),
+    limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512 },
+    clock,
+    flush: () => {},
+    onFault: (error) => {
+      throw error;
+    },
+  });
+  const all: { submittedAt: number; startedAt?: number; told: Told[]; over: boolean }[] = [];
+  const submit = (): void => {
+    const name = `sub:${all.length}`;
+    const record = { submittedAt: now, told: [] as Told[], over: false } as (typeof all)[number];
+    all.push(record);
+    const request = preparedRequest(20 + Math.floor(random() * 150), {
+      client: name,
+      charge: name,
+      maxTokens: 16 + Math.floor(random() * 241),
+    });
+    const events = {
+      ...recordedEvents(),
+      queued: (position: number, etaMs: number | undefined) =>
+        void record.told.push({ at: now, position, etaMs }),
+      started: () => void (record.startedAt = now),
+      finished: () => void (record.over = true),
+    };
+    loop.submit(new Generation(request, events, () => "x", now));
+  };
+  void loop.start();
+  while (all.filter(({ over }) => over).length < answers) {
+    const open = all.filter(({ startedAt }) => startedAt === undefined).length;
+    if (open < WAITING) submit();
+    await turn();
+  }
+  await loop.stop();
+  return all;
+}
+
+describe("QueueNotes", () => {
+  it("tells a time to the start that is right within 30 % for the most, and a place at most twice a second", async () => {
+    const all = await replay(260);
+    const errors: number[] = [];
+    for (const { told, submittedAt, startedAt } of all.slice(WAITING + SLOTS)) {
+      for (const [index, note] of told.entries()) {
+        const before = told[index - 1];
+        expect(note.position).not.toBe(before?.position);
+        if (before) expect(note.at - before.at).toBeGreaterThanOrEqual(500);
+      }
+      const [first] = told;
+      if (startedAt === undefined || first === undefined) continue;
+      expect(first.at).toBe(submittedAt);
+      const waited = startedAt - submittedAt;
+      errors.push(Math.abs((first.etaMs ?? Number.NaN) - waited) / waited);
+    }
+    expect(errors.length).toBeGreaterThan(100);
+    errors.sort((a, b) => a - b);
+    expect(errors[errors.length >> 1]).toBeLessThanOrEqual(0.3);
+  }, 30_000);
+});
