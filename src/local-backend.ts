@@ -62,6 +62,7 @@ export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
       ...options,
       args: engineArguments(),
       settings: engineSettings(config, model),
+      stallMs: config.ENGINE_STALL_SECONDS * 1000,
     });
     supervisor = engine;
     let info: EngineInfo;

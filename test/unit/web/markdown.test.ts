@@ -32,7 +32,10 @@ function visit(nodes: readonly TreeNode[], each: (node: Exclude<TreeNode, string
 describe("what models write", () => {
   it.each([
     ["one\ntwo\n\nthree", 'p("one" br() "two") p("three")'],
-    ["**bold** and *italic*, __bold__ and _italic_", 'p(strong("bold") " and " em("italic") ", " strong("bold") " and " em("italic"))'],
+    [
+      "**bold** and *italic*, __bold__ and _italic_",
+      'p(strong("bold") " and " em("italic") ", " strong("bold") " and " em("italic"))',
+    ],
     ["***both***", 'p(em(strong("both")))'],
     ["a `code *x*` b", 'p("a " code("code *x*") " b")'],
     ["`` a`b ``", 'p(code("a`b"))'],
@@ -100,15 +103,24 @@ describe("hostile text", () => {
   });
 
   it("gives only its own elements and safe addresses for any text", () => {
-    const alphabet = fc.constantFrom(..."*_`[]()<>#-+1.)>~\\ \n\tab\u202e🙂".split(""), "http://", "javascript:", "```", "](");
+    const alphabet = fc.constantFrom(
+      ..."*_`[]()<>#-+1.)>~\\ \n\tab\u202e🙂".split(""),
+      "http://",
+      "javascript:",
+      "```",
+      "](",
+    );
     fc.assert(
-      fc.property(fc.array(alphabet, { maxLength: 200 }).map((parts) => parts.join("")), (text) => {
-        visit(parseMarkdown(text), (node) => {
-          expect(tags.has(node.tag)).toBe(true);
-          if (node.href !== undefined) expect(node.href).toMatch(/^https?:\/\//);
-          expect(node.tag === "a").toBe(node.href !== undefined);
-        });
-      }),
+      fc.property(
+        fc.array(alphabet, { maxLength: 200 }).map((parts) => parts.join("")),
+        (text) => {
+          visit(parseMarkdown(text), (node) => {
+            expect(tags.has(node.tag)).toBe(true);
+            if (node.href !== undefined) expect(node.href).toMatch(/^https?:\/\//);
+            expect(node.tag === "a").toBe(node.href !== undefined);
+          });
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -116,10 +128,13 @@ describe("hostile text", () => {
   it("keeps every letter of any text", () => {
     const word = fc.constantFrom("a", "b", "*", "_", " ", "\n", "- ", "> ", "1. ");
     fc.assert(
-      fc.property(fc.array(word, { maxLength: 100 }).map((parts) => parts.join("")), (text) => {
-        const letters = (value: string): string => value.replace(/[^ab]/g, "");
-        expect(letters(parseMarkdown(text).map(textOf).join(""))).toBe(letters(text));
-      }),
+      fc.property(
+        fc.array(word, { maxLength: 100 }).map((parts) => parts.join("")),
+        (text) => {
+          const letters = (value: string): string => value.replace(/[^ab]/g, "");
+          expect(letters(parseMarkdown(text).map(textOf).join(""))).toBe(letters(text));
+        },
+      ),
       { numRuns: 500 },
     );
   });
