@@ -152,7 +152,9 @@ async function sizeOf(settings: EngineSettings, llama: Llama, model: LlamaModel,
   }
   const perSlot = kvBytesPerToken(shapeOf(model)) * contextTokens;
   const free = llama.gpu === false ? freeMemory() : (await llama.getVramState()).free;
-  return { contextTokens, slots: settings.slots ?? autoSlots(llama.gpu !== false, free, perSlot) };
+  if (settings.slots !== undefined) return { contextTokens, slots: settings.slots };
+  const slots = autoSlots(llama.gpu !== false, free, perSlot);
+  return { contextTokens, slots, autoFromBytes: free };
 }
 
 function shapeOf(model: LlamaModel) {

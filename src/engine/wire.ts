@@ -55,6 +55,8 @@ export interface EngineInfo {
   readonly gpuDevices: readonly string[];
   /** Memory of all slots. */
   readonly kvBytes: number;
+  /** Memory that was free when the number of slots was computed from it; absent where it was set. */
+  readonly autoFromBytes?: number;
   /** Name of the chat template in force. */
   readonly template: string;
   readonly loadMs: number;
