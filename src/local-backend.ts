@@ -21,6 +21,8 @@ export interface LocalInfo {
   readonly slots: number;
   readonly contextTokens: number;
   readonly kvBytes: number;
+  /** Free memory from which the number of slots was computed; absent where LOCAL_SLOTS is set. */
+  readonly autoFromBytes?: number;
   readonly notes: readonly string[];
 }
 
@@ -62,6 +64,7 @@ export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
       ...options,
       args: engineArguments(),
       settings: engineSettings(config, model),
+      stallMs: config.ENGINE_STALL_SECONDS * 1000,
     });
     supervisor = engine;
     let info: EngineInfo;
@@ -140,6 +143,7 @@ function describe(info: EngineInfo, { source, note }: FoundModel, maxOutputToken
     slots: info.slots,
     contextTokens: info.contextTokens,
     kvBytes: info.kvBytes,
+    ...(info.autoFromBytes !== undefined && { autoFromBytes: info.autoFromBytes }),
     notes: notes.filter((text) => text !== ""),
   };
 }

@@ -53,14 +53,24 @@ function providerRows({ provider, order }: Selection, local: LocalInfo | null): 
   if (local !== null) {
     rows.push(["Source", local.source]);
     rows.push(["Compute", local.compute]);
-    rows.push([
-      "Slots",
-      `${local.slots} × ${local.contextTokens} tokens, ${Math.round(local.kvBytes / 1_048_576)} MiB`,
-    ]);
+    rows.push(["Slots", slotsText(local)]);
   }
   const rest = order.slice(1);
   rows.push(["Fallback", rest.length === 0 ? "none" : rest.join(", ")]);
   return rows;
+}
+
+/** The sum behind the memory of the slots. */
+function slotsText({ slots, contextTokens, kvBytes, autoFromBytes }: LocalInfo): string {
+  const each = (kvBytes / (slots * contextTokens) / 1024).toFixed(1);
+  const sum = `${slots} × ${contextTokens} tokens × ${each} KiB = ${mebibytes(kvBytes)}`;
+  return autoFromBytes === undefined
+    ? sum
+    : `${sum} (auto: at most half of ${mebibytes(autoFromBytes)} free)`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 1_048_576)} MiB`;
 }
 
 function accessRows({ config, selection, authenticates }: StartFacts): [string, string][] {

@@ -147,6 +147,9 @@ export const settingGroups = {
     LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {
       doc: "Requests that may wait for a slot; the next is `overloaded`.",
     }),
+    ENGINE_STALL_SECONDS: integer(1, 86_400, 30, {
+      doc: "An engine that has work and does not move this long, nor for 20 of its steps, is killed and started again.",
+    }),
     LOCAL_KV_CACHE_MB: integer(0, 1_048_576, 512, {
       doc:
         "Memory for the model's state of conversations that lost their slot, and of texts that prompts share (files in " +

@@ -8,6 +8,7 @@ import {
   LineDecoder,
   type ControlReply,
   type EngineInfo,
+  type EnginePulse,
   type EngineSettings,
 } from "../engine/wire.ts";
 
@@ -15,7 +16,7 @@ import {
 export interface EngineExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** What the engine itself gave as the reason, where it could not start. */
+  /** What the engine itself gave as the reason where it could not start, or why it was killed. */
   readonly failure: string | undefined;
 }
 
@@ -27,6 +28,7 @@ export interface EngineProcessOptions {
   readonly settings: EngineSettings;
   readonly logger: Logger;
   readonly onReady: (info: EngineInfo) => void;
+  readonly onPulse: (pulse: EnginePulse) => void;
   readonly onExit: (exit: EngineExit) => void;
 }
 
@@ -69,6 +71,12 @@ export class EngineProcess {
     return this.child.pid;
   }
 
+  /** Ends it at once; `reason` is what its exit tells. */
+  kill(reason: string): void {
+    this.failure = reason;
+    this.child.kill("SIGKILL");
+  }
+
   /** Asks, then signals, then kills. Ends when the process is gone. */
   async stop(): Promise<void> {
     this.control.write(encodeLine({ type: "stop" }));
@@ -85,6 +93,7 @@ export class EngineProcess {
     this.control.on("data", (chunk: string) => {
       for (const reply of decoder.push(chunk)) {
         if (reply.type === "ready") options.onReady(reply.info);
+        else if (reply.type === "pulse") options.onPulse(reply);
         else this.failure = reply.message;
       }
     });

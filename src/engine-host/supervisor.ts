@@ -5,6 +5,7 @@ import type { EngineInfo, EngineSettings, EngineStatus } from "../engine/wire.ts
 import { EngineProcess, type EngineExit } from "./engine-process.ts";
 import { defaultRestartPolicy, RestartPolicy, type RestartPolicyOptions } from "./restart-policy.ts";
 import { createSocketFolder, type SocketFolder } from "./socket-folder.ts";
+import { CHECK_MS, Watchdog } from "./watchdog.ts";
 
 export interface SupervisorOptions {
   /** Arguments of Node.js that run the engine: `["dist/engine/engine-main.js"]`, or `["--import", "tsx", "src/engine/engine-main.ts"]`. */
@@ -16,10 +17,13 @@ export interface SupervisorOptions {
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly restart?: RestartPolicyOptions;
+  /** Least time without movement after which a busy engine is killed and started again, in milliseconds. */
+  readonly stallMs?: number;
 }
 
 // Sampling and decoding are jobs of libuv's pool; its default of 4 would make them wait for each other.
 const THREAD_POOL = 8;
+const STALL_MS = 30_000;
 
 const INHERITED =
   /^(PATH|HOME|USER|TMPDIR|TEMP|TMP|LANG|TZ|SYSTEMROOT|LD_LIBRARY_PATH|(LC|DYLD|CUDA|NVIDIA|GGML|VK|XDG)_.*)$/i;
@@ -40,6 +44,7 @@ export class EngineSupervisor {
   private readonly folder: SocketFolder;
   private readonly listeners = new Set<(status: EngineStatus) => void>();
   private process: EngineProcess | undefined;
+  private watchdog: Watchdog | undefined;
   private current: EngineStatus = { state: "starting", reason: "The model is being loaded." };
   private startedAt = 0;
   private stopped = false;
@@ -106,6 +111,7 @@ export class EngineSupervisor {
       socketPath: this.folder.socketPath,
       settings,
       logger,
+      onPulse: (pulse) => this.watchdog?.pulse(pulse),
       onReady: (info) => this.ready(info),
       onExit: (exit) => this.exited(exit),
     });
@@ -115,12 +121,31 @@ export class EngineSupervisor {
     const { logger, clock } = this.options;
     logger.info({ engine: this.pid, ms: Math.round(clock.now() - this.startedAt) }, "engine ready");
     this.set({ state: "ready", reason: "", info });
+    this.watch(new Watchdog(this.options.stallMs ?? STALL_MS, clock));
+  }
+
+  private watch(watchdog: Watchdog): void {
+    const { logger, clock } = this.options;
+    this.watchdog = watchdog;
+    const check = (): void => {
+      if (this.watchdog !== watchdog || this.stopped) return;
+      const still = watchdog.stalledMs();
+      if (still === undefined) {
+        clock.after(CHECK_MS, check);
+        return;
+      }
+      const seconds = Math.round(still / 1000);
+      logger.error({ engine: this.pid, seconds }, "engine hangs");
+      this.process?.kill(`it did not move for ${seconds} s`);
+    };
+    clock.after(CHECK_MS, check);
   }
 
   private exited({ code, signal, failure }: EngineExit): void {
     const { logger, metrics, clock } = this.options;
     const pid = this.pid;
     this.process = undefined;
+    this.watchdog = undefined;
     if (this.stopped) return;
     const { info } = this.current;
     const known = info ? { info } : {};

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { systemClock } from "../core/clock.ts";
 import { EngineServer } from "./engine-server.ts";
 import { openKvFolder, type KvFolder } from "./kv-folder.ts";
+import { LongWork } from "./long-work.ts";
 import { loadModel } from "./model.ts";
 import { CONTROL_FD, encodeLine, LineDecoder, type ControlMessage, type ControlReply } from "./wire.ts";
 
@@ -16,11 +17,14 @@ import { CONTROL_FD, encodeLine, LineDecoder, type ControlMessage, type ControlR
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
 
+const PULSE_MS = 1000;
+
 // What the engine writes, states of conversations among it, is for this user alone.
 process.umask(0o077);
 
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
 const decoder = new LineDecoder<ControlMessage>();
+const longWork = new LongWork(tellPulse);
 let socketPath: string | undefined;
 let server: EngineServer | undefined;
 let kvFolder: KvFolder | undefined;
@@ -41,7 +45,7 @@ async function handle(message: ControlMessage): Promise<void> {
   }
   socketPath = message.socketPath;
   try {
-    const loaded = await loadModel(message.settings);
+    const loaded = await loadModel(message.settings, longWork);
     const { settings } = message;
     if (settings.kvCacheBytes > 0) kvFolder = openKvFolder(process.pid);
     server = new EngineServer({
@@ -50,6 +54,7 @@ async function handle(message: ControlMessage): Promise<void> {
       socketPath,
       clock: systemClock,
       onFault: report,
+      longWork,
       ...(kvFolder && { kvFolder }),
     });
     await server.listen();
@@ -59,7 +64,18 @@ async function handle(message: ControlMessage): Promise<void> {
     control.write(encodeLine({ type: "failed", message: text }), () => process.exit(1));
     return;
   }
+  pulse();
   await server.serve();
+}
+
+/** So that main can tell an engine that hangs from one that works. */
+function pulse(): void {
+  tellPulse();
+  systemClock.after(PULSE_MS, pulse);
+}
+
+function tellPulse(): void {
+  if (server) reply({ type: "pulse", ...server.pulse() });
 }
 
 function reply(message: ControlReply): void {

@@ -6,6 +6,7 @@ import { freeMemory } from "./capacity.ts";
 import { CostModel } from "./cost-model.ts";
 import type { RequestEvents } from "./engine-port.ts";
 import { FairQueue } from "./fair-queue.ts";
+import type { LongWork } from "./long-work.ts";
 import { GatewayConnection, type ConnectionHost, type PendingRequest } from "./gateway-connection.ts";
 import { Generation } from "./generation.ts";
 import { PREFILL_TOKENS, type LoadedModel } from "./model.ts";
@@ -13,7 +14,7 @@ import { KvCache } from "./kv-cache.ts";
 import type { KvFolder } from "./kv-folder.ts";
 import { Slot } from "./slot.ts";
 import { TickLoop } from "./tick-loop.ts";
-import type { EngineSettings, PrepareRequest } from "./wire.ts";
+import type { EnginePulse, EngineSettings, PrepareRequest } from "./wire.ts";
 
 export interface EngineServerOptions {
   readonly loaded: LoadedModel;
@@ -22,6 +23,7 @@ export interface EngineServerOptions {
   readonly clock: Clock;
   /** A fault that was contained; text of users is not in it. */
   readonly onFault: (error: unknown) => void;
+  readonly longWork: LongWork;
   /** Where states of sequences go; absent: none are stored. */
   readonly kvFolder?: KvFolder;
 }
@@ -37,7 +39,10 @@ const BYTES_PER_ID = 4;
 // Prompt tokens that a waiting request may have on average: they take 8 bytes each, and somebody has to process them.
 const QUEUED_PROMPT_TOKENS = 1024;
 
-function kvCache({ loaded, settings, clock, onFault }: EngineServerOptions, folder: KvFolder): KvCache {
+function kvCache(
+  { loaded, settings, clock, longWork, onFault }: EngineServerOptions,
+  folder: KvFolder,
+): KvCache {
   const { kvBytes, slots, contextTokens } = loaded.info;
   return new KvCache({
     folder,
@@ -46,6 +51,7 @@ function kvCache({ loaded, settings, clock, onFault }: EngineServerOptions, fold
     bytesPerToken: kvBytes / (slots * contextTokens) + BYTES_PER_ID,
     model: settings.modelPath,
     clock,
+    longWork,
     onFault,
   });
 }
@@ -61,6 +67,7 @@ export class EngineServer implements ConnectionHost {
   private readonly incoming: PendingRequest[] = [];
   private readonly server: Server;
   private preparing = false;
+  private prepared = 0;
   private flushing = false;
   private lastStats = "";
 
@@ -178,6 +185,12 @@ export class EngineServer implements ConnectionHost {
     for (const connection of this.connections) connection.flush();
   }
 
+  pulse(): EnginePulse {
+    const { running, waiting, tickMs } = this.loop.stats();
+    const busy = running + waiting + this.incoming.length > 0;
+    return { busy, moved: this.loop.steps + this.prepared, tickMs, longWork: this.options.longWork.active };
+  }
+
   private async prepareAll(): Promise<void> {
     const until = performance.now() + PREPARE_MS;
     for (;;) {
@@ -192,6 +205,7 @@ export class EngineServer implements ConnectionHost {
   }
 
   private async prepare(pending: PendingRequest): Promise<void> {
+    this.prepared++;
     if (pending.cancelled) return;
     const { prompts, detokenize } = this.options.loaded;
     try {

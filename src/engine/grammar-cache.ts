@@ -1,6 +1,7 @@
 import { LlamaGrammarEvaluationState, type Llama, type LlamaGrammar, type LlamaModel } from "node-llama-cpp";
 import { ServiceError } from "../core/errors.ts";
 import { BoundedCache } from "./bounded-cache.ts";
+import type { LongWork } from "./long-work.ts";
 
 const LIMIT = 64;
 
@@ -15,10 +16,12 @@ export interface GrammarUse {
 /** Compiles each JSON schema once; the compiled grammar is shared, its state is not. */
 export class GrammarCache {
   private readonly llama: Llama;
+  private readonly longWork: LongWork;
   private readonly model: LlamaModel;
   private readonly compiled = new BoundedCache<string, LlamaGrammar>(LIMIT);
 
-  constructor(llama: Llama, model: LlamaModel) {
+  constructor(llama: Llama, model: LlamaModel, longWork: LongWork) {
+    this.longWork = longWork;
     this.llama = llama;
     this.model = model;
   }
@@ -28,7 +31,7 @@ export class GrammarCache {
     const key = JSON.stringify(schema);
     let grammar = this.compiled.get(key);
     if (!grammar) {
-      grammar = await this.compile(schema);
+      grammar = await this.longWork.during(() => this.compile(schema));
       this.compiled.set(key, grammar);
     }
     return {

@@ -5,6 +5,7 @@ import { hashOf } from "../core/ids.ts";
 import type { EngineSequence } from "./engine-port.ts";
 import { KvBudget } from "./kv-budget.ts";
 import type { KvFolder } from "./kv-folder.ts";
+import type { LongWork } from "./long-work.ts";
 
 export interface KvCacheOptions {
   readonly folder: KvFolder;
@@ -14,6 +15,7 @@ export interface KvCacheOptions {
   /** States of another model must never be loaded: this goes into every key. */
   readonly model: string;
   readonly clock: Clock;
+  readonly longWork: LongWork;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -83,7 +85,7 @@ export class KvCache {
 
   /** Stores what a sequence has. @returns false when there is no room or it failed. */
   async save(key: string, owner: string, sequence: EngineSequence): Promise<boolean> {
-    const { folder, budgetBytes, bytesPerToken, clock, onFault } = this.options;
+    const { folder, budgetBytes, bytesPerToken, clock, longWork, onFault } = this.options;
     const path = join(folder.path, `${++this.files}`);
     const tokens = sequence.tokens();
     try {
@@ -94,7 +96,7 @@ export class KvCache {
       if (!dropped) return false;
       for (const other of dropped) this.forget(other);
       const from = clock.now();
-      const bytes = await sequence.save(path);
+      const bytes = await longWork.during(() => sequence.save(path));
       this.observe(clock.now() - from, tokens.length);
       this.drop(key);
       this.states.set(key, { path, tokens });
@@ -111,10 +113,10 @@ export class KvCache {
   async load(key: string, sequence: EngineSequence): Promise<boolean> {
     const state = this.states.get(key);
     if (!state) return false;
-    const { clock, onFault } = this.options;
+    const { clock, longWork, onFault } = this.options;
     try {
       const from = clock.now();
-      await sequence.load(state.path);
+      await longWork.during(() => sequence.load(state.path));
       this.observe(clock.now() - from, state.tokens.length);
       this.budget.touch(key);
       return true;

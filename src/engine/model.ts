@@ -21,6 +21,7 @@ import { markerBreaker, markersOfTemplate } from "./control-text.ts";
 import type { EngineSequence } from "./engine-port.ts";
 import { installedGpuKinds, type GpuKind } from "./gpu-binaries.ts";
 import { GrammarCache } from "./grammar-cache.ts";
+import { LongWork } from "./long-work.ts";
 import { NativeSequence } from "./native-sequence.ts";
 import { PromptBuilder } from "./prompt-builder.ts";
 import type { Detokenize } from "./whole-characters.ts";
@@ -41,7 +42,10 @@ export interface LoadedModel {
 }
 
 /** Loads model and context. @throws Error whose message says what to mend. */
-export async function loadModel(settings: EngineSettings): Promise<LoadedModel> {
+export async function loadModel(
+  settings: EngineSettings,
+  longWork: LongWork = new LongWork(() => {}),
+): Promise<LoadedModel> {
   const from = performance.now();
   const notes: string[] = [];
   const llama = await openLlama(settings, notes);
@@ -60,7 +64,7 @@ export async function loadModel(settings: EngineSettings): Promise<LoadedModel> 
     model,
     template,
     breakMarkers: markerBreaker(brokenMarkers(settings, model)),
-    grammars: new GrammarCache(llama, model),
+    grammars: new GrammarCache(llama, model, longWork),
     contextTokens: size.contextTokens,
     sampling: settings.sampling,
   });
@@ -154,7 +158,9 @@ async function sizeOf(settings: EngineSettings, llama: Llama, model: LlamaModel,
   }
   const perSlot = kvBytesPerToken(shapeOf(model)) * contextTokens;
   const free = llama.gpu === false ? freeMemory() : (await llama.getVramState()).free;
-  return { contextTokens, slots: settings.slots ?? autoSlots(llama.gpu !== false, free, perSlot) };
+  if (settings.slots !== undefined) return { contextTokens, slots: settings.slots };
+  const slots = autoSlots(llama.gpu !== false, free, perSlot);
+  return { contextTokens, slots, autoFromBytes: free };
 }
 
 function shapeOf(model: LlamaModel) {

@@ -47,6 +47,8 @@ const MOVE_SHARE = 0.1;
  * the native lock to those who want a slot.
  */
 export class TickLoop {
+  /** Steps so far. */
+  steps = 0;
   private readonly options: TickLoopOptions;
   private readonly notes: QueueNotes;
   private readonly admission: Admission;
@@ -173,6 +175,7 @@ export class TickLoop {
     const from = clock.now();
     const results = await Promise.allSettled(steps.map(doStep));
     const ms = clock.now() - from;
+    this.steps++;
     const failed = steps.filter((_, index) => results[index]?.status === "rejected");
     const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
     const generating = steps.filter((step) => step.promptTokens === 0).length;

@@ -55,6 +55,8 @@ export interface EngineInfo {
   readonly gpuDevices: readonly string[];
   /** Memory of all slots. */
   readonly kvBytes: number;
+  /** Memory that was free when the number of slots was computed from it; absent where it was set. */
+  readonly autoFromBytes?: number;
   /** Name of the chat template in force. */
   readonly template: string;
   readonly loadMs: number;
@@ -179,9 +181,22 @@ export type ControlMessage =
   | { readonly type: "settings"; readonly socketPath: string; readonly settings: EngineSettings }
   | { readonly type: "stop" };
 
+/** A sign of life, each second and when `longWork` changes. */
+export interface EnginePulse {
+  /** Whether anything runs, waits or is being prepared. */
+  readonly busy: boolean;
+  /** Rises with every step and every request that was prepared. */
+  readonly moved: number;
+  /** Smoothed length of a step in milliseconds. */
+  readonly tickMs: number;
+  /** It loads or saves a state or compiles a grammar, which may rightly take long. */
+  readonly longWork: boolean;
+}
+
 /** engine → main on the control channel. */
 export type ControlReply =
   | { readonly type: "ready"; readonly info: EngineInfo }
+  | ({ readonly type: "pulse" } & EnginePulse)
   /** The engine cannot start with these settings; it exits. The message says what to mend. */
   | { readonly type: "failed"; readonly message: string };
 

@@ -68,6 +68,22 @@ describe("the engine process", () => {
     expect(engine.provider.health()).toEqual({ state: "ready", reason: "" });
   });
 
+  it("is killed and started again when it hangs, and its answers may be tried again", async () => {
+    const hanging = await startLocalEngine({ stallMs: 1000 });
+    try {
+      const request = chatRequest("Hello", { maxTokens: 450 });
+      const stream = hanging.provider.stream(request, { signal: new AbortController().signal });
+      await stream.next();
+      process.kill(hanging.supervisor.pid ?? 0, "SIGSTOP");
+      await expect(collect(stream)).rejects.toMatchObject({ code: "engine_crashed", retryable: true });
+      expect((await answerOf(hanging.provider, chatRequest("Hello", { maxTokens: 4 }))).at(-1)?.type).toBe(
+        "finish",
+      );
+    } finally {
+      await hanging.stop();
+    }
+  });
+
   it("ends when main is killed, and leaves neither process nor socket behind", async () => {
     const owner = spawn(
       process.execPath,

@@ -20,6 +20,7 @@ export interface LocalEngineOptions {
   readonly logger?: Logger;
   readonly metrics?: Metrics;
   readonly restart?: RestartPolicyOptions;
+  readonly stallMs?: number;
 }
 
 export interface LocalEngine {
@@ -58,6 +59,7 @@ export async function tinySupervisor(options: LocalEngineOptions = {}): Promise<
     logger: options.logger ?? silentLogger,
     metrics: options.metrics ?? noMetrics,
     clock: systemClock,
+    ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
     ...(options.restart && { restart: options.restart }),
   });
 }

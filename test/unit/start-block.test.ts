@@ -40,7 +40,7 @@ AI chat service is running
   Model     scripted (SmolLM2, Q4_1)
   Source    models/a.gguf
   Compute   CPU, 4 threads
-  Slots     4 × 2048 tokens, 90 MiB
+  Slots     4 × 2048 tokens × 11.3 KiB = 90 MiB
   Fallback  none
   Privacy   text stays on this machine
   Access    authentication not set up (set JWT_SECRET or JWT_PUBLIC_KEY); anonymous clients allowed
@@ -92,6 +92,14 @@ AI chat service is running
     expect(block).toContain("Provider  none: no message can be answered yet\n");
     expect(block).toContain(
       "  Note      local could not start: there is no model\n  Note      Mend one of them.\n  Note      HOST is 0.0.0.0\n",
+    );
+  });
+
+  it("shows the sum behind the slots' memory, and what an automatic number of them was computed from", () => {
+    const eight = { ...local, slots: 8, contextTokens: 2048, kvBytes: 8 * 2048 * 22_528 };
+    expect(render({ local: eight })).toContain("8 × 2048 tokens × 22.0 KiB = 352 MiB\n");
+    expect(render({ local: { ...eight, autoFromBytes: 12_000 * 1_048_576 } })).toContain(
+      "= 352 MiB (auto: at most half of 12000 MiB free)",
     );
   });
 

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
@@ -23,7 +23,7 @@ const prelude = `
 const restart = { firstDelayMs: 5, longestDelayMs: 20, earlyMs: 60_000, earlyLimit: 3, degradedDelayMs: 50 };
 const running: EngineSupervisor[] = [];
 
-async function supervise(script: string, env: Record<string, string> = {}) {
+async function supervise(script: string, env: Record<string, string> = {}, stallMs?: number) {
   const lines: { level: string; fields: object; message: string }[] = [];
   const log = (level: string) => (fields: object, message: string) => lines.push({ level, fields, message });
   const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
@@ -36,6 +36,7 @@ async function supervise(script: string, env: Record<string, string> = {}) {
     metrics: { ...noMetrics, engineRestarted: () => restarts++ },
     clock: systemClock,
     restart,
+    ...(stallMs !== undefined && { stallMs }),
   });
   running.push(supervisor);
   const states: EngineStatus[] = [];
@@ -125,4 +126,29 @@ describe("EngineSupervisor", () => {
     const { supervisor } = await supervise("process.exit(9)");
     await expect(supervisor.start()).rejects.toThrow(/code 9/);
   });
+
+  it("kills an engine that has work and does not move, and starts it again", async () => {
+    const marker = `${process.env["TMPDIR"] ?? "/tmp"}/engine-hangs-${process.pid}`;
+    const { supervisor, states, lines, restarts } = await supervise(
+      `const fs = require("node:fs"); const first = !fs.existsSync("${marker}"); fs.writeFileSync("${marker}", "x"); ${answer}
+       setInterval(() => send({ type: "pulse", busy: first, moved: 1, tickMs: 1, longWork: false }), 200);`,
+      {},
+      1500,
+    );
+    try {
+      await supervisor.start();
+      const { pid } = supervisor;
+      const back = () => supervisor.pid !== pid && supervisor.status().state === "ready";
+      await expect.poll(back, { timeout: 9000 }).toBe(true);
+      expect(states.map(({ state }) => state)).toEqual(["ready", "starting", "ready"]);
+      expect(restarts()).toBe(1);
+      const died = lines.find(({ message }) => message === "engine died");
+      expect(died?.fields).toMatchObject({
+        signal: "SIGKILL",
+        failure: expect.stringMatching(/did not move for \d+ s/),
+      });
+    } finally {
+      rmSync(marker, { force: true });
+    }
+  }, 15_000);
 });

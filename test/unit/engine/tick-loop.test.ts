@@ -5,6 +5,7 @@ import { CostModel } from "../../../src/engine/cost-model.ts";
 import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
 import { FairQueue } from "../../../src/engine/fair-queue.ts";
 import { Generation } from "../../../src/engine/generation.ts";
+import { LongWork } from "../../../src/engine/long-work.ts";
 import { KvCache } from "../../../src/engine/kv-cache.ts";
 import { Slot } from "../../../src/engine/slot.ts";
 import { TickLoop } from "../../../src/engine/tick-loop.ts";
@@ -52,7 +53,16 @@ function setUp(slotCount: number, queueLimit = 100, kvBytes = 0) {
 
 function kvCache(budgetBytes: number, clock: Clock): KvCache {
   const folder = { path: "/nowhere", freeBytes: () => 1e12, remove: () => {} };
-  return new KvCache({ folder, budgetBytes, bytesPerToken: 100, model: "m", clock, onFault: () => {} });
+  const longWork = new LongWork(() => {});
+  return new KvCache({
+    folder,
+    budgetBytes,
+    bytesPerToken: 100,
+    model: "m",
+    clock,
+    longWork,
+    onFault: () => {},
+  });
 }
 
 async function until(condition: () => boolean): Promise<void> {
