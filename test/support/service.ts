@@ -37,8 +37,15 @@ export interface Service {
 }
 
 const running = new Set<ChildProcess>();
-process.once("exit", () => {
+const killAll = (): void => {
   for (const child of running) child.kill("SIGKILL");
+};
+// A test that failed may have left its service running; a worker of the test runner is ended by a signal, without "exit".
+process.once("exit", killAll);
+process.once("disconnect", killAll);
+process.once("SIGTERM", () => {
+  killAll();
+  process.exit(143);
 });
 
 /** Starts the service with these settings, in an empty folder so that no `.env` counts. */
