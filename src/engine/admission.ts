@@ -1,12 +1,12 @@
 import type { Clock } from "../core/clock.ts";
 import type { CostModel } from "./cost-model.ts";
-import { CONTEXT_STATE } from "./engine-port.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { chooseSlot, chooseVictim, type Holding } from "./scheduler.ts";
 import { LEAST_STATE_TOKENS, SharedPrefixes, type PrefillingSlot } from "./shared-prefix.ts";
 import type { Slot, SlotOwner } from "./slot.ts";
+import { StoredStates, type Stored } from "./stored-states.ts";
 
 export interface AdmissionOptions {
   readonly slots: readonly Slot[];
@@ -23,17 +23,8 @@ export interface AdmissionOptions {
   readonly failed: (slot: Slot, generation: Generation, error: unknown) => Promise<void>;
 }
 
-// Fewer tokens are processed as quickly as they are loaded.
-const LEAST_GAIN = 32;
 /** Holds what belongs to nobody. */
 const SHARED_OWNER = "";
-
-/** A stored state that a prompt begins with. */
-interface Stored {
-  readonly key: string;
-  readonly reusable: number;
-  readonly source: "parked" | "shared";
-}
 
 /** Where cached prompt tokens came from, in tokens since the start. */
 export interface Reuse {
@@ -49,17 +40,19 @@ export class Admission {
   parkings = 0;
   private readonly options: AdmissionOptions;
   private readonly shared = new SharedPrefixes();
+  private readonly stored: StoredStates;
   private movedMs = 0;
   private moves = 0;
 
   constructor(options: AdmissionOptions) {
     this.options = options;
+    this.stored = new StoredStates(options.cache, options.cost);
   }
 
   /** A request has come to the queue's door: says what of its prompt is left to process, as far as can be told. */
   note(generation: Generation): void {
     if (this.options.cache) this.shared.note(generation.request);
-    let reusable = this.storedFor(generation)?.reusable ?? 0;
+    let reusable = this.stored.storedFor(generation)?.reusable ?? 0;
     for (const slot of this.options.slots) {
       if (slot.keeps(generation)) reusable = Math.max(reusable, slot.reusable(generation));
     }
@@ -77,7 +70,7 @@ export class Admission {
 
   /** Prompt tokens that each slot may process now, in the order of service. */
   prefilling(): { id: number; remaining: number }[] {
-    return this.shared.limits(this.prefillingSlots(), (slot) => this.loadable(slot)?.length);
+    return this.shared.limits(this.prefillingSlots(), (slot) => this.stored.loadable(slot)?.length);
   }
 
   /** A background job has processed its prompt. */
@@ -102,7 +95,7 @@ export class Admission {
     const slot = slots.find((candidate) => candidate.id === id);
     const generation = slot?.generation;
     if (!slot || !generation) return;
-    if (cache && slot.owner && this.worthStoring(slot)) await this.store(slot, slot.owner);
+    if (cache && slot.owner && this.stored.worthStoring(slot)) await this.store(slot, slot.owner);
     await slot.release(clock.now());
     this.parkings++;
     generation.promptTokens = Math.max(1, generation.length - slot.sequence.length);
@@ -142,10 +135,10 @@ export class Admission {
       const background = queue.size === 0;
       const generation = background ? queue.peek(slots.length, true) : queue.peek(slots.length);
       if (!generation) return;
-      const stored = this.storedFor(generation);
+      const stored = this.stored.storedFor(generation);
       const slot = this.slotFor(generation, free, stored);
-      const load = stored && this.worthLoading(stored, slot.reusable(generation)) ? stored : undefined;
-      const evicted = !slot.keeps(generation) && this.worthStoring(slot);
+      const load = stored && this.stored.worthLoading(stored, slot.reusable(generation)) ? stored : undefined;
+      const evicted = !slot.keeps(generation) && this.stored.worthStoring(slot);
       if ((load || evicted) && !this.mayMove()) return;
       queue.take(slots.length, background);
       if (evicted && slot.owner) await this.store(slot, slot.owner);
@@ -176,7 +169,7 @@ export class Admission {
       const own = slot.reusable(generation);
       return {
         id: slot.id,
-        reusable: stored && this.worthLoading(stored, own) ? stored.reusable : own,
+        reusable: stored && this.stored.worthLoading(stored, own) ? stored.reusable : own,
         same: slot.keeps(generation),
         kept: slot.sequence.length,
         lastUsed: slot.lastUsed,
@@ -185,43 +178,6 @@ export class Admission {
     const active = this.options.slots.filter((slot) => slot.generation).map((slot) => slot.id);
     const id = chooseSlot(choices, active, generation.length);
     return free.find((slot) => slot.id === id) ?? (free[0] as Slot);
-  }
-
-  /** The stored state that has most of what a request may use. */
-  private storedFor(generation: Generation): Stored | undefined {
-    const { cache } = this.options;
-    if (!cache || cache.size === 0) return undefined;
-    const { client, conversation, sharedKey, sharedTokens } = generation.request;
-    const most = generation.length - 1;
-    const tokens = generation.tokens(0, most);
-    const candidates = [
-      { key: cache.key(client, conversation), limit: most, source: "parked" },
-      { key: cache.key(client, CONTEXT_STATE), limit: most, source: "parked" },
-      { key: cache.key(undefined, sharedKey), limit: Math.min(sharedTokens, most), source: "shared" },
-    ] as const;
-    let best: Stored | undefined;
-    for (const { key, limit, source } of candidates) {
-      const reusable = Math.min(cache.commonPrefix(key, tokens), limit);
-      if (reusable > (best?.reusable ?? 0)) best = { key, reusable, source };
-    }
-    return best;
-  }
-
-  /** Whether loading is clearly quicker than processing what the slot lacks of it. */
-  private worthLoading({ key, reusable }: Stored, own: number): boolean {
-    const { cache, cost } = this.options;
-    const length = cache?.tokens(key)?.length ?? 0;
-    const gain = reusable - own;
-    return gain >= LEAST_GAIN && gain * cost.promptTokenMs > 2 * length * (cache?.msPerToken ?? 0);
-  }
-
-  /** Whether a slot has something of its owner that would be missed and is not stored yet. */
-  private worthStoring({ owner, sequence }: Slot): boolean {
-    const { cache, cost } = this.options;
-    const own = sequence.length - (owner?.sharedTokens ?? 0);
-    if (!cache || !owner || own < LEAST_STATE_TOKENS) return false;
-    if (own * cost.promptTokenMs < 4 * sequence.length * cache.msPerToken) return false;
-    return !cache.holds(cache.key(owner.client, owner.conversation), sequence);
   }
 
   private async store({ sequence }: Slot, owner: SlotOwner): Promise<void> {
@@ -255,10 +211,11 @@ export class Admission {
       const generation = slot?.generation;
       if (!cache || !slot || !generation || !this.shared.wanted(request)) continue;
       const key = cache.key(undefined, request.sharedKey);
-      const loadable = this.loadable(prefilling);
+      const loadable = this.stored.loadable(prefilling);
       if (loadable && this.mayMove()) {
         if (!(await this.load(slot, key, generation))) this.shared.refuse(request.sharedKey);
-        const gain = slot.sequence.length - length;
+        // What an answer had before it was parked is not cached anew.
+        const gain = slot.sequence.length - Math.max(length, generation.paidTokens);
         generation.paidTokens = Math.max(generation.paidTokens, slot.sequence.length);
         if (generation.background || gain <= 0) continue;
         generation.cachedTokens += gain;
@@ -283,14 +240,5 @@ export class Admission {
       length: sequence.length,
       request: (generation as Generation).request,
     }));
-  }
-
-  /** The stored beginning that a slot lacks, if it is worth loading. */
-  private loadable({ request, length }: PrefillingSlot): readonly number[] | undefined {
-    const { cache } = this.options;
-    const key = cache?.key(undefined, request.sharedKey) ?? "";
-    const tokens = cache?.tokens(key);
-    if (!tokens) return undefined;
-    return this.worthLoading({ key, reusable: tokens.length, source: "shared" }, length) ? tokens : undefined;
   }
 }

@@ -47,7 +47,10 @@ async function handle(message: ControlMessage): Promise<void> {
   try {
     const loaded = await loadModel(message.settings, longWork);
     const { settings } = message;
-    if (settings.kvCacheBytes > 0) kvFolder = openKvFolder(process.pid);
+    if (settings.kvCacheBytes > 0) {
+      kvFolder = openKvFolder(process.pid);
+      if (!kvFolder) report(new Error("No folder for states of sequences can be made; none are stored."));
+    }
     server = new EngineServer({
       loaded,
       settings,

@@ -14,8 +14,26 @@ export interface KvFolder {
   remove(): void;
 }
 
-/** Creates the folder and removes those of engines that were killed. `pid`: of this engine. */
-export function openKvFolder(pid: number, parent: string = defaultParent()): KvFolder {
+/**
+ * Creates the folder and removes those of engines that were killed. `pid`: of this engine.
+ *
+ * @returns undefined where none of the parents can be written to.
+ */
+export function openKvFolder(
+  pid: number,
+  parents: readonly string[] = [MEMORY, tmpdir()],
+): KvFolder | undefined {
+  for (const parent of parents) {
+    try {
+      return createFolder(pid, parent);
+    } catch {
+      // Not there or not ours; the next may do.
+    }
+  }
+  return undefined;
+}
+
+function createFolder(pid: number, parent: string): KvFolder {
   removeStale(parent);
   // Of mode 0700.
   const path = mkdtempSync(join(parent, `${PREFIX}${pid}-`));
@@ -27,15 +45,6 @@ export function openKvFolder(pid: number, parent: string = defaultParent()): KvF
     },
     remove: () => rmSync(path, { recursive: true, force: true }),
   };
-}
-
-function defaultParent(): string {
-  try {
-    return statSync(MEMORY).isDirectory() ? MEMORY : tmpdir();
-  } catch {
-    // No memory file system here.
-    return tmpdir();
-  }
 }
 
 function removeStale(parent: string): void {

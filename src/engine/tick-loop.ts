@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import { Admission } from "./admission.ts";
 import type { CostModel } from "./cost-model.ts";
+import { engineStats } from "./engine-stats.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
@@ -108,29 +109,7 @@ export class TickLoop {
   }
 
   stats(): EngineStats {
-    const { queue, slots, cache } = this.options;
-    let running = 0;
-    let keptTokens = 0;
-    for (const slot of slots) {
-      if (slot.generation) running++;
-      keptTokens += slot.sequence.length;
-    }
-    const { reuse, parkings } = this.admission;
-    return {
-      waiting: queue.size,
-      waitingTokens: queue.promptTokens,
-      running,
-      keptTokens,
-      tickMs: rounded(this.rates.tickMs),
-      batch: rounded(this.rates.batch),
-      promptShare: rounded(this.rates.promptShare),
-      cachedSlot: reuse.slot,
-      cachedParked: reuse.parked,
-      cachedShared: reuse.shared,
-      parkedBytes: cache?.bytes ?? 0,
-      parkedStates: cache?.size ?? 0,
-      parkings,
-    };
+    return engineStats({ ...this.options, rates: this.rates, admission: this.admission });
   }
 
   private async run(): Promise<void> {
@@ -282,6 +261,8 @@ export class TickLoop {
   private async fail(slot: Slot, generation: Generation, error: unknown): Promise<void> {
     this.options.onFault(error);
     generation.events.failed(error);
+    // It may have failed before the slot was its own.
+    if (slot.generation !== generation) this.options.queue.done(generation);
     await this.end(slot);
     await slot.clear();
   }
@@ -292,8 +273,4 @@ async function doStep(step: Step): Promise<IteratorResult<number, void> | undefi
   if (promptTokens === 0) return slot.next(generation);
   await slot.prefill(generation, promptTokens);
   return undefined;
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 100) / 100;
 }

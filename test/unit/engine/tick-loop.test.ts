@@ -336,4 +336,51 @@ describe("TickLoop", () => {
     await until(() => over(asked.events));
     expect(asked.events.lines.at(-1)).toBe("finished length 642 1 640");
   });
+
+  it("processes a prompt whose stored state cannot be loaded", async () => {
+    const { submit, context, loop } = setUp(1, 100, 1e6);
+    const first = submit({ length: 200, maxTokens: 3, conversation: "c" });
+    await until(() => over(first.events));
+    const between = submit({ length: 200, maxTokens: 3, client: "anon:b" });
+    await until(() => over(between.events));
+    context.files.clear();
+    const again = submit({
+      tokens: [...first.generation.tokens(0, 202), 8],
+      maxTokens: 2,
+      conversation: "c",
+    });
+    await until(() => over(again.events));
+    expect(again.events.lines.at(-1)).toBe("finished length 203 2 0");
+    // The state of `between` was stored to make room; the one that failed is forgotten.
+    expect(loop.stats()).toMatchObject({ parkedStates: 1, running: 0 });
+  });
+
+  it("counts as cached only what was never processed, over a parking too", async () => {
+    const { submit, context, loop } = setUp(1, 100, 1e6);
+    const system = Array.from({ length: 150 }, (_, index) => index);
+    const ask = (name: string, maxTokens: number, charge = name) => {
+      const tokens = [...system, ...Array.from({ length: 100 }, (_, at) => charge.length * 1000 + at)];
+      return submit({
+        tokens,
+        sharedTokens: 150,
+        sharedKey: "s",
+        maxTokens,
+        client: name,
+        charge,
+        conversation: name,
+      });
+    };
+    const slow = ask("slow", 400);
+    ask("slow", 400);
+    await until(() => slow.events.lines.length > 50);
+    const quick = ask("q", 3);
+    await until(() => over(quick.events));
+    expect(loop.stats().parkings).toBeGreaterThan(0);
+    // The stored states are lost while the answer is parked.
+    context.files.clear();
+    await until(() => over(slow.events));
+    const [, , prompt, completion, cached] = slow.events.lines.at(-1)?.split(" ") ?? [];
+    expect([prompt, completion]).toEqual(["250", "400"]);
+    expect(Number(cached)).toBe(0);
+  });
 });

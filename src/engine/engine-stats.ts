@@ -1,0 +1,46 @@
+import type { Admission } from "./admission.ts";
+import type { FairQueue } from "./fair-queue.ts";
+import type { Generation } from "./generation.ts";
+import type { KvCache } from "./kv-cache.ts";
+import type { ServiceRates } from "./service-rates.ts";
+import type { Slot } from "./slot.ts";
+import type { EngineStats } from "./wire.ts";
+
+/** The parts of the loop that have something to tell. */
+export interface StatsSources {
+  readonly slots: readonly Slot[];
+  readonly queue: FairQueue<Generation>;
+  readonly cache?: KvCache;
+  readonly rates: ServiceRates;
+  readonly admission: Admission;
+}
+
+/** How the engine does at this moment. */
+export function engineStats({ slots, queue, cache, rates, admission }: StatsSources): EngineStats {
+  let running = 0;
+  let keptTokens = 0;
+  for (const slot of slots) {
+    if (slot.generation) running++;
+    keptTokens += slot.sequence.length;
+  }
+  const { reuse, parkings } = admission;
+  return {
+    waiting: queue.size,
+    waitingTokens: queue.promptTokens,
+    running,
+    keptTokens,
+    tickMs: rounded(rates.tickMs),
+    batch: rounded(rates.batch),
+    promptShare: rounded(rates.promptShare),
+    cachedSlot: reuse.slot,
+    cachedParked: reuse.parked,
+    cachedShared: reuse.shared,
+    parkedBytes: cache?.bytes ?? 0,
+    parkedStates: cache?.size ?? 0,
+    parkings,
+  };
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,73 @@
+import type { CostModel } from "./cost-model.ts";
+import { CONTEXT_STATE } from "./engine-port.ts";
+import type { Generation } from "./generation.ts";
+import type { KvCache } from "./kv-cache.ts";
+import { LEAST_STATE_TOKENS, type PrefillingSlot } from "./shared-prefix.ts";
+import type { Slot } from "./slot.ts";
+
+// Fewer tokens are processed as quickly as they are loaded.
+const LEAST_GAIN = 32;
+
+/** A stored state that a prompt begins with. */
+export interface Stored {
+  readonly key: string;
+  readonly reusable: number;
+  readonly source: "parked" | "shared";
+}
+
+/** Which stored states are of use, by measured costs. */
+export class StoredStates {
+  private readonly cache: KvCache | undefined;
+  private readonly cost: CostModel;
+
+  constructor(cache: KvCache | undefined, cost: CostModel) {
+    this.cache = cache;
+    this.cost = cost;
+  }
+
+  /** The stored state that has most of what a request may use. */
+  storedFor(generation: Generation): Stored | undefined {
+    const { cache } = this;
+    if (!cache || cache.size === 0) return undefined;
+    const { client, conversation, sharedKey, sharedTokens } = generation.request;
+    const most = generation.length - 1;
+    const tokens = generation.tokens(0, most);
+    const candidates = [
+      { key: cache.key(client, conversation), limit: most, source: "parked" },
+      { key: cache.key(client, CONTEXT_STATE), limit: most, source: "parked" },
+      { key: cache.key(undefined, sharedKey), limit: Math.min(sharedTokens, most), source: "shared" },
+    ] as const;
+    let best: Stored | undefined;
+    for (const { key, limit, source } of candidates) {
+      const reusable = Math.min(cache.commonPrefix(key, tokens), limit);
+      if (reusable > (best?.reusable ?? 0)) best = { key, reusable, source };
+    }
+    return best;
+  }
+
+  /** Whether loading is clearly quicker than processing what the slot lacks of it. */
+  worthLoading({ key, reusable }: Stored, own: number): boolean {
+    const { cache, cost } = this;
+    const length = cache?.tokens(key)?.length ?? 0;
+    const gain = reusable - own;
+    return gain >= LEAST_GAIN && gain * cost.promptTokenMs > 2 * length * (cache?.msPerToken ?? 0);
+  }
+
+  /** Whether a slot has something of its owner that would be missed and is not stored yet. */
+  worthStoring({ owner, sequence }: Slot): boolean {
+    const { cache, cost } = this;
+    const own = sequence.length - (owner?.sharedTokens ?? 0);
+    if (!cache || !owner || own < LEAST_STATE_TOKENS) return false;
+    if (own * cost.promptTokenMs < 4 * sequence.length * cache.msPerToken) return false;
+    return !cache.holds(cache.key(owner.client, owner.conversation), sequence);
+  }
+
+  /** The stored beginning that a slot lacks, if it is worth loading. */
+  loadable({ request, length }: PrefillingSlot): readonly number[] | undefined {
+    const { cache } = this;
+    const key = cache?.key(undefined, request.sharedKey) ?? "";
+    const tokens = cache?.tokens(key);
+    if (!tokens) return undefined;
+    return this.worthLoading({ key, reusable: tokens.length, source: "shared" }, length) ? tokens : undefined;
+  }
+}

@@ -1,0 +1,288 @@
+import { CostModel } from "../../src/engine/cost-model.ts";
+import { FairQueue, type QueuedJob } from "../../src/engine/fair-queue.ts";
+import { chooseSlot, chooseVictim, planChunks, type TickLimits } from "../../src/engine/scheduler.ts";
+
+/** What a user sends: lengths in tokens. */
+export interface SimulatedRequest {
+  readonly principal: string;
+  readonly weight?: number;
+  readonly conversation: string;
+  readonly promptTokens: number;
+  readonly answerTokens: number;
+}
+
+/** One request as it went; times in virtual milliseconds. */
+export class SimulatedJob implements QueuedJob {
+  readonly request: SimulatedRequest;
+  readonly arrivedAt: number;
+  promptTokens: number;
+  startedAt: number | undefined;
+  firstTokenAt: number | undefined;
+  finishedAt: number | undefined;
+  cached = 0;
+  generated = 0;
+  parkings = 0;
+  readonly background = false;
+
+  constructor(request: SimulatedRequest, arrivedAt: number) {
+    this.request = request;
+    this.arrivedAt = arrivedAt;
+    this.promptTokens = request.promptTokens;
+  }
+
+  get charge(): string {
+    return this.request.principal;
+  }
+
+  get client(): string {
+    return this.request.principal;
+  }
+
+  get weight(): number {
+    return this.request.weight ?? 1;
+  }
+
+  /** Tokens the slot has when all that is known was processed, the last of which draws the next. */
+  get length(): number {
+    return this.request.promptTokens + this.generated;
+  }
+}
+
+interface SimulatedSlot {
+  readonly id: number;
+  job: SimulatedJob | undefined;
+  conversation: string;
+  kept: number;
+  lastUsed: number;
+  startedAt: number;
+}
+
+/** What a machine takes for a step: all in milliseconds. */
+export interface MachineCost {
+  readonly stepMs: number;
+  readonly sequenceMs: number;
+  readonly promptTokenMs: number;
+  /** Saving or loading a state. */
+  readonly moveTokenMs: number;
+}
+
+export interface SimulatorOptions {
+  readonly slots: number;
+  readonly limits: TickLimits;
+  readonly cost: MachineCost;
+  readonly queueLimit: number;
+  /** Called when a job has its last token; may submit or schedule. */
+  readonly finished?: (job: SimulatedJob) => void;
+}
+
+export interface SimulatedTick {
+  readonly ms: number;
+  readonly expectedMs: number;
+  readonly generating: number;
+  readonly promptTokens: number;
+  /** Runs of consecutive ids among the active slots. */
+  readonly runs: number;
+  /** Slots left empty while somebody waited. */
+  readonly idleWhileWaiting: number;
+}
+
+/** Plays the engine's decisions on a virtual clock. What a step takes is known to it, and learned by the scheduler. */
+export class EngineSimulator {
+  readonly queue: FairQueue<SimulatedJob>;
+  /** Served tokens by principal. */
+  readonly served = new Map<string, number>();
+  now = 0;
+  refused = 0;
+  mostWaiting = 0;
+  tickObserver: (tick: SimulatedTick) => void = () => {};
+  private readonly options: SimulatorOptions;
+  private readonly learned: CostModel;
+  private readonly slots: SimulatedSlot[];
+  /** Actions to come, in order of time. */
+  private events: { readonly at: number; readonly act: () => void }[] = [];
+  private sorted = true;
+
+  constructor(options: SimulatorOptions) {
+    this.options = options;
+    this.queue = new FairQueue({ requests: options.queueLimit, promptTokens: 1e9, background: 0 });
+    this.learned = new CostModel(options.cost.promptTokenMs * 2);
+    this.slots = Array.from({ length: options.slots }, (_, id) => {
+      return { id, job: undefined, conversation: "", kept: 0, lastUsed: 0, startedAt: 0 };
+    });
+  }
+
+  at(time: number, act: () => void): void {
+    this.events.push({ at: time, act });
+    this.sorted = false;
+  }
+
+  /** @returns undefined when the queue is full. */
+  submit(request: SimulatedRequest): SimulatedJob | undefined {
+    const job = new SimulatedJob(request, this.now);
+    const kept = this.slots.find(({ conversation }) => conversation === request.conversation)?.kept ?? 0;
+    job.promptTokens = Math.max(1, request.promptTokens - kept);
+    if (!this.queue.add(job)) {
+      this.refused++;
+      return undefined;
+    }
+    this.mostWaiting = Math.max(this.mostWaiting, this.queue.size);
+    return job;
+  }
+
+  /** Runs until nothing is left to do, or up to a time. */
+  run(until = Number.POSITIVE_INFINITY): void {
+    while (this.now < until) {
+      this.fire();
+      const movedTokens = this.park();
+      this.admit();
+      if (this.slots.some(({ job }) => job)) this.tick(movedTokens);
+      else {
+        const next = this.events.at(-1);
+        if (!next) return;
+        this.now = Math.max(this.now, next.at);
+      }
+    }
+  }
+
+  private fire(): void {
+    // Latest first, so that the next is taken from the end.
+    if (!this.sorted) this.events.sort((a, b) => b.at - a.at);
+    this.sorted = true;
+    for (let next = this.events.at(-1); next && next.at <= this.now; next = this.events.at(-1)) {
+      this.events.pop();
+      next.act();
+      if (!this.sorted) this.events.sort((a, b) => b.at - a.at);
+      this.sorted = true;
+    }
+  }
+
+  private park(): number {
+    const { queue, slots } = this;
+    const waiter = queue.peek(slots.length);
+    if (!waiter || slots.some(({ job }) => !job)) return 0;
+    const perToken = (2 * this.options.cost.moveTokenMs) / this.learned.promptTokenMs;
+    const holdings = slots.map(({ id, job, kept }) => ({
+      id,
+      charge: job?.charge ?? "",
+      arrivedAt: job?.arrivedAt ?? 0,
+      left: (job?.request.answerTokens ?? 0) - (job?.generated ?? 0),
+      moveCost: kept * perToken,
+      background: false,
+    }));
+    const id = chooseVictim(holdings, waiter.charge, (charge) => {
+      const standing = queue.standing(charge) ?? { counter: 0, waiting: 0, held: 0 };
+      return { ...standing, cap: queue.cap(charge, slots.length) };
+    });
+    const slot = id === undefined ? undefined : slots[id];
+    if (!slot?.job) return 0;
+    const { job, kept } = slot;
+    job.parkings++;
+    job.cached = kept;
+    job.promptTokens = Math.max(1, job.length - kept);
+    slot.job = undefined;
+    queue.park(job);
+    return kept;
+  }
+
+  private admit(): void {
+    for (;;) {
+      const free = this.slots.filter(({ job }) => !job);
+      const job = free.length > 0 ? this.queue.take(this.slots.length) : undefined;
+      if (!job) return;
+      const reusable = (slot: SimulatedSlot): number =>
+        slot.conversation === job.request.conversation ? Math.min(slot.kept, job.length - 1) : 0;
+      const choices = free.map((slot) => ({
+        id: slot.id,
+        reusable: Math.max(reusable(slot), job.parkings > 0 ? Math.min(job.cached, job.length - 1) : 0),
+        same: slot.conversation === job.request.conversation,
+        kept: slot.kept,
+        lastUsed: slot.lastUsed,
+      }));
+      const active = this.slots.filter((slot) => slot.job).map(({ id }) => id);
+      const id = chooseSlot(choices, active, job.length);
+      const slot = this.slots[id] as SimulatedSlot;
+      slot.kept = choices.find((choice) => choice.id === id)?.reusable ?? 0;
+      slot.conversation = job.request.conversation;
+      slot.startedAt = this.now;
+      slot.job = job;
+      if (job.startedAt === undefined) job.cached = slot.kept;
+      job.startedAt ??= this.now;
+    }
+  }
+
+  private tick(movedTokens: number): void {
+    const { cost, limits } = this.options;
+    const busy = this.slots.filter(({ job }) => job);
+    const left = ({ job, kept }: SimulatedSlot): number => (job ? Math.max(0, job.length - 1 - kept) : 0);
+    const prefilling = busy
+      .filter((slot) => left(slot) > 0)
+      .toSorted((a, b) => a.startedAt - b.startedAt || a.id - b.id)
+      .map((slot) => ({ id: slot.id, remaining: left(slot) }));
+    const drawing = busy.filter((slot) => left(slot) === 0);
+    const input = {
+      generating: drawing.length,
+      prefilling,
+      waiting: this.queue.size,
+      slots: this.slots.length,
+    };
+    const chunks = planChunks(input, this.learned, limits);
+    const promptTokens = chunks.reduce((sum, { tokens }) => sum + tokens, 0);
+    const expectedMs = this.learned.stepMs(drawing.length) + promptTokens * this.learned.promptTokenMs;
+    const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
+    const ms = step + cost.promptTokenMs * promptTokens;
+    this.learned.observe(ms, drawing.length, promptTokens);
+    this.now += ms + 2 * movedTokens * cost.moveTokenMs;
+    this.tickObserver({
+      ms,
+      expectedMs,
+      generating: drawing.length,
+      promptTokens,
+      runs: busy.filter(({ id }) => !this.slots[id - 1]?.job).length,
+      idleWhileWaiting: Math.min(this.slots.length - busy.length, this.queue.size),
+    });
+    for (const { id, tokens } of chunks) this.process(this.slots[id] as SimulatedSlot, tokens);
+    for (const slot of drawing) this.draw(slot);
+  }
+
+  private process(slot: SimulatedSlot, tokens: number): void {
+    slot.kept += tokens;
+    if (slot.job) this.serve(slot.job, tokens);
+  }
+
+  private draw(slot: SimulatedSlot): void {
+    const { job } = slot;
+    if (!job) return;
+    slot.kept++;
+    // The first one also processes the last token of the prompt.
+    this.serve(job, job.generated === 0 ? 2 : 1);
+    job.generated++;
+    job.firstTokenAt ??= this.now;
+    if (job.generated < job.request.answerTokens) return;
+    job.finishedAt = this.now;
+    slot.job = undefined;
+    slot.lastUsed = this.now;
+    this.queue.done(job);
+    this.options.finished?.(job);
+  }
+
+  private serve(job: SimulatedJob, tokens: number): void {
+    this.queue.charge(job, tokens);
+    this.served.set(job.charge, (this.served.get(job.charge) ?? 0) + tokens);
+  }
+}
+
+/** A generator of numbers in 0..1 that gives the same ones in each run. */
+export function numbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** 1: all got the same; 1/n: one got all. */
+export function jainIndex(values: readonly number[]): number {
+  const sum = values.reduce((total, value) => total + value, 0);
+  const squares = values.reduce((total, value) => total + value ** 2, 0);
+  return sum ** 2 / (values.length * squares);
+}
