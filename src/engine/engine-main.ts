@@ -21,6 +21,8 @@ const PULSE_MS = 1000;
 
 // What the engine writes, states of conversations among it, is for this user alone.
 process.umask(0o077);
+// However it ends, short of a kill; the next engine clears up after that.
+process.on("exit", () => kvFolder?.remove());
 
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
 const decoder = new LineDecoder<ControlMessage>();
@@ -40,7 +42,6 @@ control.on("end", () => void leave());
 async function handle(message: ControlMessage): Promise<void> {
   if (message.type === "stop") {
     await server?.stop();
-    kvFolder?.remove();
     process.exit(0);
   }
   socketPath = message.socketPath;

@@ -184,8 +184,14 @@ describe("states of sequences", () => {
     await expect
       .poll(() => engine.supervisor.pid !== pid && engine.supervisor.status().state, { timeout: 20_000 })
       .toBe("ready");
-    // The next engine removes what a killed one left.
+    // The next engine removes what a killed one left, and its own.
     expect(readdirSync("/dev/shm")).not.toContain(folder);
+    const next = `chat-engine-kv-${engine.supervisor.pid}-`;
+    const own = () => readdirSync("/dev/shm").filter((name) => name.startsWith(next));
+    expect(own()).toHaveLength(1);
+    await engine.stop();
+    expect(own()).toEqual([]);
+    running.splice(0);
   });
 
   it("are not kept at all when they are switched off", async () => {
