@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Metrics } from "../../core/metrics.ts";
+import type { Principal } from "../../core/principal.ts";
 import type { EngineRequest, EngineStats } from "../../engine/wire.ts";
 import type { ChatProvider, ChatRequest, PromptBeginning, ProviderHealth, StreamPart } from "../provider.ts";
 import { EngineClient, type CallEvents, type EngineSource } from "./engine-client.ts";
@@ -82,8 +83,8 @@ export class LocalProvider implements ChatProvider {
     }
   }
 
-  prepare({ system, context, principal: { client, charge } }: PromptBeginning): void {
-    this.client.prepare({ system, context, client, charge });
+  prepare({ system, context, principal }: PromptBeginning): void {
+    this.client.prepare({ system, context, ...payer(principal) });
   }
 
   describe(): { model: string; contextTokens: number } {
@@ -129,6 +130,11 @@ export class LocalProvider implements ChatProvider {
   }
 }
 
+/** Who owns the data, who is charged for the work, and with which share. */
+function payer({ client, charge, weight }: Principal): Pick<EngineRequest, "client" | "charge" | "weight"> {
+  return { client, charge, ...(weight !== undefined && { weight }) };
+}
+
 function engineRequest(request: ChatRequest): EngineRequest {
   const { principal, system, context, turns, maxTokens, sampling, conversation } = request;
   return {
@@ -138,9 +144,7 @@ function engineRequest(request: ChatRequest): EngineRequest {
     maxTokens,
     sampling,
     conversation,
-    client: principal.client,
-    charge: principal.charge,
-    ...(principal.weight !== undefined && { weight: principal.weight }),
+    ...payer(principal),
     ...(request.jsonSchema && { jsonSchema: request.jsonSchema }),
     ...(request.continueFrom !== undefined && { continueFrom: request.continueFrom }),
   };
