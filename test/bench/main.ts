@@ -47,6 +47,9 @@ interface Plan extends FramePathOptions {
   readonly atLeast: number | null;
 }
 
+// A signal alone would end this process without the end of those it started.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
 try {
   process.exitCode = await main();
 } catch (error) {

@@ -44,7 +44,8 @@ export async function engineBench(args: readonly string[]): Promise<number> {
   );
   const done: ScenarioResult[] = [];
   for (const scenario of options.scenarios) {
-    done.push(await runScenario(scenario, options, model, llamaServer?.binary ?? null));
+    const means = { ...options, model, llamaServer: llamaServer?.binary ?? null, print };
+    done.push(await runScenario(scenario, means));
     const file = save(options, { machine, llamaServer, model, options: summaryOf(options), done });
     if (scenario === options.scenarios.at(-1)) console.log(`All samples: ${file}`);
   }
@@ -52,46 +53,51 @@ export async function engineBench(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+export interface Means extends Omit<EngineBenchOptions, "scenarios" | "model" | "out"> {
+  readonly model: Model;
+  /** Path of the binary; null where there is none. */
+  readonly llamaServer: string | null;
+  /** Takes the lines of the report. */
+  readonly print: (line: string) => void;
+}
+
+function print(line: string): void {
+  console.log(line);
+}
+
 /** All runs of a scenario, each case reported as soon as it is done. */
-export async function runScenario(
-  scenario: AnyScenario,
-  options: EngineBenchOptions,
-  model: Model,
-  llamaServer: string | null,
-): Promise<ScenarioResult> {
-  const skip = (skipped: string): ScenarioResult => {
-    console.log(`${scenario.name}: not measured: ${skipped}\n`);
-    return { scenario: scenario.name, cases: [], skipped };
-  };
-  const unknown = scenario.needs?.find((name) => !Object.hasOwn(knownSettings, name));
-  if (unknown !== undefined) return skip(`the service has no setting ${unknown}`);
-  if (scenario.control === "llama-server" && llamaServer === null && !options.alone) {
-    return skip("LLAMA_SERVER_BIN is not set; --alone measures without it");
+export async function runScenario(scenario: AnyScenario, means: Means): Promise<ScenarioResult> {
+  const fault = obstacle(scenario, means);
+  if (fault !== null) {
+    means.print(`${scenario.name}: not measured: ${fault}\n`);
+    return { scenario: scenario.name, cases: [], skipped: fault };
   }
-  const sizes = { ...(options.quick ? scenario.quick : scenario.full), ...options.sizes };
-  const cases = scenario
+  const sizes = { ...(means.quick ? scenario.quick : scenario.full), ...means.sizes };
+  const wanted = scenario
     .cases(sizes)
-    .filter(({ name }) => options.cases.length === 0 || options.cases.includes(name));
+    .filter(({ name }) => means.cases.length === 0 || means.cases.includes(name));
   const done: CaseResult[] = [];
-  for (const it of cases) {
+  for (const it of wanted) {
     const before = loadavg()[0] ?? 0;
     const result = await measureCase(it, {
-      ...startersOf(scenario, it, { ...options, model, llamaServer }),
-      pairs: options.pairs ?? scenario.pairs,
-      seed: options.seed,
-      progress: (line) => console.error(`${new Date().toISOString()} ${scenario.name}, ${line}`),
+      ...startersOf(scenario, it, means),
+      pairs: means.pairs ?? scenario.pairs,
+      seed: means.seed,
+      progress: (line) => means.print(`${new Date().toISOString()} ${scenario.name}, ${line}`),
     });
     done.push(result);
-    for (const line of caseLines(scenario.name, result)) console.log(line);
-    console.log(`load of the machine ${before.toFixed(2)} before, ${(loadavg()[0] ?? 0).toFixed(2)} after\n`);
+    for (const line of caseLines(scenario.name, result)) means.print(line);
+    means.print(`load of the machine ${before.toFixed(2)} before, ${(loadavg()[0] ?? 0).toFixed(2)} after\n`);
   }
   return { scenario: scenario.name, cases: done, skipped: null };
 }
 
-interface Means extends Pick<EngineBenchOptions, "threads" | "settings" | "alone"> {
-  readonly model: Model;
-  /** Path of the binary; null where there is none. */
-  readonly llamaServer: string | null;
+/** Why a scenario cannot be measured with these means; null where it can. */
+function obstacle({ needs, control }: AnyScenario, { llamaServer, alone }: Means): string | null {
+  const unknown = needs?.find((name) => !Object.hasOwn(knownSettings, name));
+  if (unknown !== undefined) return `the service has no setting ${unknown}`;
+  if (control !== "llama-server" || llamaServer !== null || alone) return null;
+  return "LLAMA_SERVER_BIN is not set; --alone measures without it";
 }
 
 function startersOf(

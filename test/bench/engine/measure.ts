@@ -1,4 +1,4 @@
-import { cpuSeconds } from "../harness/cpu-time.ts";
+import { processCpuSeconds } from "../harness/cpu-time.ts";
 import type { ChatTarget, TargetSpec } from "./chat-target.ts";
 import { judge, type Pair, type Verdict } from "./load/bars.ts";
 import { askOnce } from "./load/chatting.ts";
@@ -121,5 +121,5 @@ class Runner {
 }
 
 function cpuOf({ pids }: ChatTarget): number {
-  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  return pids.reduce((sum, pid) => sum + processCpuSeconds(pid), 0);
 }

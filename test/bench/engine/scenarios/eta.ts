@@ -6,15 +6,15 @@ import { defineScenario, PLAIN_SYSTEM, WINDOW } from "../scenario.ts";
 
 const ERROR = "error of eta_ms, median";
 
-/** Nearer to its start than this an error in percent says nothing. */
-const LEAST_WAIT_MS = 500;
-
-/** What each `queued` frame with an eta was wrong by, as a share of the wait that was left. */
-export function etaErrors({ sentAt, queueMs, queued }: Answer): number[] {
+/**
+ * What each `queued` frame with an eta was wrong by, as a share of the wait that was left. Nearer to its start than
+ * `leastWaitMs` a share says nothing.
+ */
+export function etaErrors({ sentAt, queueMs, queued }: Answer, leastWaitMs: number): number[] {
   if (queueMs === null) return [];
   return queued.flatMap(({ at, etaMs }) => {
     const left = sentAt + queueMs - at;
-    return etaMs === null || left < LEAST_WAIT_MS ? [] : [Math.abs(etaMs - left) / left];
+    return etaMs === null || left < leastWaitMs ? [] : [Math.abs(etaMs - left) / left];
   });
 }
 
@@ -23,9 +23,27 @@ export const etaScenario = defineScenario({
   about: "how wrong eta_ms of `queued` is, with 64 waiting for answers of 16 to 256 tokens, and more to come",
   control: "none",
   pairs: 3,
-  full: { slots: 8, waiting: 64, later: 24, perMinute: 30, words: 40, leastTokens: 16, mostTokens: 256 },
-  quick: { slots: 2, waiting: 8, later: 3, perMinute: 600, words: 8, leastTokens: 4, mostTokens: 48 },
-  cases: ({ slots, waiting, later, perMinute, words, leastTokens, mostTokens }) => [
+  full: {
+    slots: 8,
+    waiting: 64,
+    later: 24,
+    perMinute: 30,
+    words: 40,
+    leastTokens: 16,
+    mostTokens: 256,
+    leastWait: 500,
+  },
+  quick: {
+    slots: 2,
+    waiting: 8,
+    later: 3,
+    perMinute: 600,
+    words: 8,
+    leastTokens: 16,
+    mostTokens: 96,
+    leastWait: 10,
+  },
+  cases: ({ slots, waiting, later, perMinute, words, leastTokens, mostTokens, leastWait }) => [
     {
       name: `${waiting} waiting for ${slots} slots`,
       spec: { slots, contextTokens: WINDOW, systemPrompt: PLAIN_SYSTEM },
@@ -47,7 +65,7 @@ export const etaScenario = defineScenario({
           return askOnce(target, { user, conversation: user, words, tokens, random: own });
         });
         const answers = await Promise.all(asked);
-        const errors = answers.map(etaErrors);
+        const errors = answers.map((answer) => etaErrors(answer, leastWait));
         const first = errors.flatMap((own) => own.slice(0, 1));
         return {
           [ERROR]: percentile(errors.flat(), 0.5),
