@@ -6,16 +6,20 @@ import { parseArgs } from "node:util";
 import buildOnce from "../support/build-once.ts";
 import { tableLines } from "../support/table.ts";
 import { measureConnect } from "./connect.ts";
+import { engineBench } from "./engine/engine-bench.ts";
 import { measureFramePath, type FramePathOptions } from "./frame-path.ts";
 import { machineFacts, type MachineFacts } from "./harness/machine.ts";
 import type { RoundsResult, Standing } from "./harness/rounds.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const USAGE = `npm run bench -- frame-path|connect [options]
+const USAGE = `npm run bench -- frame-path|connect|engine [options]
 
   frame-path   ping to pong against a raw uWebSockets.js echo of as many bytes, per CPU second of the server
   connect      upgrade and welcome, with and without a token, against a raw upgrade, per CPU second of the server
+  engine       answers of the local model against llama-server; has options of its own: engine --help
+
+For frame-path and connect:
 
   --pairs N       measurements of each server; they take turns (default 11)
   --seconds N     length of each measurement (default 1.5)
@@ -43,6 +47,9 @@ interface Plan extends FramePathOptions {
   readonly atLeast: number | null;
 }
 
+// A signal alone would end this process without the end of those it started.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
 try {
   process.exitCode = await main();
 } catch (error) {
@@ -51,20 +58,25 @@ try {
 }
 
 async function main(): Promise<number> {
+  const [name, ...rest] = process.argv.slice(2);
+  if (name === "engine") {
+    buildOnce();
+    return engineBench(rest);
+  }
   const plan = readPlan();
   if (plan === null) {
     console.error(USAGE);
     return 2;
   }
-  const { name, bench, atLeast, ...options } = plan;
+  const { name: chosen, bench, atLeast, ...options } = plan;
   buildOnce();
   const machine = machineFacts();
   const about = Math.ceil(bench.contenders * (options.rounds * options.seconds + 3)) + 3;
   console.log(
-    `${name}: ${options.rounds} rounds of ${bench.contenders} times ${options.seconds} s; about ${about} s ...`,
+    `${chosen}: ${options.rounds} rounds of ${bench.contenders} times ${options.seconds} s; about ${about} s ...`,
   );
   const result = await bench.measure(options);
-  const file = save(`bench-${name}`, { bench: name, options, machine, ...result });
+  const file = save(`bench-${chosen}`, { bench: chosen, options, machine, ...result });
   const ratio = result.standings[0]?.ratio.median ?? 0;
   const lines = [
     "",

@@ -1,6 +1,7 @@
-import { createHash, randomUUID } from "node:crypto";
-import { access, mkdir, rename, writeFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
+import { createHash } from "node:crypto";
+import { cachedFile } from "./cached-file.ts";
+import { ggufParts, tensorType, type GgufValue } from "./gguf-writer.ts";
+import { byteName, pieceType, type Piece } from "./sentence-pieces.ts";
 
 /**
  * Writes a llama-architecture GGUF of about 1 MB with random weights, so that tests run the real engine without a
@@ -13,7 +14,6 @@ const WIDTH = 64;
 const LAYERS = 2;
 const HEADS = 4;
 const FEED_FORWARD = 160;
-const ALIGNMENT = 32;
 
 /** Zephyr's template in the form TinyLlama's metadata carries it. */
 export const ZEPHYR_TEMPLATE =
@@ -30,14 +30,6 @@ const WORDS =
   "people my than first water been call who oil its now find long down day did get come made may part user system " +
   "assistant";
 
-const pieceType = { unknown: 2, control: 3, normal: 1, byte: 6 } as const;
-
-interface Piece {
-  readonly text: string;
-  readonly score: number;
-  readonly type: number;
-}
-
 function vocabulary(): Piece[] {
   const pieces: Piece[] = [
     { text: "<unk>", score: 0, type: pieceType.unknown },
@@ -45,8 +37,7 @@ function vocabulary(): Piece[] {
     { text: "</s>", score: 0, type: pieceType.control },
   ];
   for (let byte = 0; byte < 256; byte++) {
-    const hex = byte.toString(16).toUpperCase().padStart(2, "0");
-    pieces.push({ text: `<0x${hex}>`, score: 0, type: pieceType.byte });
+    pieces.push({ text: byteName(byte), score: 0, type: pieceType.byte });
   }
   const normal = new Set<string>();
   // Every prefix of a word, so that the tokenizer can reach the word by merges.
@@ -109,94 +100,8 @@ function tensors(pieces: readonly Piece[]): Tensor[] {
   return all;
 }
 
-const type = { uint32: 4, float32: 6, bool: 7, string: 8, array: 9 } as const;
-
-/** Grows a list of buffers in GGUF's little-endian form. */
-class Writer {
-  readonly parts: Buffer[] = [];
-  length = 0;
-
-  bytes(buffer: Buffer): void {
-    this.parts.push(buffer);
-    this.length += buffer.length;
-  }
-
-  uint32(value: number): void {
-    const buffer = Buffer.alloc(4);
-    buffer.writeUInt32LE(value);
-    this.bytes(buffer);
-  }
-
-  uint64(value: number): void {
-    const buffer = Buffer.alloc(8);
-    buffer.writeBigUInt64LE(BigInt(value));
-    this.bytes(buffer);
-  }
-
-  float32(value: number): void {
-    const buffer = Buffer.alloc(4);
-    buffer.writeFloatLE(value);
-    this.bytes(buffer);
-  }
-
-  string(value: string): void {
-    const buffer = Buffer.from(value, "utf8");
-    this.uint64(buffer.length);
-    this.bytes(buffer);
-  }
-
-  pad(): void {
-    const rest = this.length % ALIGNMENT;
-    if (rest > 0) this.bytes(Buffer.alloc(ALIGNMENT - rest));
-  }
-}
-
-type Value =
-  | { readonly uint32: number }
-  | { readonly float32: number }
-  | { readonly bool: boolean }
-  | { readonly string: string }
-  | { readonly strings: readonly string[] }
-  | { readonly floats: readonly number[] }
-  | { readonly ints: readonly number[] };
-
-function writeValue(writer: Writer, value: Value): void {
-  if ("uint32" in value) {
-    writer.uint32(type.uint32);
-    writer.uint32(value.uint32);
-  } else if ("float32" in value) {
-    writer.uint32(type.float32);
-    writer.float32(value.float32);
-  } else if ("bool" in value) {
-    writer.uint32(type.bool);
-    writer.bytes(Buffer.from([value.bool ? 1 : 0]));
-  } else if ("string" in value) {
-    writer.uint32(type.string);
-    writer.string(value.string);
-  } else {
-    writeArray(writer, value);
-  }
-}
-
-function writeArray(writer: Writer, value: Extract<Value, object>): void {
-  writer.uint32(type.array);
-  if ("strings" in value) {
-    writer.uint32(type.string);
-    writer.uint64(value.strings.length);
-    for (const text of value.strings) writer.string(text);
-  } else if ("floats" in value) {
-    writer.uint32(type.float32);
-    writer.uint64(value.floats.length);
-    for (const number of value.floats) writer.float32(number);
-  } else if ("ints" in value) {
-    writer.uint32(5);
-    writer.uint64(value.ints.length);
-    for (const number of value.ints) writer.uint32(number);
-  }
-}
-
-function metadata(pieces: readonly Piece[], template: string | null): [string, Value][] {
-  const entries: [string, Value][] = [
+function metadata(pieces: readonly Piece[], template: string | null): [string, GgufValue][] {
+  const entries: [string, GgufValue][] = [
     ["general.architecture", { string: "llama" }],
     ["general.name", { string: "Tiny Random" }],
     ["general.file_type", { uint32: 0 }],
@@ -226,49 +131,19 @@ function metadata(pieces: readonly Piece[], template: string | null): [string, V
 /** The bytes of the model; the same on every call. `template`: null leaves it out of the metadata. */
 export function tinyGguf(template: string | null = ZEPHYR_TEMPLATE): Buffer {
   const pieces = vocabulary();
-  const all = tensors(pieces);
-  const entries = metadata(pieces, template);
-  const writer = new Writer();
-  writer.bytes(Buffer.from("GGUF"));
-  writer.uint32(3);
-  writer.uint64(all.length);
-  writer.uint64(entries.length);
-  for (const [key, value] of entries) {
-    writer.string(key);
-    writeValue(writer, value);
-  }
-  let offset = 0;
-  for (const tensor of all) {
-    writer.string(tensor.name);
-    writer.uint32(tensor.shape.length);
-    for (const size of tensor.shape) writer.uint64(size);
-    writer.uint32(0);
-    writer.uint64(offset);
-    offset += Math.ceil(tensor.data.byteLength / ALIGNMENT) * ALIGNMENT;
-  }
-  writer.pad();
-  for (const tensor of all) {
-    writer.bytes(Buffer.from(tensor.data.buffer));
-    writer.pad();
-  }
-  return Buffer.concat(writer.parts);
+  const all = tensors(pieces).map(({ name, shape, data }) => ({
+    name,
+    shape,
+    type: tensorType.f32,
+    byteLength: data.byteLength,
+    write: () => Buffer.from(data.buffer),
+  }));
+  return Buffer.concat([...ggufParts(metadata(pieces, template), all)]);
 }
 
 /** Path of the tiny model, written on first use under node_modules/.cache. */
 export async function tinyModel(template: string | null = ZEPHYR_TEMPLATE): Promise<string> {
   const bytes = tinyGguf(template);
   const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
-  const folder = fileURLToPath(new URL("../../node_modules/.cache/tiny-gguf/", import.meta.url));
-  const path = `${folder}tiny-${hash}.gguf`;
-  try {
-    await access(path);
-    return path;
-  } catch {
-    await mkdir(folder, { recursive: true });
-  }
-  // Several test processes may write at once: the rename makes the file appear whole.
-  const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, bytes);
-  await rename(draft, path);
-  return path;
+  return cachedFile("tiny-gguf", `tiny-${hash}.gguf`, [bytes]);
 }

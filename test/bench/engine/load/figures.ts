@@ -1,0 +1,73 @@
+import type { Answer } from "../chat-target.ts";
+
+/** What one run gave, by name; the name carries the unit. */
+export type Figures = Readonly<Record<string, number>>;
+
+/**
+ * The value below which a share of `share` lies: the nearest rank, so always one of the values. NaN where there are none.
+ */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const rank = Math.max(1, Math.ceil(share * sorted.length));
+  return sorted[rank - 1] ?? Number.NaN;
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Jain's index of fairness: 1 where all have the same, 1/n where one has all. NaN where nobody has anything. */
+export function jainIndex(shares: readonly number[]): number {
+  const sum = shares.reduce((total, share) => total + share, 0);
+  const squares = shares.reduce((total, share) => total + share * share, 0);
+  return (sum * sum) / (shares.length * squares);
+}
+
+/** From sending to the first text; infinite for an answer that never had any. */
+export function firstTokenMs({ sentAt, textAt }: Answer): number {
+  return (textAt[0] ?? Number.POSITIVE_INFINITY) - sentAt;
+}
+
+/** Times between two pieces of text of one answer, of all answers; only those that end between `from` and `to`. */
+export function interTokenMs(
+  answers: readonly Answer[],
+  from = Number.NEGATIVE_INFINITY,
+  to = Number.POSITIVE_INFINITY,
+): number[] {
+  const gaps: number[] = [];
+  for (const { textAt } of answers) {
+    for (let index = 1; index < textAt.length; index++) {
+      const at = textAt[index] as number;
+      if (at >= from && at < to) gaps.push(at - (textAt[index - 1] as number));
+    }
+  }
+  return gaps;
+}
+
+/**
+ * Tokens generated between two times. A piece of text counts as the mean number of tokens that a piece of the whole
+ * answers had: servers hold text back where a character or a stop text is not complete.
+ */
+export function tokensBetween(answers: readonly Answer[], from: number, to: number): number {
+  let pieces = 0;
+  let wholePieces = 0;
+  let wholeTokens = 0;
+  for (const { textAt, usage } of answers) {
+    pieces += textAt.filter((at) => at >= from && at < to).length;
+    if (usage === null) continue;
+    wholePieces += textAt.length;
+    wholeTokens += usage.completionTokens;
+  }
+  return wholePieces === 0 ? pieces : (pieces * wholeTokens) / wholePieces;
+}
+
+/** What the answers themselves tell, to judge whether two servers had the same work. */
+export function workFigures(answers: readonly Answer[]): Figures {
+  const usages = answers.flatMap(({ usage, cancelled }) => (usage === null || cancelled ? [] : [usage]));
+  return {
+    answers: usages.length,
+    "prompt tokens, mean": mean(usages.map(({ promptTokens }) => promptTokens)),
+    "cached tokens, mean": mean(usages.map(({ cachedTokens }) => cachedTokens)),
+    "answer tokens, mean": mean(usages.map(({ completionTokens }) => completionTokens)),
+  };
+}
