@@ -52,8 +52,8 @@ export async function closedLoop(target: ChatTarget, sizes: LoopSizes, seed: num
 }
 
 function caseOf(chats: number, bar: number, sizes: Omit<LoopSizes, "chats">): Case {
-  // With many chats a round of all of them takes long: at least two must fit.
-  const seconds = sizes.seconds * Math.max(1, chats / 8);
+  // Chats that began together stay in step: a window of one round or two would measure its phase.
+  const seconds = sizes.seconds * Math.max(1, chats / 4);
   const bars: Bar[] = [{ figure: RATE, of: "ratio", atLeast: bar }];
   return {
     name: String(chats),
@@ -64,7 +64,7 @@ function caseOf(chats: number, bar: number, sizes: Omit<LoopSizes, "chats">): Ca
   };
 }
 
-const full = { words: 75, tokens: 64, seconds: 15 };
+const full = { words: 75, tokens: 64, seconds: 20 };
 const quick = { words: 20, tokens: 8, seconds: 0.5 };
 
 export const closedLoopScenario = defineScenario({
