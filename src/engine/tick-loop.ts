@@ -117,6 +117,8 @@ export class TickLoop {
       await this.releaseCancelled();
       await this.admission.run();
       this.notes.tellChanges();
+      // That a request has begun is told before its first step, not with its first token.
+      this.options.flush();
       if (this.options.slots.some((slot) => slot.generation)) await this.tick();
       else await this.sleep();
       this.options.flush();

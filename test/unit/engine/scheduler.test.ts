@@ -6,6 +6,7 @@ import {
   planChunks,
   type TickInput,
   type TickLimits,
+  WORTH_A_PASS,
 } from "../../../src/engine/scheduler.ts";
 
 const input = fc
@@ -44,17 +45,19 @@ describe("planChunks", () => {
     );
   });
 
-  it("always moves the prompt that came first, and in chunks of one length", () => {
+  it("always moves the prompt that came first, and breaks none off in a small chunk behind it", () => {
     fc.assert(
       fc.property(input, cost, (state, price) => {
         const chunks = planChunks(state, price, limits);
         expect(chunks[0]?.id).toBe(state.prefilling[0]?.id);
-        expect(new Set(chunks.map((chunk) => chunk.tokens)).size).toBe(1);
+        const longest = chunks[0]?.tokens;
         for (const { id, tokens } of chunks) {
           const remaining = state.prefilling.find((slot) => slot.id === id)?.remaining ?? 0;
           expect(tokens).toBeGreaterThan(0);
           expect(tokens).toBeLessThanOrEqual(remaining);
           expect(tokens >= LEAST_CHUNK || tokens === remaining).toBe(true);
+          const worthAPass = tokens >= WORTH_A_PASS || tokens === remaining || tokens === longest;
+          expect(worthAPass).toBe(true);
         }
       }),
     );
@@ -102,18 +105,24 @@ describe("planChunks", () => {
     expect(planChunks(state, quick, limits)).toEqual([{ id: 5, tokens: 200 }]);
   });
 
-  it("adds further prompts in equal lengths where the time allows", () => {
+  it("adds further prompts as far as the time allows, but no small part of one", () => {
     const prefilling = [
       { id: 1, remaining: 40 },
       { id: 2, remaining: 90 },
       { id: 3, remaining: 20 },
-      { id: 4, remaining: 40 },
+      { id: 4, remaining: 900 },
     ];
-    expect(planChunks({ generating: 0, prefilling, waiting: 0, slots: 8 }, quick, limits)).toEqual([
+    const plan = (maxTickMs: number) =>
+      planChunks({ generating: 0, prefilling, waiting: 0, slots: 8 }, quick, { ...limits, maxTickMs });
+    const whole = [
       { id: 1, tokens: 40 },
-      { id: 2, tokens: 40 },
-      { id: 4, tokens: 40 },
-    ]);
+      { id: 2, tokens: 90 },
+      { id: 3, tokens: 20 },
+    ];
+    expect(plan(250)).toEqual([...whole, { id: 4, tokens: 350 }]);
+    expect(plan(0.5 * (150 + WORTH_A_PASS))).toEqual([...whole, { id: 4, tokens: WORTH_A_PASS }]);
+    expect(plan(0.5 * (150 + WORTH_A_PASS - 1))).toEqual(whole);
+    expect(plan(0.5 * (40 + WORTH_A_PASS - 1))).toEqual(whole.slice(0, 1));
   });
 
   it("plans nothing when there is no prompt", () => {
