@@ -90,6 +90,7 @@ export class EngineServer implements ConnectionHost {
       },
       clock,
       ...(options.kvFolder && { cache: kvCache(options, options.kvFolder) }),
+      prepareStep: (sequences, promptTokens) => loaded.prepareStep(sequences, promptTokens),
       flush: () => this.flush(),
       onFault: options.onFault,
     });

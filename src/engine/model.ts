@@ -22,6 +22,7 @@ import type { EngineSequence } from "./engine-port.ts";
 import { installedGpuKinds, type GpuKind } from "./gpu-binaries.ts";
 import { GrammarCache } from "./grammar-cache.ts";
 import { LongWork } from "./long-work.ts";
+import { threadsForOne, type UseThreads } from "./threads-for-one.ts";
 import { NativeSequence } from "./native-sequence.ts";
 import { PromptBuilder } from "./prompt-builder.ts";
 import type { Detokenize } from "./whole-characters.ts";
@@ -39,6 +40,8 @@ export interface LoadedModel {
   readonly detokenize: Detokenize;
   /** Measured at load: what a prompt token costs, in milliseconds. */
   readonly promptTokenMs: number;
+  /** Sets the threads for a step of so many sequences and prompt tokens. */
+  prepareStep(sequences: number, promptTokens: number): void;
 }
 
 /** Loads model and context. @throws Error whose message says what to mend. */
@@ -69,6 +72,10 @@ export async function loadModel(
     sampling: settings.sampling,
   });
   const promptTokenMs = await warmUp(sequences[0], model);
+  const useThreads = (count: number): void => {
+    if (llama.maxThreads !== count) llama.maxThreads = count;
+  };
+  const forOne = llama.gpu === false ? await loneThreads(sequences[0], model, threads, useThreads) : threads;
   return {
     info: {
       ...describe(settings, model, template),
@@ -85,7 +92,22 @@ export async function loadModel(
     detokenize: (tokens, preceding) =>
       model.detokenize(tokens as Parameters<LlamaModel["detokenize"]>[0], false, preceding as never),
     promptTokenMs,
+    prepareStep: (sequences_, promptTokens) =>
+      useThreads(sequences_ === 1 && promptTokens === 0 ? forOne : threads),
   };
+}
+
+async function loneThreads(
+  sequence: EngineSequence | undefined,
+  model: LlamaModel,
+  threads: number,
+  use: UseThreads,
+): Promise<number> {
+  const [token] = model.tokenize("a", false);
+  if (!sequence || token === undefined) return threads;
+  const best = await threadsForOne(sequence, token, threads, use);
+  await sequence.truncate(0);
+  return best;
 }
 
 function describe(settings: EngineSettings, model: LlamaModel, template: ChatWrapper) {

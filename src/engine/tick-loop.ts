@@ -22,6 +22,8 @@ export interface TickLoopOptions {
   readonly cache?: KvCache;
   readonly limits: TickLimits;
   readonly clock: Clock;
+  /** Called before each step, with its sequences and prompt tokens. */
+  readonly prepareStep?: (sequences: number, promptTokens: number) => void;
   /** Called after each step and each change outside of one: send what the events have gathered. Must not wait. */
   readonly flush: () => void;
   /** A fault of native code or of the loop; the request concerned has been failed. */
@@ -153,12 +155,13 @@ export class TickLoop {
       await turn();
       return;
     }
+    const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
+    this.options.prepareStep?.(steps.length, promptTokens);
     const from = clock.now();
     const results = await Promise.allSettled(steps.map(doStep));
     const ms = clock.now() - from;
     this.steps++;
     const failed = steps.filter((_, index) => results[index]?.status === "rejected");
-    const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
     const generating = steps.filter((step) => step.promptTokens === 0).length;
     const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
     this.rates.step(ms, sinceLast, generating, promptTokens, steps.length);
