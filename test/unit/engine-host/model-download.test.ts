@@ -154,7 +154,7 @@ describe("a download from the hub", () => {
     await expect(downloadFromHub(entry, options)).rejects.toThrow(
       "the hub (hub.invalid) cannot be reached: getaddrinfo ENOTFOUND hub.invalid",
     );
-    expect(performance.now() - begin).toBeLessThan(200);
+    expect(performance.now() - begin).toBeLessThan(2000);
   });
 
   it("ends with the signal's reason when aborted, and can be taken up later", async () => {
