@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { MIN_SECRET_BYTES } from "../core/min-secret-bytes.ts";
 import { AuthSetupError } from "./auth-setup-error.ts";
 
 /** The algorithms of tokens; the kind of the key picks one, and tokens of any other are refused. */
@@ -11,8 +12,6 @@ export interface TokenKey {
   readonly key: string;
 }
 
-/** HS256 keys shorter than its hash can be guessed from one token (RFC 7518, 3.2). */
-const MIN_SECRET_BYTES = 32;
 const MIN_RSA_BITS = 2048;
 
 /**

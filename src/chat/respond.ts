@@ -1,4 +1,5 @@
 import { ServiceError } from "../core/errors.ts";
+import { estimateTokens } from "../core/estimate-tokens.ts";
 import type { Turn } from "../core/fit-prompt.ts";
 import type { MessageSyntax } from "../protocol/command-syntax.ts";
 import type { ChatRequest } from "../providers/provider.ts";
@@ -8,9 +9,6 @@ import { faultOf, findCommand } from "./commands/command-table.ts";
 import { refuse, usageOf, type Command, type CommandOutcome, type Question } from "./commands/command.ts";
 import { generate, type Generation } from "./generation.ts";
 import type { RunningAnswer } from "./running-answer.ts";
-
-/** UTF-8 bytes a token takes where no back end can count: the estimate that remote ones use too. */
-const BYTES_PER_TOKEN = 3;
 
 /**
  * Makes the answer of one message whose turn has come: prompt, history and context are read now.
@@ -81,8 +79,7 @@ function runCommand(
     maxOutputTokens: settings.maxOutputTokens,
     sampling,
     windowTokens: provider?.describe().contextTokens ?? null,
-    countTokens: (text) =>
-      provider?.countTokens(text) ?? Promise.resolve(Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN)),
+    countTokens: (text) => provider?.countTokens(text) ?? Promise.resolve(estimateTokens(text)),
     prepare: (context) => provider?.prepare?.({ system: settings.systemPrompt, context, principal: owner }),
     ask: async (question) => {
       const generation = await ask(running, options, question);

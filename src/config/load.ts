@@ -1,3 +1,4 @@
+import { MIN_SECRET_BYTES } from "../core/min-secret-bytes.ts";
 import { ConfigError } from "./config-error.ts";
 import { nearestName } from "./nearest-name.ts";
 import { settings, type Config } from "./schema.ts";
@@ -11,9 +12,6 @@ export interface LoadedConfig {
   /** For people, one line each; the start goes on. */
   readonly warnings: readonly string[];
 }
-
-/** HS256 keys shorter than its hash can be guessed from one token (RFC 7518, 3.2). */
-export const MIN_SECRET_BYTES = 32;
 
 const SHOWN_VALUE_CHARS = 80;
 

@@ -12,10 +12,10 @@ export function editDistance(a: string, b: string): number {
   return row[b.length] as number;
 }
 
-/** The word nearest to a mistyped one; undefined when there are no words. */
-export function nearestWord(typed: string, words: Iterable<string>): string | undefined {
+/** The word nearest to a mistyped one; undefined when none is within `most` changes. */
+export function nearestWord(typed: string, words: Iterable<string>, most = Infinity): string | undefined {
   let nearest: string | undefined;
-  let least = Infinity;
+  let least = most + 1;
   for (const word of words) {
     const distance = editDistance(typed, word);
     if (distance < least) [nearest, least] = [word, distance];

@@ -9,12 +9,13 @@ import {
 import { ServiceError } from "../core/errors.ts";
 import { fitPrompt, systemMessage, type Turn } from "../core/fit-prompt.ts";
 import { hashOf } from "../core/ids.ts";
+import type { Sampling } from "../core/sampling.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import type { MarkerBreaker } from "./control-text.ts";
 import { CONTEXT_STATE, type PreparedRequest } from "./engine-port.ts";
 import type { GrammarCache } from "./grammar-cache.ts";
 import { resolveSampling } from "./sampling.ts";
-import type { EngineRequest, EngineSampling, PrepareRequest } from "./wire.ts";
+import type { EngineRequest, PrepareRequest } from "./wire.ts";
 
 export interface PromptBuilderOptions {
   readonly model: LlamaModel;
@@ -25,7 +26,7 @@ export interface PromptBuilderOptions {
   /** Tokens of a slot. */
   readonly contextTokens: number;
   /** The model's defaults. */
-  readonly sampling: EngineSampling;
+  readonly sampling: Sampling;
 }
 
 // Texts do not tokenize quite additively: a fitted prompt that came out too long is fitted again with less room.

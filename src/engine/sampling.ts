@@ -1,4 +1,4 @@
-import type { EngineSampling } from "./wire.ts";
+import type { Sampling } from "../core/sampling.ts";
 
 /** All that one generation needs to draw tokens. */
 export interface ResolvedSampling {
@@ -17,8 +17,8 @@ const SAFE = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty
 
 /** Request over model over safe defaults. `randomSeed` draws 32 bits where the request names no seed. */
 export function resolveSampling(
-  asked: EngineSampling,
-  model: EngineSampling,
+  asked: Sampling,
+  model: Sampling,
   constrained: boolean,
   randomSeed: () => number,
 ): ResolvedSampling {

@@ -128,7 +128,6 @@ export class TickLoop {
   }
 
   private async sleep(): Promise<void> {
-    this.options.flush();
     this.lastEnd = undefined;
     const { queue } = this.options;
     if (this.stopped || queue.size + queue.background > 0) return;

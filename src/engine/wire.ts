@@ -1,21 +1,11 @@
 import type { ErrorReport } from "../core/errors.ts";
 import type { Turn } from "../core/fit-prompt.ts";
+import type { Sampling } from "../core/sampling.ts";
 
 /**
  * What crosses the Unix socket between gateways and the engine: one JSON line a message. Each connection has its own
  * ids. One `tick` carries the new text of every request of a connection, so the channel costs next to nothing.
  */
-
-/** How tokens are drawn; what is absent takes the model's default, then the engine's. */
-export interface EngineSampling {
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly topK?: number;
-  readonly minP?: number;
-  readonly repeatPenalty?: number;
-  readonly seed?: number;
-  readonly stop?: readonly string[];
-}
 
 /** A `ChatRequest` as the engine needs it. */
 export interface EngineRequest {
@@ -23,7 +13,7 @@ export interface EngineRequest {
   readonly context: string | null;
   readonly turns: readonly Turn[];
   readonly maxTokens: number;
-  readonly sampling: EngineSampling;
+  readonly sampling: Sampling;
   readonly jsonSchema?: Readonly<Record<string, unknown>>;
   /** Owner of the data: KV of one client is never reused for another, save for the system text. */
   readonly client: string;
@@ -161,7 +151,7 @@ export interface EngineSettings {
   /** Role markers of the template beyond those found in the model file. */
   readonly roleMarkers: readonly string[];
   /** Defaults of the model for what a request does not say. */
-  readonly sampling: Omit<EngineSampling, "seed" | "stop">;
+  readonly sampling: Omit<Sampling, "seed" | "stop">;
   /** Absent: computed. 1..256 */
   readonly slots?: number;
   /** Tokens per slot. Absent: computed. */

@@ -1,3 +1,4 @@
+import { estimateTokens } from "../../core/estimate-tokens.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { ProviderError } from "../provider-error.ts";
@@ -8,7 +9,6 @@ import { badAnswer, mapFault, mapNetworkFault, readFault, type RemoteNames } fro
 import { jsonOf } from "./json-answer.ts";
 import {
   adaptDialect,
-  estimateTokens,
   firstDialect,
   ownParameters,
   prepareRequest,

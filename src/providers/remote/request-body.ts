@@ -1,3 +1,4 @@
+import { estimateTokens } from "../../core/estimate-tokens.ts";
 import { fitPrompt, systemMessage, type FittedPrompt, type Turn } from "../../core/fit-prompt.ts";
 import { ServiceError } from "../../core/errors.ts";
 import { ProviderError } from "../provider-error.ts";
@@ -68,11 +69,6 @@ export interface CompletionBody {
       readonly strict: boolean;
     };
   };
-}
-
-/** Tokens of a text by the rule of thumb for remote models: UTF-8 bytes / 3, rounded up. */
-export function estimateTokens(text: string): number {
-  return Math.ceil(Buffer.byteLength(text, "utf8") / 3);
 }
 
 /** Role markers and separators around one message, as OpenAI counts them. */
