@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
+import { usableCores } from "../core/usable-cores.ts";
 import type { EngineInfo, EngineSettings, EngineStatus } from "../engine/wire.ts";
 import { EngineProcess, type EngineExit } from "./engine-process.ts";
 import { defaultRestartPolicy, RestartPolicy, type RestartPolicyOptions } from "./restart-policy.ts";
@@ -21,8 +22,11 @@ export interface SupervisorOptions {
   readonly stallMs?: number;
 }
 
-// Sampling and decoding are jobs of libuv's pool; its default of 4 would make them wait for each other.
+// Sampling and decoding are jobs of libuv's pool; its default of 4 would make the samplings wait for each other. On one
+// or two cores, one thread: each decode makes threads of its own, and where the pool's threads move about, Linux puts
+// two threads that wait for each other onto one core (docs/decisions/2026-11-23-one-pool-thread.md).
 const THREAD_POOL = 8;
+const FEW_CORES = 2;
 const STALL_MS = 30_000;
 
 const INHERITED =
@@ -33,7 +37,8 @@ function engineEnvironment(env: Readonly<Record<string, string | undefined>>): R
     (entry): entry is [string, string] => entry[1] !== undefined && INHERITED.test(entry[0]),
   );
   const asked = Number(env["UV_THREADPOOL_SIZE"]);
-  const threads = Number.isInteger(asked) ? Math.max(asked, THREAD_POOL) : THREAD_POOL;
+  const usual = usableCores() <= FEW_CORES ? 1 : THREAD_POOL;
+  const threads = Number.isInteger(asked) && asked > 0 ? asked : usual;
   return { ...Object.fromEntries(kept), UV_THREADPOOL_SIZE: String(threads) };
 }
 

@@ -1,27 +1,10 @@
-import { readFileSync } from "node:fs";
-import { availableParallelism, freemem } from "node:os";
+import { freemem } from "node:os";
 
 const CPU_SLOTS = 8;
 const GPU_SLOTS = 32;
 const AUTO_CONTEXT = 2048;
 // KV may take this share of the memory that is free once the model is loaded.
 const MEMORY_SHARE = 0.5;
-
-/** Cores this process may use, by affinity and by the quota of its container. */
-export function usableCores(): number {
-  return Math.max(1, Math.min(availableParallelism(), quotaCores()));
-}
-
-function quotaCores(): number {
-  try {
-    const [quota, period] = readFileSync("/sys/fs/cgroup/cpu.max", "utf8").trim().split(" ");
-    const cores = Math.floor(Number(quota) / Number(period));
-    return Number.isFinite(cores) && cores >= 1 ? cores : Number.POSITIVE_INFINITY;
-  } catch {
-    // No cgroup v2 here, so no quota that could be read.
-    return Number.POSITIVE_INFINITY;
-  }
-}
 
 /**
  * Threads for inference: one core is left to the gateway where there are more than two. More threads than cores cost

@@ -8,14 +8,8 @@ import {
   type LlamaContext,
   type LlamaModel,
 } from "node-llama-cpp";
-import {
-  autoContextTokens,
-  autoSlots,
-  autoThreads,
-  freeMemory,
-  kvBytesPerToken,
-  usableCores,
-} from "./capacity.ts";
+import { autoContextTokens, autoSlots, autoThreads, freeMemory, kvBytesPerToken } from "./capacity.ts";
+import { usableCores } from "../core/usable-cores.ts";
 import { chatTemplate } from "./chat-template.ts";
 import { markerBreaker, markersOfTemplate } from "./control-text.ts";
 import type { EngineSequence } from "./engine-port.ts";

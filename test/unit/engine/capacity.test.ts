@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { usableCores } from "../../../src/core/usable-cores.ts";
 import {
   autoContextTokens,
   autoSlots,
   autoThreads,
   freeMemory,
   kvBytesPerToken,
-  usableCores,
 } from "../../../src/engine/capacity.ts";
 
 describe("automatic sizes", () => {

@@ -1,0 +1,18 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+
+/** Cores this process may use, by affinity and by the quota of its container. */
+export function usableCores(): number {
+  return Math.max(1, Math.min(availableParallelism(), quotaCores()));
+}
+
+function quotaCores(): number {
+  try {
+    const [quota, period] = readFileSync("/sys/fs/cgroup/cpu.max", "utf8").trim().split(" ");
+    const cores = Math.floor(Number(quota) / Number(period));
+    return Number.isFinite(cores) && cores >= 1 ? cores : Number.POSITIVE_INFINITY;
+  } catch {
+    // No cgroup v2 here, so no quota that could be read.
+    return Number.POSITIVE_INFINITY;
+  }
+}
