@@ -18,8 +18,11 @@ export interface EngineSequence {
   save(path: string): Promise<number>;
   /** Replaces the KV by what {@link save} of the same model has written; empty when it fails. Only between steps. */
   load(path: string): Promise<void>;
-  /** Each `next()` adds the last token to the KV, beginning with `first`, and draws another; done = the model ended. */
-  generate(first: number, options: GenerateOptions): AsyncIterator<number, void, void>;
+  /**
+   * The first `next()` adds `tokens` to the KV, at least one, and each later one the token drawn last; each draws
+   * another. Done: the model ended.
+   */
+  generate(tokens: readonly number[], options: GenerateOptions): AsyncIterator<number, void, void>;
 }
 
 export interface GenerateOptions {

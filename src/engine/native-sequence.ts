@@ -47,10 +47,10 @@ export class NativeSequence implements EngineSequence {
     return this.sequence.loadStateFromFile(path, { acceptRisk: true });
   }
 
-  generate(first: number, options: GenerateOptions): AsyncIterator<number, void, void> {
-    this.check([first]);
+  generate(tokens: readonly number[], options: GenerateOptions): AsyncIterator<number, void, void> {
+    this.check(tokens);
     const { temperature, topP, topK, minP, seed, repeatPenalty } = options.sampling;
-    return this.sequence.evaluate([first as Token], {
+    return this.sequence.evaluate(tokens as Token[], {
       temperature,
       topP,
       topK,

@@ -62,15 +62,15 @@ export class Slot {
     await this.sequence.truncate(reusable);
   }
 
-  /** Adds the next `count` tokens of the prompt. */
+  /** Adds the next `count` tokens of the prompt, which is longer. */
   prefill(generation: Generation, count: number): Promise<void> {
     const from = this.sequence.length;
     return this.sequence.prefill(generation.tokens(from, from + count));
   }
 
-  /** Draws the next token. */
+  /** Draws the next token; the first time, what is left of the prompt is processed on the way. */
   next(generation: Generation): Promise<IteratorResult<number, void>> {
-    this.iterator ??= this.sequence.generate(generation.tokens(-1 + generation.length)[0] ?? 0, {
+    this.iterator ??= this.sequence.generate(generation.tokens(this.sequence.length), {
       // A generation that begins again after a fault goes on with other numbers, not with the same.
       sampling: {
         ...generation.request.sampling,

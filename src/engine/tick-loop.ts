@@ -33,8 +33,9 @@ export interface TickLoopOptions {
 interface Step {
   readonly slot: Slot;
   readonly generation: Generation;
-  /** 0: draws a token. */
   readonly promptTokens: number;
+  /** Draws a token, after the prompt tokens if there are any. */
+  readonly draws: boolean;
 }
 
 // Progress is told for prompts over this time, and no more often than PROGRESS_MS.
@@ -186,7 +187,7 @@ export class TickLoop {
       const promptTokens = chunks.get(slot.id) ?? 0;
       const { generation } = slot;
       if (generation && (promptTokens > 0 || slot.remaining === 0)) {
-        steps.push({ slot, generation, promptTokens });
+        steps.push(stepOf(slot, generation, promptTokens));
       }
     }
     return steps;
@@ -254,8 +255,8 @@ export class TickLoop {
       try {
         if (steps.length === 1) throw fault?.reason;
         await slot.restart(generation);
-        const promptTokens = Math.min(slot.remaining, LEAST_CHUNK);
-        await this.afterStep(step, await doStep({ slot, generation, promptTokens }));
+        const again = stepOf(slot, generation, Math.min(slot.remaining, LEAST_CHUNK));
+        await this.afterStep(again, await doStep(again));
       } catch (error) {
         await this.fail(slot, generation, error);
       }
@@ -272,9 +273,14 @@ export class TickLoop {
   }
 }
 
+/** The end of a prompt draws the first token in the same step: a step of its own would come a whole step later. */
+function stepOf(slot: Slot, generation: Generation, promptTokens: number): Step {
+  return { slot, generation, promptTokens, draws: promptTokens >= slot.remaining && !generation.background };
+}
+
 async function doStep(step: Step): Promise<IteratorResult<number, void> | undefined> {
-  const { slot, generation, promptTokens } = step;
-  if (promptTokens === 0) return slot.next(generation);
+  const { slot, generation, promptTokens, draws } = step;
+  if (draws) return slot.next(generation);
   await slot.prefill(generation, promptTokens);
   return undefined;
 }

@@ -8,7 +8,7 @@ import type {
 /** Above all prompt tokens. */
 export const FIRST_ANSWER_TOKEN = 1_000_000_000;
 
-/** What a batch did: ids in the order of the calls, with the prompt tokens of each (0: drew one). */
+/** What a batch did: ids in the order of the calls, with the prompt tokens before the one that draws. */
 export interface Batch {
   readonly items: { readonly id: number; readonly tokens: number }[];
 }
@@ -30,7 +30,7 @@ export class FakeContext {
   private items: {
     id: number;
     tokens: readonly number[];
-    prompt: boolean;
+    draws: boolean;
     settle: (error?: Error) => void;
   }[] = [];
 
@@ -38,11 +38,11 @@ export class FakeContext {
     return new FakeSequence(id, this);
   }
 
-  run(id: number, tokens: readonly number[], prompt: boolean): Promise<void> {
+  run(id: number, tokens: readonly number[], draws: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.items.length === 0) setImmediate(() => this.dispatch());
       const settle = (error?: Error): void => (error ? reject(error) : resolve());
-      this.items.push({ id, tokens, prompt, settle });
+      this.items.push({ id, tokens, draws, settle });
     });
   }
 
@@ -50,7 +50,7 @@ export class FakeContext {
     const items = this.items;
     this.items = [];
     this.batches.push({
-      items: items.map(({ id, tokens, prompt }) => ({ id, tokens: prompt ? tokens.length : 0 })),
+      items: items.map(({ id, tokens, draws }) => ({ id, tokens: tokens.length - (draws ? 1 : 0) })),
     });
     this.onBatch();
     const failed = items.some(({ tokens }) => tokens.some((token) => this.poison.has(token)));
@@ -104,16 +104,18 @@ export class FakeSequence implements EngineSequence {
   }
 
   async prefill(tokens: readonly number[]): Promise<void> {
-    await this.context.run(this.id, tokens, true);
+    await this.context.run(this.id, tokens, false);
     this.kv.push(...tokens);
   }
 
-  async *generate(first: number, options: GenerateOptions): AsyncGenerator<number, void, void> {
+  async *generate(tokens: readonly number[], options: GenerateOptions): AsyncGenerator<number, void, void> {
     this.seeds.push(options.sampling.seed);
-    for (let token = first; ;) {
-      await this.context.run(this.id, [token], false);
-      this.kv.push(token);
-      token = token >= FIRST_ANSWER_TOKEN ? token + 1 : FIRST_ANSWER_TOKEN;
+    for (let next = tokens; ;) {
+      await this.context.run(this.id, next, true);
+      this.kv.push(...next);
+      const last = next.at(-1) ?? 0;
+      const token = last >= FIRST_ANSWER_TOKEN ? last + 1 : FIRST_ANSWER_TOKEN;
+      next = [token];
       yield token;
     }
   }

@@ -1,0 +1,90 @@
+import { words } from "../bench/engine/load/texts.ts";
+import { wholeBetween, type Random } from "../bench/engine/load/random.ts";
+import { ChatSocket, type Frame } from "../support/chat-socket.ts";
+
+/** What became of the messages of a soak. */
+export interface SoakTally {
+  /** Messages and commands sent. */
+  sent: number;
+  /** Their ends: finish reasons, `command`, `error <code>`, and `cut` where the line was cut before the end. */
+  readonly ends: Map<string, number>;
+}
+
+export interface SoakUserOptions {
+  readonly url: string;
+  readonly protocols: () => string[];
+  readonly random: Random;
+  readonly tally: SoakTally;
+  /** Mean pause between two messages, in milliseconds. */
+  readonly pauseMs: number;
+  readonly signal: AbortSignal;
+}
+
+const LONGEST_ANSWER_MS = 120_000;
+const ENDS = new Set(["message", "command_response", "error"]);
+
+/** Chats until the signal aborts, and now and then cancels, cuts its line, clears, sets a context or asks for JSON. */
+export async function soakUser(options: SoakUserOptions): Promise<void> {
+  const { url, protocols, random, tally, pauseMs, signal } = options;
+  let socket: ChatSocket | undefined;
+  while (!signal.aborted) {
+    socket ??= await ChatSocket.greeted(url, protocols());
+    const cut = await oneMessage(socket, random, tally);
+    socket.frames.length = 1;
+    if (cut) socket = undefined;
+    await sleep(random() * 2 * pauseMs);
+  }
+  await socket?.close();
+}
+
+/** Sends one message and waits for its end. @returns whether the line was cut meanwhile. */
+async function oneMessage(socket: ChatSocket, random: Random, tally: SoakTally): Promise<boolean> {
+  const id = `m${tally.sent++}`;
+  const conversation = `c${wholeBetween(random, 1, 3)}`;
+  const end = socket.next(
+    (frame) => ENDS.has(frame.type) && frame["id"] === id,
+    socket.frames.length,
+    LONGEST_ANSWER_MS,
+  );
+  socket.send({ message: text(random), id, conversation, max_tokens: wholeBetween(random, 1, 48) });
+  const deed = random();
+  if (deed < 0.3) {
+    await sleep(random() * 800);
+    // Unknown where the answer was quicker: that error frame has no part in the tally.
+    socket.send({ type: "cancel", id, conversation });
+  } else if (deed < 0.4) {
+    await sleep(random() * 800);
+    socket.cut();
+    await end.then(
+      (frame) => count(tally, nameOf(frame)),
+      () => count(tally, "cut"),
+    );
+    return true;
+  }
+  count(tally, nameOf(await end));
+  return false;
+}
+
+function text(random: Random): string {
+  const deed = random();
+  if (deed < 0.04) return "/clear";
+  if (deed < 0.08) return `/setcontext text="${words(random, 60)}"`;
+  if (deed < 0.1) return "/clearcontext";
+  if (deed < 0.13) return `/analyze text="${words(random, 20)}"`;
+  if (deed < 0.16) return "/summarize";
+  if (deed < 0.22) return words(random, 500);
+  return words(random, wholeBetween(random, 5, 60));
+}
+
+function nameOf(frame: Frame): string {
+  if (frame.type === "command_response") return "command";
+  return frame.type === "error" ? `error ${String(frame["code"])}` : String(frame["finish_reason"]);
+}
+
+function count({ ends }: SoakTally, name: string): void {
+  ends.set(name, (ends.get(name) ?? 0) + 1);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
