@@ -6,8 +6,8 @@
 /** A chunk is never shorter, save for the rest of a prompt: smaller ones cost nearly as much and prompts must not starve. */
 export const LEAST_CHUNK = 16;
 
-/** Measured on two cores: 2.6 ms a token at 16, 2.4 at 32, 2.2 from 64 on. */
-export const WORTH_A_PASS = 32;
+/** A prompt is begun behind another only if it fits, or if this share of the step would stay unused. */
+const WORTH_A_PART = 0.5;
 
 /** With prompts of this share of the slots behind the first one, the aim has loosened as far as it may. */
 const FULL_PRESSURE_SHARE = 0.25;
@@ -42,9 +42,8 @@ export interface Chunk {
 }
 
 /**
- * The prompt chunks of one step: the first prompt's, and as many more as the time allows. Every sequence of a native
- * pass has the same number of tokens, so each other length is a pass of its own; from {@link WORTH_A_PASS} tokens on a
- * pass costs no more a token than a longer one.
+ * The prompt chunks of one step: the first prompt's, and as many whole ones more as the time allows. Every sequence of a
+ * native pass has the same number of tokens, so each other length is a pass of its own.
  */
 export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits): Chunk[] {
   const first = input.prefilling[0];
@@ -59,11 +58,12 @@ export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits)
     ? first.remaining
     : Math.min(first.remaining, limits.batchTokens, Math.max(aimed, LEAST_CHUNK));
   const chunks: Chunk[] = [{ id: first.id, tokens: length }];
+  const worthwhile = Math.max(LEAST_CHUNK, aimed * WORTH_A_PART);
   let left = aimed - length;
   for (const { id, remaining } of input.prefilling.slice(1)) {
     const tokens = Math.min(remaining, left);
-    // Another length is another pass: for a small part of a prompt that is not worth it, for its end it is.
-    if (tokens < 1 || (tokens < WORTH_A_PASS && tokens < remaining && tokens !== length)) break;
+    // Parts of prompts have lengths of their own, and each other length is another pass.
+    if (tokens < 1 || (tokens < remaining && tokens < worthwhile)) break;
     chunks.push({ id, tokens });
     left -= tokens;
   }

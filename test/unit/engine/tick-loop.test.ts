@@ -111,6 +111,17 @@ describe("TickLoop", () => {
     expect(Math.max(...prompts)).toBeGreaterThan(1);
   });
 
+  it("draws the first token in the step that ends the prompt", async () => {
+    const { submit, context } = setUp(2);
+    const { events } = submit({ length: 20, maxTokens: 3 });
+    await until(() => over(events));
+    expect(context.batches.map(({ items }) => items)).toEqual([
+      [{ id: 0, tokens: 19 }],
+      [{ id: 0, tokens: 0 }],
+      [{ id: 0, tokens: 0 }],
+    ]);
+  });
+
   it("goes on generating while a long prompt is processed", async () => {
     const { submit, context } = setUp(2);
     const first = submit({ length: 2, maxTokens: 100 });
