@@ -3,7 +3,7 @@ import type { CostModel } from "./cost-model.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
-import { chooseSlot, chooseVictim, type Holding } from "./scheduler.ts";
+import { chooseSlot, chooseVictim, type Holding, type Prefilling } from "./scheduler.ts";
 import { LEAST_STATE_TOKENS, SharedPrefixes, type PrefillingSlot } from "./shared-prefix.ts";
 import type { Slot, SlotOwner } from "./slot.ts";
 import { StoredStates, type Stored } from "./stored-states.ts";
@@ -69,7 +69,7 @@ export class Admission {
   }
 
   /** Prompt tokens that each slot may process now, in the order of service. */
-  prefilling(): { id: number; remaining: number }[] {
+  prefilling(): Prefilling[] {
     return this.shared.limits(this.prefillingSlots(), (slot) => this.stored.loadable(slot)?.length);
   }
 

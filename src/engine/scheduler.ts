@@ -22,15 +22,24 @@ export interface TickLimits {
 }
 
 export interface StepCost {
-  readonly promptTokenMs: number;
+  /** What a prompt token adds with so many tokens before it. */
+  promptTokenMsAt(depth: number): number;
   stepMs(generating: number): number;
+}
+
+export interface Prefilling {
+  readonly id: number;
+  /** Tokens that may be processed now; ≥ 1. */
+  readonly remaining: number;
+  /** Tokens before them. */
+  readonly depth: number;
 }
 
 export interface TickInput {
   /** Slots that generate. */
   readonly generating: number;
-  /** Slots with prompt tokens left, in the order of service; `remaining` ≥ 1. */
-  readonly prefilling: readonly { readonly id: number; readonly remaining: number }[];
+  /** Slots with prompt tokens left, in the order of service. */
+  readonly prefilling: readonly Prefilling[];
   /** Requests without a slot. */
   readonly waiting: number;
   readonly slots: number;
@@ -46,26 +55,32 @@ export interface Chunk {
  * native pass has the same number of tokens, so each other length is a pass of its own.
  */
 export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits): Chunk[] {
-  const first = input.prefilling[0];
+  const [first, ...others] = input.prefilling;
   if (!first) return [];
   const base = cost.stepMs(input.generating);
-  const affordable = (ms: number) => Math.max(0, Math.floor((ms - base) / cost.promptTokenMs));
-  const most = Math.min(affordable(limits.maxTickMs), limits.batchTokens);
-  const aimed = Math.min(affordable(targetMs(input, limits)), most);
+  const priceOf = ({ remaining, depth }: Prefilling): number =>
+    cost.promptTokenMsAt(depth + Math.min(remaining, limits.batchTokens) / 2);
+  const affordable = (ms: number, price: number): number =>
+    Math.min(limits.batchTokens, Math.max(0, Math.floor((ms - base) / price)));
+  const target = targetMs(input, limits);
+  const price = priceOf(first);
+  const most = affordable(limits.maxTickMs, price);
+  const aimed = Math.min(affordable(target, price), most);
   // A prompt that is nearly done in this step is finished in it: one pass instead of two.
   const whole = first.remaining <= most && first.remaining <= aimed * 2;
-  const length = whole
-    ? first.remaining
-    : Math.min(first.remaining, limits.batchTokens, Math.max(aimed, LEAST_CHUNK));
+  const length = whole ? first.remaining : Math.min(first.remaining, Math.max(aimed, LEAST_CHUNK));
   const chunks: Chunk[] = [{ id: first.id, tokens: length }];
-  const worthwhile = Math.max(LEAST_CHUNK, aimed * WORTH_A_PART);
-  let left = aimed - length;
-  for (const { id, remaining } of input.prefilling.slice(1)) {
-    const tokens = Math.min(remaining, left);
+  let room = limits.batchTokens - length;
+  let leftMs = target - base - length * price;
+  for (const prompt of others) {
+    const each = priceOf(prompt);
+    const tokens = Math.min(prompt.remaining, room, Math.floor(leftMs / each));
     // Parts of prompts have lengths of their own, and each other length is another pass.
-    if (tokens < 1 || (tokens < remaining && tokens < worthwhile)) break;
-    chunks.push({ id, tokens });
-    left -= tokens;
+    const worthwhile = Math.max(LEAST_CHUNK, affordable(target, each) * WORTH_A_PART);
+    if (tokens < 1 || (tokens < prompt.remaining && tokens < worthwhile)) break;
+    chunks.push({ id: prompt.id, tokens });
+    room -= tokens;
+    leftMs -= tokens * each;
   }
   return chunks;
 }

@@ -1,3 +1,4 @@
+import type { Prefilling } from "./scheduler.ts";
 import type { PreparedRequest } from "./engine-port.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 
@@ -53,16 +54,17 @@ export class SharedPrefixes {
   limits(
     slots: readonly PrefillingSlot[],
     stored: (slot: PrefillingSlot) => number | undefined,
-  ): { id: number; remaining: number }[] {
+  ): Prefilling[] {
     const led = new Set<string>();
-    const limits: { id: number; remaining: number }[] = [];
+    const limits: Prefilling[] = [];
     for (const slot of slots) {
       const { request, length, id } = slot;
       const { sharedKey, sharedTokens } = request;
-      if (length >= sharedTokens || !this.wanted(request)) limits.push({ id, remaining: slot.remaining });
+      if (length >= sharedTokens || !this.wanted(request))
+        limits.push({ id, remaining: slot.remaining, depth: length });
       else if (stored(slot) === undefined && !led.has(sharedKey)) {
         led.add(sharedKey);
-        limits.push({ id, remaining: Math.min(slot.remaining, sharedTokens - length) });
+        limits.push({ id, remaining: Math.min(slot.remaining, sharedTokens - length), depth: length });
       }
     }
     return limits.filter(({ remaining }) => remaining > 0);

@@ -11,6 +11,7 @@ import { QueueNotes } from "./queue-notes.ts";
 import { ServiceRates } from "./service-rates.ts";
 import { LEAST_CHUNK, planChunks, type TickLimits } from "./scheduler.ts";
 import type { Slot } from "./slot.ts";
+import { doStep, meanDepth, stepOf, type Step } from "./step.ts";
 import type { EngineStats } from "./wire.ts";
 
 export interface TickLoopOptions {
@@ -28,14 +29,6 @@ export interface TickLoopOptions {
   readonly flush: () => void;
   /** A fault of native code or of the loop; the request concerned has been failed. */
   readonly onFault: (error: unknown) => void;
-}
-
-interface Step {
-  readonly slot: Slot;
-  readonly generation: Generation;
-  readonly promptTokens: number;
-  /** Draws a token, after the prompt tokens if there are any. */
-  readonly draws: boolean;
 }
 
 // Progress is told for prompts over this time, and no more often than PROGRESS_MS.
@@ -156,6 +149,7 @@ export class TickLoop {
       return;
     }
     const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
+    const depth = meanDepth(steps, promptTokens);
     this.options.prepareStep?.(steps.length, promptTokens);
     const from = clock.now();
     const results = await Promise.allSettled(steps.map(doStep));
@@ -166,7 +160,7 @@ export class TickLoop {
     const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
     this.rates.step(ms, sinceLast, generating, promptTokens, steps.length);
     this.lastEnd = from + ms;
-    if (failed.length === 0) cost.observe(ms, generating, promptTokens);
+    if (failed.length === 0) cost.observe(ms, generating, promptTokens, depth);
     for (const [index, step] of steps.entries()) {
       const result = results[index];
       if (result?.status === "fulfilled") await this.afterStep(step, result.value);
@@ -271,16 +265,4 @@ export class TickLoop {
     await this.end(slot);
     await slot.clear();
   }
-}
-
-/** The end of a prompt draws the first token in the same step: a step of its own would come a whole step later. */
-function stepOf(slot: Slot, generation: Generation, promptTokens: number): Step {
-  return { slot, generation, promptTokens, draws: promptTokens >= slot.remaining && !generation.background };
-}
-
-async function doStep(step: Step): Promise<IteratorResult<number, void> | undefined> {
-  const { slot, generation, promptTokens, draws } = step;
-  if (draws) return slot.next(generation);
-  await slot.prefill(generation, promptTokens);
-  return undefined;
 }

@@ -217,7 +217,7 @@ export class EngineSimulator {
     const prefilling = busy
       .filter((slot) => left(slot) > 0)
       .toSorted((a, b) => a.startedAt - b.startedAt || a.id - b.id)
-      .map((slot) => ({ id: slot.id, remaining: left(slot) }));
+      .map((slot) => ({ id: slot.id, remaining: left(slot), depth: slot.kept }));
     const drawing = busy.filter((slot) => left(slot) === 0);
     const input = {
       generating: drawing.length,
@@ -230,7 +230,7 @@ export class EngineSimulator {
     const expectedMs = this.learned.stepMs(drawing.length) + promptTokens * this.learned.promptTokenMs;
     const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
     const ms = step + cost.promptTokenMs * promptTokens;
-    this.learned.observe(ms, drawing.length, promptTokens);
+    this.learned.observe(ms, drawing.length, promptTokens, 0);
     this.now += ms + 2 * movedTokens * cost.moveTokenMs;
     this.tickObserver({
       ms,

@@ -9,27 +9,41 @@ describe("CostModel", () => {
     for (let round = 0; round < 300; round++) {
       const generating = 1 + (round % 8);
       const prompt = round % 3 === 0 ? 64 : 0;
-      cost.observe(truth(generating, prompt), generating, prompt);
+      cost.observe(truth(generating, prompt), generating, prompt, 0);
     }
     expect(cost.stepMs(4)).toBeCloseTo(32, 0);
     expect(cost.promptTokenMs).toBeCloseTo(0.4, 1);
   });
 
+  it("learns that a token costs more behind many others, and keeps to it when prompts are all alike", () => {
+    const cost = new CostModel(1);
+    const truth = (tokens: number, depth: number) => tokens * (0.6 + 0.002 * depth);
+    for (let round = 0; round < 200; round++) {
+      const depth = (round % 4) * 150;
+      cost.observe(truth(90, depth), 0, 90, depth);
+    }
+    expect(cost.promptTokenMsAt(0)).toBeCloseTo(0.6, 1);
+    expect(cost.promptTokenMsAt(450)).toBeCloseTo(1.5, 1);
+    for (let round = 0; round < 200; round++) cost.observe(truth(90, 450), 0, 90, 450);
+    expect(cost.promptTokenMsAt(450)).toBeCloseTo(1.5, 1);
+    expect(cost.promptTokenMsAt(0)).toBeCloseTo(0.6, 1);
+  });
+
   it("follows a change of load within some steps", () => {
     const cost = new CostModel(1);
-    for (let round = 0; round < 50; round++) cost.observe(10, 2, 0);
-    for (let round = 0; round < 30; round++) cost.observe(40, 2, 0);
+    for (let round = 0; round < 50; round++) cost.observe(10, 2, 0, 0);
+    for (let round = 0; round < 30; round++) cost.observe(40, 2, 0, 0);
     expect(cost.stepMs(2)).toBeGreaterThan(35);
   });
 
   it("is not thrown off by one hiccup", () => {
     const cost = new CostModel(1);
-    for (let round = 0; round < 50; round++) cost.observe(10, 2, 0);
-    cost.observe(5000, 2, 0);
+    for (let round = 0; round < 50; round++) cost.observe(10, 2, 0, 0);
+    cost.observe(5000, 2, 0, 0);
     expect(cost.stepMs(2)).toBeLessThan(20);
     const prompt = new CostModel(1);
-    for (let round = 0; round < 50; round++) prompt.observe(100, 0, 100);
-    prompt.observe(60_000, 0, 100);
+    for (let round = 0; round < 50; round++) prompt.observe(100, 0, 100, 0);
+    prompt.observe(60_000, 0, 100, 0);
     expect(prompt.promptTokenMs).toBeLessThan(2);
   });
 
@@ -38,8 +52,8 @@ describe("CostModel", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.nat(64), (steps, generating) => {
         const cost = new CostModel(1);
-        for (const [ms, count, prompt] of steps) cost.observe(ms, count, prompt);
-        expect(cost.promptTokenMs).toBeGreaterThan(0);
+        for (const [ms, count, prompt] of steps) cost.observe(ms, count, prompt, 0);
+        expect(cost.promptTokenMsAt(generating * 10)).toBeGreaterThan(0);
         expect(cost.stepMs(generating)).toBeGreaterThanOrEqual(0);
         expect(Number.isFinite(cost.stepMs(generating))).toBe(true);
       }),

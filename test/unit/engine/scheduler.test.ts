@@ -16,7 +16,7 @@ const input = fc
   })
   .map(({ generating, remaining, waiting }): TickInput => ({
     generating,
-    prefilling: remaining.map((tokens, id) => ({ id, remaining: tokens })),
+    prefilling: remaining.map((tokens, id) => ({ id, remaining: tokens, depth: 0 })),
     waiting,
     slots: generating + remaining.length,
   }));
@@ -25,10 +25,17 @@ const cost = fc
     promptTokenMs: fc.double({ min: 0.01, max: 20, noNaN: true }),
     perSlot: fc.double({ min: 0, max: 30, noNaN: true }),
   })
-  .map(({ promptTokenMs, perSlot }) => ({ promptTokenMs, stepMs: (count: number) => count * perSlot }));
+  .map(({ promptTokenMs, perSlot }) => ({
+    promptTokenMs,
+    promptTokenMsAt: () => promptTokenMs,
+    stepMs: (count: number) => count * perSlot,
+  }));
 const limits: TickLimits = { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512 };
 
-const quick = { promptTokenMs: 0.5, stepMs: (generating: number) => (generating > 0 ? 10 + generating : 0) };
+const quick = {
+  promptTokenMsAt: () => 0.5,
+  stepMs: (generating: number) => (generating > 0 ? 10 + generating : 0),
+};
 
 describe("planChunks", () => {
   it("keeps each step within the longest tick, save for one least chunk", () => {
@@ -73,7 +80,7 @@ describe("planChunks", () => {
             planChunks({ ...state, prefilling }, price, limits).map((c) => [c.id, c.tokens]),
           );
           prefilling = prefilling
-            .map((slot) => ({ id: slot.id, remaining: slot.remaining - (done.get(slot.id) ?? 0) }))
+            .map((slot) => ({ ...slot, remaining: slot.remaining - (done.get(slot.id) ?? 0) }))
             .filter((slot) => slot.remaining > 0);
         }
       }),
@@ -82,33 +89,33 @@ describe("planChunks", () => {
   });
 
   it("stays near the aim between two tokens while somebody generates and nobody waits", () => {
-    const state = { generating: 4, prefilling: [{ id: 5, remaining: 2000 }], waiting: 0, slots: 8 };
+    const state = { generating: 4, prefilling: [{ id: 5, remaining: 2000, depth: 0 }], waiting: 0, slots: 8 };
     const [chunk] = planChunks(state, quick, limits);
     expect(chunk?.tokens).toBe((100 - 14) / 0.5);
   });
 
   it("loosens the aim up to the longest tick as others wait", () => {
-    const state = { generating: 4, prefilling: [{ id: 5, remaining: 2000 }], waiting: 8, slots: 8 };
+    const state = { generating: 4, prefilling: [{ id: 5, remaining: 2000, depth: 0 }], waiting: 8, slots: 8 };
     const [chunk] = planChunks(state, quick, limits);
     expect(chunk?.tokens).toBe((250 - 14) / 0.5);
   });
 
   it("uses the longest tick when nobody generates", () => {
-    const state = { generating: 0, prefilling: [{ id: 0, remaining: 2000 }], waiting: 0, slots: 8 };
+    const state = { generating: 0, prefilling: [{ id: 0, remaining: 2000, depth: 0 }], waiting: 0, slots: 8 };
     expect(planChunks(state, quick, limits)).toEqual([{ id: 0, tokens: 500 }]);
   });
 
   it("processes a short prompt whole", () => {
-    const state = { generating: 4, prefilling: [{ id: 5, remaining: 200 }], waiting: 0, slots: 8 };
+    const state = { generating: 4, prefilling: [{ id: 5, remaining: 200, depth: 0 }], waiting: 0, slots: 8 };
     expect(planChunks(state, quick, limits)).toEqual([{ id: 5, tokens: 200 }]);
   });
 
   it("adds further prompts as far as the time allows, but no small part of one", () => {
     const prefilling = [
-      { id: 1, remaining: 40 },
-      { id: 2, remaining: 90 },
-      { id: 3, remaining: 20 },
-      { id: 4, remaining: 900 },
+      { id: 1, remaining: 40, depth: 0 },
+      { id: 2, remaining: 90, depth: 0 },
+      { id: 3, remaining: 20, depth: 0 },
+      { id: 4, remaining: 900, depth: 0 },
     ];
     const plan = (maxTickMs: number) =>
       planChunks({ generating: 0, prefilling, waiting: 0, slots: 8 }, quick, { ...limits, maxTickMs });
