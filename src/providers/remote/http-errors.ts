@@ -127,7 +127,8 @@ function mappingByStatus(status: number, names: RemoteNames): Mapping {
   }
   if (status === 402) return { code: "provider_quota", says: "has no credit left on its account" };
   if (status === 429) return { code: "provider_rate_limited", says: "limits the rate of requests" };
-  if (status === 408 || status >= 500) {
+  // 409 and 425 pass by themselves, as the SDK of OpenAI has it too.
+  if (status === 408 || status === 409 || status === 425 || status >= 500) {
     return { code: "provider_unavailable", says: "failed or is overloaded" };
   }
   if (status === 404) {
@@ -182,6 +183,9 @@ function networkCode(error: unknown): string | undefined {
   return undefined;
 }
 
+/** Codes of OpenSSL and Node for a certificate that does not hold. */
+const CERTIFICATE = /CERT|^UNABLE_TO_(GET|VERIFY)/;
+
 /**
  * Maps what `fetch` or the reading of a body threw.
  *
@@ -195,6 +199,12 @@ export function mapNetworkFault(names: RemoteNames, error: unknown, begun: boole
     return new ProviderError(names.provider, "provider_timeout", message);
   }
   if (begun) return badAnswer(names, `the answer was cut short${detail}`);
+  if (code !== undefined && CERTIFICATE.test(code)) {
+    const message =
+      `The certificate of the ${names.provider} back end is not trusted${detail}; ` +
+      `check ${names.baseUrlSetting}, or name the file of its authority in NODE_EXTRA_CA_CERTS.`;
+    return new ProviderError(names.provider, "provider_unavailable", message);
+  }
   const message = `The ${names.provider} back end cannot be reached${detail}; check ${names.baseUrlSetting} and the network.`;
   return new ProviderError(names.provider, "provider_unavailable", message);
 }
