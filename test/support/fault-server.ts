@@ -55,6 +55,10 @@ export interface FaultServer {
   readonly baseUrl: string;
   /** All requests so far, oldest first. */
   readonly requests: readonly SeenRequest[];
+  /** The requests for the list of models, which the server does not take for requests of a chat. */
+  readonly modelRequests: readonly SeenRequest[];
+  /** What every request for the list of models gets; at first a 404, as from a server that has no such list. */
+  playModels(script: FaultScript): void;
   /** Requests that the server works on at this moment. */
   readonly running: number;
   /**
@@ -108,6 +112,8 @@ async function perform(script: FaultScript, { response, gone, onCut }: Stage): P
 /** What one server has seen and is about to play. */
 class Theatre {
   readonly requests: MutableRequest[] = [];
+  readonly modelRequests: MutableRequest[] = [];
+  models: FaultScript = { status: 404, headers: {}, steps: [] };
   running = 0;
   readonly #waiting = new Map<number, (request: SeenRequest) => void>();
   #plans: readonly FaultPlan[] = [{ status: 500, headers: {}, steps: [] }];
@@ -149,12 +155,17 @@ class Theatre {
     });
     seen.body = await bodyOf(incoming);
     seen.arrivedAt = performance.now();
+    const stage = { response, gone: gone.signal, onCut: () => (cutByScript = true) };
+    if (seen.method === "GET" && seen.path.endsWith("/models")) {
+      this.modelRequests.push(seen);
+      return perform(this.models, stage);
+    }
     const index = this.requests.push(seen) - 1;
     const plan = this.#plans[Math.min(this.#played++, this.#plans.length - 1)] as FaultPlan;
     this.#waiting.get(index)?.(seen);
     this.#waiting.delete(index);
     const script = typeof plan === "function" ? plan(seen, index) : plan;
-    await perform(script, { response, gone: gone.signal, onCut: () => (cutByScript = true) });
+    return perform(script, stage);
   }
 }
 
@@ -192,6 +203,8 @@ export async function startFaultServer(tls?: {
   return {
     baseUrl: `http${tls ? "s" : ""}://127.0.0.1:${port}/v1`,
     requests: theatre.requests,
+    modelRequests: theatre.modelRequests,
+    playModels: (script) => (theatre.models = script),
     get running() {
       return theatre.running;
     },
