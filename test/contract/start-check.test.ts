@@ -79,7 +79,7 @@ describe.each(remoteNames)("the start of %s", (name) => {
     await expect(started).rejects.not.toThrow(secretKey);
   });
 
-  it.each([
+  it.each<[string, FaultScript, number]>([
     ["no list", status(404), 0],
     ["a key that may not see the list", status(403), 0],
     ["a web page", status(200, "<html>"), 0],
