@@ -24,6 +24,8 @@ export interface Metrics {
   /** `outcome` is a finish reason or `error`. */
   answerFinished(provider: string, outcome: string, seconds: number): void;
   engineRestarted(): void;
+  /** A call of a remote back end that the spend guard refused, by the limit that had no room. */
+  spendRefused(limit: "total" | "client" | "address"): void;
   /** A gauge read at scrape time: the fill of a queue, cache or buffer. `name` without the `chat_` prefix. */
   gauge(name: string, help: string, read: () => number): void;
 }
@@ -42,5 +44,6 @@ export const noMetrics: Metrics = {
   tokens() {},
   answerFinished() {},
   engineRestarted() {},
+  spendRefused() {},
   gauge() {},
 };

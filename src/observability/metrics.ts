@@ -63,6 +63,11 @@ export function createMetrics(): PrometheusMetrics {
     ["provider", "outcome"],
     ANSWER_BUCKETS,
   );
+  const spendRefusals = counter(
+    "remote_spend_refused_total",
+    "Calls that the spend guard refused, by limit",
+    ["limit"],
+  );
   const restarts = counter("engine_restarts_total", "Restarts of the local engine after a death");
   return {
     contentType: registry.contentType,
@@ -85,6 +90,7 @@ export function createMetrics(): PrometheusMetrics {
     interToken: (provider, seconds) => interToken.observe({ provider }, seconds),
     tokens: (provider, kind, count) => tokens.inc({ provider, kind }, count),
     answerFinished: (provider, outcome, seconds) => answers.observe({ provider, outcome }, seconds),
+    spendRefused: (limit) => spendRefusals.inc({ limit }),
     engineRestarted: () => restarts.inc(),
     gauge(name, help, read) {
       new Gauge({

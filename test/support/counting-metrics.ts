@@ -18,6 +18,7 @@ export class CountingMetrics implements Metrics {
   readonly connectionClosed = noMetrics.connectionClosed;
   readonly firstToken = noMetrics.firstToken;
   readonly interToken = noMetrics.interToken;
+  readonly spendRefusals: string[] = [];
   readonly engineRestarted = noMetrics.engineRestarted;
 
   connectionRefused(reason: string): void {
@@ -52,6 +53,10 @@ export class CountingMetrics implements Metrics {
 
   answerFinished(provider: string, outcome: string): void {
     this.finished.push(`${provider} ${outcome}`);
+  }
+
+  spendRefused(limit: string): void {
+    this.spendRefusals.push(limit);
   }
 
   gauge(name: string, _help: string, read: () => number): void {

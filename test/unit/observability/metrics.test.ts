@@ -23,6 +23,7 @@ function useAll(metrics: PrometheusMetrics): void {
   metrics.tokens("echo", "completion", 3);
   metrics.answerFinished("echo", "stop", 0.5);
   metrics.engineRestarted();
+  metrics.spendRefused("client");
   metrics.gauge("queue_length", "What waits", () => 7);
 }
 
