@@ -24,6 +24,11 @@ export interface Metrics {
   /** `outcome` is a finish reason or `error`. */
   answerFinished(provider: string, outcome: string, seconds: number): void;
   engineRestarted(): void;
+  /** An answer went on with another back end, or with the same one after its restart. */
+  providerFellBack(from: string, to: string, phase: "before_first_token" | "mid_stream"): void;
+  /** A back end was asked a second time for the same answer. */
+  providerRetried(provider: string): void;
+  breakerState(provider: string, state: "closed" | "open" | "half_open"): void;
   /** A gauge read at scrape time: the fill of a queue, cache or buffer. `name` without the `chat_` prefix. */
   gauge(name: string, help: string, read: () => number): void;
 }
@@ -42,5 +47,8 @@ export const noMetrics: Metrics = {
   tokens() {},
   answerFinished() {},
   engineRestarted() {},
+  providerFellBack() {},
+  providerRetried() {},
+  breakerState() {},
   gauge() {},
 };

@@ -19,6 +19,10 @@ export class CountingMetrics implements Metrics {
   readonly firstToken = noMetrics.firstToken;
   readonly interToken = noMetrics.interToken;
   readonly engineRestarted = noMetrics.engineRestarted;
+  /** `from>to phase` of each hop. */
+  readonly fallbacks: string[] = [];
+  readonly retries: string[] = [];
+  readonly breakers = new Map<string, string>();
 
   connectionRefused(reason: string): void {
     this.refused.push(reason);
@@ -52,6 +56,18 @@ export class CountingMetrics implements Metrics {
 
   answerFinished(provider: string, outcome: string): void {
     this.finished.push(`${provider} ${outcome}`);
+  }
+
+  providerFellBack(from: string, to: string, phase: string): void {
+    this.fallbacks.push(`${from}>${to} ${phase}`);
+  }
+
+  providerRetried(provider: string): void {
+    this.retries.push(provider);
+  }
+
+  breakerState(provider: string, state: string): void {
+    this.breakers.set(provider, state);
   }
 
   gauge(name: string, _help: string, read: () => number): void {
