@@ -1,5 +1,15 @@
-interface Waiting {
-  readonly admit: () => void;
+/** A place in the line. */
+export interface LinePlace {
+  /** How many are before it; 0: it is its turn. */
+  readonly position: number;
+  /** Waits for the turn. @throws the signal's reason */
+  turn(signal: AbortSignal): Promise<void>;
+  /** Gives the place up, in the line or at its head. Without effect the second time. */
+  leave(): void;
+}
+
+interface Waiting extends LinePlace {
+  admit(): void;
 }
 
 /**
@@ -8,50 +18,41 @@ interface Waiting {
  * was in flight.
  */
 export class SuspectLine {
-  readonly #waiting: Waiting[] = [];
-  #taken = false;
+  /** The first one has its turn. */
+  readonly #places: Waiting[] = [];
 
   /** Requests that wait for their turn. */
   get waiting(): number {
-    return this.#waiting.length;
+    return Math.max(0, this.#places.length - 1);
   }
 
-  /** Whether the next one has to wait. */
-  get busy(): boolean {
-    return this.#taken;
-  }
-
-  /** Waits for the turn. @returns the way to end it. @throws the signal's reason */
-  enter(signal: AbortSignal): Promise<() => void> {
-    signal.throwIfAborted();
-    if (!this.#taken) {
-      this.#taken = true;
-      return Promise.resolve(this.#leaveOnce());
-    }
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
-        reject(signal.reason as Error);
-      };
-      const waiting: Waiting = {
-        admit: () => {
-          signal.removeEventListener("abort", onAbort);
-          resolve(this.#leaveOnce());
-        },
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      this.#waiting.push(waiting);
-    });
-  }
-
-  #leaveOnce(): () => void {
-    let left = false;
-    return () => {
-      if (left) return;
-      left = true;
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#taken = false;
-      else next.admit();
+  enter(): LinePlace {
+    const places = this.#places;
+    let admit = (): void => {};
+    const place: Waiting = {
+      get position() {
+        return places.indexOf(place);
+      },
+      admit: () => admit(),
+      turn: (signal) =>
+        new Promise((resolve, reject) => {
+          if (signal.aborted) return reject(signal.reason as Error);
+          if (places[0] === place) return resolve();
+          const onAbort = (): void => reject(signal.reason as Error);
+          signal.addEventListener("abort", onAbort, { once: true });
+          admit = () => {
+            signal.removeEventListener("abort", onAbort);
+            resolve();
+          };
+        }),
+      leave: () => {
+        const index = places.indexOf(place);
+        if (index < 0) return;
+        places.splice(index, 1);
+        if (index === 0) places[0]?.admit();
+      },
     };
+    places.push(place);
+    return place;
   }
 }

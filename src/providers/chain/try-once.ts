@@ -6,7 +6,7 @@ import type { AnswerRun } from "./answer-run.ts";
 import type { ChainMember } from "./chain-member.ts";
 import type { BreakerCall } from "./circuit-breaker.ts";
 import { Watch, type Deadlines } from "./deadlines.ts";
-import type { SuspectLine } from "./suspect-line.ts";
+import type { LinePlace, SuspectLine } from "./suspect-line.ts";
 import type { TextGate } from "./text-gates.ts";
 
 /** All that one try of one back end needs. */
@@ -24,7 +24,7 @@ export interface Try {
 export async function* tryOnce(attempt: Try): AsyncGenerator<AnswerPart, void> {
   const { member, run, deadlines, clock, metrics } = attempt;
   const watch = new Watch({ provider: member.name, deadlines, time: run.time, clock, caller: run.signal });
-  let leaveLine: (() => void) | undefined;
+  let place: LinePlace | undefined;
   run.begin();
   try {
     if (member.startingUp) watch.expectText();
@@ -36,14 +36,16 @@ export async function* tryOnce(attempt: Try): AsyncGenerator<AnswerPart, void> {
       yield hop;
     }
     if (run.suspected && member.name === "local") {
-      if (attempt.line.busy) yield { type: "queued", position: attempt.line.waiting + 1 };
+      place = attempt.line.enter();
       watch.queued();
-      leaveLine = await attempt.line.enter(watch.signal);
+      if (place.position > 0) yield { type: "queued", position: place.position };
+      await place.turn(watch.signal);
+      if (member.startingUp) watch.expectText();
     }
     yield* read(attempt, provider, request, watch);
   } finally {
     watch.close();
-    leaveLine?.();
+    place?.leave();
   }
 }
 
@@ -76,14 +78,14 @@ async function* read(
         yield part;
       }
     }
+    const message = `The ${member.name} back end ended the answer without finishing it.`;
+    throw new ProviderError(member.name, "bad_answer", message);
   } catch (error) {
     // The text is dropped, its tokens were spent.
     const tokens = gate?.heldTokens ?? 0;
     if (tokens > 0 && !run.signal.aborted) yield { type: "text-delta", text: "", tokens };
     throw error;
   }
-  const message = `The ${member.name} back end ended the answer without finishing it.`;
-  throw new ProviderError(member.name, "bad_answer", message);
 }
 
 function* finish(
