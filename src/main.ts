@@ -9,7 +9,9 @@ import { streamProgress } from "./engine-host/model-progress.ts";
 import { createLocalBackend, type LocalBackend } from "./local-backend.ts";
 import { createLogger, type ServiceLogger } from "./observability/logger.ts";
 import { createMetrics } from "./observability/metrics.ts";
+import { guardCandidates } from "./providers/guarded-provider.ts";
 import { providerCandidates, selectProvider, type Selection } from "./providers/registry.ts";
+import { SpendGuard } from "./providers/spend-guard.ts";
 import { startServer } from "./server.ts";
 import { renderStartBlock } from "./start-block.ts";
 
@@ -86,7 +88,16 @@ async function start(
     logger,
     metrics,
   });
-  const selection = await select(config, local, logger);
+  const spendGuard = new SpendGuard({
+    limits: {
+      total: config.REMOTE_MAX_TOKENS_PER_DAY,
+      client: config.REMOTE_MAX_TOKENS_PER_DAY_CLIENT,
+      address: config.REMOTE_MAX_TOKENS_PER_DAY_ADDRESS,
+    },
+    clock,
+    metrics,
+  });
+  const selection = await select(config, local, spendGuard, logger);
   try {
     signal.throwIfAborted();
     const webFolder = fileURLToPath(new URL("../dist/web", import.meta.url));
@@ -129,13 +140,14 @@ async function start(
 async function select(
   config: LoadedConfig["config"],
   local: LocalBackend,
+  spendGuard: SpendGuard,
   logger: ServiceLogger,
 ): Promise<Selection> {
   const selection = await selectProvider({
     chosen: config.AI_PROVIDER,
     fallback: config.AI_FALLBACK,
     openAiHasKey: config.OPENAI_API_KEY !== undefined,
-    candidates: providerCandidates(config, local.candidate, { clock, logger }),
+    candidates: guardCandidates(providerCandidates(config, local.candidate, { clock, logger }), spendGuard),
     logger,
   });
   for (const { name, reason } of selection.skipped) {

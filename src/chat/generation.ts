@@ -152,6 +152,7 @@ class Course {
       promptTokens: this.#spent.promptTokens + used.promptTokens,
       completionTokens: this.#spent.completionTokens + used.completionTokens,
       cachedTokens: this.#spent.cachedTokens + used.cachedTokens,
+      ...((this.#spent.estimated === true || used.estimated === true) && { estimated: true }),
     };
   }
 

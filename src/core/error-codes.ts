@@ -33,6 +33,11 @@ export const errorCodes = {
   provider_auth: { retryable: false, meaning: "The back end refused its key." },
   provider_quota: { retryable: false, meaning: "The account at the back end has no credit left." },
   provider_rate_limited: { retryable: true, meaning: "The back end limits the rate of requests." },
+  spend_limit: {
+    retryable: true,
+    meaning:
+      "A daily limit for tokens of remote back ends is used up; `retry_after_ms` says when it begins anew.",
+  },
   content_refused: { retryable: false, meaning: "The back end refused the content." },
   bad_request: { retryable: false, meaning: "The back end rejected the request." },
   bad_answer: { retryable: true, meaning: "The back end's answer was cut short or malformed." },

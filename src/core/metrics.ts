@@ -29,6 +29,8 @@ export interface Metrics {
   /** A back end was asked a second time for the same answer. */
   providerRetried(provider: string): void;
   breakerState(provider: string, state: "closed" | "open" | "half_open"): void;
+  /** A call of a remote back end that the spend guard refused, by the limit that had no room. */
+  spendRefused(limit: "total" | "client" | "address"): void;
   /** A gauge read at scrape time: the fill of a queue, cache or buffer. `name` without the `chat_` prefix. */
   gauge(name: string, help: string, read: () => number): void;
 }
@@ -50,5 +52,6 @@ export const noMetrics: Metrics = {
   providerFellBack() {},
   providerRetried() {},
   breakerState() {},
+  spendRefused() {},
   gauge() {},
 };

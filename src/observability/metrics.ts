@@ -65,6 +65,11 @@ export function createMetrics(): PrometheusMetrics {
     ["provider", "outcome"],
     ANSWER_BUCKETS,
   );
+  const spendRefusals = counter(
+    "remote_spend_refused_total",
+    "Calls that the spend guard refused, by limit",
+    ["limit"],
+  );
   const restarts = counter("engine_restarts_total", "Restarts of the local engine after a death");
   const fallbacks = counter("fallbacks_total", "Answers that went on with another back end", [
     "from",
@@ -100,6 +105,7 @@ export function createMetrics(): PrometheusMetrics {
     interToken: (provider, seconds) => interToken.observe({ provider }, seconds),
     tokens: (provider, kind, count) => tokens.inc({ provider, kind }, count),
     answerFinished: (provider, outcome, seconds) => answers.observe({ provider, outcome }, seconds),
+    spendRefused: (limit) => spendRefusals.inc({ limit }),
     engineRestarted: () => restarts.inc(),
     providerFellBack: (from, to, phase) => fallbacks.inc({ from, to, phase }),
     providerRetried: (provider) => retries.inc({ provider }),

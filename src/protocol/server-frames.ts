@@ -5,6 +5,8 @@ export interface WireUsage {
   readonly completion_tokens: number;
   /** Prompt tokens that were not processed again. */
   readonly cached_tokens: number;
+  /** Set where the back end did not count: prompt or completion tokens are then bytes / 3. */
+  readonly estimated?: true;
 }
 
 export interface WireTimings {

@@ -32,12 +32,17 @@ export interface Usage {
   readonly completionTokens: number;
   /** Prompt tokens that were not processed again. */
   readonly cachedTokens: number;
+  /** Set where the back end did not count: prompt or completion tokens are then bytes / 3. */
+  readonly estimated?: boolean;
 }
 
 export type StreamPart =
   /** Waits for a slot. `position` 1 = next. Sent at once when it waits, then on change, at most twice a second. */
   | { readonly type: "queued"; readonly position: number; readonly etaMs?: number }
-  /** Prompt tokens processed so far, for prompts that take over a second. */
+  /**
+   * Prompt tokens processed so far, for prompts that take over a second. A remote back end sends it, with
+   * `processed` = `total`, at most once a second as a sign of life while its model reasons or writes JSON.
+   */
   | { readonly type: "progress"; readonly processed: number; readonly total: number }
   /** Left the queue. Exactly once, before the first text. Token counts where known. */
   | {

@@ -111,11 +111,13 @@ function wireUsage(usage: {
   promptTokens: number;
   completionTokens: number;
   cachedTokens: number;
+  estimated?: boolean;
 }): WireUsage {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     cached_tokens: usage.cachedTokens,
+    ...(usage.estimated === true && { estimated: true }),
   };
 }
 

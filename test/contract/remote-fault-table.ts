@@ -105,7 +105,7 @@ export const faults: readonly (readonly [string, FaultScript, Expected])[] = [
   ],
   ["404 as a web page", status(404, "<h1>Not found</h1>"), { code: "bad_request", retryable: false }],
   ["408", status(408), { code: "provider_unavailable", retryable: true, status: 408 }],
-  ["409", status(409), { code: "bad_request", retryable: false, status: 409 }],
+  ["409", status(409), { code: "provider_unavailable", retryable: true, status: 409 }],
   ["413", status(413), { code: "prompt_too_long", retryable: false, status: 413 }],
   [
     "422 of FastAPI, which quotes the request",

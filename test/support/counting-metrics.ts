@@ -18,6 +18,7 @@ export class CountingMetrics implements Metrics {
   readonly connectionClosed = noMetrics.connectionClosed;
   readonly firstToken = noMetrics.firstToken;
   readonly interToken = noMetrics.interToken;
+  readonly spendRefusals: string[] = [];
   readonly engineRestarted = noMetrics.engineRestarted;
   /** `from>to phase` of each hop. */
   readonly fallbacks: string[] = [];
@@ -68,6 +69,10 @@ export class CountingMetrics implements Metrics {
 
   breakerState(provider: string, state: string): void {
     this.breakers.set(provider, state);
+  }
+
+  spendRefused(limit: string): void {
+    this.spendRefusals.push(limit);
   }
 
   gauge(name: string, _help: string, read: () => number): void {

@@ -70,8 +70,8 @@ export function finishedBy(reason: string, tokens: readonly string[] = answerTok
 }
 
 /** `n` tokens and then the connection is destroyed; 0: right after the head and the role. */
-export function cutAfter(n: number): FaultScript {
-  return { steps: [...sends(...streamed(answerTokens.slice(0, n))), { waitMs: 20 }, { cut: true }] };
+export function cutAfter(n: number, tokens: readonly string[] = answerTokens): FaultScript {
+  return { steps: [...sends(...streamed(tokens.slice(0, n))), { waitMs: 20 }, { cut: true }] };
 }
 
 /** `n` tokens and then a proper end of the response without a finish reason: the silently short answer. */
@@ -119,10 +119,10 @@ export function wrongContentType(): FaultScript {
   return { headers: { "content-type": "text/html" }, steps: sends("<!doctype html><title>Sign in</title>") };
 }
 
-/** The fourth chunk ends in the middle of its JSON. */
-export function truncatedJson(): FaultScript {
+/** The chunk after `n` tokens ends in the middle of its JSON. */
+export function truncatedJson(n = 3): FaultScript {
   const broken = `${textChunk(" capital").trimEnd().slice(0, -12)}\n\n`;
-  return { steps: sends(...streamed(answerTokens.slice(0, 3)), broken, ...ending) };
+  return { steps: sends(...streamed(answerTokens.slice(0, n)), broken, ...ending) };
 }
 
 /** Whole, but written `bytes` bytes at a time: it splits characters, lines and events. */

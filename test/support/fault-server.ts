@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -38,6 +39,10 @@ export interface SeenRequest {
   readonly abandoned: boolean;
   /** `performance.now()` of that, else undefined. */
   readonly abandonedAt: number | undefined;
+  /** `performance.now()` when the whole request had come in. */
+  readonly arrivedAt: number;
+  /** `performance.now()` when this request was over or its connection gone, whoever ended it; until then undefined. */
+  readonly closedAt: number | undefined;
   /** Resolves when the connection of this request is over, whoever ended it. */
   readonly over: Promise<void>;
 }
@@ -50,10 +55,23 @@ export interface FaultServer {
   readonly baseUrl: string;
   /** All requests so far, oldest first. */
   readonly requests: readonly SeenRequest[];
-  /** The plans for the next requests, one each; the last one also for all after it. */
+  /** The requests for the list of models, which the server does not take for requests of a chat. */
+  readonly modelRequests: readonly SeenRequest[];
+  /** What every request for the list of models gets; at first a 404, as from a server that has no such list. */
+  playModels(script: FaultScript): void;
+  /** Requests that the server works on at this moment. */
+  readonly running: number;
+  /**
+   * The plans for the next requests, one each; the last one also for all after it. May be called at any time, so that
+   * a server fails for a while and is well again; what already runs keeps its script.
+   */
   play(...plans: [FaultPlan, ...FaultPlan[]]): void;
   /** Resolves with request `index` (0: the first since the start) as soon as it has come in. */
   request(index: number): Promise<SeenRequest>;
+  /** Destroys all connections and refuses new ones, as a server that is down. */
+  goDown(): Promise<void>;
+  /** Listens again on the same port. */
+  comeUp(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -91,15 +109,29 @@ async function perform(script: FaultScript, { response, gone, onCut }: Stage): P
   if (!response.destroyed) response.end();
 }
 
-/** Starts an HTTP server on a free port of the loopback address that plays scripts as an OpenAI-compatible server. */
-export async function startFaultServer(): Promise<FaultServer> {
-  const requests: MutableRequest[] = [];
-  const waiting = new Map<number, (request: SeenRequest) => void>();
-  let plans: readonly FaultPlan[] = [{ status: 500, headers: {}, steps: [] }];
-  let played = 0;
+/** What one server has seen and is about to play. */
+class Theatre {
+  readonly requests: MutableRequest[] = [];
+  readonly modelRequests: MutableRequest[] = [];
+  models: FaultScript = { status: 404, headers: {}, steps: [] };
+  running = 0;
+  readonly #waiting = new Map<number, (request: SeenRequest) => void>();
+  #plans: readonly FaultPlan[] = [{ status: 500, headers: {}, steps: [] }];
+  #played = 0;
 
-  async function serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  play(plans: readonly FaultPlan[]): void {
+    this.#plans = plans;
+    this.#played = 0;
+  }
+
+  request(index: number): Promise<SeenRequest> {
+    const seen = this.requests[index];
+    return seen ? Promise.resolve(seen) : new Promise((resolve) => this.#waiting.set(index, resolve));
+  }
+
+  async serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
+    let cutByScript = false;
     const seen: MutableRequest = {
       method: incoming.method ?? "",
       path: incoming.url ?? "",
@@ -107,48 +139,79 @@ export async function startFaultServer(): Promise<FaultServer> {
       body: {},
       abandoned: false,
       abandonedAt: undefined,
+      arrivedAt: Number.NaN,
+      closedAt: undefined,
       over: once(response, "close").then(() => undefined),
     };
-    let cutByScript = false;
+    this.running++;
     response.on("close", () => {
+      this.running--;
+      seen.closedAt = performance.now();
       if (!response.writableFinished && !cutByScript) {
         seen.abandoned = true;
-        seen.abandonedAt = performance.now();
+        seen.abandonedAt = seen.closedAt;
       }
       gone.abort();
     });
     seen.body = await bodyOf(incoming);
-    const index = requests.push(seen) - 1;
-    const plan = plans[Math.min(played++, plans.length - 1)] as FaultPlan;
-    waiting.get(index)?.(seen);
-    waiting.delete(index);
+    seen.arrivedAt = performance.now();
+    const stage = { response, gone: gone.signal, onCut: () => (cutByScript = true) };
+    if (seen.method === "GET" && seen.path.endsWith("/models")) {
+      this.modelRequests.push(seen);
+      return perform(this.models, stage);
+    }
+    const index = this.requests.push(seen) - 1;
+    const plan = this.#plans[Math.min(this.#played++, this.#plans.length - 1)] as FaultPlan;
+    this.#waiting.get(index)?.(seen);
+    this.#waiting.delete(index);
     const script = typeof plan === "function" ? plan(seen, index) : plan;
-    await perform(script, { response, gone: gone.signal, onCut: () => (cutByScript = true) });
+    return perform(script, stage);
   }
+}
 
-  const server = createServer((incoming, response) => {
-    serve(incoming, response).catch((error: unknown) => {
+async function listen(server: Server, port: number): Promise<number> {
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+async function stopListening(server: Server): Promise<void> {
+  if (!server.listening) return;
+  const closed = once(server, "close");
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}
+
+/**
+ * Starts a server on a free port of the loopback address that plays scripts as an OpenAI-compatible server.
+ *
+ * @param tls key and certificate in PEM: it then speaks HTTPS
+ */
+export async function startFaultServer(tls?: {
+  readonly key: string;
+  readonly cert: string;
+}): Promise<FaultServer> {
+  const theatre = new Theatre();
+  const onRequest = (incoming: IncomingMessage, response: ServerResponse) => {
+    theatre.serve(incoming, response).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : undefined);
     });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  };
+  const server = tls ? createSecureServer(tls, onRequest) : createServer(onRequest);
+  const port = await listen(server, 0);
   return {
-    baseUrl: `http://127.0.0.1:${port}/v1`,
-    requests,
-    play(...next) {
-      plans = next;
-      played = 0;
+    baseUrl: `http${tls ? "s" : ""}://127.0.0.1:${port}/v1`,
+    requests: theatre.requests,
+    modelRequests: theatre.modelRequests,
+    playModels: (script) => (theatre.models = script),
+    get running() {
+      return theatre.running;
     },
-    request(index) {
-      const seen = requests[index];
-      return seen ? Promise.resolve(seen) : new Promise((resolve) => waiting.set(index, resolve));
-    },
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
+    play: (...plans) => theatre.play(plans),
+    request: (index) => theatre.request(index),
+    goDown: () => stopListening(server),
+    comeUp: async () => void (await listen(server, port)),
+    close: () => stopListening(server),
   };
 }

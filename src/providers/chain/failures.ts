@@ -3,7 +3,7 @@ import { ServiceError } from "../../core/errors.ts";
 import { ProviderError } from "../provider-error.ts";
 
 /** Faults of one request: another request may well be answered, so they say nothing against the back end. */
-const OF_THE_REQUEST: ReadonlySet<string> = new Set([
+const OF_THE_REQUEST: ReadonlySet<ErrorCode> = new Set([
   "prompt_too_long",
   "content_refused",
   "bad_request",

@@ -1,7 +1,7 @@
 import { chatCompletionStream, InferenceClientProviderApiError } from "@huggingface/inference";
 import type { ChatProvider } from "../provider.ts";
 import { parseBaseUrl } from "../remote/base-url.ts";
-import type { RemoteNames } from "../remote/http-errors.ts";
+import type { RemoteNames } from "../remote/fault-table.ts";
 import type { Fetch } from "../remote/guarded-fetch.ts";
 import { createRemoteProvider, type RemoteDependencies } from "../remote/remote-provider.ts";
 

@@ -1,6 +1,7 @@
 import { ProviderError } from "../provider-error.ts";
 import type { Usage } from "../provider.ts";
-import { badAnswer, type RemoteNames } from "./http-errors.ts";
+import type { RemoteNames } from "./fault-table.ts";
+import { badAnswer } from "./http-errors.ts";
 import { StopTexts } from "./stop-texts.ts";
 import { WholeCharacters } from "./whole-characters.ts";
 
@@ -12,6 +13,16 @@ function fieldsOf(value: unknown): Fields {
 
 function countOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 ? value : undefined;
+}
+
+/** A text, or the text parts of a list, as Mistral's models send it beside their reasoning. */
+function contentOf(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return "";
+  return content
+    .map(fieldsOf)
+    .map(({ type, text }) => (type === "text" && typeof text === "string" ? text : ""))
+    .join("");
 }
 
 /** Finish reasons of OpenAI, vLLM, llama-server, TGI and others. What is not here is no sign of a whole answer. */
@@ -61,8 +72,9 @@ export class AnswerReader {
     if (typeof refusal === "string" && refusal !== "") this.#refused = true;
     const reason = choice["finish_reason"];
     if (typeof reason === "string" && reason !== "") this.#reason = reason;
-    if (typeof content !== "string" || content === "") return "";
-    const { text, hit } = this.#stops.push(content);
+    const piece = contentOf(content);
+    if (piece === "") return "";
+    const { text, hit } = this.#stops.push(piece);
     this.#stopped = hit;
     return this.#characters.push(text);
   }
@@ -89,15 +101,20 @@ export class AnswerReader {
     return known;
   }
 
-  /** The server's own count, or the given estimates for what it left out. */
+  /** The server's own count, or the given estimates for what it left out; then `estimated` is set. */
   usage(promptTokens: number, completionTokens: number): Usage {
     const usage = this.#usage ?? {};
-    const cached = countOf(fieldsOf(usage["prompt_tokens_details"])["cached_tokens"]);
+    const cached = countOf(fieldsOf(usage["prompt_tokens_details"])["cached_tokens"]) ?? 0;
+    // Some servers send zeros for "not counted".
+    const prompt = countOf(usage["prompt_tokens"]) || undefined;
+    // A stream that a stop text of ours ended may hold a running count; ours is then not worse.
+    const counted = this.#stopped ? undefined : countOf(usage["completion_tokens"]);
+    const completion = counted === 0 && completionTokens > 0 ? undefined : counted;
     return {
-      promptTokens: countOf(usage["prompt_tokens"]) ?? promptTokens,
-      // A stream that a stop text of ours ended may hold a running count; ours is then not worse.
-      completionTokens: (this.#stopped ? undefined : countOf(usage["completion_tokens"])) ?? completionTokens,
-      cachedTokens: cached ?? 0,
+      promptTokens: prompt ?? promptTokens,
+      completionTokens: completion ?? completionTokens,
+      cachedTokens: Math.min(cached, prompt ?? promptTokens),
+      ...((prompt === undefined || completion === undefined) && { estimated: true }),
     };
   }
 }

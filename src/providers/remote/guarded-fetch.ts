@@ -1,16 +1,8 @@
 import type { Clock } from "../../core/clock.ts";
 import type { ProviderError } from "../provider-error.ts";
-import {
-  badAnswer,
-  isTooLong,
-  mapFault,
-  mapNetworkFault,
-  readFault,
-  retryAfterOf,
-  type RemoteNames,
-  type UpstreamFault,
-} from "./http-errors.ts";
-import { ownParameters } from "./request-body.ts";
+import { isTooLong, type RemoteNames, type UpstreamFault } from "./fault-table.ts";
+import { badAnswer, mapFault, mapNetworkFault, readFault, retryAfterOf } from "./http-errors.ts";
+import { ownParameters, samplingParameters } from "./request-body.ts";
 
 /** An error body beyond this is not read, nor one that takes longer: it could be endless. */
 const ERROR_BODY_BYTES = 65_536;
@@ -29,9 +21,12 @@ export interface GuardedCall {
   readonly begun: boolean;
   /** Parameters of ours that the server named when it rejected the request. */
   readonly rejected: readonly string[];
+  /** Whether it said that it does not know them, rather than that it dislikes their values. */
+  readonly unsupported: boolean;
 }
 
-async function readBounded(response: Response, clock: Clock): Promise<string> {
+/** The body of an error or of a small document: its beginning, as far as it comes within the time. */
+export async function readBounded(response: Response, clock: Clock): Promise<string> {
   if (!response.body) return "";
   const reader = response.body.getReader();
   const cancel = () => void reader.cancel().catch(() => undefined);
@@ -59,10 +54,22 @@ function parsed(text: string): unknown {
   }
 }
 
+/** "seed" and "stop" are words as well: they count as parameters only in quotes or after a dot. */
+function isNamed(name: string, text: string): boolean {
+  const word = samplingParameters.some((parameter) => parameter === name);
+  return (word ? new RegExp(`['"\`.]${name}\\b`) : new RegExp(`\\b${name}\\b`)).test(text);
+}
+
 function rejectedParameters(fault: UpstreamFault): readonly string[] {
   if ((fault.status !== 400 && fault.status !== 422) || isTooLong(fault)) return [];
-  return ownParameters.filter(
-    (name) => fault.param?.startsWith(name) === true || new RegExp(`\\b${name}\\b`).test(fault.text),
+  return ownParameters.filter((name) => fault.param?.startsWith(name) === true || isNamed(name, fault.text));
+}
+
+/** Whether the server does not know a parameter at all; else it dislikes one value of it. */
+function isUnsupported({ labels, text }: UpstreamFault): boolean {
+  return (
+    labels.some((label) => label.startsWith("unsupported_")) ||
+    /unsupported|not supported|not permitted|unexpected keyword|only the default/i.test(text)
   );
 }
 
@@ -88,7 +95,12 @@ function boundedLines(names: RemoteNames): TransformStream<Uint8Array, Uint8Arra
  * goes to the configured address or nowhere.
  */
 export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
-  const state = { failure: undefined as ProviderError | undefined, begun: false, rejected: [] as string[] };
+  const state = {
+    failure: undefined as ProviderError | undefined,
+    begun: false,
+    rejected: [] as readonly string[],
+    unsupported: false,
+  };
   const fail = (error: ProviderError): never => {
     state.failure = error;
     throw error;
@@ -104,7 +116,8 @@ export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
       return fail(mapFault(names, readFault(body, undefined, retryAfterMs), ownParameters));
     }
     const fault = readFault(body, response.status, retryAfterMs);
-    state.rejected = [...rejectedParameters(fault)];
+    state.rejected = rejectedParameters(fault);
+    state.unsupported = isUnsupported(fault);
     return fail(mapFault(names, fault, ownParameters));
   };
   const guarded: Fetch = async (input, init) => {
@@ -116,9 +129,11 @@ export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
       return fail(mapNetworkFault(names, error, false));
     }
     const type = response.headers.get("content-type") ?? "";
-    if (!response.ok || !type.startsWith("text/event-stream") || !response.body) return refuse(response);
+    if (!response.ok || !/^text\/event-stream\b/i.test(type) || !response.body) return refuse(response);
     state.begun = true;
-    const { status, headers } = response;
+    const { status } = response;
+    // One SDK knows it in small letters only.
+    const headers = { "content-type": "text/event-stream" };
     return new Response(response.body.pipeThrough(boundedLines(names)), { status, headers });
   };
   return {
@@ -131,6 +146,9 @@ export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
     },
     get rejected() {
       return state.rejected;
+    },
+    get unsupported() {
+      return state.unsupported;
     },
   };
 }

@@ -1,82 +1,39 @@
 import { estimateTokens } from "../../core/estimate-tokens.ts";
-import type { Clock } from "../../core/clock.ts";
-import type { Logger } from "../../core/logger.ts";
 import { ProviderError } from "../provider-error.ts";
-import type { ChatProvider, ChatRequest, ProviderHealth, StreamPart } from "../provider.ts";
+import type {
+  ChatProvider,
+  ChatRequest,
+  JsonSchema,
+  ProviderHealth,
+  StreamPart,
+  Usage,
+} from "../provider.ts";
 import { AnswerReader } from "./answer-reader.ts";
-import { guardedCall, type Fetch, type GuardedCall } from "./guarded-fetch.ts";
-import { badAnswer, mapFault, mapNetworkFault, readFault, type RemoteNames } from "./http-errors.ts";
-import { jsonOf } from "./json-answer.ts";
-import {
-  adaptDialect,
-  firstDialect,
-  ownParameters,
-  prepareRequest,
-  type CompletionBody,
-  type Dialect,
-} from "./request-body.ts";
+import { CompletionStreams, type RemoteBackEnd, type RemoteDependencies } from "./completion-streams.ts";
+import type { RemoteNames } from "./fault-table.ts";
+import { badAnswer } from "./http-errors.ts";
+import { checkedJson } from "./json-answer.ts";
+import { Pulse } from "./pulse.ts";
+import type { Correction } from "./request-body.ts";
+import { RunningCall } from "./running-call.ts";
 
-/** How one SDK is used; everything else is the same for all remote back ends. */
-export interface RemoteBackEnd {
-  readonly names: RemoteNames;
-  readonly model: string;
-  /** The model's window, prompt and answer together. */
-  readonly contextTokens: number;
-  /** Whether text leaves this machine: false for an address of this machine. */
-  readonly remote: boolean;
-  /** Starts one streaming completion through the given `fetch`. Must neither retry nor log. */
-  open(body: CompletionBody, call: { signal: AbortSignal; fetch: Fetch }): Promise<AsyncIterable<unknown>>;
-  /** The body of an error that the server sent within its stream and the SDK threw; undefined for other errors. */
-  inBandError(error: unknown): unknown;
+export type { RemoteBackEnd, RemoteDependencies };
+
+/** An answer that is not the JSON that was asked for is asked for once more. */
+const MOST_ASKS = 2;
+
+/** An estimate: UTF-8 bytes / 3, at least one for a piece of text. */
+function tokensOf(text: string): number {
+  return text === "" ? 0 : Math.max(1, Math.round(Buffer.byteLength(text, "utf8") / 3));
 }
 
-export interface RemoteDependencies {
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
-
-/** After the finish reason only the usage can follow; a server that keeps the stream open longer is not waited for. */
-const USAGE_GRACE_MS = 1000;
-/** First form, and one more for each thing of the dialect that can change. */
-const MOST_FORMS = 4;
-
-/** One call to the server: its connection, and why it was stopped from this side. */
-class RunningCall {
-  readonly #controller = new AbortController();
-  readonly #caller: AbortSignal;
-  readonly #onAbort = () => this.#controller.abort();
-  #closing: ProviderError | undefined;
-
-  constructor(caller: AbortSignal) {
-    this.#caller = caller;
-    caller.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Ends the connection; harmless after its end. */
-  end(): void {
-    this.#caller.removeEventListener("abort", this.#onAbort);
-    this.#controller.abort();
-  }
-
-  close(reason: ProviderError): void {
-    this.#closing ??= reason;
-    this.end();
-  }
-
-  throwIfStopped(): void {
-    this.#caller.throwIfAborted();
-    if (this.#closing) throw this.#closing;
-  }
-}
-
-interface OpenStream {
-  readonly iterator: AsyncIterator<unknown>;
-  readonly first: IteratorResult<unknown>;
-  readonly guarded: GuardedCall;
+function sumOf(a: Usage, b: Usage): Usage {
+  return {
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+    cachedTokens: a.cachedTokens + b.cachedTokens,
+    ...((a.estimated === true || b.estimated === true) && { estimated: true }),
+  };
 }
 
 class RemoteProvider implements ChatProvider {
@@ -85,7 +42,7 @@ class RemoteProvider implements ChatProvider {
   readonly #backEnd: RemoteBackEnd;
   readonly #deps: RemoteDependencies;
   readonly #running = new Set<RunningCall>();
-  #dialect: Dialect = firstDialect;
+  readonly #streams: CompletionStreams;
   #health: ProviderHealth = { state: "ready", reason: "" };
   #closed = false;
 
@@ -94,6 +51,7 @@ class RemoteProvider implements ChatProvider {
     this.remote = backEnd.remote;
     this.#backEnd = backEnd;
     this.#deps = deps;
+    this.#streams = new CompletionStreams(backEnd, deps);
   }
 
   describe(): { readonly model: string; readonly contextTokens: number } {
@@ -119,7 +77,7 @@ class RemoteProvider implements ChatProvider {
   async *stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncGenerator<StreamPart, void> {
     options.signal.throwIfAborted();
     if (this.#closed) throw this.#closingError();
-    const { fitted } = prepareRequest(request, this.#dialect, this.#target());
+    const { fitted } = this.#streams.prepare(request);
     const call = new RunningCall(options.signal);
     this.#running.add(call);
     try {
@@ -131,7 +89,9 @@ class RemoteProvider implements ChatProvider {
         promptTokens: fitted.promptTokens,
       };
       call.throwIfStopped();
-      yield* this.#answer(request, call, fitted.promptTokens);
+      const { jsonSchema: schema } = request;
+      if (schema) yield* this.#jsonAnswer(request, schema, call, fitted.promptTokens);
+      else yield* this.#answer(request, call, fitted.promptTokens);
     } catch (error) {
       call.throwIfStopped();
       throw this.#noted(error);
@@ -147,94 +107,60 @@ class RemoteProvider implements ChatProvider {
     promptTokens: number,
   ): AsyncGenerator<StreamPart, void> {
     const reader = new AnswerReader(this.#backEnd.names, request.sampling.stop ?? []);
-    const structured = request.jsonSchema !== undefined;
-    let tokens = 0;
-    let whole = "";
-    for await (const text of this.#texts(request, call, reader)) {
-      const estimate = Math.max(1, Math.round(Buffer.byteLength(text, "utf8") / 3));
-      tokens += estimate;
-      if (structured) whole += text;
-      else yield { type: "text-delta", text, tokens: estimate };
+    const pulse = new Pulse(this.#deps.clock, promptTokens);
+    let all = 0;
+    for await (const text of this.#streams.texts(request, call, reader)) {
+      if (text === "") {
+        const sign = pulse.sign();
+        if (sign !== null) yield sign;
+      } else {
+        const tokens = tokensOf(text);
+        all += tokens;
+        pulse.beat();
+        yield { type: "text-delta", text, tokens };
+      }
       call.throwIfStopped();
     }
     const reason = reader.finishReason();
-    if (structured) {
-      const json = reason === "stop" ? jsonOf(whole) : whole;
-      if (json === null)
-        throw badAnswer(this.#backEnd.names, "its answer is not the JSON that was asked for");
-      if (json !== "") yield { type: "text-delta", text: json, tokens };
-      call.throwIfStopped();
-    }
     this.#health = { state: "ready", reason: "" };
-    yield { type: "finish", reason, usage: reader.usage(promptTokens, tokens) };
+    yield { type: "finish", reason, usage: reader.usage(promptTokens, all) };
   }
 
-  /** The texts of one answer, up to its finish reason; the usage that follows is read as far as it comes soon. */
-  async *#texts(request: ChatRequest, call: RunningCall, reader: AnswerReader): AsyncGenerator<string, void> {
-    const { iterator, first, guarded } = await this.#open(request, call);
-    let stopWaiting: (() => void) | undefined;
-    try {
-      for (let chunk = first; chunk.done !== true; chunk = await iterator.next()) {
-        const text = reader.push(chunk.value);
-        if (text !== "") yield text;
+  /** An answer with a schema: read whole, checked, and asked for once more where it does not hold. */
+  async *#jsonAnswer(
+    request: ChatRequest,
+    schema: JsonSchema,
+    call: RunningCall,
+    promptTokens: number,
+  ): AsyncGenerator<StreamPart, void> {
+    const pulse = new Pulse(this.#deps.clock, promptTokens);
+    let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+    let correction: Correction | undefined;
+    for (let ask = 1; ; ask++) {
+      const reader = new AnswerReader(this.#backEnd.names, request.sampling.stop ?? []);
+      let whole = "";
+      for await (const text of this.#streams.texts(request, call, reader, correction)) {
+        whole += text;
+        const sign = pulse.sign();
+        if (sign !== null) yield sign;
         call.throwIfStopped();
-        if (reader.stopped) break;
-        if (reader.finished) stopWaiting ??= this.#deps.clock.after(USAGE_GRACE_MS, () => call.end());
       }
-    } catch (error) {
-      call.throwIfStopped();
-      // With its finish reason the answer is whole, whatever becomes of the connection afterwards.
-      if (!reader.finished) throw this.#mapped(error, guarded);
-    } finally {
-      stopWaiting?.();
-    }
-    // The SDK ends an aborted stream without an error.
-    call.throwIfStopped();
-    const rest = reader.flush();
-    if (rest !== "") yield rest;
-  }
-
-  /** Sends the request; when the server does not know a parameter, says the same in another form. */
-  async #open(request: ChatRequest, call: RunningCall): Promise<OpenStream> {
-    let dialect = this.#dialect;
-    for (let form = 1; ; form++) {
-      const guarded = guardedCall(this.#backEnd.names, this.#deps.clock);
-      const { body } = prepareRequest(request, dialect, this.#target());
-      try {
-        const { signal } = call;
-        const stream = await this.#backEnd.open(body, { signal, fetch: guarded.fetch });
-        const iterator = stream[Symbol.asyncIterator]();
-        const first = await iterator.next();
-        this.#learn(dialect);
-        return { iterator, first, guarded };
-      } catch (error) {
+      const reason = reader.finishReason();
+      usage = sumOf(usage, reader.usage(promptTokens, tokensOf(whole)));
+      // What the limit cut short is no JSON; another try would be cut as well.
+      const checked = reason === "length" ? { json: whole } : checkedJson(whole, schema);
+      if ("json" in checked) {
+        const { json: text } = checked;
+        if (text !== "") yield { type: "text-delta", text, tokens: tokensOf(text) };
         call.throwIfStopped();
-        const next = adaptDialect(dialect, guarded.rejected);
-        if (next === null || form === MOST_FORMS) throw this.#mapped(error, guarded);
-        dialect = next;
+        this.#health = { state: "ready", reason: "" };
+        yield { type: "finish", reason, usage };
+        return;
       }
+      if (ask === MOST_ASKS)
+        throw badAnswer(this.#backEnd.names, "its answer is not the JSON that was asked for");
+      correction = { answer: whole, fault: checked.fault };
     }
-  }
-
-  /** Keeps a form that the server took. One that was only tried in vain is forgotten. */
-  #learn(dialect: Dialect): void {
-    if (dialect === this.#dialect) return;
-    this.#dialect = dialect;
-    this.#deps.logger.info(
-      { provider: this.name, ...dialect },
-      "The server does not know a parameter; another form is used from now on",
-    );
-  }
-
-  #mapped(error: unknown, guarded: GuardedCall): ProviderError {
-    const { names } = this.#backEnd;
-    if (guarded.failure) return guarded.failure;
-    if (error instanceof ProviderError) return error;
-    const inBand = this.#backEnd.inBandError(error);
-    if (inBand !== undefined) return mapFault(names, readFault(inBand), ownParameters);
-    // The message of a SyntaxError quotes the text, so not even the cause is kept.
-    if (error instanceof SyntaxError) return badAnswer(names, "a chunk of its stream is not JSON");
-    return mapNetworkFault(names, error, guarded.begun);
   }
 
   /** Remembers a failure for `health`, except those that only concern one request. */
@@ -246,10 +172,6 @@ class RemoteProvider implements ChatProvider {
       this.#health = { state: "degraded", reason: error.message };
     }
     return error;
-  }
-
-  #target(): { provider: string; model: string; contextTokens: number } {
-    return { provider: this.name, ...this.describe() };
   }
 
   #closingError(): ProviderError {

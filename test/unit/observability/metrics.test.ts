@@ -26,6 +26,7 @@ function useAll(metrics: PrometheusMetrics): void {
   metrics.providerFellBack("local", "openai", "mid_stream");
   metrics.providerRetried("openai");
   metrics.breakerState("openai", "open");
+  metrics.spendRefused("client");
   metrics.gauge("queue_length", "What waits", () => 7);
 }
 

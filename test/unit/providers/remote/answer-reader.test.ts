@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ProviderError } from "../../../../src/providers/provider-error.ts";
 import { AnswerReader } from "../../../../src/providers/remote/answer-reader.ts";
-import type { RemoteNames } from "../../../../src/providers/remote/http-errors.ts";
+import type { RemoteNames } from "../../../../src/providers/remote/fault-table.ts";
 
 const names: RemoteNames = {
   provider: "openai",
@@ -53,7 +53,34 @@ describe("the reader of chunks", () => {
       choices: [],
       usage: { prompt_tokens: 5, completion_tokens: null, prompt_tokens_details: null },
     });
-    expect(reader.usage(50, 7)).toEqual({ promptTokens: 5, completionTokens: 7, cachedTokens: 0 });
+    expect(reader.usage(50, 7)).toEqual({
+      promptTokens: 5,
+      completionTokens: 7,
+      cachedTokens: 0,
+      estimated: true,
+    });
+  });
+
+  it("takes zeros for counts that were not made, and marks the estimate", () => {
+    const { reader } = read(chunk({ content: "x" }, "stop"), {
+      choices: [],
+      usage: { prompt_tokens: 0, completion_tokens: 0, prompt_tokens_details: { cached_tokens: 99 } },
+    });
+    expect(reader.usage(50, 7)).toEqual({
+      promptTokens: 50,
+      completionTokens: 7,
+      cachedTokens: 50,
+      estimated: true,
+    });
+  });
+
+  it("takes the text out of lists of parts, and leaves the thinking", () => {
+    const { text } = read(
+      chunk({ content: [{ type: "thinking", thinking: [{ type: "text", text: "hmm" }] }] }),
+      chunk({ content: [{ type: "text", text: "Hi" }, { type: "text", text: "!" }, null, "?"] }),
+      chunk({}, "stop"),
+    );
+    expect(text).toBe("Hi!");
   });
 
   it("takes the last of running counts", () => {

@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { errorCodes } from "../../../../src/core/error-codes.ts";
+import type { RemoteNames } from "../../../../src/providers/remote/fault-table.ts";
 import {
   mapFault,
   mapNetworkFault,
   readFault,
   retryAfterOf,
-  type RemoteNames,
 } from "../../../../src/providers/remote/http-errors.ts";
 
 const names: RemoteNames = {

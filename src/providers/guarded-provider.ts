@@ -1,0 +1,124 @@
+import { ServiceError } from "../core/errors.ts";
+import { estimateTokens } from "../core/estimate-tokens.ts";
+import type { Principal } from "../core/principal.ts";
+import { ProviderError } from "./provider-error.ts";
+import type { ChatProvider, ChatRequest, StreamPart } from "./provider.ts";
+import type { Candidate, ProviderName } from "./registry.ts";
+import type { Payer, Reservation, SpendGuard } from "./spend-guard.ts";
+
+/** Role markers and separators around one message. */
+const OVERHEAD_PER_MESSAGE = 4;
+
+function payerOf({ client, charge, authenticated }: Principal): Payer {
+  return { client, address: authenticated ? undefined : charge };
+}
+
+function promptTokens({ system, context, turns, continueFrom, jsonSchema }: ChatRequest): number {
+  const schema = jsonSchema ? JSON.stringify(jsonSchema) : "";
+  const texts = [system, context ?? "", continueFrom ?? "", schema, ...turns.map(({ content }) => content)];
+  return texts.reduce(
+    (sum, text) => sum + (text === "" ? 0 : estimateTokens(text) + OVERHEAD_PER_MESSAGE),
+    0,
+  );
+}
+
+/** What one call took, as far as its parts showed it. */
+class Course {
+  readonly #prompt: number;
+  #answer = 0;
+  #final: number | undefined;
+
+  constructor(prompt: number) {
+    this.#prompt = prompt;
+  }
+
+  see(part: StreamPart): void {
+    if (part.type === "text-delta") this.#answer += part.tokens;
+    if (part.type === "finish") this.#final = part.usage.promptTokens + part.usage.completionTokens;
+  }
+
+  /** @param error what ended the call; undefined when the reader left or it is whole */
+  tokens(error: unknown): number {
+    if (this.#final !== undefined) return this.#final;
+    if (this.#answer === 0 && error instanceof ProviderError && refused(error)) return 0;
+    return this.#prompt + this.#answer;
+  }
+}
+
+/** Whether the back end did not begin to work, so that nobody pays. A deadline or a cut may have cost the prompt. */
+function refused({ code, status }: ProviderError): boolean {
+  return status !== undefined || (code !== "provider_timeout" && code !== "bad_answer");
+}
+
+/**
+ * Reserves tokens before each call of a provider and settles them after it, however it ends. A provider whose text
+ * stays on this machine is returned as it is. The guard's refusal is thrown as a ProviderError `spend_limit` before
+ * anything is sent.
+ */
+export function guardSpending(provider: ChatProvider, guard: SpendGuard): ChatProvider {
+  if (!provider.remote) return provider;
+
+  function reserve(request: ChatRequest, prompt: number): Reservation {
+    const most = Math.min(prompt + request.maxTokens, provider.describe().contextTokens);
+    try {
+      return guard.reserve(payerOf(request.principal), most);
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      const { code, message, retryable, retryAfterMs } = error;
+      throw new ProviderError(provider.name, code, message, { retryable, retryAfterMs });
+    }
+  }
+
+  async function* stream(
+    request: ChatRequest,
+    options: { signal: AbortSignal },
+  ): AsyncGenerator<StreamPart, void> {
+    options.signal.throwIfAborted();
+    const prompt = promptTokens(request);
+    const reservation = reserve(request, prompt);
+    const course = new Course(Math.min(prompt, provider.describe().contextTokens));
+    let failure: unknown;
+    try {
+      for await (const part of provider.stream(request, options)) {
+        course.see(part);
+        yield part;
+      }
+    } catch (error) {
+      failure = error;
+      throw error;
+    } finally {
+      reservation.settle(course.tokens(failure));
+    }
+  }
+
+  return {
+    name: provider.name,
+    remote: provider.remote,
+    stream,
+    prepare: (beginning) => provider.prepare?.(beginning),
+    describe: () => provider.describe(),
+    countTokens: (text) => provider.countTokens(text),
+    health: () => provider.health(),
+    ...(provider.onHealthChange && {
+      onHealthChange: (listener) => provider.onHealthChange?.(listener) ?? (() => undefined),
+    }),
+    close: () => provider.close(),
+  };
+}
+
+/** All back ends, those of them guarded whose text leaves this machine. */
+export function guardCandidates(
+  candidates: Readonly<Record<ProviderName, Candidate>>,
+  guard: SpendGuard,
+): Readonly<Record<ProviderName, Candidate>> {
+  const guarded = (candidate: Candidate): Candidate =>
+    "reason" in candidate
+      ? candidate
+      : { ...candidate, start: async () => guardSpending(await candidate.start(), guard) };
+  return {
+    local: guarded(candidates.local),
+    openai: guarded(candidates.openai),
+    huggingface: guarded(candidates.huggingface),
+    echo: guarded(candidates.echo),
+  };
+}

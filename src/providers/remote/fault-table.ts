@@ -1,0 +1,145 @@
+import type { ErrorCode } from "../../core/error-codes.ts";
+
+/** What the mapping must know of a back end to say what to mend: names of settings, never their values. */
+export interface RemoteNames {
+  readonly provider: "openai" | "huggingface";
+  readonly keySetting: string;
+  readonly modelSetting: string;
+  readonly baseUrlSetting: string;
+  readonly windowSetting: string;
+}
+
+/**
+ * An upstream's error as it was read. Only used to decide: its free text may quote a user or a key, so it never
+ * leaves the function that maps it.
+ */
+export interface UpstreamFault {
+  readonly status: number | undefined;
+  /** `code` and `type` of the error, in lower case. */
+  readonly labels: readonly string[];
+  readonly param: string | undefined;
+  readonly text: string;
+  readonly retryAfterMs: number | undefined;
+}
+
+/** One kind of refusal by a server. `docs/providers.md` prints these rows; a test holds the two together. */
+export interface FaultRow {
+  /** What the server says, for the docs. */
+  readonly when: string;
+  readonly matches: (fault: UpstreamFault) => boolean;
+  readonly code: ErrorCode;
+  /** Goes on after "The … back end". */
+  readonly says: (names: RemoteNames) => string;
+}
+
+const TOO_LONG = /maximum context|context (size|length|window)|max_new_tokens|prompt is too long/i;
+
+function labelled(fault: UpstreamFault, pattern: RegExp): boolean {
+  return fault.labels.some((label) => pattern.test(label));
+}
+
+function hasStatus(fault: UpstreamFault, ...codes: readonly number[]): boolean {
+  return fault.status !== undefined && codes.includes(fault.status);
+}
+
+/** Whether the prompt was too long for the model, in the words of OpenAI, vLLM, llama-server and TGI. */
+export function isTooLong(fault: UpstreamFault): boolean {
+  if (hasStatus(fault, 413)) return true;
+  if (labelled(fault, /^(context_length_exceeded|exceed_context_size_error)$/)) return true;
+  return hasStatus(fault, 400, 422) && TOO_LONG.test(fault.text);
+}
+
+const refusesKey = ({ keySetting }: RemoteNames): string => `refused its key; check ${keySetting}`;
+const hasNoCredit = (): string => "has no credit left on its account";
+const limitsRate = (): string => "limits the rate of requests";
+const failed = (): string => "failed or is overloaded";
+
+/** What a server's refusal means. The first row that matches counts: codes say more than the status. */
+export const upstreamFaults: readonly FaultRow[] = [
+  {
+    when: "code `content_filter`, `content_policy…`",
+    matches: (fault) => labelled(fault, /content_filter|content_policy/),
+    code: "content_refused",
+    says: () => "refused the content",
+  },
+  {
+    when: "413; code `context_length_exceeded`, `exceed_context_size_error`; 400 or 422 that speaks of the context length",
+    matches: isTooLong,
+    code: "prompt_too_long",
+    says: ({ windowSetting }) =>
+      `found the prompt too long; shorten the message or the context, or lower ${windowSetting}`,
+  },
+  {
+    when: "code `insufficient_quota`, `billing_hard_limit_reached`, `billing_not_active`",
+    matches: (fault) =>
+      labelled(fault, /^(insufficient_quota|billing_hard_limit_reached|billing_not_active)$/),
+    code: "provider_quota",
+    says: hasNoCredit,
+  },
+  {
+    when: "code `invalid_api_key`, `authentication_error`",
+    matches: (fault) => labelled(fault, /^(invalid_api_key|authentication_error)$/),
+    code: "provider_auth",
+    says: refusesKey,
+  },
+  {
+    when: "code `model_not_supported`, `model_not_found`",
+    matches: (fault) => labelled(fault, /^(model_not_supported|model_not_found)$/),
+    code: "bad_request",
+    says: ({ modelSetting, baseUrlSetting }) =>
+      `does not serve this model; check ${modelSetting} and ${baseUrlSetting}`,
+  },
+  {
+    when: "code `rate_limit…`",
+    matches: (fault) => labelled(fault, /^rate_limit/),
+    code: "provider_rate_limited",
+    says: limitsRate,
+  },
+  {
+    when: "code `server_error`, `internal_error`, `internal_server_error`, `overloaded`, `overloaded_error`",
+    matches: (fault) =>
+      labelled(fault, /^(server_error|internal_error|internal_server_error|overloaded_error|overloaded)$/),
+    code: "provider_unavailable",
+    says: failed,
+  },
+  {
+    when: "401, 403",
+    matches: (fault) => hasStatus(fault, 401, 403),
+    code: "provider_auth",
+    says: refusesKey,
+  },
+  { when: "402", matches: (fault) => hasStatus(fault, 402), code: "provider_quota", says: hasNoCredit },
+  { when: "429", matches: (fault) => hasStatus(fault, 429), code: "provider_rate_limited", says: limitsRate },
+  {
+    // 409 and 425 pass by themselves, as the SDK of OpenAI has it too.
+    when: "408, 409, 425, 500 and above (502, 503, 529 …)",
+    matches: (fault) => hasStatus(fault, 408, 409, 425) || (fault.status ?? 0) >= 500,
+    code: "provider_unavailable",
+    says: failed,
+  },
+  {
+    when: "404",
+    matches: (fault) => hasStatus(fault, 404),
+    code: "bad_request",
+    says: ({ modelSetting, baseUrlSetting }) =>
+      `does not know this address or model; check ${modelSetting} and ${baseUrlSetting}`,
+  },
+  {
+    when: "a redirect (never followed: text goes to the configured address or nowhere)",
+    matches: ({ status }) => status !== undefined && status < 400,
+    code: "bad_request",
+    says: ({ baseUrlSetting }) => `sends requests elsewhere; set ${baseUrlSetting} to the final address`,
+  },
+  {
+    when: "any other status",
+    matches: ({ status }) => status !== undefined,
+    code: "bad_request",
+    says: () => "rejected the request",
+  },
+  {
+    when: "an error within the stream that none of the rows above knows",
+    matches: () => true,
+    code: "bad_answer",
+    says: () => "reported an error in the middle of its answer",
+  },
+];

@@ -1,0 +1,36 @@
+import type { ProviderError } from "../provider-error.ts";
+
+/** One call to the server: its connection, and why it was stopped from this side. */
+export class RunningCall {
+  readonly #controller = new AbortController();
+  readonly #caller: AbortSignal;
+  readonly #onAbort = () => this.#controller.abort();
+  #closing: ProviderError | undefined;
+
+  constructor(caller: AbortSignal) {
+    this.#caller = caller;
+    if (caller.aborted) this.#controller.abort();
+    caller.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Ends the connection; harmless after its end. */
+  end(): void {
+    this.#caller.removeEventListener("abort", this.#onAbort);
+    this.#controller.abort();
+  }
+
+  close(reason: ProviderError): void {
+    this.#closing ??= reason;
+    this.end();
+  }
+
+  /** @throws the reason of the caller's signal, or the one given to `close` */
+  throwIfStopped(): void {
+    this.#caller.throwIfAborted();
+    if (this.#closing) throw this.#closing;
+  }
+}

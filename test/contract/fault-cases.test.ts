@@ -1,0 +1,115 @@
+import { inspect } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ProviderError } from "../../src/providers/provider-error.ts";
+import type { StreamPart } from "../../src/providers/provider.ts";
+import { chatRequest, textOf } from "../support/chat-request.ts";
+import { faultCases, startBadAddresses, type BadAddress } from "../support/fault-cases.ts";
+import { answerText, slowDrip, status, whole } from "../support/fault-scripts.ts";
+import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
+import { remoteNames, remoteProvider, secretKey, type RemoteName } from "../support/remote-provider.ts";
+
+/** Stands for the chain's deadlines: what has not moved this long is stopped. */
+const SILENCE_MS = 250;
+
+async function run(
+  name: RemoteName,
+  baseUrl: string,
+): Promise<{ parts: readonly StreamPart[]; thrown: unknown }> {
+  const provider = remoteProvider(name, baseUrl);
+  const controller = new AbortController();
+  const expire = () => controller.abort(new ProviderError(name, "provider_timeout", "it was silent"));
+  let timer = setTimeout(expire, SILENCE_MS);
+  const parts: StreamPart[] = [];
+  try {
+    for await (const part of provider.stream(chatRequest("Where?"), { signal: controller.signal })) {
+      clearTimeout(timer);
+      timer = setTimeout(expire, SILENCE_MS);
+      parts.push(part);
+    }
+    return { parts, thrown: undefined };
+  } catch (thrown) {
+    return { parts, thrown };
+  } finally {
+    clearTimeout(timer);
+    await provider.close();
+  }
+}
+
+describe.each(remoteNames)("%s plays through every fault:", (name) => {
+  let server: FaultServer;
+
+  beforeAll(async () => void (server = await startFaultServer()));
+  afterAll(() => server.close());
+
+  it.each(faultCases)("$name, $when: $outcome", async ({ script, when, outcome }) => {
+    server.play(script);
+    const { parts, thrown } = await run(name, server.baseUrl);
+    const text = textOf(parts);
+    expect(answerText.startsWith(text)).toBe(true);
+    expect(text !== "").toBe(when === "mid_stream");
+    if (outcome === "whole") {
+      expect(thrown).toBeUndefined();
+      expect(text).toBe(answerText);
+      expect(parts.at(-1)).toMatchObject({ type: "finish", reason: "stop" });
+      return;
+    }
+    expect(thrown).toBeInstanceOf(ProviderError);
+    expect(thrown).toMatchObject({ provider: name, code: outcome });
+    expect(parts.map(({ type }) => type)).not.toContain("finish");
+    await server.requests.at(-1)?.over;
+    expect(server.running).toBe(0);
+  });
+});
+
+describe.each(remoteNames)("%s finds nobody at its address:", (name) => {
+  let bad: Awaited<ReturnType<typeof startBadAddresses>>;
+  const address = (index: number) => bad.addresses[index] as BadAddress;
+
+  beforeAll(async () => void (bad = await startBadAddresses()));
+  afterAll(() => bad.close());
+
+  it.each([
+    [0, "a certificate that nobody vouches for"],
+    [1, "plain HTTP where TLS was expected"],
+    [2, "a refused connection"],
+    [3, "an unknown host"],
+  ])("(%i) %s", async (index, what) => {
+    const { name: kind, baseUrl, networkCode } = address(index);
+    expect(kind).toBe(what);
+    const { parts, thrown } = await run(name, baseUrl.replace("://", `://user:${secretKey}@`));
+    expect(textOf(parts)).toBe("");
+    expect(thrown).toMatchObject({ provider: name, code: "provider_unavailable", retryable: true });
+    if (networkCode !== undefined) expect((thrown as Error).message).toContain(networkCode);
+    expect(inspect(thrown, { depth: 20, showHidden: true })).not.toContain(secretKey);
+  });
+});
+
+describe("the fault server", () => {
+  it("goes down amid an answer, refuses, and is well again at the same address", async () => {
+    const server = await startFaultServer();
+    server.play(slowDrip(20));
+    const cut = run("openai", server.baseUrl);
+    const seen = await server.request(0);
+    await server.goDown();
+    expect((await cut).thrown).toMatchObject({ provider: "openai", retryable: true });
+    expect(seen.closedAt).toBeGreaterThanOrEqual(seen.arrivedAt);
+    expect((await run("openai", server.baseUrl)).thrown).toMatchObject({ code: "provider_unavailable" });
+    await server.comeUp();
+    server.play(whole());
+    expect(textOf((await run("openai", server.baseUrl)).parts)).toBe(answerText);
+    await server.close();
+  });
+
+  it("changes its script while one plays", async () => {
+    const server = await startFaultServer();
+    server.play(slowDrip(10));
+    const slow = run("openai", server.baseUrl);
+    await server.request(0);
+    server.play(status(503));
+    expect((await run("openai", server.baseUrl)).thrown).toMatchObject({ status: 503 });
+    server.play(whole());
+    expect(textOf((await run("openai", server.baseUrl)).parts)).toBe(answerText);
+    expect(textOf((await slow).parts)).toBe(answerText);
+    await server.close();
+  });
+});
