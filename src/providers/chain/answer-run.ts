@@ -60,6 +60,11 @@ export class AnswerRun {
     return this.#suspicion >= GUILTY;
   }
 
+  /** It runs well past the point at which the engine died: that was not its doing. */
+  clear(): void {
+    this.#suspicion = 0;
+  }
+
   /** The back end to ask next. Only when none is left, the one whose process died gets a second turn. */
   nextMember(): ChainMember | null {
     const next = this.#members[this.#next++];

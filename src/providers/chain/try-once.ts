@@ -20,11 +20,23 @@ export interface Try {
   readonly metrics: Metrics;
 }
 
+/** A suspect that runs so long past the point at which the engine died is cleared, and the next one has its turn. */
+const PROBATION_MS = 10_000;
+
 /** Asks one back end once. Ends after `finish`. @throws whatever kept it from a whole answer */
 export async function* tryOnce(attempt: Try): AsyncGenerator<AnswerPart, void> {
   const { member, run, deadlines, clock, metrics } = attempt;
   const watch = new Watch({ provider: member.name, deadlines, time: run.time, clock, caller: run.signal });
   let place: LinePlace | undefined;
+  let endProbation: (() => void) | undefined;
+  const cleared = (): void => {
+    place?.leave();
+    run.clear();
+  };
+  const spoke = (): void => {
+    attempt.call.spoke();
+    if (place !== undefined) endProbation = clock.after(PROBATION_MS, cleared);
+  };
   run.begin();
   try {
     if (member.startingUp) watch.expectText();
@@ -42,9 +54,10 @@ export async function* tryOnce(attempt: Try): AsyncGenerator<AnswerPart, void> {
       await place.turn(watch.signal);
       if (member.startingUp) watch.expectText();
     }
-    yield* read(attempt, provider, request, watch);
+    yield* read(attempt, provider, request, { watch, spoke });
   } finally {
     watch.close();
+    endProbation?.();
     place?.leave();
   }
 }
@@ -53,14 +66,14 @@ async function* read(
   { member, run, call }: Try,
   provider: ChatProvider,
   request: ChatRequest,
-  watch: Watch,
+  { watch, spoke }: { readonly watch: Watch; readonly spoke: () => void },
 ): AsyncGenerator<AnswerPart, void> {
   const gate = run.gateFor(provider);
   try {
     for await (const part of provider.stream(request, { signal: watch.signal })) {
       if (part.type === "text-delta") {
         watch.heard();
-        if (!call.spoken) call.spoke();
+        if (!call.spoken) spoke();
         const piece = gate === null ? part : gate.push(part);
         if (piece === null) continue;
         run.add(piece);

@@ -118,6 +118,30 @@ describe("the death of the engine", () => {
     expect(bench.back(0).calls).toHaveLength(8);
   });
 
+  it("clears a suspect that has run for ten seconds, and lets the next one on beside it", async () => {
+    const bench = chainBench(["local"]);
+    const readings = await eight(bench);
+    const death = died();
+    for (const call of bench.back(0).calls) call.fail(death);
+    await settle();
+    const [first] = running(bench.back(0).calls);
+    first?.start().say("two ");
+    await bench.clock.pass(9999);
+    expect(running(bench.back(0).calls)).toHaveLength(1);
+    await bench.clock.pass(1);
+    expect(running(bench.back(0).calls)).toHaveLength(2);
+    // Cleared is cleared: a death now is its first again.
+    first?.fail(died());
+    await settle();
+    for (let turn = 0; turn < 10; turn++) {
+      for (const call of running(bench.back(0).calls)) call.answer("end");
+      await settle();
+    }
+    expect(readings.map(({ ended }) => ended)).toEqual(Array.from({ length: 8 }, () => null));
+    expect(readings[0]?.text()).toBe("one two end");
+    expect(bench.clock.pending).toBe(0);
+  });
+
   it("lets a suspect be cancelled in its line, and those behind it move up", async () => {
     const bench = chainBench(["local"]);
     const readings = await eight(bench);
