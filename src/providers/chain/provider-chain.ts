@@ -112,7 +112,7 @@ export class ProviderChain implements AnswerSource {
       } catch (thrown) {
         run.signal.throwIfAborted();
         const error = this.#judge(thrown, member, run, call);
-        const wait = this.#retryWaitMs(error, tries, run, call);
+        const wait = call.spoken || !member.breaker.admits ? null : this.#retryWaitMs(error, tries, run);
         if (wait === null) return yield* this.#giveUp(error, member, run);
         this.#options.metrics.providerRetried(member.name);
         await pause(wait, run.signal, this.#options.clock);
@@ -123,9 +123,8 @@ export class ProviderChain implements AnswerSource {
     }
   }
 
-  /** Null when this back end should not be asked again: its text has begun, it would not help, or time is up. */
-  #retryWaitMs(error: ServiceError, tries: number, run: AnswerRun, call: BreakerCall): number | null {
-    if (call.spoken) return null;
+  /** Null when this back end should not be asked again: it would not help, or time is up. */
+  #retryWaitMs(error: ServiceError, tries: number, run: AnswerRun): number | null {
     const wait = retryWaitMs(error, tries, this.#options.retry, this.#random);
     return wait !== null && this.#options.clock.now() + wait < run.time.dueAt ? wait : null;
   }

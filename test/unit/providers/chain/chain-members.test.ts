@@ -172,6 +172,16 @@ describe("a back end that keeps failing", () => {
     expect(metrics.breakers.get("openai")).toBe("open");
   });
 
+  it("is not waited for by a retry once it is left alone", async () => {
+    const { ask, back, metrics } = chainBench(
+      [fail("provider_unavailable"), { name: "local", script: (call) => call.answer("x") }],
+      { breaker: { failures: 1, openMs: 1000 }, retry: { retries: 5, longestWaitMs: 2000 } },
+    );
+    const answer = ask();
+    await settle();
+    expect([answer.text(), back(0).calls.length, metrics.retries]).toEqual(["x", 1, []]);
+  });
+
   it("with a refused key is left alone at once", async () => {
     const { ask, back } = chainBench([fail("provider_auth")], { breaker });
     ask();
