@@ -72,6 +72,7 @@ describe("a cancel", () => {
     const id = name.replaceAll(" ", "-");
     const asked = upstream.requests.length;
     await cancel(upstream, id, tokens > 0 ? token(id) : () => upstream.request(asked));
+    expect(chat.frames.filter((frame) => frame["id"] === id).at(-1)).toMatchObject({ type: "message" });
   });
 
   it("in the pause before a retry asks nobody any more", async () => {

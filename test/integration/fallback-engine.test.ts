@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ChatSocket, type Frame } from "../support/chat-socket.ts";
 import { seenAnswer } from "../support/fallbacks.ts";
 import { answerText, whole } from "../support/fault-scripts.ts";
-import { startFaultServer, type FaultServer, type SeenRequest } from "../support/fault-server.ts";
+import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { startService, until, type Service } from "../support/service.ts";
 import { tinyModel } from "../support/tiny-gguf.ts";
 
@@ -63,7 +63,7 @@ describe("when the engine dies and a remote back end is next", () => {
     const sockets = await connect(service, ANSWERS);
     const ends = await inTheMiddle(sockets);
     await killEngine(service);
-    const asked = upstream.requests as readonly SeenRequest[];
+    const asked = upstream.requests;
     for (const [index, end] of (await Promise.all(ends)).entries()) {
       const seen = seenAnswer(sockets[index] as ChatSocket, end);
       expect(end).toMatchObject({

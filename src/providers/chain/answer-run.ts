@@ -8,7 +8,7 @@ import { OverlapGate, WholeGate, type Piece, type TextGate } from "./text-gates.
 /** A death while the request had its turn, and one while it only waited. At {@link SUSPECT} a request goes on alone. */
 const DEATH_RUNNING = 1;
 const DEATH_WAITING = 0.5;
-export const SUSPECT = 1;
+const SUSPECT = 1;
 /** In flight at two deaths: it is not tried again. */
 const GUILTY = 2;
 

@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../../core/error-codes.ts";
-import { ServiceError } from "../../core/errors.ts";
+import type { ServiceError } from "../../core/errors.ts";
 import { ProviderError } from "../provider-error.ts";
 
 /** Faults of one request: another request may well be answered, so they say nothing against the back end. */
