@@ -147,7 +147,10 @@ async function select(
     chosen: config.AI_PROVIDER,
     fallback: config.AI_FALLBACK,
     openAiHasKey: config.OPENAI_API_KEY !== undefined,
-    candidates: guardCandidates(providerCandidates(config, local.candidate, { clock, logger }), spendGuard),
+    candidates: guardCandidates(
+      providerCandidates(config, local.candidate, { clock, logger, checkAtStart: true }),
+      spendGuard,
+    ),
     logger,
   });
   for (const { name, reason } of selection.skipped) {

@@ -56,6 +56,8 @@ export interface ProviderSettings {
 export interface RegistryDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Whether remote back ends are asked for their models before they count as started. */
+  readonly checkAtStart?: boolean;
 }
 
 /** All back ends by name. The SDKs are loaded only when one starts: a service on its own model needs neither. */
@@ -88,8 +90,10 @@ function openai(settings: ProviderSettings, deps: RegistryDependencies): Candida
   return {
     remote: !isLoopback(baseUrl),
     async start() {
-      const { createOpenAiProvider } = await import("./openai/openai-provider.ts");
-      return createOpenAiProvider(options, deps);
+      const module = await import("./openai/openai-provider.ts");
+      return deps.checkAtStart === true
+        ? module.startOpenAiProvider(options, deps)
+        : module.createOpenAiProvider(options, deps);
     },
   };
 }
@@ -101,8 +105,10 @@ function huggingFace(settings: ProviderSettings, deps: RegistryDependencies): Ca
   return {
     remote: !isLoopback(baseUrl),
     async start() {
-      const { createHuggingFaceProvider } = await import("./huggingface/huggingface-provider.ts");
-      return createHuggingFaceProvider(options, deps);
+      const module = await import("./huggingface/huggingface-provider.ts");
+      return deps.checkAtStart === true
+        ? module.startHuggingFaceProvider(options, deps)
+        : module.createHuggingFaceProvider(options, deps);
     },
   };
 }

@@ -34,7 +34,7 @@ export interface SpendGuardOptions {
   readonly limits: SpendLimits;
   readonly clock: Clock;
   readonly metrics: Metrics;
-  /** Clients, and as many addresses, that are counted apart; default 100,000 (about 20 MB in all). */
+  /** Clients, and as many addresses, that are counted apart; default 50,000 (both full: about 37 MB). */
   readonly maxKeys?: number;
 }
 
@@ -45,7 +45,7 @@ interface Account {
 type LimitName = keyof SpendLimits;
 
 const DAY_MS = 86_400_000;
-const DEFAULT_MAX_KEYS = 100_000;
+const DEFAULT_MAX_KEYS = 50_000;
 
 const settingOf: Readonly<Record<LimitName, string>> = {
   total: "REMOTE_MAX_TOKENS_PER_DAY",

@@ -3,25 +3,9 @@ import { describe, expect, it } from "vitest";
 import { commands } from "../../src/chat/commands/command-table.ts";
 import { errorCodes } from "../../src/core/error-codes.ts";
 import { closeCodes } from "../../src/protocol/close-codes.ts";
+import { tableAfter } from "../support/page-table.ts";
 
 const page = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
-
-/** Cells of the table that follows a heading or comment, without its head. */
-function tableAfter(mark: string): string[][] {
-  const lines = page.slice(page.indexOf(mark)).split("\n");
-  const start = lines.findIndex((line) => line.startsWith("| ---") || line.startsWith("|---"));
-  const rows: string[][] = [];
-  for (const line of lines.slice(start + 1)) {
-    if (!line.startsWith("|")) break;
-    rows.push(
-      line
-        .split(/(?<!\\)\|/)
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    );
-  }
-  return rows;
-}
 
 describe("docs/protocol.md", () => {
   it("lists every error code as the code has it", () => {
@@ -30,7 +14,7 @@ describe("docs/protocol.md", () => {
       retryable ? "yes" : "no",
       meaning,
     ]);
-    expect(tableAfter("<!-- errors:")).toEqual(wanted);
+    expect(tableAfter(page, "<!-- errors:")).toEqual(wanted);
   });
 
   it("lists every close code as the code has it", () => {
@@ -39,11 +23,11 @@ describe("docs/protocol.md", () => {
       meaning,
       reconnect,
     ]);
-    expect(tableAfter("<!-- close codes:")).toEqual(wanted);
+    expect(tableAfter(page, "<!-- close codes:")).toEqual(wanted);
   });
 
   it("lists every command", () => {
-    const listed = tableAfter("## Commands").map(([usage]) => usage?.replaceAll("`", "").split(" ")[0]);
+    const listed = tableAfter(page, "## Commands").map(([usage]) => usage?.replaceAll("`", "").split(" ")[0]);
     expect(listed).toEqual(commands.map(({ name }) => `/${name}`));
   });
 });

@@ -26,14 +26,18 @@ export interface GuardedCall {
 }
 
 /** The body of an error or of a small document: its beginning, as far as it comes within the time. */
-export async function readBounded(response: Response, clock: Clock): Promise<string> {
+export async function readBounded(
+  response: Response,
+  clock: Clock,
+  mostBytes = ERROR_BODY_BYTES,
+): Promise<string> {
   if (!response.body) return "";
   const reader = response.body.getReader();
   const cancel = () => void reader.cancel().catch(() => undefined);
   const stopTimer = clock.after(ERROR_BODY_MS, cancel);
   const chunks: Uint8Array[] = [];
   try {
-    for (let bytes = 0; bytes < ERROR_BODY_BYTES;) {
+    for (let bytes = 0; bytes < mostBytes;) {
       const { done, value } = await reader.read();
       if (done) break;
       chunks.push(value);
@@ -43,7 +47,7 @@ export async function readBounded(response: Response, clock: Clock): Promise<str
     stopTimer();
     cancel();
   }
-  return Buffer.concat(chunks).toString("utf8", 0, ERROR_BODY_BYTES);
+  return Buffer.concat(chunks).toString("utf8", 0, mostBytes);
 }
 
 function parsed(text: string): unknown {

@@ -1,0 +1,202 @@
+// npm run providers: starts each back end of the configured chain, asks it for a few tokens, and prints what works and
+// what to mend. Settings are read as the server reads them. Exit code: 0 when the first one works, 2 when only a
+// fallback does, 1 when none does or a setting is wrong. Nothing is fetched, and no key is printed.
+import { fileURLToPath } from "node:url";
+import { ConfigError } from "../src/config/config-error.ts";
+import { loadFrom, processEnvironment } from "../src/config/environment.ts";
+import type { Config } from "../src/config/schema.ts";
+import { systemClock as clock } from "../src/core/clock.ts";
+import { ServiceError } from "../src/core/errors.ts";
+import { silentLogger, type Logger } from "../src/core/logger.ts";
+import { noMetrics } from "../src/core/metrics.ts";
+import { streamProgress } from "../src/engine-host/model-progress.ts";
+import { createLocalBackend, type LocalBackend } from "../src/local-backend.ts";
+import { ProviderError } from "../src/providers/provider-error.ts";
+import type { ChatProvider, ChatRequest } from "../src/providers/provider.ts";
+import { providerCandidates, providerOrder, type Candidate } from "../src/providers/registry.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** From the question to its first text: a CPU that is busy takes long for the first prompt. */
+const FIRST_TOKEN_MS = 60_000;
+
+/** Loading a large model from a slow disk takes a while. */
+const START_MS = 180_000;
+
+const QUESTION: ChatRequest = {
+  system: "",
+  context: null,
+  turns: [{ role: "user", content: "Say: ready" }],
+  maxTokens: 8,
+  sampling: {},
+  principal: { authenticated: false, client: "check", publicId: "check", charge: "check" },
+  conversation: "check",
+};
+
+interface Row {
+  readonly provider: string;
+  readonly state: "ready" | "failed" | "cannot start";
+  readonly model: string;
+  readonly firstTokenMs: number | null;
+  readonly mend: string;
+}
+
+/** What may be shown of a failure. Messages of other errors might hold anything. */
+function mendOf(error: unknown): string {
+  if (error instanceof ServiceError) return error.message;
+  return `it failed unexpectedly (${error instanceof Error ? error.name : "unknown fault"})`;
+}
+
+/** The provider once it has started. */
+function started(
+  name: string,
+  start: () => Promise<ChatProvider>,
+  stopping: AbortSignal,
+): Promise<ChatProvider> {
+  return new Promise((resolve, reject) => {
+    const give = (why: string): void => reject(new ServiceError("provider_unavailable", `${name} ${why}.`));
+    const stop = (): void => give("was stopped by a signal");
+    stopping.addEventListener("abort", stop, { once: true });
+    const stopTimer = clock.after(START_MS, () => give(`did not start within ${START_MS / 1000} s`));
+    const clear = (): void => {
+      stopTimer();
+      stopping.removeEventListener("abort", stop);
+    };
+    start().then(resolve, reject).finally(clear);
+  });
+}
+
+/** Milliseconds from the question to the first text. */
+async function firstTokenOf(provider: ChatProvider, stopping: AbortSignal): Promise<number> {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(stopping.reason);
+  stopping.addEventListener("abort", stop, { once: true });
+  const stopTimer = clock.after(FIRST_TOKEN_MS, () => {
+    const message = `The ${provider.name} back end gave no text within ${FIRST_TOKEN_MS / 1000} s.`;
+    controller.abort(new ProviderError(provider.name, "provider_timeout", message));
+  });
+  const begin = clock.now();
+  let firstAt: number | null = null;
+  try {
+    for await (const part of provider.stream(QUESTION, { signal: controller.signal })) {
+      if (part.type === "text-delta") firstAt ??= clock.now();
+    }
+  } finally {
+    stopTimer();
+    stopping.removeEventListener("abort", stop);
+  }
+  // A whole answer without text is one as well: a model may have nothing to say.
+  return (firstAt ?? clock.now()) - begin;
+}
+
+async function check(name: string, candidate: Candidate, model: string, stopping: AbortSignal): Promise<Row> {
+  if ("reason" in candidate) {
+    return { provider: name, state: "cannot start", model, firstTokenMs: null, mend: candidate.reason };
+  }
+  let provider: ChatProvider;
+  try {
+    provider = await started(name, () => candidate.start(), stopping);
+  } catch (error) {
+    return { provider: name, state: "cannot start", model, firstTokenMs: null, mend: mendOf(error) };
+  }
+  const { model: named } = provider.describe();
+  try {
+    const firstTokenMs = await firstTokenOf(provider, stopping);
+    return { provider: name, state: "ready", model: named, firstTokenMs, mend: "" };
+  } catch (error) {
+    return { provider: name, state: "failed", model: named, firstTokenMs: null, mend: mendOf(error) };
+  } finally {
+    await provider.close();
+  }
+}
+
+/** A table of aligned columns for people. */
+function tableOf(rows: readonly Row[]): string {
+  const head = ["provider", "state", "model", "first token", "what to mend"];
+  const cells = rows.map(({ provider, state, model, firstTokenMs, mend }) => [
+    provider,
+    state,
+    model,
+    firstTokenMs === null ? "-" : `${Math.round(firstTokenMs)} ms`,
+    mend === "" ? "-" : mend,
+  ]);
+  const lines = [head, ...cells];
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** Keeps the warnings of the start: a model that is not listed, a smaller window. */
+function noting(notes: string[]): Logger {
+  return {
+    ...silentLogger,
+    warn(fields: { provider?: string; listed?: readonly string[] }, message) {
+      const listed = fields.listed ? ` (it lists: ${fields.listed.join(", ")})` : "";
+      notes.push(`${fields.provider ?? "note"}: ${message}${listed}`);
+    },
+  };
+}
+
+function backEnds(config: Config, logger: Logger, stopping: AbortSignal): LocalBackend {
+  return createLocalBackend({
+    // Fetching a model is the start's task, or that of npm run model.
+    config: { ...config, MODEL_DOWNLOAD: false },
+    root,
+    env: processEnvironment(),
+    progress: streamProgress(process.stderr),
+    signal: stopping,
+    clock,
+    logger,
+    metrics: noMetrics,
+  });
+}
+
+async function main(stopping: AbortSignal): Promise<number> {
+  const { config, warnings } = loadFrom(process.cwd());
+  const notes: string[] = [...warnings];
+  const logger = noting(notes);
+  const local = backEnds(config, logger, stopping);
+  const candidates = providerCandidates(config, local.candidate, { clock, logger, checkAtStart: true });
+  const models = {
+    local: config.LOCAL_MODEL,
+    openai: config.AI_MODEL,
+    huggingface: config.HF_MODEL,
+    echo: "echo",
+  };
+  const order = providerOrder(config.AI_PROVIDER, config.AI_FALLBACK, config.OPENAI_API_KEY !== undefined);
+  const rows: Row[] = [];
+  try {
+    for (const name of order) {
+      if (stopping.aborted) return 130;
+      rows.push(await check(name, candidates[name], models[name], stopping));
+    }
+  } finally {
+    await local.stop();
+  }
+  const told = (note: string): boolean => rows.some(({ mend }) => mend !== "" && note.includes(mend));
+  process.stdout.write(`${[tableOf(rows), ...notes.filter((note) => !told(note))].join("\n")}\n`);
+  if (rows[0]?.state === "ready") return 0;
+  return rows.some(({ state }) => state === "ready") ? 2 : 1;
+}
+
+const stop = new AbortController();
+// Sockets and timers of the service do not keep a process alive by themselves.
+const alive = setInterval(() => undefined, 60_000);
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => stop.abort(new Error("stopped by a signal")));
+}
+try {
+  process.exitCode = await main(stop.signal);
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+} finally {
+  clearInterval(alive);
+}

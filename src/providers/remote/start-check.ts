@@ -1,0 +1,167 @@
+import type { Clock } from "../../core/clock.ts";
+import type { Logger } from "../../core/logger.ts";
+import { ProviderError } from "../provider-error.ts";
+import type { ChatProvider, ChatRequest } from "../provider.ts";
+import type { RemoteNames } from "./fault-table.ts";
+import { readBounded } from "./guarded-fetch.ts";
+import { mapFault, mapNetworkFault, readFault } from "./http-errors.ts";
+
+/** The start of the service does not wait longer for one back end. */
+const CHECK_MS = 5000;
+const LIST_BYTES = 4_194_304;
+const NAMES_SHOWN = 5;
+const NAME_CHARS = 80;
+
+export interface CheckedServer {
+  readonly names: RemoteNames;
+  /** Where the list of models is. Without a credential. */
+  readonly modelsUrl: string;
+  /** Value of the header, if any. */
+  readonly authorization: string | undefined;
+  readonly model: string;
+  /** The window as it is configured, in tokens. */
+  readonly contextTokens: number;
+}
+
+export interface CheckDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function fetchModels(
+  server: CheckedServer,
+  clock: Clock,
+): Promise<readonly Fields[] | ProviderError | null> {
+  const { names, modelsUrl, authorization } = server;
+  const controller = new AbortController();
+  const stopTimer = clock.after(CHECK_MS, () => controller.abort());
+  try {
+    const response = await fetch(modelsUrl, {
+      headers: { accept: "application/json", ...(authorization && { authorization }) },
+      redirect: "manual",
+      signal: controller.signal,
+    });
+    const body = parsed(await readBounded(response, clock, LIST_BYTES));
+    // A server without such a list, or a key that may not see it, says nothing of the chat.
+    if (response.status === 404 || response.status === 405 || response.status === 403) return null;
+    if (!response.ok) return mapFault(names, readFault(body, response.status));
+    const { data } = fieldsOf(body);
+    return Array.isArray(data) ? data.map(fieldsOf) : null;
+  } catch (error) {
+    if (!controller.signal.aborted) return mapNetworkFault(names, error, false);
+    const message = `The ${names.provider} back end did not answer within ${CHECK_MS / 1000} s.`;
+    return new ProviderError(names.provider, "provider_timeout", message);
+  } finally {
+    stopTimer();
+  }
+}
+
+/** The window that llama-server (`meta.n_ctx`) or vLLM (`max_model_len`) says it has. */
+function windowOf(model: Fields): number | undefined {
+  return [model["max_model_len"], fieldsOf(model["meta"])["n_ctx"]].find(
+    (value): value is number => typeof value === "number" && Number.isInteger(value) && value > 0,
+  );
+}
+
+function idOf({ id }: Fields): string {
+  return typeof id === "string" ? id : "";
+}
+
+/**
+ * Looks at a server's list of models before it is used. A server that cannot be reached may be back by the first
+ * message, so that only a refused key is a failure.
+ *
+ * @returns the window to fit prompts to, in tokens: the configured one, or the server's where that is smaller
+ * @throws ProviderError `provider_auth`
+ */
+export async function checkServer(
+  server: CheckedServer,
+  { clock, logger }: CheckDependencies,
+): Promise<number> {
+  const { names, model, contextTokens } = server;
+  const { provider } = names;
+  const models = await fetchModels(server, clock);
+  if (models instanceof ProviderError) {
+    if (models.code === "provider_auth") throw models;
+    logger.warn({ provider, code: models.code }, `${models.message} It is asked again with each message.`);
+    return contextTokens;
+  }
+  if (models === null || models.length === 0) return contextTokens;
+  // Ollama lists `name:latest` for what it is called by `name`.
+  const named = models.find((entry) => idOf(entry) === model || idOf(entry) === `${model}:latest`);
+  if (named === undefined) {
+    const listed = models.slice(0, NAMES_SHOWN).map((entry) => idOf(entry).slice(0, NAME_CHARS));
+    logger.warn(
+      { provider, model, listed, models: models.length },
+      `The server does not list this model; check ${names.modelSetting}`,
+    );
+  }
+  // llama-server answers with the one model it has, however it is called.
+  const window = windowOf(named ?? (models.length === 1 ? (models[0] ?? {}) : {}));
+  if (window === undefined || window >= contextTokens) return contextTokens;
+  logger.warn(
+    { provider, configured: contextTokens, window },
+    `The server's window is smaller than ${names.windowSetting}; prompts are fitted to the server's`,
+  );
+  return window;
+}
+
+const PROBE: Omit<ChatRequest, "principal"> = {
+  system: "",
+  context: null,
+  turns: [{ role: "user", content: "Hi" }],
+  maxTokens: 1,
+  sampling: {},
+  conversation: "start check",
+};
+
+/** For nobody's budget. */
+const nobody = { authenticated: false, client: "service", publicId: "service", charge: "service" };
+
+/**
+ * Asks for one token. Only a failure that each message would meet is thrown; one that may pass is logged.
+ *
+ * @param mend what to do about it, one sentence for people
+ * @throws ProviderError that is not retryable
+ */
+export async function probe(
+  provider: ChatProvider,
+  mend: string,
+  { clock, logger }: CheckDependencies,
+): Promise<void> {
+  const controller = new AbortController();
+  const stopTimer = clock.after(CHECK_MS, () => {
+    const message = `The ${provider.name} back end did not answer within ${CHECK_MS / 1000} s.`;
+    controller.abort(new ProviderError(provider.name, "provider_timeout", message));
+  });
+  try {
+    for await (const part of provider.stream(
+      { ...PROBE, principal: nobody },
+      { signal: controller.signal },
+    )) {
+      if (part.type === "text-delta") break;
+    }
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    const { code, status } = error;
+    if (!error.retryable)
+      throw new ProviderError(provider.name, code, `${error.message} ${mend}`, { status });
+    logger.warn({ provider: provider.name, code }, `${error.message} It is asked again with each message.`);
+  } finally {
+    stopTimer();
+  }
+}

@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ChatSocket } from "../support/chat-socket.ts";
+import { answerText, answerUsage, whole } from "../support/fault-scripts.ts";
+import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
+import { startService, type Service } from "../support/service.ts";
+
+const A_DAY_MS = 86_400_000;
+/** What one answer of the fault server costs, by its own count. */
+const COST = answerUsage.prompt_tokens + answerUsage.completion_tokens;
+
+describe("the spend guard of the service", () => {
+  let upstream: FaultServer;
+  let service: Service;
+
+  beforeAll(async () => {
+    upstream = await startFaultServer();
+    upstream.play(whole());
+    service = await startService({
+      AI_PROVIDER: "openai",
+      AI_FALLBACK: "none",
+      // The same server by an address that nobody takes for this machine.
+      OPENAI_BASE_URL: upstream.baseUrl.replace("127.0.0.1", "0.0.0.0"),
+      MAX_OUTPUT_TOKENS: "100",
+      REMOTE_MAX_TOKENS_PER_DAY: "10000",
+      REMOTE_MAX_TOKENS_PER_DAY_ADDRESS: "200",
+    });
+  });
+  afterAll(async () => {
+    await service.stop();
+    await upstream.close();
+  });
+
+  it("refuses an address its next message once the day's tokens are used, in whatever session", async () => {
+    const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
+    expect(await chat.ask("one")).toMatchObject({ type: "message", content: answerText });
+    expect(await chat.ask("two")).toMatchObject({ type: "message" });
+    await chat.close();
+    const other = await ChatSocket.greeted(`${service.url}/ws/chat`);
+    expect(await other.ask("three", { max_tokens: 10 })).toMatchObject({ type: "message" });
+    const before = upstream.requests.length;
+    const refusal = await other.ask("four");
+    expect(refusal).toMatchObject({ type: "error", code: "spend_limit", retryable: true });
+    expect(refusal["message"]).toContain("REMOTE_MAX_TOKENS_PER_DAY_ADDRESS");
+    expect(refusal["message"]).toContain("00:00 UTC");
+    expect(refusal["retry_after_ms"]).toBeGreaterThan(0);
+    expect(refusal["retry_after_ms"]).toBeLessThanOrEqual(A_DAY_MS);
+    expect(upstream.requests).toHaveLength(before);
+    await other.close();
+  });
+
+  it("shows in /metrics what was spent and refused", async () => {
+    const text = await (await service.http("/metrics")).text();
+    expect(text).toContain(`chat_remote_tokens_today ${3 * COST}`);
+    expect(text).toContain('chat_remote_spend_refused_total{limit="address"} 1');
+  });
+});

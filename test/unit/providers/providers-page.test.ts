@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { errorCodes, type ErrorCode } from "../../../src/core/error-codes.ts";
+import { upstreamFaults, type RemoteNames } from "../../../src/providers/remote/fault-table.ts";
+import { mapFault, readFault } from "../../../src/providers/remote/http-errors.ts";
+import { tableAfter } from "../../support/page-table.ts";
+
+const page = readFileSync(new URL("../../../docs/providers.md", import.meta.url), "utf8");
+const names: RemoteNames = {
+  provider: "openai",
+  keySetting: "`…_API_KEY`",
+  modelSetting: "the model's setting",
+  baseUrlSetting: "`…_BASE_URL`",
+  windowSetting: "`…_CONTEXT_TOKENS`",
+};
+
+/** One refusal for each row of the table, in its order: status and body. */
+const examples: readonly (readonly [number | undefined, unknown])[] = [
+  [400, { error: { code: "content_policy_violation" } }],
+  [400, { error: { message: "This model's maximum context length is 4096 tokens." } }],
+  [429, { error: { code: "insufficient_quota", type: "insufficient_quota" } }],
+  [400, { error: { type: "authentication_error" } }],
+  [400, { error: { code: "model_not_supported" } }],
+  [400, { error: { code: "rate_limit_exceeded" } }],
+  [undefined, { error: { type: "server_error" } }],
+  [403, {}],
+  [402, {}],
+  [429, "<h1>slow down</h1>"],
+  [529, {}],
+  [404, {}],
+  [307, ""],
+  [418, {}],
+  [undefined, { error: { message: "boom" } }],
+];
+
+describe("docs/providers.md", () => {
+  it("lists every refusal of a server as the code maps it", () => {
+    const wanted = upstreamFaults.map(({ when, code, says }) => [
+      when,
+      `\`${code}\``,
+      errorCodes[code].retryable ? "yes" : "no",
+      says(names),
+    ]);
+    expect(tableAfter(page, "<!-- upstream faults:")).toEqual(wanted);
+  });
+
+  it("has rows that a refusal can reach, each by its own example", () => {
+    expect(examples).toHaveLength(upstreamFaults.length);
+    for (const [index, [status, body]] of examples.entries()) {
+      const fault = readFault(body, status);
+      expect(upstreamFaults.findIndex(({ matches }) => matches(fault))).toBe(index);
+      const row = upstreamFaults[index];
+      expect(mapFault(names, fault)).toMatchObject({ code: row?.code });
+    }
+  });
+
+  it("lists our own faults with the codes' own defaults", () => {
+    const rows = tableAfter(page, "<!-- own faults:");
+    expect(rows.length).toBeGreaterThan(5);
+    for (const [what, code = "", retryable] of rows) {
+      const entry = errorCodes[code.replaceAll("`", "") as ErrorCode];
+      expect(entry, what).toBeDefined();
+      expect(retryable, what).toBe(entry.retryable ? "yes" : "no");
+    }
+  });
+});
