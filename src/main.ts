@@ -111,6 +111,7 @@ async function start(
       metrics,
       webFolder,
     });
+    void chain?.startEarly();
     for (const warning of server.warnings) logger.warn({}, warning);
     const address = { host: config.HOST, port: server.port };
     process.stderr.write(

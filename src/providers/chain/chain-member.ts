@@ -100,6 +100,18 @@ export class ChainMember {
     return abortable(this.#starting, signal);
   }
 
+  /** Starts it before it is needed. One that cannot start is left alone for a time, as if a request had found out. */
+  async startEarly(): Promise<void> {
+    const call = this.#provider === null ? this.breaker.enter() : null;
+    if (call === null) return;
+    try {
+      await this.start(new AbortController().signal);
+    } catch (error) {
+      call.failed(error as ProviderError, true);
+    }
+    call.left();
+  }
+
   /** Why a request is not let through. */
   refusal(): ProviderError {
     const { lastError, waitMs } = this.breaker;

@@ -85,6 +85,16 @@ export class ProviderChain implements AnswerSource {
     return this.members.some((member) => member.ready);
   }
 
+  /**
+   * Starts the fallbacks that hold no memory here, so that a bad key is known before it matters and no answer waits for
+   * the look at a server. A model on this machine is loaded when it is needed.
+   */
+  async startEarly(): Promise<void> {
+    await Promise.all(
+      this.members.filter(({ name }) => name !== "local").map((member) => member.startEarly()),
+    );
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.members.map((member) => member.close()));
   }

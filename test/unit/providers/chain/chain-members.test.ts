@@ -94,6 +94,24 @@ describe("a fallback that does not run yet", () => {
     expect(news).toContain("local provider_recovered");
   });
 
+  it("is started early where it holds no memory here; one that cannot start is told and left alone", async () => {
+    const openai = lateLink(new ScriptedProvider({ name: "openai" }));
+    const local = lateLink(new ScriptedProvider());
+    const chain = chainOf([], {
+      links: [linkTo(new ScriptedProvider({ name: "huggingface" })), openai.link, local.link],
+    });
+    const news: string[] = [];
+    for (const member of chain.members)
+      announceHealth(member, (event) => news.push(`${member.name} ${event}`));
+    const started = chain.startEarly();
+    openai.state.fail(new ServiceError("provider_auth", "It refused its key."));
+    await started;
+    expect([openai.state.starts, local.state.starts]).toEqual([1, 0]);
+    expect(news).toEqual(["openai provider_degraded"]);
+    expect(chain.status().map(({ breaker }) => breaker)).toEqual(["closed", "open", "closed"]);
+    expect(chain.status()[1]?.reason).toContain("It refused its key.");
+  });
+
   it("shows nothing of an error that is not meant for people", async () => {
     const { ask, state } = setUp();
     const answer = ask();
