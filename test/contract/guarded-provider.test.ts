@@ -134,7 +134,8 @@ describe("a guarded provider", () => {
 
 providerContract("a guarded provider", async () => {
   const server = await startFaultServer();
-  const answer = ({ body }: FaultServer["requests"][number]) => [body.messages?.at(-1)?.content ?? ""];
+  const answer = ({ body }: FaultServer["requests"][number]) =>
+    "response_format" in body ? ['{"mood":"good"}'] : [body.messages?.at(-1)?.content ?? ""];
   server.play((request) => whole(answer(request)));
   const guard = new SpendGuard({
     limits: { total: 1_000_000, client: 100_000, address: 100_000 },

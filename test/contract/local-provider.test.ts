@@ -1,7 +1,8 @@
 import { afterAll, beforeAll } from "vitest";
 import type { EngineSupervisor } from "../../src/engine-host/supervisor.ts";
 import { localProvider, tinySupervisor } from "../support/local-engine.ts";
-import { providerContract } from "./provider-contract.ts";
+import { providerContract, type ProviderUnderTest } from "./provider-contract.ts";
+import { windowContract } from "./provider-window.ts";
 
 let supervisor: EngineSupervisor;
 
@@ -13,13 +14,17 @@ beforeAll(async () => {
 afterAll(() => supervisor.stop());
 
 // That the work behind a stream stops is held by test/integration/engine.test.ts, which sees the slots.
+async function make(): Promise<ProviderUnderTest> {
+  const provider = localProvider(supervisor);
+  await provider.countTokens("connected");
+  return { provider, slow: () => undefined };
+}
+
 providerContract(
   "local",
-  async () => {
-    const provider = localProvider(supervisor);
-    await provider.countTokens("connected");
-    return { provider, slow: () => undefined };
-  },
+  make,
   // The weights are random, so an answer has nothing to do with its message.
   { repeatsMessage: false, timeoutMs: 30_000 },
 );
+
+windowContract("local", make);

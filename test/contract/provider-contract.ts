@@ -25,6 +25,13 @@ export interface ContractOptions {
   readonly timeoutMs?: number;
 }
 
+const moodSchema = {
+  type: "object",
+  properties: { mood: { enum: ["good", "bad"] } },
+  required: ["mood"],
+  additionalProperties: false,
+};
+
 const reason = new Error("the caller's own reason");
 
 function within<T>(ms: number, promise: Promise<T>, what: string): Promise<T> {
@@ -196,6 +203,19 @@ export function providerContract(
         expect(parts.filter(({ type }) => type === "started")).toHaveLength(1);
         if (repeatsMessage) expect(textOf(parts)).toBe(messages[index]);
       }
+    });
+
+    it("answers with JSON that satisfies a schema, where it is asked to", async () => {
+      const parts = await answerOf(provider, chatRequest("How was it?", { jsonSchema: moodSchema }));
+      expect(["good", "bad"]).toContain((JSON.parse(textOf(parts)) as { mood: unknown }).mood);
+      expect(parts.at(-1)).toMatchObject({ type: "finish", reason: "stop" });
+    });
+
+    it("goes on after the text of another provider", async () => {
+      const request = chatRequest("Count to three", { continueFrom: "One, two" });
+      const types = (await answerOf(provider, request)).map(({ type }) => type);
+      expect(types.filter((type) => type === "started")).toHaveLength(1);
+      expect(types.at(-1)).toBe("finish");
     });
 
     it("counts tokens", async () => {

@@ -2,8 +2,10 @@ import { slowDrip, whole } from "../support/fault-scripts.ts";
 import { startFaultServer, type SeenRequest } from "../support/fault-server.ts";
 import { remoteNames, remoteProvider, type RemoteName } from "../support/remote-provider.ts";
 import { providerContract, type ProviderUnderTest } from "./provider-contract.ts";
+import { windowContract } from "./provider-window.ts";
 
 function tokensOf(request: SeenRequest): string[] {
+  if ("response_format" in request.body) return ['{"mood"', ":", '"good"}'];
   return request.body.messages?.at(-1)?.content.match(/\s*\S+\s*$|\s*\S+/gu) ?? ["?"];
 }
 
@@ -23,4 +25,7 @@ async function make(name: RemoteName): Promise<ProviderUnderTest> {
   };
 }
 
-for (const name of remoteNames) providerContract(name, () => make(name));
+for (const name of remoteNames) {
+  providerContract(name, () => make(name));
+  windowContract(name, () => make(name));
+}

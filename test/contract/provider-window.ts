@@ -1,0 +1,32 @@
+import { describe, expect, it } from "vitest";
+import type { StreamPart } from "../../src/providers/provider.ts";
+import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
+import type { ProviderUnderTest } from "./provider-contract.ts";
+
+/** What holds for every provider with a model behind it: echo has no window. */
+export function windowContract(name: string, make: () => Promise<ProviderUnderTest>): void {
+  describe(`the window of ${name}`, () => {
+    it("refuses a prompt that cannot fit, before it works, and answers the next one", async () => {
+      const { provider, close } = await make();
+      try {
+        const message = "word ".repeat(provider.describe().contextTokens);
+        const parts: StreamPart[] = [];
+        const read = async () => {
+          const { signal } = new AbortController();
+          for await (const part of provider.stream(chatRequest(message), { signal })) parts.push(part);
+        };
+        await expect(read()).rejects.toMatchObject({
+          code: "prompt_too_long",
+          provider: provider.name,
+          retryable: false,
+        });
+        expect(textOf(parts)).toBe("");
+        expect((await answerOf(provider, chatRequest("Hello"))).at(-1)?.type).toBe("finish");
+        expect(provider.health()).toEqual({ state: "ready", reason: "" });
+      } finally {
+        await provider.close();
+        await close?.();
+      }
+    });
+  });
+}
