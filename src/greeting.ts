@@ -1,3 +1,4 @@
+import type { ProviderChain } from "./providers/chain/provider-chain.ts";
 import type { Selection } from "./providers/registry.ts";
 import type { Greeting } from "./session/session-host.ts";
 import type { Readiness } from "./transport/uws/status-routes.ts";
@@ -28,11 +29,17 @@ function placeOf(provider: string, textMayLeave: boolean): string {
     : "Your text stays on this machine.";
 }
 
-/** What /readyz says. */
-export function readiness({ provider, mend }: Selection, draining: boolean): Readiness {
-  if (provider === null) return { ready: false, reason: mend, provider: null, model: null };
-  const { state, reason } = provider.health();
-  const named = { provider: provider.name, model: provider.describe().model };
+/** What /readyz says: one back end that can answer is enough. */
+export function readiness(
+  { mend }: Selection,
+  chain: Pick<ProviderChain, "name" | "ready" | "status" | "describe"> | null,
+  draining: boolean,
+): Readiness {
+  if (chain === null) return { ready: false, reason: mend, provider: null, model: null, backEnds: [] };
+  const backEnds = chain.status();
+  const named = { provider: chain.name, model: chain.describe().model, backEnds };
   if (draining) return { ready: false, reason: "the server stops", ...named };
-  return { ready: state === "ready", reason, ...named };
+  const { ready } = chain;
+  const reason = ready ? "" : (backEnds.find((backEnd) => backEnd.reason !== "")?.reason ?? "");
+  return { ready, reason, ...named };
 }

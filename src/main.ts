@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { publicKeyPem } from "./auth/key-kind.ts";
+import { createChain } from "./back-ends.ts";
 import { ConfigError } from "./config/config-error.ts";
 import { loadFrom, processEnvironment } from "./config/environment.ts";
 import type { LoadedConfig } from "./config/load.ts";
@@ -100,14 +101,17 @@ async function start(
   try {
     signal.throwIfAborted();
     const webFolder = fileURLToPath(new URL("../dist/web", import.meta.url));
+    const chain = createChain(config, selection, { clock, logger, metrics });
     const server = await startServer({
       config,
       publicKeyPem: publicKey,
       selection,
+      chain,
       logger,
       metrics,
       webFolder,
     });
+    void chain?.startEarly();
     for (const warning of server.warnings) logger.warn({}, warning);
     const address = { host: config.HOST, port: server.port };
     process.stderr.write(
@@ -124,7 +128,7 @@ async function start(
     return {
       async stop() {
         await server.drain();
-        await selection.provider?.close();
+        await chain?.close();
         await local.stop();
       },
     };

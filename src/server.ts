@@ -10,7 +10,7 @@ import type { PrometheusMetrics } from "./observability/metrics.ts";
 import { createFrameDecoder } from "./protocol/codec.ts";
 import { announceHealth } from "./health-news.ts";
 import { greet, readiness } from "./greeting.ts";
-import { withDeadline } from "./providers/deadline.ts";
+import type { ProviderChain } from "./providers/chain/provider-chain.ts";
 import type { Selection } from "./providers/registry.ts";
 import { ExpiryWheel } from "./session/expiry-wheel.ts";
 import { SessionRegistry } from "./session/session-registry.ts";
@@ -41,6 +41,8 @@ export interface ServerOptions {
   /** Text of JWT_PUBLIC_KEY or of its file. */
   readonly publicKeyPem: string | undefined;
   readonly selection: Selection;
+  /** The selected back ends as one; null where none could be started. */
+  readonly chain: ProviderChain | null;
   readonly logger: Logger;
   readonly metrics: PrometheusMetrics;
   /** The built web client. */
@@ -70,16 +72,16 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     draining: () => draining,
   });
   const port = await transport.listen();
-  const { provider } = options.selection;
-  const stopNews =
-    provider === null ? () => {} : announceHealth(provider, (...news) => sessions.notify(...news));
+  const news = (options.chain?.members ?? []).map((member) =>
+    announceHealth(member, (...told) => sessions.notify(...told)),
+  );
   return {
     port,
     authenticates: tokenVerifier.configured,
     warnings: hostPolicy.startWarning === undefined ? [] : [hostPolicy.startWarning],
     async drain() {
       draining = true;
-      stopNews();
+      for (const stop of news) stop();
       transport.stopListening();
       chat.stopAccepting();
       sessions.drain();
@@ -136,8 +138,8 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
   return { log, conversations, sessions };
 }
 
-function createChat({ config, selection, logger, metrics }: ServerOptions, stores: Stores): ChatService {
-  const { provider, mend } = selection;
+function createChat(options: ServerOptions, stores: Stores): ChatService {
+  const { config, selection, chain, logger, metrics } = options;
   return new ChatService({
     settings: {
       systemPrompt: config.SYSTEM_PROMPT,
@@ -147,8 +149,8 @@ function createChat({ config, selection, logger, metrics }: ServerOptions, store
       abandonMs: config.ABANDON_SECONDS * 1000,
       answerRetentionMs: config.ANSWER_RETENTION_SECONDS * 1000,
     },
-    provider: provider && withDeadline(provider, config.AI_TIMEOUT_SECONDS * 1000, clock),
-    mend,
+    provider: chain,
+    mend: selection.mend,
     log: stores.log,
     store: stores.conversations,
     clock,
@@ -191,9 +193,9 @@ interface TransportParts {
 }
 
 function createTransport(options: ServerOptions, parts: TransportParts): UwsTransport {
-  const { config, selection, logger, metrics } = options;
+  const { config, selection, chain, logger, metrics } = options;
   const statusRoutes = createStatusRoutes({
-    readiness: () => readiness(selection, parts.draining()),
+    readiness: () => readiness(selection, chain, parts.draining()),
     renderMetrics: () => metrics.render(),
     metricsContentType: metrics.contentType,
     metricsToken: config.METRICS_TOKEN,

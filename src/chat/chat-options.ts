@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
-import type { ChatProvider } from "../providers/provider.ts";
+import type { AnswerSource } from "../providers/provider.ts";
 import type { AnswerLog } from "./answer-log.ts";
 import type { ConversationStore } from "./conversation-store.ts";
 
@@ -17,7 +17,7 @@ export interface ChatSettings {
 export interface ChatServiceOptions {
   readonly settings: ChatSettings;
   /** Null while no back end could be started: then `mend` says what to do. */
-  readonly provider: ChatProvider | null;
+  readonly provider: AnswerSource | null;
   readonly mend: string;
   readonly log: AnswerLog;
   readonly store: ConversationStore;

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import type { Metrics } from "../core/metrics.ts";
-import type { ChatProvider, ChatRequest, Usage } from "../providers/provider.ts";
+import type { AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
 import type { AnswerWriter, FinishReason, Timings } from "./answer-log.ts";
 
 /** What a model made of one request. */
@@ -15,7 +15,7 @@ export interface Generation {
 }
 
 export interface GenerationOptions {
-  readonly provider: ChatProvider;
+  readonly provider: AnswerSource;
   readonly request: ChatRequest;
   readonly signal: AbortSignal;
   /** Takes status and text; null keeps the text back (answers with a schema are not streamed). */
@@ -38,10 +38,13 @@ export class StopReason extends Error {
   }
 }
 
-/** The course of one generation: counts, times and reports it. */
+/** The course of one generation: counts, times and reports it. Several back ends may have written it, one after the other. */
 class Course {
   readonly #options: GenerationOptions;
   #text = "";
+  /** Of the back ends that have failed. */
+  #spent: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+  /** Of the present one. */
   #completionTokens = 0;
   #promptTokens = 0;
   #cachedTokens = 0;
@@ -61,10 +64,12 @@ class Course {
 
   start(part: { provider: string; model: string; promptTokens?: number; cachedTokens?: number }): void {
     const { metrics, clock, writer } = this.#options;
-    metrics.requestsWaiting(-1);
-    metrics.requestsRunning(1);
-    this.#state = "running";
-    this.#startedAt = clock.now();
+    if (this.#state === "waiting") {
+      metrics.requestsWaiting(-1);
+      metrics.requestsRunning(1);
+      this.#state = "running";
+    }
+    if (this.#startedAt === 0) this.#startedAt = clock.now();
     this.#provider = part.provider;
     this.#model = part.model;
     this.#promptTokens = part.promptTokens ?? 0;
@@ -75,6 +80,9 @@ class Course {
   /** False when the answer is as long as it may be. */
   add(text: string, tokens: number): boolean {
     const { metrics, clock, writer, streamed, arrivedAt } = this.#options;
+    this.#completionTokens += tokens;
+    // Tokens whose text was dropped were spent all the same.
+    if (text === "") return true;
     const now = clock.now();
     if (this.#firstAt === null) {
       this.#firstAt = now;
@@ -83,28 +91,38 @@ class Course {
       metrics.interToken(this.#provider, (now - this.#lastAt) / 1000);
     }
     this.#lastAt = now;
-    if (streamed && !writer.append(text)) return false;
+    if (streamed && !writer.append(text)) {
+      this.#completionTokens -= tokens;
+      return false;
+    }
     this.#text += text;
-    this.#completionTokens += tokens;
     return true;
+  }
+
+  /** The present back end failed: its account is closed, and the answer waits for the next one. */
+  fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
+    const { metrics, writer } = this.#options;
+    this.#spent = this.#settle();
+    this.#promptTokens = 0;
+    this.#cachedTokens = 0;
+    this.#completionTokens = 0;
+    if (this.#state === "running") {
+      metrics.requestsRunning(-1);
+      metrics.requestsWaiting(1);
+      this.#state = "waiting";
+    }
+    if (writer.reader.status !== null) writer.setStatus(null);
+    writer.addEvent({ type: "fallback", fromProvider, toProvider, phase, reason });
   }
 
   end(finishReason: FinishReason, usage?: Usage): Generation {
     const { arrivedAt, clock } = this.#options;
     const now = clock.now();
     this.#leave(finishReason, now);
-    const used = usage ?? {
-      promptTokens: this.#promptTokens,
-      completionTokens: this.#completionTokens,
-      cachedTokens: this.#cachedTokens,
-    };
-    this.#options.metrics.tokens(this.#provider, "prompt", used.promptTokens);
-    this.#options.metrics.tokens(this.#provider, "cached", used.cachedTokens);
-    this.#options.metrics.tokens(this.#provider, "completion", used.completionTokens);
     return {
       text: this.#text,
       finishReason,
-      usage: used,
+      usage: this.#settle(usage),
       provider: this.#provider,
       model: this.#model,
       timings: {
@@ -117,6 +135,25 @@ class Course {
 
   fail(): void {
     this.#leave("error", this.#options.clock.now());
+  }
+
+  /** Counts what the present back end took. @returns what all have taken together */
+  #settle(usage?: Usage): Usage {
+    const { metrics } = this.#options;
+    const used = usage ?? {
+      promptTokens: this.#promptTokens,
+      completionTokens: this.#completionTokens,
+      cachedTokens: this.#cachedTokens,
+    };
+    metrics.tokens(this.#provider, "prompt", used.promptTokens);
+    metrics.tokens(this.#provider, "cached", used.cachedTokens);
+    metrics.tokens(this.#provider, "completion", used.completionTokens);
+    return {
+      promptTokens: this.#spent.promptTokens + used.promptTokens,
+      completionTokens: this.#spent.completionTokens + used.completionTokens,
+      cachedTokens: this.#spent.cachedTokens + used.cachedTokens,
+      ...((this.#spent.estimated === true || used.estimated === true) && { estimated: true }),
+    };
   }
 
   #leave(outcome: string, now: number): void {
@@ -149,6 +186,9 @@ export async function generate(options: GenerationOptions): Promise<Generation> 
           break;
         case "started":
           course.start(part);
+          break;
+        case "fallback":
+          course.fallBack(part);
           break;
         case "finish":
           return course.end(part.reason, part.usage);

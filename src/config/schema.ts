@@ -99,13 +99,36 @@ export const settingGroups = {
     AI_FALLBACK: optionalList(
       "none, or comma-separated: local, openai, huggingface",
       {
-        doc: "Back ends to go to when the chosen one cannot start, in order. `none`: never.",
+        doc: "Back ends to go to when the chosen one cannot start or fails, in order. `none`: never.",
         shownDefault: "openai when it has a key",
       },
       (word) => ["none", "local", "openai", "huggingface"].includes(word),
     ),
+    FALLBACK_MID_STREAM: choice(["continue", "error"], "continue", {
+      doc:
+        "What happens to an answer whose back end fails in its middle: another one, or the local one after its restart, goes " +
+        "on from the text so far; or it ends with an error.",
+    }),
     AI_TIMEOUT_SECONDS: integer(1, 86_400, 300, {
-      doc: "Total time of one answer, counted from when it leaves the queue.",
+      doc: "Total time of one answer over all back ends, without its time in queues.",
+    }),
+    AI_FIRST_TOKEN_SECONDS: number(0.05, 86_400, 60, {
+      doc: "Time for the first text, from when the answer leaves the queue; then the next back end is asked.",
+    }),
+    AI_TOKEN_GAP_SECONDS: number(0.05, 86_400, 30, {
+      doc: "Longest silence within an answer; then the next back end goes on.",
+    }),
+    AI_RETRIES: integer(0, 10, 2, {
+      doc: "How often the same back end is asked again before its first text, where its failure may pass by itself.",
+    }),
+    AI_RETRY_WAIT_SECONDS: number(0, 3600, 2, {
+      doc: "Longest wait before such a try; a back end whose Retry-After asks for more is left for the next one.",
+    }),
+    AI_BREAKER_FAILURES: integer(1, 10_000, 5, {
+      doc: "Failures in a row after which a back end is left alone. A refused key or an unknown model is enough at once.",
+    }),
+    AI_BREAKER_SECONDS: number(0.05, 86_400, 10, {
+      doc: "How long it is left alone before one message tries it again.",
     }),
     REMOTE_MAX_TOKENS_PER_DAY: integer(0, MOST_TOKENS_PER_DAY, 0, {
       doc: "Tokens of remote back ends for everybody together in a day (from 00:00 UTC); 0: no limit.",

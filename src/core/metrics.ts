@@ -24,6 +24,11 @@ export interface Metrics {
   /** `outcome` is a finish reason or `error`. */
   answerFinished(provider: string, outcome: string, seconds: number): void;
   engineRestarted(): void;
+  /** An answer went on with another back end, or with the same one after its restart. */
+  providerFellBack(from: string, to: string, phase: "before_first_token" | "mid_stream"): void;
+  /** A back end was asked a second time for the same answer. */
+  providerRetried(provider: string): void;
+  breakerState(provider: string, state: "closed" | "open" | "half_open"): void;
   /** A call of a remote back end that the spend guard refused, by the limit that had no room. */
   spendRefused(limit: "total" | "client" | "address"): void;
   /** A gauge read at scrape time: the fill of a queue, cache or buffer. `name` without the `chat_` prefix. */
@@ -44,6 +49,9 @@ export const noMetrics: Metrics = {
   tokens() {},
   answerFinished() {},
   engineRestarted() {},
+  providerFellBack() {},
+  providerRetried() {},
+  breakerState() {},
   spendRefused() {},
   gauge() {},
 };

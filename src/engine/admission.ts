@@ -100,6 +100,8 @@ export class Admission {
     this.parkings++;
     generation.promptTokens = Math.max(1, generation.length - slot.sequence.length);
     queue.park(generation);
+    // Its place is news again.
+    generation.toldPosition = 0;
     if (generation.cancelled) queue.remove(generation);
   }
 

@@ -68,9 +68,10 @@ export class QueueNotes {
     const now = this.clock.now();
     for (const [index, generation] of order.entries()) {
       const position = index + 1 - free;
-      if (position < 1 || generation.started || !chosen(generation, position)) continue;
+      if (position < 1 || !chosen(generation, position)) continue;
       const raw = times[index];
-      if (generation.toldPosition === 0) generation.firstEta = raw;
+      // A parked one waits again: its reader is told, but it says nothing of how long others wait.
+      if (generation.toldPosition === 0 && !generation.started) generation.firstEta = raw;
       generation.toldPosition = position;
       generation.toldAt = now;
       generation.events.queued(position, raw === undefined ? undefined : Math.round(raw * this.drift));

@@ -8,6 +8,8 @@ const INTER_TOKEN_BUCKETS = [
 ];
 const ANSWER_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
 
+const BREAKER_LEVELS = { closed: 0, half_open: 1, open: 2 } as const;
+
 /** Close codes of RFC 6455 and of this service. Clients may send any of thousands: those count as `other`. */
 function closeCodeLabel(code: number): string {
   const known = (code >= 1000 && code <= 1015) || (code >= 4400 && code <= 4499);
@@ -69,6 +71,19 @@ export function createMetrics(): PrometheusMetrics {
     ["limit"],
   );
   const restarts = counter("engine_restarts_total", "Restarts of the local engine after a death");
+  const fallbacks = counter("fallbacks_total", "Answers that went on with another back end", [
+    "from",
+    "to",
+    "phase",
+  ]);
+  const retries = counter("provider_retries_total", "Further tries of a back end for the same answer", [
+    "provider",
+  ]);
+  const breakers = gauge(
+    "breaker_state",
+    "Whether a back end is left alone since it fails: 0 closed, 1 half open, 2 open",
+    ["provider"],
+  );
   return {
     contentType: registry.contentType,
     render: () => registry.metrics(),
@@ -92,6 +107,9 @@ export function createMetrics(): PrometheusMetrics {
     answerFinished: (provider, outcome, seconds) => answers.observe({ provider, outcome }, seconds),
     spendRefused: (limit) => spendRefusals.inc({ limit }),
     engineRestarted: () => restarts.inc(),
+    providerFellBack: (from, to, phase) => fallbacks.inc({ from, to, phase }),
+    providerRetried: (provider) => retries.inc({ provider }),
+    breakerState: (provider, state) => breakers.set({ provider }, BREAKER_LEVELS[state]),
     gauge(name, help, read) {
       new Gauge({
         name: `chat_${name}`,

@@ -58,6 +58,23 @@ export type StreamPart =
   /** The last part of a whole answer. A stream that ends without it has failed and must throw instead. */
   | { readonly type: "finish"; readonly reason: "stop" | "length"; readonly usage: Usage };
 
+/** The answer goes on with another back end, or with the same one after its restart; its text so far stays. */
+export interface FallbackPart {
+  readonly type: "fallback";
+  readonly fromProvider: string;
+  readonly toProvider: string;
+  /** Whether text of this answer was passed on before. */
+  readonly phase: "before_first_token" | "mid_stream";
+  /** For people; safe to show. */
+  readonly reason: string;
+}
+
+/**
+ * A part of an answer that several back ends may have written. After a `fallback` another `queued`, `progress` and
+ * `started` may come, even after text; `finish` then counts what came since the last `fallback`.
+ */
+export type AnswerPart = StreamPart | FallbackPart;
+
 /** What all requests of a client will begin with. */
 export type PromptBeginning = Pick<ChatRequest, "system" | "context" | "principal">;
 
@@ -75,6 +92,11 @@ export interface ChatProvider {
   readonly name: "local" | "openai" | "huggingface" | "echo";
   /** Whether the text of a request leaves this machine. */
   readonly remote: boolean;
+  /**
+   * How `continueFrom` is gone on from. `prefilled`: the model goes on with its own turn, to the letter. `instructed`
+   * (the default): it is told to, and may begin with a repetition of the end.
+   */
+  readonly continuation?: "prefilled" | "instructed";
   stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncIterable<StreamPart>;
   /** Makes the next answers to a client begin sooner, where the back end can; may do nothing. Never throws. */
   prepare?(beginning: PromptBeginning): void;
@@ -85,4 +107,11 @@ export interface ChatProvider {
   /** Tells of each change of `health`, where the back end can; returns the way to stop. */
   onHealthChange?(listener: (health: ProviderHealth) => void): () => void;
   close(): Promise<void>;
+}
+
+/** What the chat layer asks for answers: a chain of back ends, or a single one. Failures are thrown as `ServiceError`. */
+export interface AnswerSource extends Pick<ChatProvider, "prepare" | "describe" | "countTokens"> {
+  /** Of the back end that is asked first. */
+  readonly name: string;
+  stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncIterable<AnswerPart>;
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
+import type { ChainLink } from "./chain/chain-member.ts";
 import type { ChatProvider } from "./provider.ts";
 import { parseBaseUrl } from "./remote/base-url.ts";
 
@@ -27,6 +28,8 @@ export interface Selection {
   readonly provider: ChatProvider | null;
   /** The back ends that can be used, in order: the chosen one, then its fallbacks. */
   readonly order: readonly ProviderName[];
+  /** The same as links of a chain; those behind `provider` are not started. */
+  readonly links: readonly ChainLink[];
   /** Those of the order that could not start. */
   readonly skipped: readonly Skipped[];
   /** Whether one of the order sends text to another machine. */
@@ -151,8 +154,7 @@ export interface SelectionInput {
 /** Starts the first back end of the order that can start, and says which ones cannot and why. */
 export async function selectProvider(input: SelectionInput): Promise<Selection> {
   let provider: ChatProvider | null = null;
-  let textMayLeave = false;
-  const order: ProviderName[] = [];
+  const links: ChainLink[] = [];
   const skipped: Skipped[] = [];
   for (const name of providerOrder(input.chosen, input.fallback, input.openAiHasKey)) {
     const candidate = input.candidates[name];
@@ -160,19 +162,25 @@ export async function selectProvider(input: SelectionInput): Promise<Selection> 
       skipped.push({ name, reason: candidate.reason });
       continue;
     }
-    try {
+    const { remote } = candidate;
+    const start = () => candidate.start();
+    if (provider !== null) {
       // The others start when they are needed: a fallback to the local model should not hold its memory before.
-      provider ??= await candidate.start();
+      links.push({ name, remote, provider: null, start });
+      continue;
+    }
+    try {
+      provider = await candidate.start();
+      links.push({ name, remote, provider, start });
     } catch (error) {
       const reason = error instanceof ServiceError ? error.message : "it failed to start; the log says more";
       skipped.push({ name, reason });
       input.logger.error({ provider: name, err: error }, "A back end failed to start");
-      continue;
     }
-    order.push(name);
-    textMayLeave ||= candidate.remote;
   }
+  const order = links.map(({ name }) => name);
+  const textMayLeave = links.some(({ remote }) => remote);
   const reasons = skipped.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
   const mend = `No back end could be started (${reasons}). Mend one of them, or choose another with AI_PROVIDER.`;
-  return { provider, order, skipped, textMayLeave, mend: provider ? "" : mend };
+  return { provider, order, links, skipped, textMayLeave, mend: provider ? "" : mend };
 }

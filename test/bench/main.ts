@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import buildOnce from "../support/build-once.ts";
 import { tableLines } from "../support/table.ts";
+import { chainOverheadBench } from "./chain/overhead.ts";
+import { outageBench } from "./chain/outage.ts";
 import { measureConnect } from "./connect.ts";
 import { engineBench } from "./engine/engine-bench.ts";
 import { measureFramePath, type FramePathOptions } from "./frame-path.ts";
@@ -13,11 +15,13 @@ import type { RoundsResult, Standing } from "./harness/rounds.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const USAGE = `npm run bench -- frame-path|connect|engine [options]
+const USAGE = `npm run bench -- frame-path|connect|engine|chain|outage [options]
 
   frame-path   ping to pong against a raw uWebSockets.js echo of as many bytes, per CPU second of the server
   connect      upgrade and welcome, with and without a token, against a raw upgrade, per CPU second of the server
   engine       answers of the local model against llama-server; has options of its own: engine --help
+  chain        what the chain of back ends adds to a token: --pairs N (31), --tokens N (50000)
+  outage       a back end that fails every request, under load: --seconds N (60), --rate N (50), --breaker N (2)
 
 For frame-path and connect:
 
@@ -62,6 +66,11 @@ async function main(): Promise<number> {
   if (name === "engine") {
     buildOnce();
     return engineBench(rest);
+  }
+  if (name === "chain") return chainOverheadBench(rest);
+  if (name === "outage") {
+    buildOnce();
+    return outageBench(rest);
   }
   const plan = readPlan();
   if (plan === null) {

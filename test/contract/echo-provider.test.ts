@@ -1,6 +1,6 @@
 import { systemClock } from "../../src/core/clock.ts";
-import { withDeadline } from "../../src/providers/deadline.ts";
 import { createEchoProvider } from "../../src/providers/echo/echo-provider.ts";
+import { chainedProvider } from "../support/chain.ts";
 import { providerContract } from "./provider-contract.ts";
 
 const options = { tokenMs: 10, slots: 0, answerBytes: 0 };
@@ -12,9 +12,6 @@ providerContract("echo with two slots", () =>
   Promise.resolve({ provider: createEchoProvider({ ...options, slots: 2 }, systemClock), slow }),
 );
 
-providerContract("a provider with a deadline", () =>
-  Promise.resolve({
-    provider: withDeadline(createEchoProvider(options, systemClock), 60_000, systemClock),
-    slow,
-  }),
+providerContract("a chain of one provider", () =>
+  Promise.resolve({ provider: chainedProvider(createEchoProvider(options, systemClock)), slow }),
 );

@@ -3,11 +3,10 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { systemClock } from "../../src/core/clock.ts";
 import { reportOf } from "../../src/core/errors.ts";
-import { withDeadline } from "../../src/providers/deadline.ts";
 import { ProviderError } from "../../src/providers/provider-error.ts";
 import type { ChatProvider, ChatRequest, StreamPart } from "../../src/providers/provider.ts";
+import { chainedProvider } from "../support/chain.ts";
 import { chatRequest, collect, textOf } from "../support/chat-request.ts";
 import {
   answerText,
@@ -129,7 +128,9 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
   ])("a stall %s, which the deadline ends", async (_, n) => {
     server.play(stallAfter(n));
     const first = server.requests.length;
-    const limited = withDeadline(provider, 150, systemClock);
+    const limited = chainedProvider(provider, {
+      deadlines: { firstTokenMs: 150, gapMs: 150, totalMs: 60_000 },
+    });
     const { parts, error: thrown } = await run(limited);
     expect(thrown).toMatchObject({ code: "provider_timeout", retryable: true, provider: name });
     expect(textOf(parts)).toBe(answerTokens.slice(0, Math.max(n, 0)).join(""));

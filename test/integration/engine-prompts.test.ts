@@ -132,6 +132,14 @@ describe("prompts of the local engine", () => {
     expect(tokens.at(-1)).not.toBe(EOS);
   });
 
+  it.each(["The water ", " Paris", "one\n\n", "\n- two", "a  b", "\u{1f600}", "for exam"])(
+    "go on right after the last letter of it, blanks and new lines included: %j",
+    async (continueFrom) => {
+      const tokens = await tokensOf(zephyr, { continueFrom });
+      expect(textOf(zephyr, tokens).endsWith(`<|assistant|>\n${continueFrom}`)).toBe(true);
+    },
+  );
+
   it("are counted before they are cut: what is fitted always leaves room for the answer", async () => {
     for (let count = 1; count < 60; count += 2) {
       const turns = Array.from({ length: count }, (_, index) => ({

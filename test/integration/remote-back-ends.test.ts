@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ChatSocket } from "../support/chat-socket.ts";
 import { answerText, cutAfter, slowDrip, stallAfter, status, whole } from "../support/fault-scripts.ts";
@@ -21,6 +22,9 @@ describe.each([
       AI_PROVIDER: provider,
       AI_FALLBACK: "none",
       AI_TIMEOUT_SECONDS: "2",
+      // What a retry and a breaker make of these faults is the matter of the tests of fallbacks.
+      AI_RETRIES: "0",
+      AI_BREAKER_SECONDS: "0.05",
       ...settings(upstream.baseUrl),
     });
   });
@@ -88,6 +92,7 @@ describe.each([
       const error = await chat.ask("the words of a user");
       expect(error).toMatchObject({ type: "error", code, retryable });
       if (code === "provider_rate_limited") expect(error["retry_after_ms"]).toBe(7000);
+      await delay(100);
       expect(await chat.ask("again")).toMatchObject({ type: "message", content: answerText });
       await chat.close();
     },

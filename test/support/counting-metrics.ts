@@ -20,6 +20,10 @@ export class CountingMetrics implements Metrics {
   readonly interToken = noMetrics.interToken;
   readonly spendRefusals: string[] = [];
   readonly engineRestarted = noMetrics.engineRestarted;
+  /** `from>to phase` of each hop. */
+  readonly fallbacks: string[] = [];
+  readonly retries: string[] = [];
+  readonly breakers = new Map<string, string>();
 
   connectionRefused(reason: string): void {
     this.refused.push(reason);
@@ -53,6 +57,18 @@ export class CountingMetrics implements Metrics {
 
   answerFinished(provider: string, outcome: string): void {
     this.finished.push(`${provider} ${outcome}`);
+  }
+
+  providerFellBack(from: string, to: string, phase: string): void {
+    this.fallbacks.push(`${from}>${to} ${phase}`);
+  }
+
+  providerRetried(provider: string): void {
+    this.retries.push(provider);
+  }
+
+  breakerState(provider: string, state: string): void {
+    this.breakers.set(provider, state);
   }
 
   spendRefused(limit: string): void {

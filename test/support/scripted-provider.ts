@@ -11,14 +11,16 @@ type Event = { readonly part: StreamPart } | { readonly error: unknown } | { rea
 /** One stream of a {@link ScriptedProvider}, driven by a test. */
 export class ScriptedCall {
   readonly request: ChatRequest;
+  readonly #provider: ChatProvider["name"];
   readonly #signal: AbortSignal;
   readonly #events: Event[] = [];
   #wake: (() => void) | null = null;
   #stopped = false;
   #tokens = 0;
 
-  constructor(request: ChatRequest, signal: AbortSignal) {
+  constructor(request: ChatRequest, signal: AbortSignal, provider: ChatProvider["name"] = "local") {
     this.request = request;
+    this.#provider = provider;
     this.#signal = signal;
   }
 
@@ -37,7 +39,13 @@ export class ScriptedCall {
 
   start(): this {
     return this.#push({
-      part: { type: "started", provider: "local", model: "scripted", droppedTurns: 0, promptTokens: 7 },
+      part: {
+        type: "started",
+        provider: this.#provider,
+        model: "scripted",
+        droppedTurns: 0,
+        promptTokens: 7,
+      },
     });
   }
 
@@ -106,18 +114,25 @@ export interface ScriptedProviderOptions {
   /** Plays each call as it comes; without it calls wait for the test. */
   readonly script?: (call: ScriptedCall, index: number) => void;
   readonly contextTokens?: number;
+  /** Default `local`. */
+  readonly name?: ChatProvider["name"];
+  readonly continuation?: "prefilled" | "instructed";
 }
 
 /** A back end whose every part comes from a test: for faults and for exact timing. A token is four characters. */
 export class ScriptedProvider implements ChatProvider {
-  readonly name = "local";
-  readonly remote = false;
+  readonly name: ChatProvider["name"];
+  readonly remote: boolean;
+  readonly continuation: "prefilled" | "instructed";
   /** All calls so far, oldest first. */
   readonly calls: ScriptedCall[] = [];
   readonly #options: ScriptedProviderOptions;
 
   constructor(options: ScriptedProviderOptions = {}) {
     this.#options = options;
+    this.name = options.name ?? "local";
+    this.remote = this.name === "openai" || this.name === "huggingface";
+    this.continuation = options.continuation ?? (this.remote ? "instructed" : "prefilled");
   }
 
   /** The latest call. */
@@ -128,7 +143,7 @@ export class ScriptedProvider implements ChatProvider {
   }
 
   stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncIterable<StreamPart> {
-    const call = new ScriptedCall(request, signal);
+    const call = new ScriptedCall(request, signal, this.name);
     this.calls.push(call);
     this.#options.script?.(call, this.calls.length - 1);
     return call.parts();

@@ -7,7 +7,7 @@ import { ScriptedProvider } from "../support/scripted-provider.ts";
 const provider: ChatProvider = new ScriptedProvider();
 
 function selection(changes: Partial<Selection> = {}): Selection {
-  return { provider, order: ["local"], skipped: [], textMayLeave: false, mend: "", ...changes };
+  return { provider, order: ["local"], links: [], skipped: [], textMayLeave: false, mend: "", ...changes };
 }
 
 const nothing = selection({ provider: null, order: [], mend: "No back end could be started. Set a key." });
@@ -64,27 +64,45 @@ describe("the greeting", () => {
 });
 
 describe("readiness", () => {
-  it.each([
-    [{ state: "ready", reason: "" }, true],
-    [{ state: "starting", reason: "it starts" }, false],
-    [{ state: "degraded", reason: "it is slow" }, false],
-    [{ state: "down", reason: "it is gone" }, false],
-  ] as const)("follows the health of the back end (%j)", (health, ready) => {
-    expect(readiness(selection({ provider: like({ health }) }), false)).toEqual({
-      ready,
-      reason: health.reason,
+  const chainIn = (ready: boolean, reason: string) => ({
+    name: "local" as const,
+    ready,
+    describe: () => ({ model: "scripted", contextTokens: 512 }),
+    status: () => [
+      {
+        name: "local",
+        state: ready ? ("ready" as const) : ("degraded" as const),
+        breaker: "closed" as const,
+        reason,
+      },
+    ],
+  });
+
+  it("is that of the chain, with the reason of the first that is not well", () => {
+    expect(readiness(selection(), chainIn(true, ""), false)).toMatchObject({
+      ready: true,
+      reason: "",
       provider: "local",
       model: "scripted",
+      backEnds: [{ name: "local", state: "ready", breaker: "closed", reason: "" }],
+    });
+    expect(readiness(selection(), chainIn(false, "it is gone"), false)).toMatchObject({
+      ready: false,
+      reason: "it is gone",
     });
   });
 
   it("ends with a drain, and never begins without a back end", () => {
-    expect(readiness(selection(), true)).toMatchObject({ ready: false, reason: "the server stops" });
-    expect(readiness(nothing, false)).toEqual({
+    expect(readiness(selection(), chainIn(true, ""), true)).toMatchObject({
+      ready: false,
+      reason: "the server stops",
+    });
+    expect(readiness(nothing, null, false)).toEqual({
       ready: false,
       reason: nothing.mend,
       provider: null,
       model: null,
+      backEnds: [],
     });
   });
 });

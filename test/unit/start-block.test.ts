@@ -20,6 +20,7 @@ function render(changes: Partial<StartFacts> = {}): string {
     selection: {
       provider: new ScriptedProvider(),
       order: ["local"],
+      links: [],
       skipped: [],
       textMayLeave: false,
       mend: "",
@@ -62,6 +63,7 @@ AI chat service is running
       selection: {
         provider: new ScriptedProvider(),
         order: ["openai", "local"],
+        links: [],
         skipped: [],
         textMayLeave: true,
         mend: "",
@@ -82,6 +84,7 @@ AI chat service is running
       selection: {
         provider: null,
         order: [],
+        links: [],
         skipped: [{ name: "local", reason: "there is no model" }],
         textMayLeave: false,
         mend: "Mend one of them.",

@@ -68,6 +68,7 @@ function promptTokensOf(request: ChatRequest): number {
 class EchoProvider implements ChatProvider {
   readonly name = "echo";
   readonly remote = false;
+  readonly continuation = "prefilled";
   readonly #options: EchoOptions;
   readonly #clock: Clock;
   readonly #queue: SlotQueue | null;

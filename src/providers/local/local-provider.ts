@@ -49,6 +49,7 @@ const gauges: readonly (readonly [name: string, help: string, read: (stats: Engi
 export class LocalProvider implements ChatProvider {
   readonly name = "local";
   readonly remote = false;
+  readonly continuation = "prefilled";
   private readonly options: LocalProviderOptions;
   private readonly client: EngineClient;
 

@@ -14,6 +14,18 @@ export interface Readiness {
   readonly reason: string;
   readonly provider: string | null;
   readonly model: string | null;
+  /** All back ends that may be asked, in order. */
+  readonly backEnds: readonly BackEndStatus[];
+}
+
+/** Where one back end stands. */
+export interface BackEndStatus {
+  readonly name: string;
+  readonly state: string;
+  /** `open`: it is left alone since it failed; `half_open`: one message tries it. */
+  readonly breaker: string;
+  /** For people; empty when ready. */
+  readonly reason: string;
 }
 
 export interface StatusRoutesOptions {
@@ -34,8 +46,14 @@ export function createStatusRoutes(options: StatusRoutesOptions): ReadonlyMap<st
   ]);
 }
 
-function readyz({ ready, reason, provider, model }: Readiness): HttpReply {
-  const body = { status: ready ? "ready" : "not_ready", ...(reason !== "" && { reason }), provider, model };
+function readyz({ ready, reason, provider, model, backEnds }: Readiness): HttpReply {
+  const body = {
+    status: ready ? "ready" : "not_ready",
+    ...(reason !== "" && { reason }),
+    provider,
+    model,
+    back_ends: backEnds.map((each) => ({ ...each, reason: each.reason === "" ? undefined : each.reason })),
+  };
   return jsonReply(ready ? 200 : 503, body);
 }
 

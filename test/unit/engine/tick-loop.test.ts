@@ -275,7 +275,7 @@ describe("TickLoop", () => {
       await until(() => heavy.every(({ events }) => over(events)));
       for (const { events } of heavy) {
         expect(events.lines[0]).toBe("started 100 0 0");
-        expect(events.lines.filter((line) => /^(started|queued)/.test(line))).toHaveLength(1);
+        expect(events.lines.filter((line) => line.startsWith("started"))).toHaveLength(1);
         expect(events.lines.at(-1)).toBe("finished length 100 60 0");
         expect(events.text()).toBe(Array.from({ length: 60 }, (__, index) => `${index} `).join(""));
       }
@@ -283,6 +283,20 @@ describe("TickLoop", () => {
       expect(loads.length > 0).toBe(bytes > 0);
     },
   );
+
+  it("tells the reader of a parked answer that it waits again", async () => {
+    const { submit } = setUp(2);
+    const heavy = [1, 2].map(() => submit({ length: 10, maxTokens: 200 }));
+    await until(() => heavy.every(({ events }) => events.lines.length > 12));
+    const light = submit({ length: 5, maxTokens: 80, client: "sub:1", charge: "sub:1" });
+    await until(() => [light, ...heavy].every(({ events }) => over(events)));
+    const parked = heavy.filter(({ events }) => events.lines.some((line) => line.startsWith("queued")));
+    expect(parked).toHaveLength(1);
+    for (const { events } of heavy) {
+      expect(events.lines[0]).toBe("started 10 0 0");
+      expect(events.lines.at(-1)).toBe("finished length 10 200 0");
+    }
+  });
 
   it("charges each principal what it was served, and nothing twice over a parking", async () => {
     const { submit, queue } = setUp(2);

@@ -23,6 +23,9 @@ function useAll(metrics: PrometheusMetrics): void {
   metrics.tokens("echo", "completion", 3);
   metrics.answerFinished("echo", "stop", 0.5);
   metrics.engineRestarted();
+  metrics.providerFellBack("local", "openai", "mid_stream");
+  metrics.providerRetried("openai");
+  metrics.breakerState("openai", "open");
   metrics.spendRefused("client");
   metrics.gauge("queue_length", "What waits", () => 7);
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { HttpReply, HttpRequestFacts } from "../../../../src/transport/uws/http-reply.ts";
 import { createStatusRoutes, type Readiness } from "../../../../src/transport/uws/status-routes.ts";
 
-const ready: Readiness = { ready: true, reason: "", provider: "local", model: "m" };
+const ready: Readiness = { ready: true, reason: "", provider: "local", model: "m", backEnds: [] };
 
 function ask(
   path: string,
@@ -34,11 +34,27 @@ describe("/healthz and /readyz", () => {
 
   it("say who answers, or why nobody can", async () => {
     const yes = await ask("/readyz");
-    expect([yes.status, jsonOf(yes)]).toEqual([200, { status: "ready", provider: "local", model: "m" }]);
-    const readiness = { ready: false, reason: "Set a key.", provider: null, model: null };
+    expect([yes.status, jsonOf(yes)]).toEqual([
+      200,
+      { status: "ready", provider: "local", model: "m", back_ends: [] },
+    ]);
+    const backEnds = [
+      { name: "local", state: "degraded", breaker: "open", reason: "It failed." },
+      { name: "openai", state: "ready", breaker: "closed", reason: "" },
+    ];
+    const readiness = { ready: false, reason: "Set a key.", provider: null, model: null, backEnds };
     const no = await ask("/readyz", {}, { readiness });
     expect(no.status).toBe(503);
-    expect(jsonOf(no)).toEqual({ status: "not_ready", reason: "Set a key.", provider: null, model: null });
+    expect(jsonOf(no)).toEqual({
+      status: "not_ready",
+      reason: "Set a key.",
+      provider: null,
+      model: null,
+      back_ends: [
+        { name: "local", state: "degraded", breaker: "open", reason: "It failed." },
+        { name: "openai", state: "ready", breaker: "closed" },
+      ],
+    });
     expect(no.headers["cache-control"]).toBe("no-store");
   });
 });

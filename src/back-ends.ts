@@ -1,0 +1,33 @@
+import type { Config } from "./config/schema.ts";
+import type { Clock } from "./core/clock.ts";
+import type { Logger } from "./core/logger.ts";
+import type { Metrics } from "./core/metrics.ts";
+import { ProviderChain } from "./providers/chain/provider-chain.ts";
+import type { Selection } from "./providers/registry.ts";
+
+export interface BackEndDependencies {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** The back ends that were selected as one chain, by the settings; null where none could be started. */
+export function createChain(
+  config: Config,
+  { provider, links }: Selection,
+  deps: BackEndDependencies,
+): ProviderChain | null {
+  if (provider === null) return null;
+  return new ProviderChain({
+    links,
+    deadlines: {
+      firstTokenMs: config.AI_FIRST_TOKEN_SECONDS * 1000,
+      gapMs: config.AI_TOKEN_GAP_SECONDS * 1000,
+      totalMs: config.AI_TIMEOUT_SECONDS * 1000,
+    },
+    retry: { retries: config.AI_RETRIES, longestWaitMs: config.AI_RETRY_WAIT_SECONDS * 1000 },
+    breaker: { failures: config.AI_BREAKER_FAILURES, openMs: config.AI_BREAKER_SECONDS * 1000 },
+    continueMidStream: config.FALLBACK_MID_STREAM === "continue",
+    ...deps,
+  });
+}

@@ -1,0 +1,130 @@
+import type { ServiceError } from "../../core/errors.ts";
+import type { ChatProvider, ChatRequest, FallbackPart, StreamPart, Usage } from "../provider.ts";
+import type { ChainMember } from "./chain-member.ts";
+import { AnswerTime } from "./deadlines.ts";
+import { combinedError, type Failure } from "./failures.ts";
+import { OverlapGate, WholeGate, type Piece, type TextGate } from "./text-gates.ts";
+
+/** A death while the request had its turn, and one while it only waited. At {@link SUSPECT} a request goes on alone. */
+const DEATH_RUNNING = 1;
+const DEATH_WAITING = 0.5;
+const SUSPECT = 1;
+/** In flight at two deaths: it is not tried again. */
+const GUILTY = 2;
+
+/** One answer on its way through the chain: what it has so far, who failed, who is next. */
+export class AnswerRun {
+  readonly signal: AbortSignal;
+  readonly time: AnswerTime;
+  readonly #request: ChatRequest;
+  readonly #members: readonly ChainMember[];
+  readonly #failures: Failure[] = [];
+  #next = 0;
+  /** Passed on so far; empty while an answer with a schema is being made. */
+  #text = "";
+  #tokens = 0;
+  /** Of the present back end. */
+  #usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+  #started = false;
+  #hop: Pick<FallbackPart, "fromProvider" | "reason"> | null = null;
+  /** The back end whose process died, until it was tried again. */
+  #died: ChainMember | null = null;
+  #suspicion = 0;
+
+  constructor(request: ChatRequest, signal: AbortSignal, members: readonly ChainMember[], totalMs: number) {
+    this.signal = signal;
+    this.time = new AnswerTime(totalMs);
+    this.#request = request;
+    this.#members = members;
+  }
+
+  /** Whether text of it was passed on. */
+  get hasText(): boolean {
+    return this.#text !== "";
+  }
+
+  get tokensLeft(): number {
+    return this.#request.maxTokens - this.#tokens;
+  }
+
+  /** Of the present back end, as far as is known. */
+  get usage(): Usage {
+    return { ...this.#usage };
+  }
+
+  get suspected(): boolean {
+    return this.#suspicion >= SUSPECT;
+  }
+
+  get guilty(): boolean {
+    return this.#suspicion >= GUILTY;
+  }
+
+  /** It runs well past the point at which the engine died: that was not its doing. */
+  clear(): void {
+    this.#suspicion = 0;
+  }
+
+  /** The back end to ask next. Only when none is left, the one whose process died gets a second turn. */
+  nextMember(): ChainMember | null {
+    const next = this.#members[this.#next++];
+    if (next !== undefined) return next;
+    const again = this.#died;
+    this.#died = null;
+    return again;
+  }
+
+  /** What the next back end is asked: the rest of the answer, or the whole where nothing was passed on. */
+  requestTo(): ChatRequest {
+    if (!this.hasText) return this.#request;
+    return { ...this.#request, continueFrom: this.#text, maxTokens: this.tokensLeft };
+  }
+
+  /** What its text has to pass; null: nothing. */
+  gateFor(provider: ChatProvider): TextGate | null {
+    if (this.#request.jsonSchema !== undefined) return new WholeGate();
+    return this.hasText && provider.continuation !== "prefilled" ? new OverlapGate(this.#text) : null;
+  }
+
+  /** A try begins. */
+  begin(): void {
+    this.#usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+    this.#started = false;
+  }
+
+  started({ promptTokens = 0, cachedTokens = 0 }: Extract<StreamPart, { type: "started" }>): void {
+    this.#started = true;
+    this.#usage.promptTokens = promptTokens;
+    this.#usage.cachedTokens = cachedTokens;
+  }
+
+  add({ text, tokens }: Piece): void {
+    this.#usage.completionTokens += tokens;
+    this.#tokens += tokens;
+    if (this.#request.jsonSchema === undefined) this.#text += text;
+  }
+
+  /** A back end gave up, or was not asked at all: the answer goes on with another one. */
+  failed(member: ChainMember, error: ServiceError): void {
+    this.#failures.push({ provider: member.name, error });
+    // Where the next one fails before it has taken over, the notice still names the one before it.
+    this.#hop ??= { fromProvider: member.name, reason: error.message };
+    if (error.code !== "engine_crashed") return;
+    this.#suspicion += this.#started ? DEATH_RUNNING : DEATH_WAITING;
+    this.#died = member;
+  }
+
+  /** The notice that `to` takes over, once for each hop; null where nobody failed. */
+  takeHop(to: string): FallbackPart | null {
+    if (this.#hop === null) return null;
+    const hop = this.#hop;
+    this.#hop = null;
+    const phase = this.hasText ? "mid_stream" : "before_first_token";
+    return { type: "fallback", ...hop, toProvider: to, phase };
+  }
+
+  /** Why there is no answer. */
+  error(): ServiceError {
+    return combinedError(this.#failures);
+  }
+}

@@ -1,0 +1,20 @@
+import type { Clock } from "../../core/clock.ts";
+
+/** Waits `ms` milliseconds. @throws the signal's reason as soon as it aborts */
+export function pause(ms: number, signal: AbortSignal, clock: Clock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const onAbort = (): void => {
+      stop();
+      reject(signal.reason as Error);
+    };
+    const stop = clock.after(ms, () => {
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    });
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+}

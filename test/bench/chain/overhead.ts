@@ -1,0 +1,121 @@
+import { parseArgs } from "node:util";
+import type { ChatProvider, ChatRequest, StreamPart } from "../../../src/providers/provider.ts";
+import { chainOf } from "../../support/chain.ts";
+import { chatRequest } from "../../support/chat-request.ts";
+import { machineFacts } from "../harness/machine.ts";
+import { spreadOf, type Spread } from "../harness/statistics.ts";
+
+/** The design's bar, in microseconds a token. */
+const BAR_US = 5;
+
+/** A back end that has all its tokens ready: what is measured is what lies between it and its reader. */
+class ReadyProvider implements ChatProvider {
+  readonly name = "echo";
+  readonly remote = false;
+  readonly continuation = "prefilled";
+  readonly #tokens: number;
+
+  constructor(tokens: number) {
+    this.#tokens = tokens;
+  }
+
+  // oxlint-disable-next-line require-await
+  async *stream(
+    _request: ChatRequest,
+    { signal }: { signal: AbortSignal },
+  ): AsyncGenerator<StreamPart, void> {
+    yield { type: "started", provider: "echo", model: "ready", droppedTurns: 0 };
+    for (let token = 0; token < this.#tokens; token++) {
+      signal.throwIfAborted();
+      yield { type: "text-delta", text: " word", tokens: 1 };
+    }
+    const usage = { promptTokens: 1, completionTokens: this.#tokens, cachedTokens: 0 };
+    yield { type: "finish", reason: "stop", usage };
+  }
+
+  describe(): { model: string; contextTokens: number } {
+    return { model: "ready", contextTokens: 1_000_000 };
+  }
+
+  countTokens(text: string): Promise<number> {
+    return Promise.resolve(text.length);
+  }
+
+  health(): { state: "ready"; reason: string } {
+    return { state: "ready", reason: "" };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** Microseconds a token until the whole answer was read. */
+async function read(source: Pick<ChatProvider, "stream">, tokens: number): Promise<number> {
+  const request = chatRequest("Hi", { maxTokens: tokens });
+  const begin = performance.now();
+  let seen = 0;
+  for await (const part of source.stream(request, { signal: new AbortController().signal })) {
+    if (part.type === "text-delta") seen += part.tokens;
+  }
+  const ms = performance.now() - begin;
+  if (seen !== tokens) throw new Error(`${seen} of ${tokens} tokens came`);
+  return (ms * 1000) / tokens;
+}
+
+export interface Overhead {
+  /** Microseconds a token. */
+  readonly bare: Spread;
+  readonly chained: Spread;
+  /** Pair by pair: chain less bare. */
+  readonly added: Spread;
+}
+
+/** Reads the same answer bare and through a chain of one, in turns. */
+export async function measureOverhead(pairs: number, tokens: number): Promise<Overhead> {
+  const bare = new ReadyProvider(tokens);
+  const chain = chainOf([bare]) as unknown as Pick<ChatProvider, "stream">;
+  for (let warm = 0; warm < 3; warm++) {
+    await read(bare, tokens);
+    await read(chain, tokens);
+  }
+  const samples: { readonly bare: number; readonly chained: number }[] = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    // Which one comes first changes, so that neither always pays for the other's garbage.
+    if (pair % 2 === 0) {
+      const first = await read(bare, tokens);
+      samples.push({ bare: first, chained: await read(chain, tokens) });
+    } else {
+      const first = await read(chain, tokens);
+      samples.push({ chained: first, bare: await read(bare, tokens) });
+    }
+  }
+  return {
+    bare: spreadOf(samples.map((sample) => sample.bare)),
+    chained: spreadOf(samples.map((sample) => sample.chained)),
+    added: spreadOf(samples.map((sample) => sample.chained - sample.bare)),
+  };
+}
+
+/** `npm run bench -- chain`. @returns the exit code: 1 when the bar is missed */
+export async function chainOverheadBench(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      pairs: { type: "string", default: "31" },
+      tokens: { type: "string", default: "50000" },
+    },
+  });
+  const [pairs, tokens] = [Number(values.pairs), Number(values.tokens)];
+  if (!(pairs >= 1 && tokens >= 1))
+    throw new RangeError("--pairs and --tokens must be whole numbers, at least 1.");
+  const { bare, chained, added } = await measureOverhead(pairs, tokens);
+  const { cpu, node, loadAtStart } = machineFacts();
+  const line = (name: string, { median, least, most }: Spread): string =>
+    `  ${name.padEnd(8)} ${median.toFixed(3)} µs a token (${least.toFixed(3)} to ${most.toFixed(3)})`;
+  console.log(`chain: ${pairs} pairs of ${tokens} tokens; ${cpu}; Node.js ${node}; load ${loadAtStart}`);
+  for (const text of [line("bare", bare), line("chained", chained), line("added", added)]) console.log(text);
+  const met = added.median <= BAR_US;
+  console.log(`The bar is ${BAR_US} µs a token: ${met ? "met" : "not met"}.`);
+  return met ? 0 : 1;
+}

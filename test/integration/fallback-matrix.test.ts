@@ -1,0 +1,153 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ChatSocket, type Frame } from "../support/chat-socket.ts";
+import { emitted, expectNoSecrets, seenAnswer } from "../support/fallbacks.ts";
+import { faultCases, startBadAddresses, type FaultCase } from "../support/fault-cases.ts";
+import { answerText, answerTokens, whole } from "../support/fault-scripts.ts";
+import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
+import { startService, type Service } from "../support/service.ts";
+
+const KEY = "sk-never-to-be-seen-0123456789";
+const URL_SECRET = "url-credential-0123456789";
+const USER_TEXT = "the very words of a user";
+const DEADLINE_MS = 2000;
+/** The bar: one clear end within the deadline and this. */
+const GRACE_MS = 250;
+/** A back end that failed is tried again after this time, so that each case meets it afresh. */
+const BREAKER_MS = 50;
+
+const settings = {
+  AI_PROVIDER: "openai",
+  OPENAI_API_KEY: KEY,
+  HF_API_KEY: KEY,
+  HF_MODEL: "the-model",
+  AI_FIRST_TOKEN_SECONDS: "0.2",
+  AI_TOKEN_GAP_SECONDS: "0.2",
+  AI_TIMEOUT_SECONDS: String(DEADLINE_MS / 1000),
+  AI_RETRIES: "1",
+  AI_RETRY_WAIT_SECONDS: "0.1",
+  AI_BREAKER_SECONDS: String(BREAKER_MS / 1000),
+  LOG_LEVEL: "debug",
+};
+
+const ends = new Set(["message", "command_response", "error"]);
+
+/** Asks, and holds that exactly one end comes in time. */
+async function askInTime(chat: ChatSocket): Promise<Frame> {
+  const from = chat.frames.length;
+  const begin = performance.now();
+  const end = await chat.ask(USER_TEXT, { conversation: `c${from}` });
+  expect(performance.now() - begin).toBeLessThan(DEADLINE_MS + GRACE_MS);
+  await delay(BREAKER_MS + 20);
+  expect(chat.frames.slice(from).filter(({ type }) => ends.has(type))).toEqual([end]);
+  return end;
+}
+
+describe.each(["none", "huggingface"] as const)("every fault, AI_FALLBACK=%s", (fallback) => {
+  let upstream: FaultServer;
+  let next: FaultServer;
+  let service: Service;
+  let chat: ChatSocket;
+
+  beforeAll(async () => {
+    [upstream, next] = await Promise.all([startFaultServer(), startFaultServer()]);
+    next.play(whole());
+    service = await startService({
+      ...settings,
+      AI_FALLBACK: fallback,
+      OPENAI_BASE_URL: upstream.baseUrl.replace("//", `//user:${URL_SECRET}@`),
+      HF_BASE_URL: next.baseUrl,
+    });
+    chat = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
+  });
+
+  afterAll(async () => {
+    await chat.close();
+    await service.stop();
+    await Promise.all([upstream.close(), next.close()]);
+  });
+
+  it.each(faultCases.map((fault) => [fault.when, fault.name, fault] as const))(
+    "%s: %s",
+    async (when, _name, fault) => {
+      upstream.play(fault.script);
+      const asked = upstream.requests.length;
+      const end = await askInTime(chat);
+      expect(upstream.requests.length).toBeGreaterThan(asked);
+      expectOutcome(chat, end, fault, when, fallback !== "none");
+      if (when === "mid_stream") expect(upstream.requests.length).toBe(asked + 1);
+    },
+  );
+
+  it("leaves nothing running and nothing secret in what was emitted", async () => {
+    expect(await chat.ask("/help")).toMatchObject({ type: "command_response" });
+    const metrics = await (await service.http("/metrics")).text();
+    expect(metrics).toMatch(/^chat_requests_running 0$/m);
+    expect(metrics).toMatch(/^chat_requests_waiting 0$/m);
+    expect([upstream.running, next.running]).toEqual([0, 0]);
+    expectNoSecrets(emitted(service) + metrics, [KEY, URL_SECRET, USER_TEXT]);
+    expectNoSecrets(JSON.stringify(chat.frames), [KEY, URL_SECRET, USER_TEXT]);
+  });
+});
+
+function expectOutcome(
+  chat: ChatSocket,
+  end: Frame,
+  fault: FaultCase,
+  when: FaultCase["when"],
+  goesOn: boolean,
+): void {
+  if (fault.outcome === "whole") {
+    expect(end).toMatchObject({ type: "message", content: answerText, provider: "openai" });
+    expect(seenAnswer(chat, end).fallbacks).toEqual([]);
+    return;
+  }
+  if (!goesOn) {
+    expect(end).toMatchObject({ type: "error", code: fault.outcome, message: expect.any(String) as string });
+    return;
+  }
+  const seen = seenAnswer(chat, end);
+  expect(end).toMatchObject({ type: "message", content: answerText, provider: "huggingface" });
+  expect(seen.before).toBe(when === "mid_stream" ? answerTokens.slice(0, 4).join("") : "");
+  expect(seen.fallbacks).toHaveLength(1);
+  expect(seen.fallbacks[0]).toMatchObject({
+    phase: when,
+    from_provider: "openai",
+    to_provider: "huggingface",
+  });
+}
+
+describe("an address at which nothing answers", () => {
+  let bad: Awaited<ReturnType<typeof startBadAddresses>>;
+  let next: FaultServer;
+
+  beforeAll(async () => {
+    bad = await startBadAddresses();
+    next = await startFaultServer();
+    next.play(whole());
+  });
+
+  afterAll(async () => {
+    await bad.close();
+    await next.close();
+  });
+
+  it.each(["none", "huggingface"])("AI_FALLBACK=%s", async (fallback) => {
+    for (const { name, baseUrl } of bad.addresses) {
+      const service = await startService({
+        ...settings,
+        AI_FALLBACK: fallback,
+        OPENAI_BASE_URL: baseUrl,
+        HF_BASE_URL: next.baseUrl,
+      });
+      const chat = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
+      const end = await askInTime(chat);
+      if (fallback === "none")
+        expect(end, name).toMatchObject({ type: "error", code: "provider_unavailable" });
+      else expect(end, name).toMatchObject({ type: "message", content: answerText, provider: fallback });
+      expectNoSecrets(emitted(service), [KEY, USER_TEXT]);
+      await chat.close();
+      await service.stop();
+    }
+  });
+});

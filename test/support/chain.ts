@@ -1,0 +1,45 @@
+import { systemClock } from "../../src/core/clock.ts";
+import { silentLogger } from "../../src/core/logger.ts";
+import { noMetrics } from "../../src/core/metrics.ts";
+import { ProviderChain, type ChainOptions } from "../../src/providers/chain/provider-chain.ts";
+import type { ChainLink } from "../../src/providers/chain/chain-member.ts";
+import type { ChatProvider, StreamPart } from "../../src/providers/provider.ts";
+
+/** A back end of a chain that runs already. */
+export function linkTo(provider: ChatProvider): ChainLink {
+  return { name: provider.name, remote: provider.remote, provider, start: () => Promise.resolve(provider) };
+}
+
+/** A chain of running back ends: a minute for everything, no retries, a breaker that hardly opens, unless told otherwise. */
+export function chainOf(
+  providers: readonly ChatProvider[],
+  changes: Partial<ChainOptions> = {},
+): ProviderChain {
+  return new ProviderChain({
+    links: providers.map(linkTo),
+    deadlines: { firstTokenMs: 60_000, gapMs: 60_000, totalMs: 60_000 },
+    retry: { retries: 0, longestWaitMs: 2000 },
+    breaker: { failures: 1000, openMs: 10_000 },
+    continueMidStream: true,
+    clock: systemClock,
+    logger: silentLogger,
+    metrics: noMetrics,
+    random: () => 0.5,
+    ...changes,
+  });
+}
+
+/** A chain of one back end as a back end, for suites of that port. */
+export function chainedProvider(provider: ChatProvider, changes: Partial<ChainOptions> = {}): ChatProvider {
+  const chain = chainOf([provider], changes);
+  return {
+    name: provider.name,
+    remote: provider.remote,
+    // One back end alone, without retries of its own, has no fallback to tell of.
+    stream: (request, options) => chain.stream(request, options) as AsyncIterable<StreamPart>,
+    describe: () => chain.describe(),
+    countTokens: (text) => chain.countTokens(text),
+    health: () => provider.health(),
+    close: () => chain.close(),
+  };
+}

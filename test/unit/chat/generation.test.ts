@@ -1,0 +1,131 @@
+import { describe, expect, it } from "vitest";
+import { generate } from "../../../src/chat/generation.ts";
+import type { AnswerPart, AnswerSource } from "../../../src/providers/provider.ts";
+import { MemoryAnswerLog } from "../../../src/stores/memory/memory-answer-log.ts";
+import { chatRequest } from "../../support/chat-request.ts";
+import { CountingMetrics } from "../../support/counting-metrics.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+const started = (provider: string, promptTokens: number, cachedTokens = 0) =>
+  ({
+    type: "started",
+    provider,
+    model: `${provider}-model`,
+    droppedTurns: 0,
+    promptTokens,
+    cachedTokens,
+  }) as const;
+const delta = (text: string, tokens = 1) => ({ type: "text-delta", text, tokens }) as const;
+const hop = (phase: "before_first_token" | "mid_stream") =>
+  ({ type: "fallback", fromProvider: "local", toProvider: "openai", phase, reason: "it failed" }) as const;
+
+/** Plays parts as an answer of a chain. */
+async function play(parts: readonly AnswerPart[], streamed = true) {
+  const clock = new VirtualClock();
+  const metrics = new CountingMetrics();
+  const log = new MemoryAnswerLog({ maxAnswerBytes: 1000, budgetBytes: 1_000_000, retentionMs: 1000, clock });
+  const writer = log.create({
+    answer: "a",
+    id: "m",
+    client: "c",
+    charge: "c",
+    conversation: "c",
+    command: null,
+  });
+  const states: string[] = [];
+  const provider: AnswerSource = {
+    name: "local",
+    describe: () => ({ model: "local-model", contextTokens: 512 }),
+    countTokens: (text) => Promise.resolve(text.length),
+    // oxlint-disable-next-line require-await
+    async *stream() {
+      for (const part of parts) {
+        yield part;
+        states.push(`${part.type} ${metrics.waiting} ${metrics.running}`);
+      }
+    },
+  };
+  const generation = await generate({
+    provider,
+    request: chatRequest("Hi"),
+    signal: new AbortController().signal,
+    writer,
+    streamed,
+    arrivedAt: clock.now(),
+    clock,
+    metrics,
+  });
+  return { generation, reader: writer.reader, metrics, states };
+}
+
+describe("an answer of several back ends", () => {
+  it("is one text with the notice at its place, and names who ended it", async () => {
+    const { generation, reader } = await play([
+      started("local", 10, 4),
+      delta("Grü"),
+      hop("mid_stream"),
+      started("openai", 30),
+      delta("ße"),
+      { type: "finish", reason: "stop", usage: { promptTokens: 31, completionTokens: 2, cachedTokens: 5 } },
+    ]);
+    expect(generation).toMatchObject({ text: "Grüße", provider: "openai", model: "openai-model" });
+    expect(reader.read(0)).toBe("Grüße");
+    expect(reader.events).toEqual([
+      {
+        type: "fallback",
+        offset: 4,
+        fromProvider: "local",
+        toProvider: "openai",
+        phase: "mid_stream",
+        reason: "it failed",
+      },
+    ]);
+  });
+
+  it("counts what all of them took, dropped text included, each for itself in the metrics", async () => {
+    const { generation, metrics } = await play([
+      started("local", 10, 4),
+      delta("a", 3),
+      hop("mid_stream"),
+      started("openai", 30),
+      delta("", 7),
+      hop("mid_stream"),
+      started("openai", 20),
+      delta("b", 2),
+      {
+        type: "finish",
+        reason: "stop",
+        usage: { promptTokens: 21, completionTokens: 2, cachedTokens: 5, estimated: true },
+      },
+    ]);
+    expect(generation.usage).toEqual({
+      promptTokens: 61,
+      completionTokens: 12,
+      cachedTokens: 9,
+      estimated: true,
+    });
+    expect(Object.fromEntries(metrics.tokenCounts)).toEqual({ prompt: 61, completion: 12, cached: 9 });
+  });
+
+  it("waits again between two back ends, and a second try of one is not counted twice", async () => {
+    const { states, metrics } = await play([
+      started("local", 10),
+      started("local", 10),
+      hop("before_first_token"),
+      { type: "queued", position: 1 },
+      started("openai", 10),
+      delta("a"),
+      { type: "finish", reason: "stop", usage: { promptTokens: 1, completionTokens: 1, cachedTokens: 0 } },
+    ]);
+    expect(states).toEqual([
+      "started 0 1",
+      "started 0 1",
+      "fallback 1 0",
+      "queued 1 0",
+      "started 0 1",
+      "text-delta 0 1",
+    ]);
+    expect([metrics.waiting, metrics.running, metrics.underflow]).toEqual([0, 0, false]);
+    expect(metrics.finished).toEqual(["openai stop"]);
+  });
+});

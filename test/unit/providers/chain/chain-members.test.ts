@@ -1,0 +1,273 @@
+import { describe, expect, it } from "vitest";
+import { ServiceError } from "../../../../src/core/errors.ts";
+import type { Logger } from "../../../../src/core/logger.ts";
+import { noMetrics } from "../../../../src/core/metrics.ts";
+import type { ChainLink } from "../../../../src/providers/chain/chain-member.ts";
+import type { ChatProvider, ProviderHealth, StreamPart } from "../../../../src/providers/provider.ts";
+import { announceHealth } from "../../../../src/health-news.ts";
+import { chainOf, linkTo } from "../../../support/chain.ts";
+import { answerOf, chatRequest, textOf } from "../../../support/chat-request.ts";
+import { ScriptedProvider } from "../../../support/scripted-provider.ts";
+import { settle, VirtualClock } from "../../../support/virtual-clock.ts";
+import { chainBench, failure } from "./chain-bench.ts";
+
+/** A fallback that starts when a test says so. */
+function lateLink(provider: ChatProvider) {
+  const state = { starts: 0, finish: (): void => {}, fail: (_error: Error): void => {} };
+  const link: ChainLink = {
+    name: provider.name,
+    remote: provider.remote,
+    provider: null,
+    start: () => {
+      state.starts++;
+      return new Promise((resolve, reject) => {
+        state.finish = () => resolve(provider);
+        state.fail = reject;
+      });
+    },
+  };
+  return { link, state };
+}
+
+function setUp(deadlines = { firstTokenMs: 5000, gapMs: 5000, totalMs: 60_000 }) {
+  const clock = new VirtualClock();
+  const broken = new ScriptedProvider({
+    name: "openai",
+    script: (call) => call.fail(failure("openai", "provider_unavailable")),
+  });
+  const local = new ScriptedProvider({ script: (call) => call.answer("local") });
+  const { link, state } = lateLink(local);
+  const faults: string[] = [];
+  const logger: Logger = { debug() {}, info() {}, warn() {}, error: (_f, message) => faults.push(message) };
+  const chain = chainOf([], {
+    links: [linkTo(broken), link],
+    clock,
+    logger,
+    metrics: noMetrics,
+    deadlines,
+    breaker: { failures: 3, openMs: 1000 },
+  });
+  const news: string[] = [];
+  for (const member of chain.members) announceHealth(member, (event) => news.push(`${member.name} ${event}`));
+  const ask = async (signal?: AbortSignal) => {
+    const answer = answerOf(chain as unknown as ChatProvider, chatRequest("Hi"), signal).catch(
+      (error: unknown) => error as ServiceError,
+    );
+    await settle();
+    return answer;
+  };
+  return { clock, chain, local, state, news, faults, ask };
+}
+
+describe("a fallback that does not run yet", () => {
+  it("is started once, when it is needed, for all who need it", async () => {
+    const { ask, state, chain } = setUp();
+    expect(state.starts).toBe(0);
+    const answers = [ask(), ask()];
+    await settle();
+    state.finish();
+    for (const answer of await Promise.all(answers)) expect(textOf(answer as StreamPart[])).toBe("local");
+    expect(state.starts).toBe(1);
+    expect(chain.status().map(({ name }) => name)).toEqual(["openai", "local"]);
+  });
+
+  it("is skipped when it cannot start, with a log line, news and an error that says what to mend", async () => {
+    const { ask, state, news, faults, clock } = setUp();
+    const answer = ask();
+    await settle();
+    state.fail(new ServiceError("no_provider", "There is no model. Set MODEL_PATH."));
+    expect(await answer).toMatchObject({
+      code: "provider_unavailable",
+      message: expect.stringContaining("There is no model. Set MODEL_PATH.") as string,
+    });
+    expect(faults).toContain("a fallback could not start and is skipped");
+    expect(news).toEqual(["local provider_degraded"]);
+    // Not tried again with each message, but after a time.
+    await ask();
+    expect(state.starts).toBe(1);
+    await clock.pass(1000);
+    const later = ask();
+    await settle();
+    expect(state.starts).toBe(2);
+    state.finish();
+    await later;
+    expect(news).toContain("local provider_recovered");
+  });
+
+  it("is started early where it holds no memory here; one that cannot start is told and left alone", async () => {
+    const openai = lateLink(new ScriptedProvider({ name: "openai" }));
+    const local = lateLink(new ScriptedProvider());
+    const chain = chainOf([], {
+      links: [linkTo(new ScriptedProvider({ name: "huggingface" })), openai.link, local.link],
+    });
+    const news: string[] = [];
+    for (const member of chain.members)
+      announceHealth(member, (event) => news.push(`${member.name} ${event}`));
+    const started = chain.startEarly();
+    openai.state.fail(new ServiceError("provider_auth", "It refused its key."));
+    await started;
+    expect([openai.state.starts, local.state.starts]).toEqual([1, 0]);
+    expect(news).toEqual(["openai provider_degraded"]);
+    expect(chain.status().map(({ breaker }) => breaker)).toEqual(["closed", "open", "closed"]);
+    expect(chain.status()[1]?.reason).toContain("It refused its key.");
+  });
+
+  it("shows nothing of an error that is not meant for people", async () => {
+    const { ask, state } = setUp();
+    const answer = ask();
+    await settle();
+    state.fail(new Error("secret path"));
+    expect(((await answer) as ServiceError).message).not.toContain("secret path");
+  });
+
+  it("has to be up in the time for the first token", async () => {
+    const { ask, clock } = setUp();
+    const answer = ask();
+    await clock.pass(5000);
+    expect(await answer).toMatchObject({
+      message: expect.stringContaining("AI_FIRST_TOKEN_SECONDS") as string,
+    });
+  });
+
+  it("is not waited for after a cancel", async () => {
+    const { ask, state, clock } = setUp();
+    const controller = new AbortController();
+    const answer = ask(controller.signal);
+    await settle();
+    controller.abort(new Error("enough"));
+    expect(await answer).toMatchObject({ message: "enough" });
+    expect([state.starts, clock.pending]).toEqual([1, 0]);
+  });
+
+  it("is closed when it comes up after the end", async () => {
+    const { ask, state, chain, local } = setUp();
+    void ask();
+    await settle();
+    let closed = false;
+    local.close = () => {
+      closed = true;
+      return Promise.resolve();
+    };
+    await chain.close();
+    state.finish();
+    await settle();
+    expect(closed).toBe(true);
+  });
+});
+
+describe("a back end that keeps failing", () => {
+  const fail = (code: "provider_unavailable" | "provider_auth") => ({
+    name: "openai" as const,
+    script: (call: { fail(error: Error): unknown }) => call.fail(failure("openai", code)),
+  });
+  const breaker = { failures: 3, openMs: 1000 };
+
+  it("is left alone, and answers go to the next one with a notice, without a wait", async () => {
+    const { ask, back, chain } = chainBench(
+      [fail("provider_unavailable"), { name: "local", script: (call) => call.answer("x") }],
+      { breaker, retry: { retries: 0, longestWaitMs: 0 } },
+    );
+    for (let index = 0; index < 6; index++) {
+      const answer = ask();
+      await settle();
+      expect(answer.text()).toBe("x");
+      expect(answer.fallbacks()).toHaveLength(1);
+    }
+    expect(back(0).calls).toHaveLength(3);
+    expect(chain.status()[0]).toMatchObject({ state: "degraded", breaker: "open" });
+    expect(chain.ready).toBe(true);
+  });
+
+  it("alone gives an error that says when to come back", async () => {
+    const { ask, clock, chain, metrics } = chainBench([fail("provider_unavailable")], { breaker });
+    for (let index = 0; index < 3; index++) ask();
+    await settle();
+    await clock.pass(400);
+    const answer = ask();
+    await settle();
+    expect(answer.ended).toMatchObject({ code: "provider_unavailable", retryable: true, retryAfterMs: 600 });
+    expect(chain.ready).toBe(false);
+    expect(metrics.breakers.get("openai")).toBe("open");
+  });
+
+  it("is not waited for by a retry once it is left alone", async () => {
+    const { ask, back, metrics } = chainBench(
+      [fail("provider_unavailable"), { name: "local", script: (call) => call.answer("x") }],
+      { breaker: { failures: 1, openMs: 1000 }, retry: { retries: 5, longestWaitMs: 2000 } },
+    );
+    const answer = ask();
+    await settle();
+    expect([answer.text(), back(0).calls.length, metrics.retries]).toEqual(["x", 1, []]);
+  });
+
+  it("with a refused key is left alone at once", async () => {
+    const { ask, back } = chainBench([fail("provider_auth")], { breaker });
+    ask();
+    await settle();
+    const answer = ask();
+    await settle();
+    expect(back(0).calls).toHaveLength(1);
+    expect(answer.ended).toMatchObject({ code: "provider_auth", retryable: false });
+  });
+
+  it("is never left alone for faults of single requests", async () => {
+    const { ask, chain } = chainBench(
+      [
+        {
+          name: "openai",
+          script: (call, index) =>
+            call.fail(
+              failure(
+                "openai",
+                (["prompt_too_long", "bad_request", "content_refused", "overloaded"] as const)[index % 4] ??
+                  "bad_request",
+              ),
+            ),
+        },
+      ],
+      { breaker },
+    );
+    for (let index = 0; index < 12; index++) ask();
+    await settle();
+    expect(chain.status()[0]).toMatchObject({ breaker: "closed" });
+  });
+
+  it("counts cuts and deadlines too", async () => {
+    const { ask, back, clock, chain } = chainBench(["openai"], {
+      breaker,
+      deadlines: { firstTokenMs: 100, gapMs: 100, totalMs: 60_000 },
+    });
+    for (const act of ["cut", "first", "gap"]) {
+      ask();
+      await settle();
+      back(0).call.start();
+      if (act !== "first") back(0).call.say("x");
+      if (act === "cut") back(0).call.fail(failure("openai", "bad_answer"));
+      await clock.pass(100);
+    }
+    expect(chain.status()[0]).toMatchObject({ breaker: "open" });
+  });
+});
+
+describe("a back end that starts again", () => {
+  it("is waited for, but not longer than for the first token", async () => {
+    let health: ProviderHealth = { state: "starting", reason: "It starts." };
+    const bench = chainBench(["local", "openai"], {
+      deadlines: { firstTokenMs: 1000, gapMs: 1000, totalMs: 60_000 },
+    });
+    Object.assign(bench.back(0), { health: () => health, onHealthChange: () => () => {} });
+    const answer = bench.ask();
+    await settle();
+    bench.back(0).call.queued(1);
+    await bench.clock.pass(999);
+    expect(answer.fallbacks()).toEqual([]);
+    await bench.clock.pass(1);
+    expect(answer.fallbacks()).toMatchObject([{ toProvider: "openai" }]);
+    health = { state: "ready", reason: "" };
+    const second = bench.ask();
+    await settle();
+    bench.back(0).call.queued(1);
+    await bench.clock.pass(60_000);
+    expect(second.fallbacks()).toEqual([]);
+  });
+});
