@@ -5,10 +5,10 @@ import type { ErrorCode } from "../core/error-codes.ts";
 import { hashOf, newSessionSecret } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
 import { closeCodes, type CloseReason } from "../protocol/close-codes.ts";
-import type { NoticeFrame, ServerFrame, ServerFrameType } from "../protocol/server-frames.ts";
+import type { NoticeFrame, ServerFrame } from "../protocol/server-frames.ts";
+import { AnswerFeed, type FeedOwner } from "./answer-feed.ts";
 import { encode, errorFrame } from "./answer-frames.ts";
 import { BadFrameCounter } from "./bad-frame-counter.ts";
-import { Cursor, type CursorSink } from "./cursor.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
 import { Outlet, type OutletFault } from "./outlet.ts";
 import type { SessionHost } from "./session-host.ts";
@@ -21,7 +21,7 @@ const PONG = encode({ type: "pong" });
 const MAX_WAITING_FRAMES = 64;
 
 /** The state machine of one connection: frames in, frames out, cursors over answers. */
-export class Session implements CursorSink, Connection {
+export class Session implements Connection, FeedOwner {
   readonly host: SessionHost;
   readonly streaming: boolean;
   readonly #socket: Socket;
@@ -30,7 +30,7 @@ export class Session implements CursorSink, Connection {
   #record: SessionRecord;
   #secretHash: string;
   #badFrames: BadFrameCounter | null = null;
-  readonly #cursors = new Map<string, Cursor>();
+  readonly #feed: AnswerFeed;
   #frames = 0;
   /** Frames that touch the store run one after the other, in order of arrival. */
   readonly #sequence = new TaskSequence(MAX_WAITING_FRAMES);
@@ -49,6 +49,7 @@ export class Session implements CursorSink, Connection {
     this.host = host;
     this.#socket = socket;
     this.#outlet = new Outlet(host, socket, (fault) => this.#outletFailed(fault));
+    this.#feed = new AnswerFeed(this, this.#outlet);
     this.#record = record;
     this.#owner = owner;
     this.streaming = streaming;
@@ -61,10 +62,6 @@ export class Session implements CursorSink, Connection {
       );
     }
     this.#welcome(secret);
-  }
-
-  get clock() {
-    return this.host.clock;
   }
 
   get owner(): Principal {
@@ -85,7 +82,7 @@ export class Session implements CursorSink, Connection {
 
   /** Whether answers are on their way to this socket, or frames still being worked on. */
   get busy(): boolean {
-    return this.#cursors.size > 0 || this.#sequence.size > 0;
+    return this.#feed.size > 0 || this.#sequence.size > 0;
   }
 
   /** One text frame, already copied and within MAX_FRAME_BYTES. */
@@ -99,6 +96,7 @@ export class Session implements CursorSink, Connection {
     const { frame } = decoded;
     this.host.metrics.frameReceived(frame.type);
     if (frame.type === "ping") this.#outlet.deliver("pong", PONG);
+    else if (frame.type === "ack") this.#ack(this.#feed.ack(frame));
     else this.#queue(frame, this.#frames === 1);
   }
 
@@ -115,23 +113,14 @@ export class Session implements CursorSink, Connection {
   }
 
   onDrain(): void {
-    this.#outlet.drained(() => {
-      for (const [answer, cursor] of this.#cursors) {
-        cursor.pump();
-        if (this.writable) continue;
-        // Who filled the socket comes last the next time: on a slow one the others would never have their turn.
-        if (this.#cursors.delete(answer)) this.#cursors.set(answer, cursor);
-        break;
-      }
-    });
+    this.#outlet.drained(() => this.#feed.pump());
   }
 
   /** The socket is gone. Answers run on under their own clock. */
   onClose(): void {
     this.#end();
     this.#cancelExpiry?.();
-    for (const cursor of this.#cursors.values()) cursor.leave();
-    this.#cursors.clear();
+    this.#feed.end();
     this.host.sessions.detach(this.#secretHash);
   }
 
@@ -157,26 +146,24 @@ export class Session implements CursorSink, Connection {
     this.#socket.end(closeCodes[reason].code, text);
   }
 
-  send(type: ServerFrameType, text: string): void {
-    this.#outlet.send(type, text);
-  }
-
-  errorSent(code: ErrorCode): void {
-    this.host.metrics.errorSent(code);
-  }
-
   reply(frame: ServerFrame): void {
     // Of a notice only the newest counts; those with a session are replies.
     const notice = frame.type === "system" && !("session" in frame) ? frame.event : undefined;
     this.#outlet.deliver(frame.type, encode(frame), notice);
   }
 
-  watch(ticket: Ticket, streamed: boolean): void {
-    const { answer } = ticket.reader.meta;
-    if (this.#ended || this.#cursors.has(answer)) return;
-    const cursor = new Cursor(ticket, streamed, this);
-    this.#cursors.set(answer, cursor);
-    cursor.pump();
+  refuse(error: unknown, names: { readonly id?: string; readonly answer?: string } = {}): void {
+    const report = reportOf(error);
+    this.host.metrics.errorSent(report.code);
+    this.reply(errorFrame(report, names));
+  }
+
+  watch(ticket: Ticket, streamed: boolean, from: number): void {
+    if (!this.#ended) this.#feed.watch(ticket, streamed, from);
+  }
+
+  showHistory(conversation: string, limit: number): void {
+    this.#feed.showHistory({ conversation, limit });
   }
 
   adopt(hash: string, record: SessionRecord): void {
@@ -186,8 +173,7 @@ export class Session implements CursorSink, Connection {
     this.#owner = { ...this.#owner, client: record.client, publicId: record.publicId };
   }
 
-  done(cursor: Cursor): void {
-    this.#cursors.delete(cursor.reader.meta.answer);
+  answered(): void {
     this.#closeWhenDrained();
   }
 
@@ -234,23 +220,24 @@ export class Session implements CursorSink, Connection {
     } catch (error) {
       if (!(error instanceof ServiceError))
         this.host.logger.error({ err: error, type: frame.type }, "a frame failed");
-      const report = reportOf(error);
       const id = "id" in frame ? frame.id : undefined;
-      this.errorSent(report.code);
-      this.reply(errorFrame(report, id === undefined ? {} : { id }));
+      this.refuse(error, id === undefined ? {} : { id });
     }
+  }
+
+  #ack(fault: string | null): void {
+    if (fault !== null) this.#bad(fault);
   }
 
   #bad(message: string, id?: string): void {
     this.host.metrics.frameReceived("invalid");
     this.#error("bad_frame", message, id);
     this.#badFrames ??= new BadFrameCounter();
-    if (this.#badFrames.exceeds(this.host.maxBadFrames, this.clock))
+    if (this.#badFrames.exceeds(this.host.maxBadFrames, this.host.clock))
       this.close("policy", "too many bad frames");
   }
 
   #error(code: ErrorCode, message: string, id?: string): void {
-    this.errorSent(code);
-    this.reply(errorFrame(new ServiceError(code, message).report(), id === undefined ? {} : { id }));
+    this.refuse(new ServiceError(code, message), id === undefined ? {} : { id });
   }
 }
