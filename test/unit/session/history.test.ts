@@ -71,7 +71,7 @@ describe("a history frame", () => {
     await client.send({ type: "ping" });
     client.take();
     await client.send({ type: "history", conversation: "c" });
-    await store.clear(String(client.session.owner.client), "c");
+    await store.clear(client.session.owner.client, "c");
     client.socket.onSend = () => "sent";
     client.drain();
     await settle();
