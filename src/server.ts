@@ -12,7 +12,10 @@ import { announceHealth } from "./health-news.ts";
 import { greet, readiness } from "./greeting.ts";
 import { withDeadline } from "./providers/deadline.ts";
 import type { Selection } from "./providers/registry.ts";
+import { ClientSockets } from "./session/client-sockets.ts";
 import { ExpiryWheel } from "./session/expiry-wheel.ts";
+import { createLimits, type ServiceLimits } from "./service-limits.ts";
+import type { SessionHost } from "./session/session-host.ts";
 import { SessionRegistry } from "./session/session-registry.ts";
 import { MemoryAnswerLog } from "./stores/memory/memory-answer-log.ts";
 import { MemoryConversationStore } from "./stores/memory/memory-conversation-store.ts";
@@ -23,7 +26,10 @@ import { createUwsTransport, type UwsTransport } from "./transport/uws/uws-trans
 
 const MIB = 1_048_576;
 
-/** After the deadline of a drain sockets get this long to take their close frames. */
+/** After the deadline of a drain a back end gets this long to let go of what it works on. */
+const STOP_GRACE_MS = 500;
+
+/** Then sockets get this long to take their close frames. */
 const CLOSE_GRACE_MS = 1000;
 
 export interface Server {
@@ -52,7 +58,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { config } = options;
   const stores = createStores(options);
   const chat = createChat(options, stores);
-  const sessions = createSessions(options, chat, stores);
   const hostPolicy = createHostPolicy({ listenHost: config.HOST, allowedHosts: config.ALLOWED_HOSTS });
   const tokenVerifier = createTokenVerifier({
     secret: config.JWT_SECRET,
@@ -62,11 +67,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     maxWeight: config.MAX_CLIENT_WEIGHT,
     clock,
   });
+  const limits = createLimits(config, clock, options.metrics);
+  const sessions = createSessions(options, chat, stores, { tokenVerifier, rates: limits.rates });
   let draining = false;
   const transport = createTransport(options, {
     sessions,
     hostPolicy,
     tokenVerifier,
+    limits,
     draining: () => draining,
   });
   const port = await transport.listen();
@@ -82,11 +90,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       stopNews();
       transport.stopListening();
       chat.stopAccepting();
-      sessions.drain();
-      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), config.DRAIN_SECONDS * 1000);
-      sessions.closeAll();
+      const ms = config.DRAIN_SECONDS * 1000;
+      sessions.drain(ms);
+      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), ms);
+      // Who still has an answer on its way gets what there is of it, and with its end the close.
       chat.stopAll();
-      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), CLOSE_GRACE_MS);
+      await within(chat.whenIdle(), STOP_GRACE_MS);
+      sessions.closeAll();
+      await within(sessions.whenEmpty(), CLOSE_GRACE_MS);
       transport.close();
     },
   };
@@ -112,6 +123,7 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
     contextBudgetBytes: config.CONTEXT_BUDGET_MB * MIB,
     anonymousContextBudgetBytes: config.ANONYMOUS_CONTEXT_BUDGET_MB * MIB,
     maxConversationsPerClient: config.MAX_CONVERSATIONS_PER_CLIENT,
+    conversationEvicted: () => metrics.limitHit("conversations"),
     clock,
   });
   const sessions = new MemorySessionStore({
@@ -157,7 +169,12 @@ function createChat({ config, selection, logger, metrics }: ServerOptions, store
   });
 }
 
-function createSessions(options: ServerOptions, chat: ChatService, stores: Stores): SessionRegistry {
+function createSessions(
+  options: ServerOptions,
+  chat: ChatService,
+  stores: Stores,
+  shared: Pick<SessionHost, "tokenVerifier" | "rates">,
+): SessionRegistry {
   const { config, selection, logger, metrics } = options;
   return new SessionRegistry({
     chat,
@@ -176,6 +193,12 @@ function createSessions(options: ServerOptions, chat: ChatService, stores: Store
     },
     maxBadFrames: config.MAX_BAD_FRAMES,
     expiry: new ExpiryWheel(clock),
+    clients: new ClientSockets({
+      maxPerClient: config.MAX_CONNECTIONS_PER_CLIENT,
+      replaceOldest: config.ON_CLIENT_LIMIT === "replace",
+      metrics,
+    }),
+    ...shared,
     clock,
     logger,
     metrics,
@@ -187,6 +210,7 @@ interface TransportParts {
   readonly sessions: SessionRegistry;
   readonly hostPolicy: HostPolicy;
   readonly tokenVerifier: TokenVerifier;
+  readonly limits: ServiceLimits;
   draining(): boolean;
 }
 
@@ -211,6 +235,7 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
       hostPolicy: parts.hostPolicy,
       resolveAddress: createAddressResolver(config.TRUSTED_PROXIES),
       tokenVerifier: parts.tokenVerifier,
+      addresses: parts.limits.addresses,
     },
     routes: new Map([...loadStaticFiles(options.webFolder), ...statusRoutes]),
     sessions: parts.sessions,

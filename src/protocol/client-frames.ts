@@ -27,11 +27,17 @@ export interface ResumeFrame {
   readonly answers?: readonly { readonly answer: string; readonly from: number }[];
 }
 
+/** A new token of the same subject, before the one before it expires. */
+export interface AuthRefreshFrame {
+  readonly type: "auth.refresh";
+  readonly token: string;
+}
+
 export interface PingFrame {
   readonly type: "ping";
 }
 
-export type ClientFrame = MessageFrame | CancelFrame | ResumeFrame | PingFrame;
+export type ClientFrame = MessageFrame | CancelFrame | ResumeFrame | AuthRefreshFrame | PingFrame;
 
 const id = { type: "string", minLength: 1, maxLength: 64 } as const;
 const conversation = { type: "string", pattern: "^[A-Za-z0-9_-]{1,64}$" } as const;
@@ -44,6 +50,9 @@ export interface FrameLimits {
 
 /** At most this many answers in one `resume`. */
 export const MAX_RESUMED_ANSWERS = 32;
+
+/** No real token is longer. */
+const MAX_TOKEN_CHARS = 16_384;
 
 /** One JSON Schema per frame type: `oneOf` over all of them would blur the errors. */
 export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["type"], object> {
@@ -86,6 +95,15 @@ export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["typ
             properties: { answer, from: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } },
           },
         },
+      },
+    },
+    "auth.refresh": {
+      type: "object",
+      additionalProperties: false,
+      required: ["type", "token"],
+      properties: {
+        type: { const: "auth.refresh" },
+        token: { type: "string", minLength: 1, maxLength: MAX_TOKEN_CHARS },
       },
     },
     ping: {

@@ -51,6 +51,15 @@ export interface ResumedFrame {
   readonly client: string;
 }
 
+/** Answers `auth.refresh`. */
+export interface AuthRefreshedFrame {
+  readonly type: "system";
+  readonly event: "auth_refreshed";
+  readonly message: string;
+  /** Seconds since the epoch at which the new token expires. */
+  readonly expires_at: number;
+}
+
 export interface NoticeFrame {
   readonly type: "system";
   readonly event: "draining" | "provider_changed" | "provider_degraded" | "provider_recovered";
@@ -140,6 +149,17 @@ export interface ErrorFrame {
   readonly answer?: string;
 }
 
+/** The server is about to stop. */
+export interface GoawayFrame {
+  readonly type: "goaway";
+  /** `restart`: the process ends. */
+  readonly reason: "restart";
+  /** Milliseconds from now after which no socket is left. */
+  readonly deadline_ms: number;
+  /** False: what runs ends with this process, so stay until your answer ends and reconnect after 1012. */
+  readonly resumable: boolean;
+}
+
 export interface PongFrame {
   readonly type: "pong";
 }
@@ -147,6 +167,7 @@ export interface PongFrame {
 export type ServerFrame =
   | WelcomeFrame
   | ResumedFrame
+  | AuthRefreshedFrame
   | NoticeFrame
   | TokenFrame
   | QueuedFrame
@@ -155,6 +176,7 @@ export type ServerFrame =
   | MessageEndFrame
   | CommandResponseFrame
   | ErrorFrame
+  | GoawayFrame
   | PongFrame;
 
 export type ServerFrameType = ServerFrame["type"];

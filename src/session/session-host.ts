@@ -1,11 +1,14 @@
 import type { ChatService } from "../chat/chat-service.ts";
 import type { SessionStore } from "../chat/session-store.ts";
+import type { TokenVerifier } from "../auth/token-verifier.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { FrameDecoder } from "../protocol/codec.ts";
 import type { WireLimits } from "../protocol/server-frames.ts";
+import type { ClientSockets } from "./client-sockets.ts";
 import type { ExpiryWheel } from "./expiry-wheel.ts";
+import type { RateLimits } from "./rate-limits.ts";
 
 /** What the welcome says of the back end. */
 export interface Greeting {
@@ -26,5 +29,9 @@ export interface SessionHost {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly expiry: ExpiryWheel;
+  readonly clients: ClientSockets;
+  /** Null with RATE_LIMITS=off. */
+  readonly rates: RateLimits | null;
+  readonly tokenVerifier: TokenVerifier;
   greeting(): Greeting;
 }
