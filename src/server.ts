@@ -5,6 +5,7 @@ import { createTokenVerifier, type TokenVerifier } from "./auth/token-verifier.t
 import { ChatService } from "./chat/chat-service.ts";
 import type { Config } from "./config/schema.ts";
 import { systemClock as clock } from "./core/clock.ts";
+import { systemEventLoop } from "./core/event-loop.ts";
 import type { Logger } from "./core/logger.ts";
 import type { PrometheusMetrics } from "./observability/metrics.ts";
 import { createFrameDecoder } from "./protocol/codec.ts";
@@ -16,13 +17,14 @@ import { ClientSockets } from "./session/client-sockets.ts";
 import { ExpiryWheel } from "./session/expiry-wheel.ts";
 import { createLimits, type ServiceLimits } from "./service-limits.ts";
 import type { SessionHost } from "./session/session-host.ts";
+import { FlushScheduler } from "./session/flush-scheduler.ts";
 import { SessionRegistry } from "./session/session-registry.ts";
 import { MemoryAnswerLog } from "./stores/memory/memory-answer-log.ts";
 import { MemoryConversationStore } from "./stores/memory/memory-conversation-store.ts";
 import { MemorySessionStore } from "./stores/memory/memory-session-store.ts";
 import { createStatusRoutes } from "./transport/uws/status-routes.ts";
 import { loadStaticFiles } from "./transport/uws/static-files.ts";
-import { createUwsTransport, type UwsTransport } from "./transport/uws/uws-transport.ts";
+import { createUwsTransport, softLimitBytes, type UwsTransport } from "./transport/uws/uws-transport.ts";
 
 const MIB = 1_048_576;
 
@@ -68,7 +70,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     clock,
   });
   const limits = createLimits(config, clock, options.metrics);
-  const sessions = createSessions(options, chat, stores, { tokenVerifier, rates: limits.rates });
+  const sessions = createSessions(options, chat, stores, {
+    tokenVerifier,
+    rates: limits.rates,
+    replays: limits.replays,
+  });
   let draining = false;
   const transport = createTransport(options, {
     sessions,
@@ -140,6 +146,8 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
     },
   });
   metrics.gauge("answer_log_bytes", "Memory for answers, running and retained", () => log.bytes);
+  metrics.gauge("answer_log_running_bytes", "Memory for answers that run", () => log.runningBytes);
+  metrics.gauge("answers_cut_short", "Answers ended with length for want of memory", () => log.cutShort);
   metrics.gauge("answers_retained", "Answers in the log, running and finished", () => log.size);
   metrics.gauge("history_bytes", "Memory for histories", () => conversations.historyBytes);
   metrics.gauge("context_bytes", "Memory for contexts", () => conversations.contextBytes);
@@ -173,9 +181,15 @@ function createSessions(
   options: ServerOptions,
   chat: ChatService,
   stores: Stores,
-  shared: Pick<SessionHost, "tokenVerifier" | "rates">,
+  shared: Pick<SessionHost, "tokenVerifier" | "rates" | "replays">,
 ): SessionRegistry {
   const { config, selection, logger, metrics } = options;
+  const flushes = new FlushScheduler(clock, systemEventLoop());
+  metrics.gauge(
+    "flush_window_ms",
+    "Distance of the flushes of answers: 0 is every turn",
+    () => flushes.windowMs,
+  );
   return new SessionRegistry({
     chat,
     sessions: stores.sessions,
@@ -199,6 +213,9 @@ function createSessions(
       metrics,
     }),
     ...shared,
+    flushes,
+    maxUnackedBytes: config.MAX_UNACKED_BYTES,
+    maxHistoryBytes: softLimitBytes(config.MAX_ANSWER_BYTES),
     clock,
     logger,
     metrics,

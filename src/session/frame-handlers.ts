@@ -4,12 +4,14 @@ import { ServiceError } from "../core/errors.ts";
 import { hashOf } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
 import { TokenError, type VerifiedToken } from "../auth/token-verifier.ts";
-import type {
-  AuthRefreshFrame,
-  CancelFrame,
-  ClientFrame,
-  MessageFrame,
-  ResumeFrame,
+import {
+  DEFAULT_HISTORY_TURNS,
+  type AuthRefreshFrame,
+  type CancelFrame,
+  type ClientFrame,
+  type HistoryFrame,
+  type MessageFrame,
+  type ResumeFrame,
 } from "../protocol/client-frames.ts";
 import type { CloseReason } from "../protocol/close-codes.ts";
 import type { ServerFrame } from "../protocol/server-frames.ts";
@@ -27,8 +29,12 @@ export interface Connection {
   readonly ended: boolean;
   /** Sends a frame outside any answer, or keeps it until the socket takes it. */
   reply(frame: ServerFrame): void;
-  /** Shows an answer on this socket; one that it shows already stays as it is. */
-  watch(ticket: Ticket, streamed: boolean): void;
+  /** Answers with an error. */
+  refuse(error: unknown, names: { readonly id?: string; readonly answer?: string }): void;
+  /** Shows an answer on this socket, from an offset on; one that it shows already stays as it is. */
+  watch(ticket: Ticket, streamed: boolean, from: number): void;
+  /** Sends turns and running answers of a conversation as soon as the socket is empty. @throws ServiceError `busy`. */
+  showHistory(conversation: string, limit: number): void;
   /**
    * Leaves the connection's own session for an earlier one, to which it is attached already. False, and nothing changed,
    * when that session's client has as many sockets as it may.
@@ -48,13 +54,14 @@ type Handler<T extends ClientFrame["type"]> = (
   first: boolean,
 ) => void | Promise<void>;
 
-/** Frames that are handled one after the other, in order of arrival. `ping` is not among them: it overtakes. */
-export type OrderedFrame = Exclude<ClientFrame, { type: "ping" }>;
+/** Frames that are handled one after the other, in order of arrival. `ping` and `ack` are not among them: they overtake. */
+export type OrderedFrame = Exclude<ClientFrame, { type: "ping" | "ack" }>;
 
 const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = {
   message,
   cancel,
   resume,
+  history,
   "auth.refresh": refresh,
 };
 
@@ -74,7 +81,7 @@ async function message(connection: Connection, frame: MessageFrame): Promise<voi
   const { host, owner, record } = connection;
   host.rates?.takeMessage(owner);
   const ticket = await host.chat.submit(submissionOf(frame, owner, record.ownConversation));
-  connection.watch(ticket, frame.stream ?? connection.streaming);
+  connection.watch(ticket, frame.stream ?? connection.streaming, 0);
 }
 
 function cancel({ host, owner, record }: Connection, frame: CancelFrame): void {
@@ -119,6 +126,30 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
     session: frame.session,
     client: record.publicId,
   });
+  for (const { answer, from } of frame.answers ?? []) await goOn(connection, answer, from);
+}
+
+/** Goes on with an answer where an earlier socket of the client was cut off. */
+async function goOn(connection: Connection, answer: string, from: number): Promise<void> {
+  const ticket = await connection.host.chat.watch(connection.owner.client, answer);
+  if (ticket === undefined) {
+    const error = new ServiceError("resume_expired", "No answer of yours by that name is kept.");
+    connection.refuse(error, { answer });
+    return;
+  }
+  const { id } = ticket.reader.meta;
+  const { length } = ticket.reader;
+  if (from > length) {
+    const message = `The text of this answer ends at offset ${length}; \`from\` was ${from}.`;
+    connection.refuse(new ServiceError("generation_lost", message), { id, answer });
+    return;
+  }
+  connection.watch(ticket, connection.streaming, from);
+}
+
+function history(connection: Connection, frame: HistoryFrame): void {
+  const { conversation = connection.record.ownConversation, limit = DEFAULT_HISTORY_TURNS } = frame;
+  connection.showHistory(conversation, limit);
 }
 
 function refresh(connection: Connection, { token }: AuthRefreshFrame): void {

@@ -52,11 +52,19 @@ export class Outlet {
     if (!this.#outbox.add(type, text, notice)) this.#failed("not_read");
   }
 
+  /** Runs `write` so that all it sends leaves in one go. */
+  together(write: () => void): void {
+    if (!this.writable) return;
+    this.#socket.cork(write);
+    // What is sent in one go is told as sent before anybody knows.
+    if (!this.#shut && this.#socket.bufferedBytes() > 0) this.#blocked = true;
+  }
+
   /** The socket can take more; sends what waits in the outbox and then calls `more`. */
   drained(more: () => void): void {
     if (!this.#blocked || this.#shut || this.#socket.bufferedBytes() > 0) return;
     this.#blocked = false;
-    this.#socket.cork(() => {
+    this.together(() => {
       while (this.writable) {
         const frame = this.#outbox?.take();
         if (frame === undefined) break;

@@ -2,14 +2,14 @@ import type { VerifiedToken } from "../auth/token-verifier.ts";
 import type { Ticket } from "../chat/running-answer.ts";
 import type { SessionRecord } from "../chat/session-store.ts";
 import { reportOf, ServiceError } from "../core/errors.ts";
-import type { ErrorCode } from "../core/error-codes.ts";
 import { hashOf, newSessionSecret } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
+import type { AckFrame } from "../protocol/client-frames.ts";
 import { closeCodes, type CloseReason } from "../protocol/close-codes.ts";
 import type { Decoded } from "../protocol/codec.ts";
-import type { NoticeFrame, ServerFrame, ServerFrameType } from "../protocol/server-frames.ts";
+import type { NoticeFrame, ServerFrame } from "../protocol/server-frames.ts";
+import { AnswerFeed, type FeedOwner } from "./answer-feed.ts";
 import { encode, errorFrame } from "./answer-frames.ts";
-import { Cursor, type CursorSink } from "./cursor.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
 import { InboundGuard } from "./inbound-guard.ts";
 import { Outlet, type OutletFault } from "./outlet.ts";
@@ -23,7 +23,7 @@ const PONG = encode({ type: "pong" });
 const MAX_WAITING_FRAMES = 64;
 
 /** The state machine of one connection: frames in, frames out, cursors over answers. */
-export class Session implements CursorSink, Connection {
+export class Session implements Connection, FeedOwner {
   readonly host: SessionHost;
   readonly streaming: boolean;
   readonly #socket: Socket;
@@ -33,7 +33,7 @@ export class Session implements CursorSink, Connection {
   #secretHash: string;
   /** Made for the first frame: a socket that only listens needs none. */
   #guard: InboundGuard | null = null;
-  readonly #cursors = new Map<string, Cursor>();
+  readonly #feed: AnswerFeed;
   #frames = 0;
   /** Frames that touch the store run one after the other, in order of arrival. */
   readonly #sequence = new TaskSequence(MAX_WAITING_FRAMES);
@@ -54,6 +54,7 @@ export class Session implements CursorSink, Connection {
     this.host = host;
     this.#socket = socket;
     this.#outlet = new Outlet(host, socket, (fault) => this.#outletFailed(fault));
+    this.#feed = new AnswerFeed(this, this.#outlet);
     this.#record = record;
     this.#owner = owner;
     this.streaming = streaming;
@@ -63,10 +64,6 @@ export class Session implements CursorSink, Connection {
     this.#expireAt(owner.expiresAt);
     host.clients.enter(owner.client, this);
     this.#welcome(secret);
-  }
-
-  get clock() {
-    return this.host.clock;
   }
 
   get owner(): Principal {
@@ -87,7 +84,7 @@ export class Session implements CursorSink, Connection {
 
   /** Whether answers are on their way to this socket, or frames still being worked on. */
   get busy(): boolean {
-    return this.#cursors.size > 0 || this.#sequence.size > 0;
+    return this.#feed.size > 0 || this.#sequence.size > 0;
   }
 
   /** One text frame, already copied and within MAX_FRAME_BYTES. */
@@ -97,11 +94,13 @@ export class Session implements CursorSink, Connection {
     this.#frames++;
     this.host.metrics.frameReceived(type);
     this.#guard ??= new InboundGuard(this.host);
+    // The highest offset of an `ack` counts whatever the rate, so that a refusal never stalls an answer.
+    if (decoded.ok && decoded.frame.type === "ack") this.#ack(decoded.frame);
     const tooFast = this.#guard.admit(type);
-    if (tooFast !== null) this.#refuse(tooFast, idOf(decoded));
-    else if (!decoded.ok) this.#refuse(new ServiceError("bad_frame", decoded.message), decoded.id);
+    if (tooFast !== null) this.refuse(tooFast, namesOf(decoded));
+    else if (!decoded.ok) this.refuse(new ServiceError("bad_frame", decoded.message), namesOf(decoded));
     else if (decoded.frame.type === "ping") this.#outlet.deliver("pong", PONG);
-    else this.#queue(decoded.frame, this.#frames === 1);
+    else if (decoded.frame.type !== "ack") this.#queue(decoded.frame, this.#frames === 1);
   }
 
   onBinary(): void {
@@ -109,27 +108,19 @@ export class Session implements CursorSink, Connection {
     this.host.metrics.frameReceived("invalid");
     this.#guard ??= new InboundGuard(this.host);
     const message = "Binary frames are not taken; expected a text frame that holds JSON.";
-    this.#refuse(this.#guard.admit("invalid") ?? new ServiceError("bad_frame", message));
+    this.refuse(this.#guard.admit("invalid") ?? new ServiceError("bad_frame", message));
   }
 
   onTooBig(bytes: number): void {
     const limit = this.host.limits.max_frame_bytes;
     this.host.metrics.frameReceived("invalid");
     const message = `The frame has ${bytes} bytes; at most ${limit} are taken.`;
-    this.#refuse(new ServiceError("frame_too_big", message, { limit: "frame_bytes" }));
+    this.refuse(new ServiceError("frame_too_big", message, { limit: "frame_bytes" }));
     this.close("frameTooBig", `at most ${limit} bytes`);
   }
 
   onDrain(): void {
-    this.#outlet.drained(() => {
-      for (const [answer, cursor] of this.#cursors) {
-        cursor.pump();
-        if (this.writable) continue;
-        // Who filled the socket comes last the next time: on a slow one the others would never have their turn.
-        if (this.#cursors.delete(answer)) this.#cursors.set(answer, cursor);
-        break;
-      }
-    });
+    this.#outlet.drained(() => this.#feed.pump());
   }
 
   /** The socket is gone. Answers run on under their own clock. */
@@ -137,8 +128,7 @@ export class Session implements CursorSink, Connection {
     this.#end();
     this.#cancelExpiry?.();
     this.host.clients.leave(this.#owner.client, this);
-    for (const cursor of this.#cursors.values()) cursor.leave();
-    this.#cursors.clear();
+    this.#feed.end();
     this.host.sessions.detach(this.#secretHash);
   }
 
@@ -167,26 +157,27 @@ export class Session implements CursorSink, Connection {
     this.#socket.end(closeCodes[reason].code, text);
   }
 
-  send(type: ServerFrameType, text: string): void {
-    this.#outlet.send(type, text);
-  }
-
-  errorSent(code: ErrorCode): void {
-    this.host.metrics.errorSent(code);
-  }
-
   reply(frame: ServerFrame): void {
     // Of news only the newest counts; welcome, resumed and auth_refreshed are replies.
     const isNews = frame.type === "system" && !("session" in frame) && frame.event !== "auth_refreshed";
     this.#outlet.deliver(frame.type, encode(frame), isNews ? frame.event : undefined);
   }
 
-  watch(ticket: Ticket, streamed: boolean): void {
-    const { answer } = ticket.reader.meta;
-    if (this.#ended || this.#cursors.has(answer)) return;
-    const cursor = new Cursor(ticket, streamed, this);
-    this.#cursors.set(answer, cursor);
-    cursor.pump();
+  refuse(error: unknown, names: { readonly id?: string; readonly answer?: string } = {}): void {
+    const report = reportOf(error);
+    this.host.metrics.errorSent(report.code);
+    this.reply(errorFrame(report, names));
+    this.#guard ??= new InboundGuard(this.host);
+    const verdict = this.#guard.refused(error instanceof ServiceError ? error : report);
+    if (verdict !== null) this.close(verdict.reason, verdict.text);
+  }
+
+  watch(ticket: Ticket, streamed: boolean, from: number): void {
+    if (!this.#ended) this.#feed.watch(ticket, streamed, from);
+  }
+
+  showHistory(conversation: string, limit: number): void {
+    this.#feed.showHistory({ conversation, limit });
   }
 
   adopt(hash: string, record: SessionRecord): boolean {
@@ -209,8 +200,7 @@ export class Session implements CursorSink, Connection {
     this.#expireAt(expiresAt);
   }
 
-  done(cursor: Cursor): void {
-    this.#cursors.delete(cursor.reader.meta.answer);
+  answered(): void {
     if (this.#draining) this.retire();
   }
 
@@ -257,26 +247,22 @@ export class Session implements CursorSink, Connection {
     } catch (error) {
       if (!(error instanceof ServiceError))
         this.host.logger.error({ err: error, type: frame.type }, "a frame failed");
-      this.#refuse(error, "id" in frame ? frame.id : undefined);
+      this.refuse(error, "id" in frame && frame.id !== undefined ? { id: frame.id } : {});
     }
+  }
+
+  #ack(frame: AckFrame): void {
+    const fault = this.#feed.ack(frame);
+    if (fault !== null) this.refuse(new ServiceError("bad_frame", fault));
   }
 
   #expireAt(second: number | undefined): void {
     if (second === undefined) return;
     this.#cancelExpiry = this.host.expiry.add(second, () => this.close("tokenExpired", "the token expired"));
   }
-
-  /** Tells the client why its frame had no effect; who does not heed that is closed. */
-  #refuse(error: unknown, id?: string): void {
-    const report = reportOf(error);
-    this.errorSent(report.code);
-    this.reply(errorFrame(report, id === undefined ? {} : { id }));
-    this.#guard ??= new InboundGuard(this.host);
-    const verdict = this.#guard.refused(error instanceof ServiceError ? error : report);
-    if (verdict !== null) this.close(verdict.reason, verdict.text);
-  }
 }
 
-function idOf(decoded: Decoded): string | undefined {
-  return decoded.ok ? (decoded.frame as { readonly id?: string }).id : decoded.id;
+function namesOf(decoded: Decoded): { readonly id?: string } {
+  const id = decoded.ok ? (decoded.frame as { readonly id?: string }).id : decoded.id;
+  return id === undefined ? {} : { id };
 }

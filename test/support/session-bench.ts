@@ -3,6 +3,8 @@ import { createTokenVerifier } from "../../src/auth/token-verifier.ts";
 import type { SessionRecord } from "../../src/chat/session-store.ts";
 import { createFrameDecoder } from "../../src/protocol/codec.ts";
 import { ClientSockets } from "../../src/session/client-sockets.ts";
+import { BucketTable } from "../../src/core/bucket-table.ts";
+import { FlushScheduler } from "../../src/session/flush-scheduler.ts";
 import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
 import { RateLimits, type RateLimitOptions } from "../../src/session/rate-limits.ts";
 import type { Session } from "../../src/session/session.ts";
@@ -10,6 +12,7 @@ import { SessionRegistry, type Visitor } from "../../src/session/session-registr
 import { MemorySessionStore } from "../../src/stores/memory/memory-session-store.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { chatBench, type ChatBenchOptions } from "./chat-bench.ts";
+import { FakeEventLoop } from "./fake-event-loop.ts";
 import { FakeSocket, type Frame } from "./fake-socket.ts";
 import { settle } from "./virtual-clock.ts";
 
@@ -31,6 +34,10 @@ export interface SessionBenchOptions extends ChatBenchOptions {
   readonly replaceOldest?: boolean;
   /** Absent: no rates, as with RATE_LIMITS=off. */
   readonly rates?: Partial<Omit<RateLimitOptions, "clock">>;
+  readonly maxUnackedBytes?: number;
+  /** Absent: replays are not limited. */
+  readonly replayBytesPerSecond?: number;
+  readonly maxHistoryBytes?: number;
 }
 
 /** One connected client: what it sends and what it got. */
@@ -82,6 +89,7 @@ export class TestClient {
 export function sessionBench(options: SessionBenchOptions = {}) {
   const bench = chatBench(options);
   const { clock, metrics, chat, store } = bench;
+  const loop = new FakeEventLoop();
   const ended: SessionRecord[] = [];
   const sessions = new MemorySessionStore({
     maxSessions: 1000,
@@ -118,6 +126,17 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     }),
     rates: options.rates === undefined ? null : new RateLimits({ ...unlimited, ...options.rates, clock }),
     tokenVerifier: createTokenVerifier({ secret: TOKEN_SECRET, maxWeight: 10, clock }),
+    flushes: new FlushScheduler(clock, loop),
+    maxUnackedBytes: options.maxUnackedBytes ?? 65_536,
+    replays:
+      options.replayBytesPerSecond === undefined
+        ? null
+        : new BucketTable(
+            { perSecond: options.replayBytesPerSecond, burst: options.replayBytesPerSecond },
+            1000,
+            clock,
+          ),
+    maxHistoryBytes: options.maxHistoryBytes ?? 262_144,
     greeting: () => ({ message: "Welcome.", provider: "local", model: "scripted", textMayLeave: false }),
   });
   const connect = (visitor: Partial<Visitor> = {}): TestClient =>
@@ -130,7 +149,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     });
   /** A token that the bench's sockets can be refreshed with; `seconds` below zero: it has expired. */
   const tokenOf = createTokenSigner({ secret: TOKEN_SECRET, clock });
-  return { ...bench, sessions, registry, ended, connect, connectAs, tokenOf };
+  return { ...bench, loop, sessions, registry, ended, connect, connectAs, tokenOf };
 }
 
 export type SessionBench = ReturnType<typeof sessionBench>;
