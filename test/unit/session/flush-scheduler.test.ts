@@ -82,6 +82,18 @@ describe("the flush scheduler", () => {
     expect(log).toHaveLength(1);
   });
 
+  it("never lets an urgent one wait, however full the loop is", async () => {
+    const { flushes, loop, log, feed, item } = bench();
+    loop.busy = 1;
+    await feed(1000);
+    flushes.add(item("text"));
+    log.length = 0;
+    flushes.addUrgent(item("end"));
+    flushes.addUrgent(item("end too"));
+    await settle();
+    expect(log.map((line) => line.split(" ").slice(0, -1).join(" "))).toEqual(["end", "end too"]);
+  });
+
   it("does not make the first of a pause wait, however full the loop was before", async () => {
     const { clock, flushes, loop, log, feed, item } = bench();
     loop.busy = 1;
