@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { startService } from "../../support/service.ts";
 import { LoadSocket, openAll, type LoadFrame } from "./load-socket.ts";
-import { judge, tally } from "./report.ts";
+import { judge, messageOf, tally } from "./report.ts";
 
 export interface DrainOptions {
   readonly sockets: number;
@@ -41,8 +41,8 @@ export async function drainLoad({ sockets, answers, drainSeconds }: DrainOptions
   const clients: Client[] = [];
   try {
     const opened = await openAll(sockets, (index) => connect(service.url, index, clients));
-    const words = Math.floor((drainSeconds * 1000 * ANSWER_SHARE) / TOKEN_MS);
-    const messages = Array.from({ length: answers }, (_, index) => sentence(index, words));
+    const tokens = Math.floor((drainSeconds * 1000 * ANSWER_SHARE) / TOKEN_MS);
+    const messages = Array.from({ length: answers }, (_, index) => messageOf(tokens, `w${index}`));
     // Spread over the sockets, so that both kinds have some.
     const asking = opened.filter((_, index) => index % Math.floor(sockets / answers) === 0).slice(0, answers);
     asking.forEach((socket, index) => socket.send({ message: messages[index], id: `a${index}` }));
@@ -79,10 +79,6 @@ function connect(url: string, index: number, clients: Client[]): LoadSocket {
       client.closedAt = performance.now();
     },
   });
-}
-
-function sentence(index: number, words: number): string {
-  return Array.from({ length: words }, (_, word) => `w${index}-${word}`).join(" ");
 }
 
 interface DrainResult {

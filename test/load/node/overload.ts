@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { startService } from "../../support/service.ts";
 import { LoadSocket, openAll, type LoadFrame } from "./load-socket.ts";
-import { judge, quantile, tally } from "./report.ts";
+import { judge, messageOf, quantile, tally } from "./report.ts";
 
 export interface OverloadOptions {
   readonly seconds: number;
@@ -11,7 +11,7 @@ export interface OverloadOptions {
 
 const SLOTS = 64;
 const TOKEN_MS = 50;
-/** Words of a message, tokens of its answer. */
+/** Of each answer. */
 const TOKENS = 10;
 /** Requests that may wait: as many as run, so that who is taken waits about as long as an answer takes. */
 const QUEUE = 64;
@@ -26,7 +26,7 @@ const PEAK_SECONDS = 10;
 const WARM_UP_SECONDS = 15;
 const TICK_MS = 5;
 
-const message = Array.from({ length: TOKENS }, (_, index) => `word${index}`).join(" ");
+const message = messageOf(TOKENS, "overload");
 
 /** What came of all that was asked for. */
 class Tally {

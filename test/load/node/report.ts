@@ -17,6 +17,15 @@ export function judge(bars: readonly Bar[]): number {
   return met ? 0 : 1;
 }
 
+/** Characters of a token of the echo back end. */
+const TOKEN_CHARS = 4;
+
+/** A message whose echo has so many tokens, told apart from others by its name. */
+export function messageOf(tokens: number, name: string): string {
+  const chars = tokens * TOKEN_CHARS;
+  return `${name} `.repeat(Math.ceil(chars / (name.length + 1))).slice(0, chars);
+}
+
 /** The value below which `share` of the values lie; NaN where there are none. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
