@@ -32,6 +32,7 @@ export class AnswerFeed implements CursorSink, Flushable {
   /** The client tells what it has shown: it is sent only so much ahead of that. */
   #acknowledges = false;
   #flushAwaited = false;
+  #urgentAwaited = false;
 
   constructor(session: FeedOwner, outlet: Outlet) {
     this.#session = session;
@@ -89,8 +90,10 @@ export class AnswerFeed implements CursorSink, Flushable {
 
   /** The scheduler's turn: what came since the last one leaves. */
   flush(): void {
-    this.#flushAwaited = false;
-    this.#outlet.together(() => this.pump());
+    this.#flushAwaited = this.#urgentAwaited = false;
+    // A single frame leaves in one go by itself.
+    if (this.#cursors.sendsSeveral) this.#outlet.together(() => this.pump());
+    else this.pump();
   }
 
   /** The socket is gone. */
@@ -98,11 +101,15 @@ export class AnswerFeed implements CursorSink, Flushable {
     this.#cursors.leaveAll();
   }
 
-  wantsPump(): boolean {
+  wantsPump(atOnce: boolean): boolean {
     if (!this.#outlet.writable) return false;
-    if (!this.#flushAwaited) {
+    const { flushes } = this.#session.host;
+    if (atOnce && !this.#urgentAwaited) {
+      this.#urgentAwaited = true;
+      flushes.addUrgent(this);
+    } else if (!atOnce && !this.#flushAwaited) {
       this.#flushAwaited = true;
-      this.#session.host.flushes.add(this);
+      flushes.add(this);
     }
     return true;
   }

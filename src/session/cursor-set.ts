@@ -8,6 +8,14 @@ export class CursorSet {
     return this.#cursors?.size ?? 0;
   }
 
+  /** Whether a pump may send more than one frame. */
+  get sendsSeveral(): boolean {
+    if (this.#cursors === null) return false;
+    if (this.#cursors.size > 1) return true;
+    for (const cursor of this.#cursors.values()) return cursor.ends;
+    return false;
+  }
+
   get(answer: string): Cursor | undefined {
     return this.#cursors?.get(answer);
   }

@@ -23,8 +23,8 @@ export interface CursorSink {
   readonly creditBytes: number;
   /** Takes bytes of an old text out of the client's budget for them; else the milliseconds until they are there. */
   takeReplay(bytes: number): number;
-  /** Has {@link Cursor.pump} called soon; false when the socket does not take anything now. */
-  wantsPump(): boolean;
+  /** Has {@link Cursor.pump} called soon, or `atOnce`; false when the socket does not take anything now. */
+  wantsPump(atOnce: boolean): boolean;
   send(type: ServerFrameType, text: string): void;
   errorSent(code: ErrorCode): void;
   /** The closing frame was sent: the cursor's work is over. */
@@ -88,6 +88,11 @@ export class Cursor {
     this.#unsubscribe = reader.subscribe(() => this.#changed());
   }
 
+  /** Whether more than one frame may be due: text and the end behind it. */
+  get ends(): boolean {
+    return this.#streamed && this.reader.outcome !== null;
+  }
+
   /** Sends what is there as far as the socket takes it. */
   pump(): void {
     if (this.#over) return;
@@ -113,7 +118,7 @@ export class Cursor {
     if (to > this.#sentTo) return false;
     if (to <= this.#ackedTo) return true;
     this.#ackedTo = to;
-    if (this.#sentTo < this.reader.length) this.#sink.wantsPump();
+    if (this.#sentTo < this.reader.length) this.#sink.wantsPump(false);
     return true;
   }
 
@@ -128,7 +133,11 @@ export class Cursor {
   }
 
   #changed(): void {
-    if (!this.#sink.wantsPump() && this.#streamed) this.#attendant.setStalled(this.#untaken());
+    const { outcome, status } = this.reader;
+    // Only text gains by waiting for more of it.
+    const atOnce = outcome !== null || status !== null;
+    if (!this.#streamed && !atOnce) return;
+    if (!this.#sink.wantsPump(atOnce) && this.#streamed) this.#attendant.setStalled(this.#untaken());
   }
 
   /** Whether text is ready that the client leaves. What waits for our own limit of replays is not its fault. */
@@ -176,9 +185,10 @@ export class Cursor {
     if (this.#cancelReplay !== null) return false;
     const wait = this.#sink.takeReplay(bytes);
     if (wait === 0) return true;
-    this.#cancelReplay = this.#sink.clock.after(wait, () => {
+    // Whole milliseconds: a remainder too small for the clock would never pass.
+    this.#cancelReplay = this.#sink.clock.after(Math.ceil(wait), () => {
       this.#cancelReplay = null;
-      this.#sink.wantsPump();
+      this.#sink.wantsPump(false);
     });
     return false;
   }
@@ -197,7 +207,7 @@ export class Cursor {
     if (wait > 0) {
       this.#cancelStatus ??= this.#sink.clock.after(wait, () => {
         this.#cancelStatus = null;
-        this.#sink.wantsPump();
+        this.#sink.wantsPump(false);
       });
       return;
     }

@@ -30,15 +30,17 @@ export function windowFor(busyShare: number): number {
 
 /**
  * Says when sessions write. What one turn of the event loop brings, of many answers for many sockets, is written at the
- * end of that turn. While the loop has time to spare that is a frame a token; as it fills, flushes keep a distance of up
- * to {@link MAX_WINDOW_MS}, so that frames grow larger and fewer and the loop finds time again.
+ * end of that turn. While the loop has time to spare that is a frame a token; as it fills, flushes of text keep a distance
+ * of up to {@link MAX_WINDOW_MS}, so that frames grow larger and fewer and the loop finds time again.
  */
 export class FlushScheduler {
   readonly #clock: Clock;
   readonly #loop: EventLoop;
   readonly #flush = (): void => this.#flushDue();
+  readonly #flushNow = (): void => this.#flushUrgent();
   #due: Flushable[] = [];
   #scheduled = false;
+  #urgent: Flushable[] = [];
   #windowMs = 0;
   #flushedAt = -Infinity;
   #sampledAt = -Infinity;
@@ -62,6 +64,17 @@ export class FlushScheduler {
     // Timers have no finer grain than a millisecond.
     if (wait < 1) this.#loop.atEndOfTurn(this.#flush);
     else this.#clock.after(wait, this.#flush);
+  }
+
+  /** Has `item` flushed at the end of this turn in any case: what would not grow by waiting must not wait. */
+  addUrgent(item: Flushable): void {
+    if (this.#urgent.push(item) === 1) this.#loop.atEndOfTurn(this.#flushNow);
+  }
+
+  #flushUrgent(): void {
+    const items = this.#urgent;
+    this.#urgent = [];
+    for (const item of items) item.flush();
   }
 
   #flushDue(): void {

@@ -6,19 +6,24 @@ import type { Socket } from "./socket.ts";
 /** Told when the socket cannot go on. */
 export type OutletFault = "frame_too_big" | "not_read";
 
+/** Whose outlet it is. */
+export interface OutletOwner {
+  outletFailed(fault: OutletFault): void;
+}
+
 /** The way out of one socket: what may be written now is written, frames outside any answer wait in the outbox. */
 export class Outlet {
   readonly #host: SessionHost;
   readonly #socket: Socket;
-  readonly #failed: (fault: OutletFault) => void;
+  readonly #owner: OutletOwner;
   #blocked = false;
   #shut = false;
   #outbox: Outbox | null = null;
 
-  constructor(host: SessionHost, socket: Socket, failed: (fault: OutletFault) => void) {
+  constructor(host: SessionHost, socket: Socket, owner: OutletOwner) {
     this.#host = host;
     this.#socket = socket;
-    this.#failed = failed;
+    this.#owner = owner;
   }
 
   /** False from the moment the socket holds bytes back until it has drained, and for good after {@link shut}. */
@@ -35,7 +40,7 @@ export class Outlet {
     this.#blocked = true;
     if (result === "queued") return;
     this.#host.logger.error({ type, bytes: text.length }, "a frame did not fit the socket's buffer");
-    this.#failed("frame_too_big");
+    this.#owner.outletFailed("frame_too_big");
   }
 
   /**
@@ -49,7 +54,7 @@ export class Outlet {
     }
     if (this.#shut) return;
     this.#outbox ??= new Outbox();
-    if (!this.#outbox.add(type, text, notice)) this.#failed("not_read");
+    if (!this.#outbox.add(type, text, notice)) this.#owner.outletFailed("not_read");
   }
 
   /** Runs `write` so that all it sends leaves in one go. */

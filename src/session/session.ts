@@ -12,7 +12,7 @@ import { AnswerFeed, type FeedOwner } from "./answer-feed.ts";
 import { encode, errorFrame } from "./answer-frames.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
 import { InboundGuard } from "./inbound-guard.ts";
-import { Outlet, type OutletFault } from "./outlet.ts";
+import { Outlet, type OutletFault, type OutletOwner } from "./outlet.ts";
 import type { SessionHost } from "./session-host.ts";
 import type { Socket } from "./socket.ts";
 import { TaskSequence } from "./task-sequence.ts";
@@ -26,7 +26,7 @@ const PONG = encode({ type: "pong" });
 const MAX_WAITING_FRAMES = 64;
 
 /** The state machine of one connection: frames in, frames out, cursors over answers. */
-export class Session implements Connection, FeedOwner {
+export class Session implements Connection, FeedOwner, OutletOwner {
   readonly host: SessionHost;
   readonly streaming: boolean;
   readonly #socket: Socket;
@@ -36,10 +36,11 @@ export class Session implements Connection, FeedOwner {
   #secretHash: string;
   /** Made for the first frame: a socket that only listens needs none. */
   #guard: InboundGuard | null = null;
-  readonly #feed: AnswerFeed;
-  #frames = 0;
+  /** These two are made when they are needed: most sockets are idle. */
+  #feed: AnswerFeed | null = null;
   /** Frames that touch the store run one after the other, in order of arrival. */
-  readonly #sequence = new TaskSequence(MAX_WAITING_FRAMES);
+  #sequence: TaskSequence | null = null;
+  #frames = 0;
   #draining = false;
   /** Closes as soon as it owes nothing. */
   #retired = false;
@@ -56,8 +57,7 @@ export class Session implements Connection, FeedOwner {
   ) {
     this.host = host;
     this.#socket = socket;
-    this.#outlet = new Outlet(host, socket, (fault) => this.#outletFailed(fault));
-    this.#feed = new AnswerFeed(this, this.#outlet);
+    this.#outlet = new Outlet(host, socket, this);
     this.#record = record;
     this.#owner = owner;
     this.streaming = streaming;
@@ -87,7 +87,7 @@ export class Session implements Connection, FeedOwner {
 
   /** Whether answers are on their way to this socket, or frames still being worked on. */
   get busy(): boolean {
-    return this.#feed.size > 0 || this.#sequence.size > 0;
+    return (this.#feed?.size ?? 0) > 0 || (this.#sequence?.size ?? 0) > 0;
   }
 
   /** One text frame, already copied and within MAX_FRAME_BYTES. */
@@ -123,7 +123,7 @@ export class Session implements Connection, FeedOwner {
   }
 
   onDrain(): void {
-    this.#outlet.drained(() => this.#feed.pump());
+    this.#outlet.drained(() => this.#feed?.pump());
   }
 
   /** The socket is gone. Answers run on under their own clock. */
@@ -131,7 +131,7 @@ export class Session implements Connection, FeedOwner {
     this.#end();
     this.#cancelExpiry?.();
     this.host.clients.leave(this.#owner.client, this);
-    this.#feed.end();
+    this.#feed?.end();
     this.host.sessions.detach(this.#secretHash);
   }
 
@@ -182,11 +182,11 @@ export class Session implements Connection, FeedOwner {
   }
 
   watch(ticket: Ticket, streamed: boolean, from: number): void {
-    if (!this.#ended) this.#feed.watch(ticket, streamed, from);
+    if (!this.#ended) this.#reading().watch(ticket, streamed, from);
   }
 
   showHistory(conversation: string, limit: number): void {
-    this.#feed.showHistory({ conversation, limit });
+    this.#reading().showHistory({ conversation, limit });
   }
 
   adopt(hash: string, record: SessionRecord): boolean {
@@ -213,12 +213,16 @@ export class Session implements Connection, FeedOwner {
     if (this.#draining) this.retire();
   }
 
+  #reading(): AnswerFeed {
+    return (this.#feed ??= new AnswerFeed(this, this.#outlet));
+  }
+
   #end(): void {
     this.#ended = true;
     this.#outlet.shut();
   }
 
-  #outletFailed(fault: OutletFault): void {
+  outletFailed(fault: OutletFault): void {
     if (fault === "not_read") this.close("policy", "frames are not being read");
     else this.close("serverFault", "a frame did not fit the buffer");
   }
@@ -239,6 +243,7 @@ export class Session implements Connection, FeedOwner {
   }
 
   #queue(frame: OrderedFrame, first: boolean): void {
+    this.#sequence ??= new TaskSequence(MAX_WAITING_FRAMES);
     const taken = this.#sequence.add(
       () => this.#handle(frame, first),
       () => this.#closeWhenRetired(),
@@ -261,7 +266,7 @@ export class Session implements Connection, FeedOwner {
   }
 
   #ack(frame: AckFrame): void {
-    const fault = this.#feed.ack(frame);
+    const fault = this.#feed?.ack(frame) ?? null;
     if (fault !== null) this.refuse(new ServiceError("bad_frame", fault));
   }
 

@@ -72,7 +72,10 @@ type Endpoint = (typeof endpoints)[keyof typeof endpoints];
 
 interface UserData {
   readonly endpoint: Endpoint;
-  readonly verdict: Exclude<Verdict, { kind: "reject" }>;
+  /** Null once the socket is open: thousands of idle ones need not remember who asked for them. */
+  verdict: Exclude<Verdict, { kind: "reject" }> | null;
+  /** Key of the address that counts it. */
+  address: string;
   socket: UwsSocket<UserData> | null;
   session: Session | null;
 }
@@ -116,7 +119,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
         data.socket?.markClosed();
         if (data.session === null) return;
         metrics.connectionClosed(endpoint, code);
-        if (data.verdict.kind === "admit") addresses?.closed(data.verdict.visitor.address);
+        addresses?.closed(data.address);
         sessions.closed(data.session);
         data.session = null;
       },
@@ -202,7 +205,7 @@ function upgrade(
     res.end(reply.body);
     return;
   }
-  const data: UserData = { endpoint, verdict, socket: null, session: null };
+  const data: UserData = { endpoint, verdict, address: "", socket: null, session: null };
   res.upgrade(data, key, verdict.subprotocol, extensions, context);
 }
 
@@ -213,12 +216,15 @@ function open(
 ): void {
   const data = ws.getUserData();
   const { verdict, endpoint } = data;
+  if (verdict === null) return;
+  data.verdict = null;
   if (verdict.kind === "refuse") {
     ws.end(verdict.code, verdict.reason);
     return;
   }
   metrics.connectionOpened(endpoint);
-  door.addresses?.opened(verdict.visitor.address);
+  data.address = verdict.visitor.address;
+  door.addresses?.opened(data.address);
   const socket = new UwsSocket(ws, host);
   data.socket = socket;
   data.session = sessions.open(socket, verdict.visitor);

@@ -276,6 +276,31 @@ describe("a streaming socket", () => {
   });
 });
 
+describe("while the event loop is full", () => {
+  it("text comes in fewer and larger frames, but an end, and a place in the queue, at once", async () => {
+    const { connect, provider, clock, loop } = sessionBench();
+    loop.busy = 1;
+    const client = connect({ streaming: true });
+    await client.send({ message: "Hi", id: "i" });
+    provider.call.start();
+    let said = "";
+    for (let index = 0; index < 500; index++) {
+      provider.call.say("x");
+      said += "x";
+      await clock.pass(2);
+    }
+    const frames = client.socket.framesOf("token");
+    expect(frames.slice(-5).every(({ content }) => String(content).length > 15)).toBe(true);
+    expect(joined(frames).length).toBeGreaterThan(said.length - 30);
+    await client.send({ message: "Hi", id: "j" });
+    expect(client.socket.framesOf("queued")).toMatchObject([{ id: "j", position: 1 }]);
+    provider.calls[0]?.say("y").finish();
+    await settle();
+    expect(client.socket.framesOf("message")).toMatchObject([{ id: "i", content: `${said}y` }]);
+    expect(client.socket.breaches).toEqual([]);
+  });
+});
+
 describe("a socket that does not stream", () => {
   it("is never counted as stalled, and gets the whole answer once", async () => {
     const { connect, provider, clock } = sessionBench();
