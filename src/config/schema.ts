@@ -145,7 +145,7 @@ export const settingGroups = {
       doc: "Aim for the time between two tokens of an answer while prompts of others are processed.",
     }),
     LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {
-      doc: "Requests that may wait for a slot; the next is `overloaded`.",
+      doc: "Requests that may wait for a slot (of echo too); the next is `overloaded`.",
     }),
     ENGINE_STALL_SECONDS: integer(1, 86_400, 30, {
       doc: "An engine that has work and does not move this long, nor for 20 of its steps, is killed and started again.",
