@@ -133,9 +133,10 @@ export class Cursor {
   }
 
   #changed(): void {
-    const { outcome, status } = this.reader;
+    const { outcome, status, events } = this.reader;
     // Only text gains by waiting for more of it.
-    const atOnce = outcome !== null || status !== null;
+    const atOnce =
+      outcome !== null || this.#eventsSent < events.length || (this.#streamed && status !== null);
     if (!this.#streamed && !atOnce) return;
     if (!this.#sink.wantsPump(atOnce) && this.#streamed) this.#attendant.setStalled(this.#untaken());
   }

@@ -318,4 +318,24 @@ describe("a socket that does not stream", () => {
     expect(client.socket.frames.at(-1)).toMatchObject({ content: "ab", finish_reason: "stop" });
     expect(client.socket.breaches).toEqual([]);
   });
+
+  it("is told at once when another back end goes on, in a frame of the original", async () => {
+    const { connect, log, provider } = sessionBench();
+    const client = connect();
+    const created = log.create.bind(log);
+    let writer: ReturnType<typeof created> | undefined;
+    log.create = (meta) => (writer = created(meta));
+    await client.send({ message: "Hi" });
+    provider.call.start().say("a");
+    await settle();
+    writer?.addEvent({
+      type: "fallback",
+      fromProvider: "local",
+      toProvider: "openai",
+      phase: "mid_stream",
+      reason: "it died",
+    });
+    await settle();
+    expect(client.socket.frames.slice(1)).toMatchObject([{ type: "system", event: "provider_changed" }]);
+  });
 });
