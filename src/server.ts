@@ -30,7 +30,7 @@ import { createUwsTransport, softLimitBytes, type UwsTransport } from "./transpo
 
 const MIB = 1_048_576;
 
-/** After the deadline of a drain a back end gets this long to let go of what it works on. */
+/** After the deadline of a drain answers get this long to end, and their ends to be sent. */
 const STOP_GRACE_MS = 500;
 
 /** Then close frames get this long to be read and answered: a socket that ends before that may lose what is on its way. */
@@ -110,7 +110,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), ms);
       // Who still has an answer on its way gets what there is of it, and with its end the close.
       chat.stopAll();
-      await within(chat.whenIdle(), STOP_GRACE_MS);
+      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), STOP_GRACE_MS);
       sessions.closeAll();
       await pause(transport.endedWithBytes ? SLOW_READER_GRACE_MS : CLOSE_GRACE_MS);
       transport.close();
