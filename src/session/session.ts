@@ -10,6 +10,7 @@ import type { Decoded } from "../protocol/codec.ts";
 import type { NoticeFrame, ServerFrame } from "../protocol/server-frames.ts";
 import { AnswerFeed, type FeedOwner } from "./answer-feed.ts";
 import { encode, errorFrame } from "./answer-frames.ts";
+import type { Expiring } from "./expiry-wheel.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
 import { InboundGuard } from "./inbound-guard.ts";
 import { Outlet, type OutletFault, type OutletOwner } from "./outlet.ts";
@@ -26,7 +27,7 @@ const PONG = encode({ type: "pong" });
 const MAX_WAITING_FRAMES = 64;
 
 /** The state machine of one connection: frames in, frames out, cursors over answers. */
-export class Session implements Connection, FeedOwner, OutletOwner {
+export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   readonly host: SessionHost;
   readonly streaming: boolean;
   readonly #socket: Socket;
@@ -44,7 +45,8 @@ export class Session implements Connection, FeedOwner, OutletOwner {
   #draining = false;
   /** Closes as soon as it owes nothing. */
   #retired = false;
-  #cancelExpiry: (() => void) | null = null;
+  /** Where it waits in the wheel; null without a token. */
+  #expirySecond: number | null = null;
   #ended = false;
 
   /** `streaming`: the socket asked for the extended frames. */
@@ -129,7 +131,7 @@ export class Session implements Connection, FeedOwner, OutletOwner {
   /** The socket is gone. Answers run on under their own clock. */
   onClose(): void {
     this.#end();
-    this.#cancelExpiry?.();
+    this.#stopExpiry();
     this.host.clients.leave(this.#owner.client, this);
     this.#feed?.end();
     this.host.sessions.detach(this.#secretHash);
@@ -205,8 +207,12 @@ export class Session implements Connection, FeedOwner, OutletOwner {
 
   renew({ expiresAt, weight }: VerifiedToken): void {
     this.#owner = { ...this.#owner, expiresAt, weight };
-    this.#cancelExpiry?.();
+    this.#stopExpiry();
     this.#expireAt(expiresAt);
+  }
+
+  expired(): void {
+    this.close("tokenExpired", "the token expired");
   }
 
   answered(): void {
@@ -272,7 +278,12 @@ export class Session implements Connection, FeedOwner, OutletOwner {
 
   #expireAt(second: number | undefined): void {
     if (second === undefined) return;
-    this.#cancelExpiry = this.host.expiry.add(second, () => this.close("tokenExpired", "the token expired"));
+    this.#expirySecond = this.host.expiry.add(second, this);
+  }
+
+  #stopExpiry(): void {
+    if (this.#expirySecond !== null) this.host.expiry.remove(this.#expirySecond, this);
+    this.#expirySecond = null;
   }
 }
 
