@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { createAddressResolver } from "./auth/client-address.ts";
 import { createHostPolicy, type HostPolicy } from "./auth/host-policy.ts";
 import { createOriginPolicy } from "./auth/origin-policy.ts";
@@ -5,6 +6,7 @@ import { createTokenVerifier, type TokenVerifier } from "./auth/token-verifier.t
 import { ChatService } from "./chat/chat-service.ts";
 import type { Config } from "./config/schema.ts";
 import { systemClock as clock } from "./core/clock.ts";
+import { systemEventLoop } from "./core/event-loop.ts";
 import type { Logger } from "./core/logger.ts";
 import type { PrometheusMetrics } from "./observability/metrics.ts";
 import { createFrameDecoder } from "./protocol/codec.ts";
@@ -12,19 +14,30 @@ import { announceHealth } from "./health-news.ts";
 import { greet, readiness } from "./greeting.ts";
 import type { ProviderChain } from "./providers/chain/provider-chain.ts";
 import type { Selection } from "./providers/registry.ts";
+import { BufferAccount } from "./session/buffer-account.ts";
+import { ClientSockets } from "./session/client-sockets.ts";
 import { ExpiryWheel } from "./session/expiry-wheel.ts";
+import { createLimits, type ServiceLimits } from "./service-limits.ts";
+import type { SessionHost } from "./session/session-host.ts";
+import { FlushScheduler } from "./session/flush-scheduler.ts";
 import { SessionRegistry } from "./session/session-registry.ts";
 import { MemoryAnswerLog } from "./stores/memory/memory-answer-log.ts";
 import { MemoryConversationStore } from "./stores/memory/memory-conversation-store.ts";
 import { MemorySessionStore } from "./stores/memory/memory-session-store.ts";
 import { createStatusRoutes } from "./transport/uws/status-routes.ts";
 import { loadStaticFiles } from "./transport/uws/static-files.ts";
-import { createUwsTransport, type UwsTransport } from "./transport/uws/uws-transport.ts";
+import { createUwsTransport, softLimitBytes, type UwsTransport } from "./transport/uws/uws-transport.ts";
 
 const MIB = 1_048_576;
 
-/** After the deadline of a drain sockets get this long to take their close frames. */
-const CLOSE_GRACE_MS = 1000;
+/** After the deadline of a drain answers get this long to end, and their ends to be sent. */
+const STOP_GRACE_MS = 500;
+
+/** Then close frames get this long to be read and answered: a socket that ends before that may lose what is on its way. */
+const CLOSE_GRACE_MS = 250;
+
+/** The same where bytes wait before a close frame. */
+const SLOW_READER_GRACE_MS = 3000;
 
 export interface Server {
   readonly port: number;
@@ -54,7 +67,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { config } = options;
   const stores = createStores(options);
   const chat = createChat(options, stores);
-  const sessions = createSessions(options, chat, stores);
   const hostPolicy = createHostPolicy({ listenHost: config.HOST, allowedHosts: config.ALLOWED_HOSTS });
   const tokenVerifier = createTokenVerifier({
     secret: config.JWT_SECRET,
@@ -64,11 +76,22 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     maxWeight: config.MAX_CLIENT_WEIGHT,
     clock,
   });
+  const limits = createLimits(config, clock, options.metrics);
+  const buffers = new BufferAccount(config.MAX_BUFFERED_MB * MIB);
+  options.metrics.gauge("buffered_bytes", "Bytes that wait for slow readers", () => buffers.bytes);
+  const sessions = createSessions(options, chat, stores, {
+    buffers,
+    tokenVerifier,
+    rates: limits.rates,
+    replays: limits.replays,
+  });
   let draining = false;
   const transport = createTransport(options, {
     sessions,
     hostPolicy,
     tokenVerifier,
+    buffers,
+    limits,
     draining: () => draining,
   });
   const port = await transport.listen();
@@ -84,11 +107,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       for (const stop of news) stop();
       transport.stopListening();
       chat.stopAccepting();
-      sessions.drain();
-      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), config.DRAIN_SECONDS * 1000);
-      sessions.closeAll();
+      const ms = config.DRAIN_SECONDS * 1000;
+      sessions.drain(ms);
+      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), ms);
+      // Who still has an answer on its way gets what there is of it, and with its end the close.
       chat.stopAll();
-      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), CLOSE_GRACE_MS);
+      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), STOP_GRACE_MS);
+      sessions.closeAll();
+      await pause(transport.endedWithBytes ? SLOW_READER_GRACE_MS : CLOSE_GRACE_MS);
       transport.close();
     },
   };
@@ -114,6 +140,7 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
     contextBudgetBytes: config.CONTEXT_BUDGET_MB * MIB,
     anonymousContextBudgetBytes: config.ANONYMOUS_CONTEXT_BUDGET_MB * MIB,
     maxConversationsPerClient: config.MAX_CONVERSATIONS_PER_CLIENT,
+    conversationEvicted: () => metrics.limitHit("conversations"),
     clock,
   });
   const sessions = new MemorySessionStore({
@@ -130,6 +157,8 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
     },
   });
   metrics.gauge("answer_log_bytes", "Memory for answers, running and retained", () => log.bytes);
+  metrics.gauge("answer_log_running_bytes", "Memory for answers that run", () => log.runningBytes);
+  metrics.gauge("answers_cut_short", "Answers ended with length for want of memory", () => log.cutShort);
   metrics.gauge("answers_retained", "Answers in the log, running and finished", () => log.size);
   metrics.gauge("history_bytes", "Memory for histories", () => conversations.historyBytes);
   metrics.gauge("context_bytes", "Memory for contexts", () => conversations.contextBytes);
@@ -159,8 +188,19 @@ function createChat(options: ServerOptions, stores: Stores): ChatService {
   });
 }
 
-function createSessions(options: ServerOptions, chat: ChatService, stores: Stores): SessionRegistry {
+function createSessions(
+  options: ServerOptions,
+  chat: ChatService,
+  stores: Stores,
+  shared: Pick<SessionHost, "buffers" | "tokenVerifier" | "rates" | "replays">,
+): SessionRegistry {
   const { config, selection, logger, metrics } = options;
+  const flushes = new FlushScheduler(clock, systemEventLoop());
+  metrics.gauge(
+    "flush_window_ms",
+    "Distance of the flushes of answers: 0 is every turn",
+    () => flushes.windowMs,
+  );
   return new SessionRegistry({
     chat,
     sessions: stores.sessions,
@@ -178,6 +218,15 @@ function createSessions(options: ServerOptions, chat: ChatService, stores: Store
     },
     maxBadFrames: config.MAX_BAD_FRAMES,
     expiry: new ExpiryWheel(clock),
+    clients: new ClientSockets({
+      maxPerClient: config.MAX_CONNECTIONS_PER_CLIENT,
+      replaceOldest: config.ON_CLIENT_LIMIT === "replace",
+      metrics,
+    }),
+    ...shared,
+    flushes,
+    maxUnackedBytes: config.MAX_UNACKED_BYTES,
+    maxHistoryBytes: softLimitBytes(config.MAX_ANSWER_BYTES),
     clock,
     logger,
     metrics,
@@ -189,6 +238,8 @@ interface TransportParts {
   readonly sessions: SessionRegistry;
   readonly hostPolicy: HostPolicy;
   readonly tokenVerifier: TokenVerifier;
+  readonly limits: ServiceLimits;
+  readonly buffers: BufferAccount;
   draining(): boolean;
 }
 
@@ -213,9 +264,11 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
       hostPolicy: parts.hostPolicy,
       resolveAddress: createAddressResolver(config.TRUSTED_PROXIES),
       tokenVerifier: parts.tokenVerifier,
+      addresses: parts.limits.addresses,
     },
     routes: new Map([...loadStaticFiles(options.webFolder), ...statusRoutes]),
     sessions: parts.sessions,
+    buffers: parts.buffers,
     logger,
     metrics,
   });

@@ -166,7 +166,7 @@ export class ChatClient {
     if (frame.type === "system") {
       if (frame.event === "welcome") this.#welcomed(frame);
       else if (frame.event === "resumed") this.#settle("resumed", frame.session);
-      else this.#emit({ type: "notice", frame });
+      else if (frame.event !== "auth_refreshed") this.#emit({ type: "notice", frame });
     } else if (frame.type === "error" && this.#resuming && frame.answer === undefined) {
       // `resume` is all that was sent so far, so this is its refusal.
       this.#settle("lost", this.#welcome?.session ?? null);

@@ -53,10 +53,29 @@ export interface ResumedFrame {
   readonly client: string;
 }
 
+/** Answers `auth.refresh`. */
+export interface AuthRefreshedFrame {
+  readonly type: "system";
+  readonly event: "auth_refreshed";
+  readonly message: string;
+  /** Seconds since the epoch at which the new token expires. */
+  readonly expires_at: number;
+}
+
 export interface NoticeFrame {
   readonly type: "system";
   readonly event: "draining" | "provider_changed" | "provider_degraded" | "provider_recovered";
   readonly message: string;
+}
+
+/** Answers a `history` frame, on any socket. */
+export interface HistoryReplyFrame {
+  readonly type: "history";
+  readonly conversation: string;
+  /** Oldest first; older ones are left out when they are too many or too long. */
+  readonly turns: readonly { readonly role: "user" | "assistant"; readonly content: string }[];
+  /** Answers that run or wait; `length` is the offset up to which there is text. */
+  readonly running: readonly { readonly answer: string; readonly id: string; readonly length: number }[];
 }
 
 export interface TokenFrame {
@@ -142,6 +161,17 @@ export interface ErrorFrame {
   readonly answer?: string;
 }
 
+/** The server is about to stop. */
+export interface GoawayFrame {
+  readonly type: "goaway";
+  /** `restart`: the process ends. */
+  readonly reason: "restart";
+  /** Milliseconds from now after which no socket is left. */
+  readonly deadline_ms: number;
+  /** False: what runs ends with this process, so stay until your answer ends and reconnect after 1012. */
+  readonly resumable: boolean;
+}
+
 export interface PongFrame {
   readonly type: "pong";
 }
@@ -149,7 +179,9 @@ export interface PongFrame {
 export type ServerFrame =
   | WelcomeFrame
   | ResumedFrame
+  | AuthRefreshedFrame
   | NoticeFrame
+  | HistoryReplyFrame
   | TokenFrame
   | QueuedFrame
   | ProgressFrame
@@ -157,6 +189,7 @@ export type ServerFrame =
   | MessageEndFrame
   | CommandResponseFrame
   | ErrorFrame
+  | GoawayFrame
   | PongFrame;
 
 export type ServerFrameType = ServerFrame["type"];

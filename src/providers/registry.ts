@@ -50,6 +50,7 @@ export interface ProviderSettings {
   readonly HF_CONTEXT_TOKENS: number;
   readonly ECHO_TOKEN_MS: number;
   readonly ECHO_SLOTS: number;
+  readonly LOCAL_QUEUE_LIMIT: number;
   readonly ECHO_ANSWER_BYTES: number;
 }
 
@@ -119,7 +120,8 @@ function echo(settings: ProviderSettings, deps: RegistryDependencies): Candidate
     async start() {
       const { createEchoProvider } = await import("./echo/echo-provider.ts");
       const { ECHO_TOKEN_MS: tokenMs, ECHO_SLOTS: slots, ECHO_ANSWER_BYTES: answerBytes } = settings;
-      return createEchoProvider({ tokenMs, slots, answerBytes }, deps.clock);
+      const queueLimit = settings.LOCAL_QUEUE_LIMIT;
+      return createEchoProvider({ tokenMs, slots, answerBytes, queueLimit }, deps.clock);
     },
   };
 }

@@ -1,12 +1,18 @@
 import type { Clock } from "../core/clock.ts";
 
+/** Something that ends at a time. */
+export interface Expiring {
+  /** Its time has come; called once. */
+  expired(): void;
+}
+
 /**
  * Calls back at a second of wall time. Thousands of sockets share one timer: entries wait in buckets by second, and a
  * bucket costs nothing until its time.
  */
 export class ExpiryWheel {
   readonly #clock: Clock;
-  readonly #buckets = new Map<number, Set<() => void>>();
+  readonly #buckets = new Map<number, Set<Expiring>>();
   #ticking = false;
   #nextSecond = 0;
 
@@ -14,21 +20,27 @@ export class ExpiryWheel {
     this.#clock = clock;
   }
 
-  /** Calls `expired` within two seconds after `at` (seconds since the epoch). The returned function cancels it. */
-  add(at: number, expired: () => void): () => void {
+  /**
+   * Calls `item.expired` within two seconds after `at` (seconds since the epoch). Returns the second under which it waits,
+   * for {@link remove}; a function to cancel it would cost each of thousands of sockets its own.
+   */
+  add(at: number, item: Expiring): number {
     const second = Math.max(Math.ceil(at), this.#second());
     let bucket = this.#buckets.get(second);
     if (bucket === undefined) this.#buckets.set(second, (bucket = new Set()));
-    bucket.add(expired);
+    bucket.add(item);
     if (!this.#ticking) {
       this.#nextSecond = this.#second();
       this.#tickLater();
     }
-    const own = bucket;
-    return () => {
-      own.delete(expired);
-      if (own.size === 0 && this.#buckets.get(second) === own) this.#buckets.delete(second);
-    };
+    return second;
+  }
+
+  /** Takes an item back; harmless after it expired. `second` is what {@link add} returned. */
+  remove(second: number, item: Expiring): void {
+    const bucket = this.#buckets.get(second);
+    bucket?.delete(item);
+    if (bucket?.size === 0) this.#buckets.delete(second);
   }
 
   #second(): number {
@@ -54,7 +66,11 @@ export class ExpiryWheel {
 
   #fire(second: number): void {
     const bucket = this.#buckets.get(second);
+    // It stays in the table meanwhile, so that one that is called can take the others back.
+    for (const item of bucket ?? []) {
+      bucket?.delete(item);
+      item.expired();
+    }
     this.#buckets.delete(second);
-    for (const expired of bucket ?? []) expired();
   }
 }

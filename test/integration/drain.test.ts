@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { ChatSocket } from "../support/chat-socket.ts";
 import { startService } from "../support/service.ts";
@@ -52,8 +53,80 @@ describe("a stop", () => {
     chat.send({ message: words(200) });
     await chat.next(({ type }) => type === "token");
     service.kill("SIGTERM");
-    await chat.next(({ event }) => event === "draining");
+    await chat.next(({ type }) => type === "goaway");
     service.kill("SIGTERM");
-    expect(await service.exited).toMatchObject({ code: 1 });
+    expect(await service.exited).toEqual({ code: 1, signal: null });
+  });
+
+  it("tells each socket in its own way before it closes, and spreads the idle ones over its time", async () => {
+    const service = await startService({ AI_PROVIDER: "echo", DRAIN_SECONDS: "3" });
+    const open = (query: string, protocols: string[]) =>
+      Promise.all(
+        Array.from({ length: 200 }, () => ChatSocket.greeted(`${service.url}/ws/chat${query}`, protocols)),
+      );
+    const [streaming, plain] = [await open("", ["chat.v1"]), await open("", [])];
+    const began = performance.now();
+    service.kill("SIGTERM");
+    const times: number[] = [];
+    const closes = [...streaming, ...plain].map(async (chat) => {
+      const { code } = await chat.closed;
+      times.push(performance.now() - began);
+      return code;
+    });
+    await streaming[0]?.next(({ type }) => type === "goaway");
+    // New sockets are refused by the closed port, and readiness is off as long as anybody could ask.
+    await expect(ChatSocket.open(`${service.url}/ws/chat`)).rejects.toThrow("ECONNREFUSED");
+    expect(new Set(await Promise.all(closes))).toEqual(new Set([1012]));
+    for (const { frames } of streaming) {
+      expect(frames.slice(1)).toEqual([
+        { type: "goaway", reason: "restart", deadline_ms: 3000, resumable: false },
+      ]);
+    }
+    for (const { frames } of plain) {
+      expect(frames.slice(1)).toMatchObject([{ type: "system", event: "draining" }]);
+      expect(frames).toHaveLength(2);
+    }
+    const thirds = [0, 1, 2].map(
+      (third) => times.filter((at) => at >= third * 1000 && at < (third + 1) * 1000).length,
+    );
+    for (const closed of thirds) expect(closed).toBeGreaterThan(60);
+    expect(await service.exited).toEqual({ code: 0, signal: null });
+  });
+
+  it("gives what there is of an answer at the deadline, to who streams and to who does not, and then 1012", async () => {
+    const service = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "100", DRAIN_SECONDS: "1" });
+    const chats = [
+      await ChatSocket.greeted(`${service.url}/ws/chat`),
+      await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`),
+    ];
+    for (const chat of chats) chat.send({ message: words(200), id: "m" });
+    await chats[1]?.next(({ type }) => type === "token");
+    service.kill("SIGTERM");
+    for (const chat of chats) {
+      const end = await chat.next(({ type }) => type === "message");
+      expect(end).toMatchObject({ id: "m", finish_reason: "cancelled" });
+      expect(words(200).startsWith(String(end["content"]))).toBe(true);
+      expect(String(end["content"]).length).toBeGreaterThan(10);
+      expect(await chat.closed).toMatchObject({ code: 1012 });
+    }
+    expect(await service.exited).toEqual({ code: 0, signal: null });
+  });
+
+  it("still brings its close frame to a slow reader, behind all that it had not read (trap 1)", async () => {
+    const service = await startService({
+      AI_PROVIDER: "echo",
+      MAX_OUTPUT_TOKENS: "1000000",
+      ECHO_ANSWER_BYTES: "1000000",
+      DRAIN_SECONDS: "1",
+    });
+    const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
+    chat.pause();
+    for (let index = 0; index < 12; index++) chat.send({ message: "Hi", id: `i${index}` });
+    await pause(500);
+    service.kill("SIGTERM");
+    await pause(1500);
+    chat.resume();
+    expect(await chat.closed).toMatchObject({ code: 1012 });
+    expect(await service.exited).toEqual({ code: 0, signal: null });
   });
 });

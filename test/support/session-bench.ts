@@ -1,19 +1,44 @@
+import { createTokenSigner } from "../../src/auth/token-signer.ts";
+import { createTokenVerifier } from "../../src/auth/token-verifier.ts";
 import type { SessionRecord } from "../../src/chat/session-store.ts";
 import { createFrameDecoder } from "../../src/protocol/codec.ts";
+import { BufferAccount } from "../../src/session/buffer-account.ts";
+import { ClientSockets } from "../../src/session/client-sockets.ts";
+import { BucketTable } from "../../src/core/bucket-table.ts";
+import { FlushScheduler } from "../../src/session/flush-scheduler.ts";
 import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
+import { RateLimits, type RateLimitOptions } from "../../src/session/rate-limits.ts";
 import type { Session } from "../../src/session/session.ts";
 import { SessionRegistry, type Visitor } from "../../src/session/session-registry.ts";
 import { MemorySessionStore } from "../../src/stores/memory/memory-session-store.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { chatBench, type ChatBenchOptions } from "./chat-bench.ts";
+import { FakeEventLoop } from "./fake-event-loop.ts";
 import { FakeSocket, type Frame } from "./fake-socket.ts";
 import { settle } from "./virtual-clock.ts";
 
 // Compiling the validators takes longer than most tests.
 const decode = createFrameDecoder({ maxMessageChars: 32_000, maxOutputTokens: 512 });
 
+const TOKEN_SECRET = "a secret of forty characters, just for us";
+
+const unlimited = {
+  framesPerSecond: 1_000_000,
+  acksPerSecond: 1_000_000,
+  messagesPerMinute: 1_000_000,
+  messagesPerMinutePerAddress: 1_000_000,
+};
+
 export interface SessionBenchOptions extends ChatBenchOptions {
   readonly maxBadFrames?: number;
+  readonly maxSocketsPerClient?: number;
+  readonly replaceOldest?: boolean;
+  /** Absent: no rates, as with RATE_LIMITS=off. */
+  readonly rates?: Partial<Omit<RateLimitOptions, "clock">>;
+  readonly maxUnackedBytes?: number;
+  /** Absent: replays are not limited. */
+  readonly replayBytesPerSecond?: number;
+  readonly maxHistoryBytes?: number;
 }
 
 /** One connected client: what it sends and what it got. */
@@ -65,6 +90,7 @@ export class TestClient {
 export function sessionBench(options: SessionBenchOptions = {}) {
   const bench = chatBench(options);
   const { clock, metrics, chat, store } = bench;
+  const loop = new FakeEventLoop();
   const ended: SessionRecord[] = [];
   const sessions = new MemorySessionStore({
     maxSessions: 1000,
@@ -77,6 +103,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
         : store.forgetClient(record.client));
     },
   });
+  const buffers = new BufferAccount(1_000_000);
   const registry = new SessionRegistry({
     chat,
     sessions,
@@ -94,6 +121,25 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     logger: silentLogger,
     metrics,
     expiry: new ExpiryWheel(clock),
+    clients: new ClientSockets({
+      maxPerClient: options.maxSocketsPerClient ?? 100,
+      replaceOldest: options.replaceOldest ?? false,
+      metrics,
+    }),
+    buffers,
+    rates: options.rates === undefined ? null : new RateLimits({ ...unlimited, ...options.rates, clock }),
+    tokenVerifier: createTokenVerifier({ secret: TOKEN_SECRET, maxWeight: 10, clock }),
+    flushes: new FlushScheduler(clock, loop),
+    maxUnackedBytes: options.maxUnackedBytes ?? 65_536,
+    replays:
+      options.replayBytesPerSecond === undefined
+        ? null
+        : new BucketTable(
+            { perSecond: options.replayBytesPerSecond, burst: options.replayBytesPerSecond },
+            1000,
+            clock,
+          ),
+    maxHistoryBytes: options.maxHistoryBytes ?? 262_144,
     greeting: () => ({ message: "Welcome.", provider: "local", model: "scripted", textMayLeave: false }),
   });
   const connect = (visitor: Partial<Visitor> = {}): TestClient =>
@@ -104,7 +150,9 @@ export function sessionBench(options: SessionBenchOptions = {}) {
       token: { subject, expiresAt: Math.floor(clock.wall() / 1000) + seconds, weight: 1 },
       streaming,
     });
-  return { ...bench, sessions, registry, ended, connect, connectAs };
+  /** A token that the bench's sockets can be refreshed with; `seconds` below zero: it has expired. */
+  const tokenOf = createTokenSigner({ secret: TOKEN_SECRET, clock });
+  return { ...bench, loop, buffers, sessions, registry, ended, connect, connectAs, tokenOf };
 }
 
 export type SessionBench = ReturnType<typeof sessionBench>;

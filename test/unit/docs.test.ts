@@ -1,11 +1,14 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { commands } from "../../src/chat/commands/command-table.ts";
+import { settings } from "../../src/config/schema.ts";
 import { errorCodes } from "../../src/core/error-codes.ts";
+import { limits } from "../../src/core/limits.ts";
 import { closeCodes } from "../../src/protocol/close-codes.ts";
 import { tableAfter } from "../support/page-table.ts";
 
-const page = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
+const pageOf = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), "utf8");
+const protocol = pageOf("protocol.md");
 
 describe("docs/protocol.md", () => {
   it("lists every error code as the code has it", () => {
@@ -14,7 +17,7 @@ describe("docs/protocol.md", () => {
       retryable ? "yes" : "no",
       meaning,
     ]);
-    expect(tableAfter(page, "<!-- errors:")).toEqual(wanted);
+    expect(tableAfter(protocol, "<!-- errors:")).toEqual(wanted);
   });
 
   it("lists every close code as the code has it", () => {
@@ -23,11 +26,26 @@ describe("docs/protocol.md", () => {
       meaning,
       reconnect,
     ]);
-    expect(tableAfter(page, "<!-- close codes:")).toEqual(wanted);
+    expect(tableAfter(protocol, "<!-- close codes:")).toEqual(wanted);
   });
 
   it("lists every command", () => {
-    const listed = tableAfter(page, "## Commands").map(([usage]) => usage?.replaceAll("`", "").split(" ")[0]);
+    const listed = tableAfter(protocol, "## Commands").map(
+      ([usage]) => usage?.replaceAll("`", "").split(" ")[0],
+    );
     expect(listed).toEqual(commands.map(({ name }) => `/${name}`));
+  });
+});
+
+describe("docs/operations.md", () => {
+  it("lists every limit with its setting, default and answers as the code has them", () => {
+    const wanted = Object.entries(limits).map(([name, limit]) => [
+      `\`${name}\`${"rate" in limit ? " †" : ""}`,
+      `\`${limit.setting}\``,
+      settings[limit.setting].shownDefault,
+      limit.first,
+      limit.repeated,
+    ]);
+    expect(tableAfter(pageOf("operations.md"), "<!-- limits:")).toEqual(wanted);
   });
 });

@@ -11,14 +11,15 @@ export interface EchoOptions {
   readonly tokenMs: number;
   /** Answers at a time; 0: no limit. */
   readonly slots: number;
+  /** Requests that may wait for a slot; the next is `overloaded`. Default: 4,096, as the local back end's. */
+  readonly queueLimit?: number;
   /** Bytes of an answer; 0: the message's own text. */
   readonly answerBytes: number;
 }
 
 const MODEL = "echo";
 const CONTEXT_TOKENS = 1_000_000;
-/** As the local back end's default. */
-const QUEUE_LIMIT = 4096;
+const DEFAULT_QUEUE_LIMIT = 4096;
 const RETRY_AFTER_MS = 1000;
 /** Tokens in one part of an answer that comes at once: 16 KiB of ASCII. */
 const TOKENS_PER_PART = 4096;
@@ -71,6 +72,7 @@ class EchoProvider implements ChatProvider {
   readonly continuation = "prefilled";
   readonly #options: EchoOptions;
   readonly #clock: Clock;
+  readonly #queueLimit: number;
   readonly #queue: SlotQueue | null;
   readonly #running = new Set<() => void>();
   #closed = false;
@@ -78,7 +80,8 @@ class EchoProvider implements ChatProvider {
   constructor(options: EchoOptions, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
-    this.#queue = options.slots > 0 ? new SlotQueue(options.slots, QUEUE_LIMIT, clock) : null;
+    this.#queueLimit = options.queueLimit ?? DEFAULT_QUEUE_LIMIT;
+    this.#queue = options.slots > 0 ? new SlotQueue(options.slots, this.#queueLimit, clock) : null;
   }
 
   describe(): { readonly model: string; readonly contextTokens: number } {
@@ -154,7 +157,7 @@ class EchoProvider implements ChatProvider {
   }
 
   #full(): never {
-    const message = `${QUEUE_LIMIT} requests wait for the echo back end already.`;
+    const message = `${this.#queueLimit} requests wait for the echo back end already.`;
     throw new ProviderError(this.name, "overloaded", message, { retryAfterMs: RETRY_AFTER_MS });
   }
 

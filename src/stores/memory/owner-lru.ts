@@ -1,14 +1,21 @@
 interface Entry<V> {
-  readonly owner: string;
+  readonly key: string;
+  readonly owner: Owner<V>;
   readonly value: V;
   bytes: number;
   pinned: boolean;
+  /** Its neighbours in its owner's list. */
+  older: Entry<V> | null;
+  newer: Entry<V> | null;
 }
 
-interface Owner {
+/** Most owners have one entry, so its entries are a list by themselves and cost no table. */
+interface Owner<V> {
+  readonly name: string;
   bytes: number;
-  /** Least recently used first. */
-  readonly keys: Set<string>;
+  /** Least recently used. */
+  oldest: Entry<V> | null;
+  newest: Entry<V> | null;
 }
 
 /**
@@ -18,7 +25,7 @@ interface Owner {
  */
 export class OwnerLru<V> {
   readonly #entries = new Map<string, Entry<V>>();
-  readonly #owners = new Map<string, Owner>();
+  readonly #owners = new Map<string, Owner<V>>();
   readonly #budget: number;
   readonly #evicted: (key: string, value: V) => void;
   #bytes = 0;
@@ -41,9 +48,10 @@ export class OwnerLru<V> {
   get(key: string): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    const keys = (this.#owners.get(entry.owner) as Owner).keys;
-    keys.delete(key);
-    keys.add(key);
+    if (entry.newer !== null) {
+      unlink(entry);
+      append(entry);
+    }
     return entry.value;
   }
 
@@ -54,10 +62,14 @@ export class OwnerLru<V> {
 
   /** Adds an entry that must not exist yet. It does not evict: call {@link shrink}. */
   add(key: string, owner: string, value: V, bytes: number, pinned = false): void {
-    this.#entries.set(key, { owner, value, bytes, pinned });
     let holder = this.#owners.get(owner);
-    if (holder === undefined) this.#owners.set(owner, (holder = { bytes: 0, keys: new Set() }));
-    holder.keys.add(key);
+    if (holder === undefined) {
+      holder = { name: owner, bytes: 0, oldest: null, newest: null };
+      this.#owners.set(owner, holder);
+    }
+    const entry: Entry<V> = { key, owner: holder, value, bytes, pinned, older: null, newer: null };
+    this.#entries.set(key, entry);
+    append(entry);
     holder.bytes += bytes;
     this.#bytes += bytes;
   }
@@ -67,7 +79,7 @@ export class OwnerLru<V> {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     entry.bytes += delta;
-    (this.#owners.get(entry.owner) as Owner).bytes += delta;
+    entry.owner.bytes += delta;
     this.#bytes += delta;
   }
 
@@ -81,10 +93,10 @@ export class OwnerLru<V> {
     if (entry === undefined) return undefined;
     this.#entries.delete(key);
     this.#bytes -= entry.bytes;
-    const holder = this.#owners.get(entry.owner) as Owner;
-    holder.keys.delete(key);
-    holder.bytes -= entry.bytes;
-    if (holder.keys.size === 0) this.#owners.delete(entry.owner);
+    const { owner } = entry;
+    unlink(entry);
+    owner.bytes -= entry.bytes;
+    if (owner.oldest === null) this.#owners.delete(owner.name);
     return entry.value;
   }
 
@@ -122,12 +134,28 @@ export class OwnerLru<V> {
   }
 
   #evictOldest(owner: string): boolean {
-    for (const key of (this.#owners.get(owner) as Owner).keys) {
-      if ((this.#entries.get(key) as Entry<V>).pinned) continue;
-      const value = this.delete(key) as V;
-      this.#evicted(key, value);
-      return true;
-    }
-    return false;
+    let entry = this.#owners.get(owner)?.oldest ?? null;
+    while (entry?.pinned === true) entry = entry.newer;
+    if (entry === null) return false;
+    this.delete(entry.key);
+    this.#evicted(entry.key, entry.value);
+    return true;
   }
+}
+
+function append<V>(entry: Entry<V>): void {
+  const { owner } = entry;
+  entry.older = owner.newest;
+  entry.newer = null;
+  if (owner.newest === null) owner.oldest = entry;
+  else owner.newest.newer = entry;
+  owner.newest = entry;
+}
+
+function unlink<V>(entry: Entry<V>): void {
+  const { owner, older, newer } = entry;
+  if (older === null) owner.oldest = newer;
+  else older.newer = newer;
+  if (newer === null) owner.newest = older;
+  else newer.older = older;
 }

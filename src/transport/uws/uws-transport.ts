@@ -7,13 +7,14 @@ import uWS, {
 } from "uWebSockets.js";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
+import type { BufferAccount } from "../../session/buffer-account.ts";
 import type { Session } from "../../session/session.ts";
 import type { SessionRegistry } from "../../session/session-registry.ts";
 import { createDoor, type DoorOptions, type UpgradeFacts, type Verdict } from "./door.ts";
 import { errorReply, statusLine, type HttpRoute } from "./http-reply.ts";
 import { createHttpRouter } from "./http-router.ts";
 import { peerFacts } from "./peer-facts.ts";
-import { UwsSocket } from "./uws-socket.ts";
+import { UwsSocket, type SocketHost } from "./uws-socket.ts";
 
 export interface UwsTransportOptions {
   readonly host: string;
@@ -23,9 +24,10 @@ export interface UwsTransportOptions {
   readonly maxAnswerBytes: number;
   /** 8..960; anything else would abort the whole process. */
   readonly idleTimeoutSeconds: number;
-  readonly door: Omit<DoorOptions, "connections" | "draining" | "metrics">;
+  readonly door: Omit<DoorOptions, "connections" | "subjectFull" | "draining" | "metrics">;
   readonly routes: ReadonlyMap<string, HttpRoute>;
   readonly sessions: SessionRegistry;
+  readonly buffers: BufferAccount;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -35,6 +37,8 @@ export interface UwsTransport {
   listen(): Promise<number>;
   /** Takes no new connection; those that are there stay. */
   stopListening(): void;
+  /** Whether a socket was ended while bytes waited before its close frame: these need a reader, and time. */
+  readonly endedWithBytes: boolean;
   /** Ends everything that is still connected, without a close frame. */
   close(): void;
 }
@@ -51,12 +55,27 @@ const PAYLOAD_HEADROOM = 4;
  */
 const BACK_PRESSURE_PER_ANSWER_BYTE = 8;
 
+/** The least, so that the largest `token` frame is within the soft limit however short answers are. */
+const MIN_BACK_PRESSURE_BYTES = 1_048_576;
+
+function backPressureBytes(maxAnswerBytes: number): number {
+  return Math.max(maxAnswerBytes * BACK_PRESSURE_PER_ANSWER_BYTE, MIN_BACK_PRESSURE_BYTES);
+}
+
+/** Most bytes that a frame beside the end of an answer may put into a socket that is empty. */
+export function softLimitBytes(maxAnswerBytes: number): number {
+  return backPressureBytes(maxAnswerBytes) / 4;
+}
+
 const endpoints = { "/ws/chat": "anonymous", "/ws/chat/auth": "authenticated" } as const;
 type Endpoint = (typeof endpoints)[keyof typeof endpoints];
 
 interface UserData {
   readonly endpoint: Endpoint;
-  readonly verdict: Exclude<Verdict, { kind: "reject" }>;
+  /** Null once the socket is open: thousands of idle ones need not remember who asked for them. */
+  verdict: Exclude<Verdict, { kind: "reject" }> | null;
+  /** Key of the address that counts it. */
+  address: string;
   socket: UwsSocket<UserData> | null;
   session: Session | null;
 }
@@ -64,12 +83,16 @@ interface UserData {
 /** The one place that knows uWebSockets.js: one event loop, one port, all sockets. */
 export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   const { sessions, metrics, logger, maxFrameBytes } = options;
+  const { addresses } = options.door;
   let draining = false;
+  let endedWithBytes = false;
+  const host: SocketHost = { buffers: options.buffers, endedWithBytes: () => (endedWithBytes = true) };
   let listener: us_listen_socket | null = null;
   const decide = createDoor({
     ...options.door,
     metrics,
     connections: () => sessions.size,
+    subjectFull: (subject) => sessions.subjectFull(subject),
     draining: () => draining,
   });
   const app = uWS.App();
@@ -77,11 +100,11 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
     app.ws<UserData>(path, {
       compression: uWS.DISABLED,
       maxPayloadLength: maxFrameBytes * PAYLOAD_HEADROOM,
-      maxBackpressure: options.maxAnswerBytes * BACK_PRESSURE_PER_ANSWER_BYTE,
+      maxBackpressure: backPressureBytes(options.maxAnswerBytes),
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => upgrade(res, req, context, endpoint, decide),
-      open: (ws) => open(ws, sessions, metrics),
+      open: (ws) => open(ws, host, options),
       message: (ws, message, isBinary) => {
         const { session } = ws.getUserData();
         if (session === null) return;
@@ -96,6 +119,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
         data.socket?.markClosed();
         if (data.session === null) return;
         metrics.connectionClosed(endpoint, code);
+        addresses?.closed(data.address);
         sessions.closed(data.session);
         data.session = null;
       },
@@ -138,8 +162,12 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
         ) => void;
         listen(host, port, EXCLUSIVE_PORT, listened);
       }),
+    get endedWithBytes() {
+      return endedWithBytes;
+    },
     stopListening() {
       draining = true;
+      endedWithBytes = false;
       if (listener !== null) uWS.us_listen_socket_close(listener);
       listener = null;
     },
@@ -168,24 +196,37 @@ function upgrade(
     ...peerFacts(res, req),
   });
   if (verdict.kind === "reject") {
-    const reply = errorReply(verdict.status, verdict.message);
+    const { retryAfterMs } = verdict;
+    const headers =
+      retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
+    const reply = errorReply(verdict.status, verdict.message, headers);
     res.writeStatus(statusLine(reply.status));
     for (const [name, value] of Object.entries(reply.headers)) res.writeHeader(name, value);
     res.end(reply.body);
     return;
   }
-  const data: UserData = { endpoint, verdict, socket: null, session: null };
+  const data: UserData = { endpoint, verdict, address: "", socket: null, session: null };
   res.upgrade(data, key, verdict.subprotocol, extensions, context);
 }
 
-function open(ws: WebSocket<UserData>, sessions: SessionRegistry, metrics: Metrics): void {
+function open(
+  ws: WebSocket<UserData>,
+  host: SocketHost,
+  { sessions, metrics, door }: UwsTransportOptions,
+): void {
   const data = ws.getUserData();
   const { verdict, endpoint } = data;
+  if (verdict === null) return;
+  data.verdict = null;
   if (verdict.kind === "refuse") {
     ws.end(verdict.code, verdict.reason);
     return;
   }
   metrics.connectionOpened(endpoint);
-  data.socket = new UwsSocket(ws);
-  data.session = sessions.open(data.socket, verdict.visitor);
+  data.address = verdict.visitor.address;
+  door.addresses?.opened(data.address);
+  const socket = new UwsSocket(ws, host);
+  data.socket = socket;
+  data.session = sessions.open(socket, verdict.visitor);
+  socket.shed = () => data.session?.shed();
 }

@@ -25,6 +25,7 @@ const settings: ProviderSettings = {
   HF_CONTEXT_TOKENS: 2048,
   ECHO_TOKEN_MS: 0,
   ECHO_SLOTS: 0,
+  LOCAL_QUEUE_LIMIT: 4096,
   ECHO_ANSWER_BYTES: 0,
 };
 const noModel: Candidate = { reason: "there is no model in models/" };

@@ -5,6 +5,13 @@ import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const secondOf = (clock: VirtualClock) => clock.wall() / 1000;
 
+/** Adds an item that calls `expired`, and returns the way to take it back. */
+function cancellable(wheel: ExpiryWheel, at: number, expired: () => void): () => void {
+  const item = { expired };
+  const second = wheel.add(at, item);
+  return () => wheel.remove(second, item);
+}
+
 describe("ExpiryWheel", () => {
   it("calls once, never before its time and at most two seconds after", () => {
     const entry = fc.record({
@@ -21,9 +28,11 @@ describe("ExpiryWheel", () => {
         entries.forEach(({ at, wait }, index) => {
           clock.advance(wait);
           added[index] = secondOf(clock);
-          wheel.add(begin + at, () => {
-            expect(fired[index]).toBeUndefined();
-            fired[index] = secondOf(clock);
+          wheel.add(begin + at, {
+            expired() {
+              expect(fired[index]).toBeUndefined();
+              fired[index] = secondOf(clock);
+            },
           });
         });
         clock.advance(200_000);
@@ -41,7 +50,7 @@ describe("ExpiryWheel", () => {
     const clock = new VirtualClock();
     const wheel = new ExpiryWheel(clock);
     const cancels = Array.from({ length: 1000 }, (_, index) =>
-      wheel.add(secondOf(clock) + 10 + (index % 7), () => expect.unreachable()),
+      cancellable(wheel, secondOf(clock) + 10 + (index % 7), () => expect.unreachable()),
     );
     expect(clock.pending).toBe(1);
     for (const cancel of cancels) cancel();
@@ -57,7 +66,7 @@ describe("ExpiryWheel", () => {
     const cancels: (() => void)[] = [];
     for (const name of ["a", "b"]) {
       cancels.push(
-        wheel.add(secondOf(clock) + 5, () => {
+        cancellable(wheel, secondOf(clock) + 5, () => {
           fired.push(name);
           for (const cancel of cancels) cancel();
         }),
@@ -71,13 +80,13 @@ describe("ExpiryWheel", () => {
     const clock = new VirtualClock();
     const wheel = new ExpiryWheel(clock);
     const fired: string[] = [];
-    wheel.add(secondOf(clock) + 3600, () => fired.push("hour"));
-    wheel.add(secondOf(clock) + 10 * 86_400, () => fired.push("days"));
+    cancellable(wheel, secondOf(clock) + 3600, () => fired.push("hour"));
+    cancellable(wheel, secondOf(clock) + 10 * 86_400, () => fired.push("days"));
     clock.shiftWall(7_200_000);
     clock.advance(1000);
     expect(fired).toEqual(["hour"]);
     clock.shiftWall(-7_200_000);
-    wheel.add(secondOf(clock) + 5, () => fired.push("soon"));
+    cancellable(wheel, secondOf(clock) + 5, () => fired.push("soon"));
     clock.advance(7000);
     expect(fired).toEqual(["hour", "soon"]);
     clock.shiftWall(30 * 86_400_000);

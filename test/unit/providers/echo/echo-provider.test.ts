@@ -34,6 +34,19 @@ describe("the echo back end", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("refuses as many as neither run nor may wait, at once and with a time to come back", async () => {
+    const provider = echo({ tokenMs: 50, slots: 1, queueLimit: 2 });
+    const stop = new AbortController();
+    const taken = [1, 2, 3].map((name) => watch(provider, `message ${name}`, stop.signal));
+    await expect(watch(provider, "one too many").end).rejects.toMatchObject({
+      code: "overloaded",
+      retryable: true,
+      retryAfterMs: 1000,
+    });
+    stop.abort(new Error("enough"));
+    for (const { end } of taken) await expect(end).rejects.toThrow("enough");
+  });
+
   it("answers an empty message with nothing but an end", async () => {
     const parts = await answerOf(echo(), chatRequest(""));
     expect(parts.map(({ type }) => type)).toEqual(["started", "finish"]);

@@ -1,0 +1,132 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { startService } from "../../support/service.ts";
+import { LoadSocket, openAll, type LoadFrame } from "./load-socket.ts";
+import { judge, messageOf, tally } from "./report.ts";
+
+export interface DrainOptions {
+  readonly sockets: number;
+  /** Sockets among them whose answers run when the service is told to stop. */
+  readonly answers: number;
+  readonly drainSeconds: number;
+}
+
+/** Between tokens: a steady model. */
+const TOKEN_MS = 50;
+
+/** Running answers end before the deadline: this share of it. */
+const ANSWER_SHARE = 0.6;
+
+/** What a stopped service may take beyond its deadline. */
+const EXIT_MS = 10_000;
+
+interface Client {
+  readonly index: number;
+  readonly streams: boolean;
+  told: boolean;
+  code: number | null;
+  closedAt: number;
+  text: string;
+  end: LoadFrame | null;
+}
+
+/** Stops a service under many sockets and looks at what each of them saw. Resolves with the exit code. */
+export async function drainLoad({ sockets, answers, drainSeconds }: DrainOptions): Promise<number> {
+  const service = await startService({
+    AI_PROVIDER: "echo",
+    ECHO_TOKEN_MS: String(TOKEN_MS),
+    MAX_CONNECTIONS: String(sockets + 100),
+    MAX_SESSIONS: "1000000",
+    DRAIN_SECONDS: String(drainSeconds),
+  });
+  const clients: Client[] = [];
+  try {
+    const opened = await openAll(sockets, (index) => connect(service.url, index, clients));
+    const tokens = Math.floor((drainSeconds * 1000 * ANSWER_SHARE) / TOKEN_MS);
+    const messages = Array.from({ length: answers }, (_, index) => messageOf(tokens, `w${index}`));
+    // Spread over the sockets, so that both kinds have some.
+    const asking = opened.filter((_, index) => index % Math.floor(sockets / answers) === 0).slice(0, answers);
+    asking.forEach((socket, index) => socket.send({ message: messages[index], id: `a${index}` }));
+    await pause(1000);
+    const began = performance.now();
+    service.kill("SIGTERM");
+    const exit = await Promise.race([
+      service.exited,
+      pause(drainSeconds * 1000 + EXIT_MS, null, { ref: false }),
+    ]);
+    const tookMs = performance.now() - began;
+    await pause(500);
+    const asked = asking.map((socket) => clients[opened.indexOf(socket)] as Client);
+    return report({ clients, asked, messages, exit: exit?.code ?? null, tookMs, began });
+  } finally {
+    service.kill("SIGKILL");
+  }
+}
+
+function connect(url: string, index: number, clients: Client[]): LoadSocket {
+  const streams = index % 2 === 0;
+  const client: Client = { index, streams, told: false, code: null, closedAt: 0, text: "", end: null };
+  clients[index] = client;
+  return new LoadSocket({
+    url: `${url}/ws/chat`,
+    protocols: streams ? ["chat.v1"] : [],
+    frame(frame) {
+      if (frame.type === "goaway" || frame.event === "draining") client.told = true;
+      else if (frame.type === "token") client.text += frame.content ?? "";
+      else if (frame.type === "message") client.end = frame;
+    },
+    closed(code) {
+      client.code = code;
+      client.closedAt = performance.now();
+    },
+  });
+}
+
+interface DrainResult {
+  readonly clients: readonly Client[];
+  readonly asked: readonly Client[];
+  readonly messages: readonly string[];
+  readonly exit: number | null;
+  readonly tookMs: number;
+  readonly began: number;
+}
+
+function report({ clients, asked, messages, exit, tookMs, began }: DrainResult): number {
+  const restarted = clients.filter(({ code }) => code === 1012).length;
+  const told = clients.filter((client) => client.told).length;
+  const whole = asked.filter(({ end, text, streams }, index) => {
+    const wanted = messages[index];
+    return end?.content === wanted && end?.finish_reason === "stop" && (!streams || text === wanted);
+  }).length;
+  const perSecond = tally(
+    clients
+      .map(({ closedAt }) => Math.floor((closedAt - began) / 1000))
+      .toSorted((a, b) => a - b)
+      .map((second) => `second ${second}`),
+  );
+  console.log(
+    `${clients.length} sockets, ${asked.length} answers; close codes: ${tally(clients.map(({ code }) => code ?? "open"))}`,
+  );
+  console.log(`closed in ${perSecond}; the process ended after ${(tookMs / 1000).toFixed(1)} s`);
+  const share = restarted / clients.length;
+  return judge([
+    {
+      what: "sockets that see 1012",
+      wanted: "≥ 99.9 %",
+      seen: `${(share * 100).toFixed(2)} %`,
+      met: share >= 0.999,
+    },
+    {
+      what: "sockets that were told before",
+      wanted: "≥ 99.9 %",
+      seen: `${((told / clients.length) * 100).toFixed(2)} %`,
+      met: told / clients.length >= 0.999,
+    },
+    {
+      what: "whole answers",
+      wanted: "all",
+      seen: `${whole} of ${asked.length}`,
+      met: whole === asked.length,
+    },
+    { what: "exit code", wanted: "0", seen: String(exit), met: exit === 0 },
+  ]);
+}

@@ -1,0 +1,40 @@
+/** One thing that a load program asks for. */
+export interface Bar {
+  readonly what: string;
+  readonly wanted: string;
+  readonly seen: string;
+  readonly met: boolean;
+}
+
+/** Prints bars and the verdict; the exit code is 0 only when all are met. */
+export function judge(bars: readonly Bar[]): number {
+  const width = Math.max(...bars.map(({ what }) => what.length));
+  for (const { what, wanted, seen, met } of bars) {
+    console.log(`${met ? "ok  " : "FAIL"}  ${what.padEnd(width)}  ${seen} (wanted: ${wanted})`);
+  }
+  const met = bars.every((bar) => bar.met);
+  console.log(met ? "PASSED" : "FAILED");
+  return met ? 0 : 1;
+}
+
+/** Characters of a token of the echo back end. */
+const TOKEN_CHARS = 4;
+
+/** A message whose echo has so many tokens, told apart from others by its name. */
+export function messageOf(tokens: number, name: string): string {
+  const chars = tokens * TOKEN_CHARS;
+  return `${name} `.repeat(Math.ceil(chars / (name.length + 1))).slice(0, chars);
+}
+
+/** The value below which `share` of the values lie; NaN where there are none. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** How often each value occurs, as text. */
+export function tally(values: Iterable<string | number>): string {
+  const counts = new Map<string | number, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].map(([value, count]) => `${value}: ${count}`).join(", ") || "none";
+}
