@@ -68,12 +68,12 @@ async function oneMessage(socket: ChatSocket, random: Random, tally: SoakTally):
 function text(random: Random): string {
   const deed = random();
   if (deed < 0.04) return "/clear";
-  if (deed < 0.08) return `/setcontext text="${words(random, 60)}"`;
+  if (deed < 0.08) return `/setcontext text="${words(random, 40)}"`;
   if (deed < 0.1) return "/clearcontext";
   if (deed < 0.13) return `/analyze text="${words(random, 20)}"`;
   if (deed < 0.16) return "/summarize";
-  if (deed < 0.22) return words(random, 500);
-  return words(random, wholeBetween(random, 5, 60));
+  if (deed < 0.22) return words(random, 150);
+  return words(random, wholeBetween(random, 5, 50));
 }
 
 function nameOf(frame: Frame): string {

@@ -51,7 +51,7 @@ export async function engineSoak(plan: EngineSoakPlan, print: (line: string) => 
     MODEL_PATH: plan.modelPath,
     GPU: "off",
     LOCAL_SLOTS: "4",
-    LOCAL_CONTEXT_SIZE: "1024",
+    LOCAL_CONTEXT_SIZE: "2048",
     LOCAL_KV_CACHE_MB: "32",
     ABANDON_SECONDS: "2",
     ANSWER_RETENTION_SECONDS: "20",
