@@ -1,5 +1,6 @@
 import { browserEnvironment, randomId, tabValue } from "./browser-environment.ts";
-import { ChatClient, type Endpoint } from "./chat-client.ts";
+import { ChatClient } from "./chat-client.ts";
+import type { Endpoint } from "./connection.ts";
 import { ConnectionPanel } from "./connection-panel.ts";
 import { ContextPanel } from "./context-panel.ts";
 import { Conversation } from "./conversation.ts";
