@@ -4,7 +4,9 @@ import { createOriginPolicy } from "./auth/origin-policy.ts";
 import { createTokenVerifier, type TokenVerifier } from "./auth/token-verifier.ts";
 import { ChatService } from "./chat/chat-service.ts";
 import type { Config } from "./config/schema.ts";
+import { BucketTable } from "./core/bucket-table.ts";
 import { systemClock as clock } from "./core/clock.ts";
+import { systemEventLoop } from "./core/event-loop.ts";
 import type { Logger } from "./core/logger.ts";
 import type { PrometheusMetrics } from "./observability/metrics.ts";
 import { createFrameDecoder } from "./protocol/codec.ts";
@@ -13,13 +15,14 @@ import { greet, readiness } from "./greeting.ts";
 import { withDeadline } from "./providers/deadline.ts";
 import type { Selection } from "./providers/registry.ts";
 import { ExpiryWheel } from "./session/expiry-wheel.ts";
+import { FlushScheduler } from "./session/flush-scheduler.ts";
 import { SessionRegistry } from "./session/session-registry.ts";
 import { MemoryAnswerLog } from "./stores/memory/memory-answer-log.ts";
 import { MemoryConversationStore } from "./stores/memory/memory-conversation-store.ts";
 import { MemorySessionStore } from "./stores/memory/memory-session-store.ts";
 import { createStatusRoutes } from "./transport/uws/status-routes.ts";
 import { loadStaticFiles } from "./transport/uws/static-files.ts";
-import { createUwsTransport, type UwsTransport } from "./transport/uws/uws-transport.ts";
+import { createUwsTransport, softLimitBytes, type UwsTransport } from "./transport/uws/uws-transport.ts";
 
 const MIB = 1_048_576;
 
@@ -128,6 +131,8 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
     },
   });
   metrics.gauge("answer_log_bytes", "Memory for answers, running and retained", () => log.bytes);
+  metrics.gauge("answer_log_running_bytes", "Memory for answers that run", () => log.runningBytes);
+  metrics.gauge("answers_cut_short", "Answers ended with length for want of memory", () => log.cutShort);
   metrics.gauge("answers_retained", "Answers in the log, running and finished", () => log.size);
   metrics.gauge("history_bytes", "Memory for histories", () => conversations.historyBytes);
   metrics.gauge("context_bytes", "Memory for contexts", () => conversations.contextBytes);
@@ -159,6 +164,13 @@ function createChat({ config, selection, logger, metrics }: ServerOptions, store
 
 function createSessions(options: ServerOptions, chat: ChatService, stores: Stores): SessionRegistry {
   const { config, selection, logger, metrics } = options;
+  const replayed = config.MAX_REPLAY_BYTES_PER_SECOND;
+  const flushes = new FlushScheduler(clock, systemEventLoop());
+  metrics.gauge(
+    "flush_window_ms",
+    "Distance of the flushes of answers: 0 is every turn",
+    () => flushes.windowMs,
+  );
   return new SessionRegistry({
     chat,
     sessions: stores.sessions,
@@ -176,6 +188,10 @@ function createSessions(options: ServerOptions, chat: ChatService, stores: Store
     },
     maxBadFrames: config.MAX_BAD_FRAMES,
     expiry: new ExpiryWheel(clock),
+    flushes,
+    maxUnackedBytes: config.MAX_UNACKED_BYTES,
+    replays: new BucketTable({ perSecond: replayed, burst: 2 * replayed }, config.MAX_SESSIONS, clock),
+    maxHistoryBytes: softLimitBytes(config.MAX_ANSWER_BYTES),
     clock,
     logger,
     metrics,

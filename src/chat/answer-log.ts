@@ -81,8 +81,13 @@ export interface AnswerReader {
   readonly events: readonly AnswerEvent[];
   /** Null while the answer runs. */
   readonly outcome: AnswerOutcome | null;
-  /** Text from `from` to the end. `from` must be a boundary: an offset that was read before, or {@link boundary}'s. */
-  read(from: number): string;
+  /** Its text made room for others while it was being read: what was not read until now is gone. */
+  readonly evicted: boolean;
+  /**
+   * Text from `from` to `to`, the end by default. Both must be boundaries: 0, {@link length} at any time, or
+   * {@link boundary}'s.
+   */
+  read(from: number, to?: number): string;
   /** The last character boundary at or before `offset` (and not beyond the end). */
   boundary(offset: number): number;
   /** Calls `listener` after each change, synchronously; it must not throw. Returns the way to stop. */
@@ -92,7 +97,10 @@ export interface AnswerReader {
 /** The writing side: held by the one process that generates. */
 export interface AnswerWriter {
   readonly reader: AnswerReader;
-  /** False when the text would outgrow the byte bound of an answer; nothing is added then. */
+  /**
+   * False when the text would outgrow the byte bound of an answer, or of all answers together though every finished one
+   * made room; nothing is added then.
+   */
   append(text: string): boolean;
   addEvent(event: Omit<AnswerEvent, "offset">): void;
   setStatus(status: AnswerStatus | null): void;
@@ -102,7 +110,10 @@ export interface AnswerWriter {
 
 /** Port: where answers live while they run and for ANSWER_RETENTION_SECONDS after. The only way out for generated text. */
 export interface AnswerLog {
-  /** @throws ServiceError `overloaded` when the memory for answers is full of running ones. */
+  /**
+   * @throws ServiceError `overloaded` when running answers hold most of the memory for answers: the rest is for them to
+   * grow.
+   */
   create(meta: AnswerMeta): AnswerWriter;
   /** Undefined when there is none, it expired, or it belongs to another client: the three look alike. */
   find(client: string, answer: string): Promise<AnswerReader | undefined>;

@@ -1,7 +1,8 @@
 import { ServiceError, reportOf } from "../core/errors.ts";
 import { randomId } from "../core/ids.ts";
 import { parseMessage, type MessageSyntax } from "../protocol/command-syntax.ts";
-import type { AnswerOutcome } from "./answer-log.ts";
+import type { Turn } from "../core/fit-prompt.ts";
+import type { AnswerOutcome, AnswerReader } from "./answer-log.ts";
 import type { Attendant } from "./attendance.ts";
 import type { ChatServiceOptions } from "./chat-options.ts";
 import { findCommand, nearestCommand } from "./commands/command-table.ts";
@@ -10,6 +11,7 @@ import type { MessageKey } from "./conversation-store.ts";
 import { StopReason } from "./generation.ts";
 import { respond } from "./respond.ts";
 import { RunningAnswer, type Submission, type Ticket } from "./running-answer.ts";
+import { RunningAnswers } from "./running-answers.ts";
 
 /** Names a running answer of a client. */
 export type AnswerName = { readonly answer: string } | { readonly id: string; readonly conversation: string };
@@ -23,19 +25,17 @@ const nobody: Attendant = { setStalled() {}, leave() {} };
 export class ChatService {
   readonly #options: ChatServiceOptions;
   readonly #lanes: ConversationLanes<RunningAnswer>;
-  readonly #running = new Map<string, Set<RunningAnswer>>();
+  readonly #running = new RunningAnswers();
   /** Answers whose id is being claimed: who joins one meanwhile waits until it runs or was refused. */
   readonly #starting = new Map<string, Promise<void>>();
-  #runningCount = 0;
   #accepting = true;
-  #idle: (() => void)[] = [];
 
   constructor(options: ChatServiceOptions) {
     this.#options = options;
     const { maxPendingMessages: maxPending, maxActiveAnswersPerClient: maxActivePerClient } =
       options.settings;
     this.#lanes = new ConversationLanes({ maxPending, maxActivePerClient });
-    options.metrics.gauge("answers_running", "Answers that run or wait", () => this.#runningCount);
+    options.metrics.gauge("answers_running", "Answers that run or wait", () => this.#running.count);
     options.metrics.gauge(
       "messages_pending",
       "Messages behind others of their conversation",
@@ -67,9 +67,31 @@ export class ChatService {
     }
   }
 
+  /** A ticket of an answer of this client that runs, waits or is kept; undefined when there is none (any more). */
+  async watch(client: string, answer: string): Promise<Ticket | undefined> {
+    const running = this.#running.find(client, answer);
+    if (running !== undefined) return running;
+    const reader = await this.#options.log.find(client, answer);
+    return reader && { reader, attend: () => nobody };
+  }
+
+  /** The turns of a conversation, oldest first, and its answers that run or wait. */
+  async history(
+    client: string,
+    conversation: string,
+  ): Promise<{ turns: readonly Turn[]; running: readonly AnswerReader[] }> {
+    for (;;) {
+      const before = this.#runningIn(client, conversation);
+      const turns = await this.#options.store.turns(client, conversation);
+      const running = this.#runningIn(client, conversation);
+      // One that ended meanwhile would be in neither list.
+      if (before.every((reader) => running.includes(reader))) return { turns, running };
+    }
+  }
+
   /** Stops an answer of this client; what it has so far is kept. False when none of that name runs. */
   cancel(client: string, name: AnswerName): boolean {
-    for (const running of this.#running.get(client) ?? []) {
+    for (const running of this.#running.of(client)) {
       const { meta } = running.reader;
       const meant =
         "answer" in name
@@ -89,19 +111,22 @@ export class ChatService {
 
   /** Resolves when no answer runs or waits. */
   whenIdle(): Promise<void> {
-    if (this.#runningCount === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#idle.push(resolve));
+    return this.#running.whenNone();
   }
 
   /** Ends every answer at once, as cancelled. */
   stopAll(): void {
-    for (const answers of this.#running.values()) {
-      for (const running of answers) this.#stop(running, "cancelled");
-    }
+    for (const running of [...this.#running.all()]) this.#stop(running, "cancelled");
+  }
+
+  #runningIn(client: string, conversation: string): AnswerReader[] {
+    return [...this.#running.of(client)]
+      .map(({ reader }) => reader)
+      .filter(({ meta }) => meta.conversation === conversation);
   }
 
   async #claim(key: MessageKey, hash: string, answer: string): Promise<Ticket | undefined> {
-    const { store, log } = this.#options;
+    const { store } = this.#options;
     for (;;) {
       const claim = await store.claim(key, hash, answer);
       if (claim.kind === "new") return undefined;
@@ -111,15 +136,13 @@ export class ChatService {
           `The id ${JSON.stringify(key.id)} was used for another message.`,
         );
       }
-      const running = this.#find(key.client, claim.answer);
-      if (running !== undefined) return running;
       const starting = this.#starting.get(claim.answer);
       if (starting !== undefined) {
         await starting;
         continue;
       }
-      const reader = await log.find(key.client, claim.answer);
-      if (reader !== undefined) return { reader, attend: () => nobody };
+      const ticket = await this.watch(key.client, claim.answer);
+      if (ticket !== undefined) return ticket;
       // Its text made room for others: the id is free, and this frame may begin anew.
       await store.settle(key, claim.answer, 0);
     }
@@ -151,7 +174,7 @@ export class ChatService {
       run: (it) => this.#run(it),
       abandoned: (it) => this.#abandon(it),
     });
-    this.#track(running);
+    this.#running.add(running);
     this.#lanes.enter(owner.client, conversation, running);
     return running;
   }
@@ -208,7 +231,7 @@ export class ChatService {
         logger.error({ err: error }, "an id could not be settled");
       }
     }
-    this.#untrack(running);
+    this.#running.delete(running);
     running.writer.finish(outcome);
   }
 
@@ -234,30 +257,6 @@ export class ChatService {
       dropped.stop("abandoned");
       void this.#finish(dropped, this.#outcomeOf(dropped.signal.reason, dropped));
     }
-  }
-
-  #find(client: string, answer: string): RunningAnswer | undefined {
-    for (const running of this.#running.get(client) ?? []) {
-      if (running.reader.meta.answer === answer) return running;
-    }
-    return undefined;
-  }
-
-  #track(running: RunningAnswer): void {
-    const { client } = running.submission.owner;
-    const answers = this.#running.get(client);
-    if (answers === undefined) this.#running.set(client, new Set([running]));
-    else answers.add(running);
-    this.#runningCount++;
-  }
-
-  #untrack(running: RunningAnswer): void {
-    const { client } = running.submission.owner;
-    const answers = this.#running.get(client);
-    answers?.delete(running);
-    if (answers?.size === 0) this.#running.delete(client);
-    this.#runningCount--;
-    if (this.#runningCount === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 }
 

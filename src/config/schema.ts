@@ -182,6 +182,16 @@ export const settingGroups = {
     MAX_CONVERSATIONS_PER_CLIENT: integer(1, 100_000, 100, {
       doc: "Conversations kept per client; the least recently used one of that client makes room.",
     }),
+    MAX_UNACKED_BYTES: integer(1024, 64 * MIB, 65_536, {
+      doc:
+        "Text of an answer that may be on its way to a client that sends `ack`: it is sent no more until it has shown " +
+        "some. A client that sends none is held back by its socket alone.",
+    }),
+    MAX_REPLAY_BYTES_PER_SECOND: integer(1024, 1024 * MIB, 4 * MIB, {
+      doc:
+        "Text of answers that is sent again (resumed, or joined by id) to one client or address, twice as much at once; " +
+        "the rest comes later.",
+    }),
     MAX_ANSWER_BYTES: integer(1024, 64 * MIB, MIB, { doc: "Longest answer in bytes." }),
   },
   Memory: {
@@ -195,7 +205,9 @@ export const settingGroups = {
       doc: "How long a finished answer can still be joined or resumed.",
     }),
     ANSWER_BUDGET_MB: integer(1, 1_048_576, 256, {
-      doc: "Memory for answers; finished ones of whoever holds most make room, then new messages are `overloaded`.",
+      doc:
+        "Memory for answers; finished ones of whoever holds most make room. While running ones hold over three quarters, " +
+        "new messages are `overloaded`; when they fill it, those that grow end with `length`.",
     }),
     ABANDON_SECONDS: integer(1, 86_400, 15, {
       doc: "An answer that nobody watches, or whose bytes nobody takes, is stopped after this time.",

@@ -22,6 +22,10 @@ export const errorCodes = {
     retryable: false,
     meaning: "The session or answer is unknown, expired or not this client's.",
   },
+  generation_lost: {
+    retryable: true,
+    meaning: "Text that the client has is no longer here, so the answer cannot go on; ask again.",
+  },
   prompt_too_long: {
     retryable: false,
     meaning: "System text, context and message do not fit the model's window.",

@@ -20,22 +20,41 @@ export interface CancelFrame {
   readonly conversation?: string;
 }
 
+/** Tells how far an answer has been shown. Who sends one gets at most MAX_UNACKED_BYTES ahead of it. */
+export interface AckFrame {
+  readonly type: "ack";
+  readonly answer: string;
+  /** Offset into the answer: what was shown ends there. */
+  readonly to: number;
+}
+
 /** First frame of a socket that takes up an earlier session. */
 export interface ResumeFrame {
   readonly type: "resume";
   readonly session: string;
+  /** Answers to go on with; `from` is the offset up to which the client has the text. */
   readonly answers?: readonly { readonly answer: string; readonly from: number }[];
+}
+
+/** Asks for the turns of a conversation and for its running answers. */
+export interface HistoryFrame {
+  readonly type: "history";
+  /** The socket's own conversation where none is named. */
+  readonly conversation?: string;
+  /** The newest so many turns. */
+  readonly limit?: number;
 }
 
 export interface PingFrame {
   readonly type: "ping";
 }
 
-export type ClientFrame = MessageFrame | CancelFrame | ResumeFrame | PingFrame;
+export type ClientFrame = MessageFrame | CancelFrame | AckFrame | ResumeFrame | HistoryFrame | PingFrame;
 
 const id = { type: "string", minLength: 1, maxLength: 64 } as const;
 const conversation = { type: "string", pattern: "^[A-Za-z0-9_-]{1,64}$" } as const;
 const answer = { type: "string", minLength: 1, maxLength: 64 } as const;
+const offset = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
 
 export interface FrameLimits {
   readonly maxMessageChars: number;
@@ -44,6 +63,10 @@ export interface FrameLimits {
 
 /** At most this many answers in one `resume`. */
 export const MAX_RESUMED_ANSWERS = 32;
+
+/** At most this many turns in one `history`, and the number when the frame names none. */
+export const MAX_HISTORY_TURNS = 1000;
+export const DEFAULT_HISTORY_TURNS = 100;
 
 /** One JSON Schema per frame type: `oneOf` over all of them would blur the errors. */
 export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["type"], object> {
@@ -69,6 +92,22 @@ export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["typ
       required: ["type"],
       properties: { type: { const: "cancel" }, answer, id, conversation },
     },
+    ack: {
+      type: "object",
+      additionalProperties: false,
+      required: ["type", "answer", "to"],
+      properties: { type: { const: "ack" }, answer, to: offset },
+    },
+    history: {
+      type: "object",
+      additionalProperties: false,
+      required: ["type"],
+      properties: {
+        type: { const: "history" },
+        conversation,
+        limit: { type: "integer", minimum: 1, maximum: MAX_HISTORY_TURNS },
+      },
+    },
     resume: {
       type: "object",
       additionalProperties: false,
@@ -83,7 +122,7 @@ export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["typ
             type: "object",
             additionalProperties: false,
             required: ["answer", "from"],
-            properties: { answer, from: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } },
+            properties: { answer, from: offset },
           },
         },
       },

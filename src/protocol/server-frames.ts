@@ -57,6 +57,16 @@ export interface NoticeFrame {
   readonly message: string;
 }
 
+/** Answers a `history` frame, on any socket. */
+export interface HistoryReplyFrame {
+  readonly type: "history";
+  readonly conversation: string;
+  /** Oldest first; older ones are left out when they are too many or too long. */
+  readonly turns: readonly { readonly role: "user" | "assistant"; readonly content: string }[];
+  /** Answers that run or wait; `length` is the offset up to which there is text. */
+  readonly running: readonly { readonly answer: string; readonly id: string; readonly length: number }[];
+}
+
 export interface TokenFrame {
   readonly type: "token";
   readonly id: string;
@@ -148,6 +158,7 @@ export type ServerFrame =
   | WelcomeFrame
   | ResumedFrame
   | NoticeFrame
+  | HistoryReplyFrame
   | TokenFrame
   | QueuedFrame
   | ProgressFrame

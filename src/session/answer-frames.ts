@@ -5,7 +5,7 @@ import type {
   AnswerReader,
   AnswerStatus,
 } from "../chat/answer-log.ts";
-import type { ErrorReport } from "../core/errors.ts";
+import { ServiceError, type ErrorReport } from "../core/errors.ts";
 import type {
   CommandResponseFrame,
   ErrorFrame,
@@ -93,6 +93,12 @@ export function endFrame(
       total_ms: timings.totalMs,
     },
   };
+}
+
+/** Instead of the end, where the text made room for others before this socket had read it. */
+export function evictedFrame({ id, answer }: AnswerMeta): ErrorFrame {
+  const message = "The text of this answer made room for others before you had read it.";
+  return errorFrame(new ServiceError("resume_expired", message).report(), { id, answer });
 }
 
 export function errorFrame(report: ErrorReport, names: { id?: string; answer?: string } = {}): ErrorFrame {

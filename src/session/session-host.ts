@@ -1,11 +1,13 @@
 import type { ChatService } from "../chat/chat-service.ts";
 import type { SessionStore } from "../chat/session-store.ts";
+import type { BucketTable } from "../core/bucket-table.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { FrameDecoder } from "../protocol/codec.ts";
 import type { WireLimits } from "../protocol/server-frames.ts";
 import type { ExpiryWheel } from "./expiry-wheel.ts";
+import type { FlushScheduler } from "./flush-scheduler.ts";
 
 /** What the welcome says of the back end. */
 export interface Greeting {
@@ -26,5 +28,12 @@ export interface SessionHost {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly expiry: ExpiryWheel;
+  readonly flushes: FlushScheduler;
+  /** Bytes of an answer that may be on their way to a client that sends `ack`. */
+  readonly maxUnackedBytes: number;
+  /** Budget of old text by principal, in bytes; null: no limit. */
+  readonly replays: BucketTable | null;
+  /** Most bytes of the turns in one `history` frame. */
+  readonly maxHistoryBytes: number;
   greeting(): Greeting;
 }

@@ -1,11 +1,14 @@
 import type { SessionRecord } from "../../src/chat/session-store.ts";
 import { createFrameDecoder } from "../../src/protocol/codec.ts";
+import { BucketTable } from "../../src/core/bucket-table.ts";
+import { FlushScheduler } from "../../src/session/flush-scheduler.ts";
 import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
 import type { Session } from "../../src/session/session.ts";
 import { SessionRegistry, type Visitor } from "../../src/session/session-registry.ts";
 import { MemorySessionStore } from "../../src/stores/memory/memory-session-store.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { chatBench, type ChatBenchOptions } from "./chat-bench.ts";
+import { FakeEventLoop } from "./fake-event-loop.ts";
 import { FakeSocket, type Frame } from "./fake-socket.ts";
 import { settle } from "./virtual-clock.ts";
 
@@ -14,6 +17,10 @@ const decode = createFrameDecoder({ maxMessageChars: 32_000, maxOutputTokens: 51
 
 export interface SessionBenchOptions extends ChatBenchOptions {
   readonly maxBadFrames?: number;
+  readonly maxUnackedBytes?: number;
+  /** Absent: replays are not limited. */
+  readonly replayBytesPerSecond?: number;
+  readonly maxHistoryBytes?: number;
 }
 
 /** One connected client: what it sends and what it got. */
@@ -65,6 +72,7 @@ export class TestClient {
 export function sessionBench(options: SessionBenchOptions = {}) {
   const bench = chatBench(options);
   const { clock, metrics, chat, store } = bench;
+  const loop = new FakeEventLoop();
   const ended: SessionRecord[] = [];
   const sessions = new MemorySessionStore({
     maxSessions: 1000,
@@ -94,6 +102,17 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     logger: silentLogger,
     metrics,
     expiry: new ExpiryWheel(clock),
+    flushes: new FlushScheduler(clock, loop),
+    maxUnackedBytes: options.maxUnackedBytes ?? 65_536,
+    replays:
+      options.replayBytesPerSecond === undefined
+        ? null
+        : new BucketTable(
+            { perSecond: options.replayBytesPerSecond, burst: options.replayBytesPerSecond },
+            1000,
+            clock,
+          ),
+    maxHistoryBytes: options.maxHistoryBytes ?? 262_144,
     greeting: () => ({ message: "Welcome.", provider: "local", model: "scripted", textMayLeave: false }),
   });
   const connect = (visitor: Partial<Visitor> = {}): TestClient =>
@@ -104,7 +123,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
       token: { subject, expiresAt: Math.floor(clock.wall() / 1000) + seconds, weight: 1 },
       streaming,
     });
-  return { ...bench, sessions, registry, ended, connect, connectAs };
+  return { ...bench, loop, sessions, registry, ended, connect, connectAs };
 }
 
 export type SessionBench = ReturnType<typeof sessionBench>;

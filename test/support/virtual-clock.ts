@@ -73,7 +73,8 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Lets every promise that can settle without time do so. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** Lets every promise that can settle without time do so, and what waits for the end of a turn of the loop. */
+export async function settle(): Promise<void> {
+  // What a first turn begins may end in a second one.
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

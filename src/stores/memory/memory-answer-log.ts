@@ -10,9 +10,13 @@ import type {
 import type { Clock } from "../../core/clock.ts";
 import { ServiceError } from "../../core/errors.ts";
 import { OwnerLru } from "./owner-lru.ts";
+import { TextLog } from "./text-log.ts";
 
 /** What an answer costs beside its text: record, meta, listeners, index entries. An estimate from heap snapshots. */
 const RECORD_BYTES = 1024;
+
+/** New answers are refused while running ones hold more than this share of the budget; the rest is for them to grow. */
+const RUNNING_SHARE = 3 / 4;
 
 /** How often expired answers are looked for. */
 const SWEEP_MS = 1000;
@@ -31,10 +35,15 @@ export class MemoryAnswerLog implements AnswerLog {
   /** Finished answers in order of their end, with the time at which they go. */
   readonly #expiring = new Map<string, number>();
   #sweeping = false;
+  #runningBytes = 0;
+  #cutShort = 0;
 
   constructor(options: MemoryAnswerLogOptions) {
     this.#options = options;
-    this.#answers = new OwnerLru(options.budgetBytes, (answer) => this.#expiring.delete(answer));
+    this.#answers = new OwnerLru(options.budgetBytes, (key, answer) => {
+      this.#expiring.delete(key);
+      answer.evict();
+    });
   }
 
   /** Bytes held, running answers included. */
@@ -42,25 +51,52 @@ export class MemoryAnswerLog implements AnswerLog {
     return this.#answers.bytes;
   }
 
+  /** Bytes held by running answers. */
+  get runningBytes(): number {
+    return this.#runningBytes;
+  }
+
   get size(): number {
     return this.#answers.size;
   }
 
+  /** Answers that were ended with `length` because the memory for all of them was full. */
+  get cutShort(): number {
+    return this.#cutShort;
+  }
+
   create(meta: AnswerMeta): AnswerWriter {
-    if (!this.#answers.shrink(RECORD_BYTES, meta.charge)) {
+    const { budgetBytes, maxAnswerBytes } = this.#options;
+    const crowded = this.#runningBytes + RECORD_BYTES > budgetBytes * RUNNING_SHARE;
+    if (crowded || !this.#answers.shrink(RECORD_BYTES, meta.charge)) {
       throw new ServiceError("overloaded", "The memory for answers is full; try again soon.", {
         retryAfterMs: 2000,
       });
     }
     const key = meta.answer;
-    const answer = new MemoryAnswer(meta, this.#options.maxAnswerBytes, {
-      grew: (bytes) => {
-        this.#answers.grow(key, bytes);
-        this.#answers.shrink();
+    let held = RECORD_BYTES;
+    const grow = (bytes: number): void => {
+      held += bytes;
+      this.#runningBytes += bytes;
+      this.#answers.grow(key, bytes);
+    };
+    const answer = new MemoryAnswer(meta, maxAnswerBytes, {
+      grow: (bytes) => {
+        if (this.#answers.bytes + bytes > budgetBytes && !this.#answers.shrink(bytes, meta.charge)) {
+          this.#cutShort++;
+          return false;
+        }
+        grow(bytes);
+        return true;
       },
-      finished: () => this.#retain(key),
+      finished: (bytes) => {
+        grow(bytes);
+        this.#runningBytes -= held;
+        this.#retain(key);
+      },
     });
     this.#answers.add(key, meta.charge, answer, RECORD_BYTES, true);
+    this.#runningBytes += RECORD_BYTES;
     return answer;
   }
 
@@ -72,7 +108,14 @@ export class MemoryAnswerLog implements AnswerLog {
 
   #retain(key: string): void {
     this.#answers.pin(key, false);
-    this.#expiring.set(key, this.#options.clock.now() + this.#options.retentionMs);
+    this.#answers.shrink();
+    this.#expireLater(key, this.#options.retentionMs);
+  }
+
+  #expireLater(key: string, ms: number): void {
+    // It may have been the one that had to go.
+    if (this.#answers.peek(key) === undefined) return;
+    this.#expiring.set(key, this.#options.clock.now() + ms);
     if (!this.#sweeping) this.#sweepLater();
   }
 
@@ -83,7 +126,10 @@ export class MemoryAnswerLog implements AnswerLog {
       for (const [key, at] of this.#expiring) {
         if (at > now) break;
         this.#expiring.delete(key);
-        this.#answers.delete(key);
+        // Who still reads it keeps it, and its bytes stay counted.
+        if (this.#answers.peek(key)?.watched === true)
+          this.#expiring.set(key, now + this.#options.retentionMs);
+        else this.#answers.delete(key);
       }
       this.#sweeping = false;
       if (this.#expiring.size > 0) this.#sweepLater();
@@ -92,20 +138,21 @@ export class MemoryAnswerLog implements AnswerLog {
 }
 
 interface Hooks {
-  grew(bytes: number): void;
-  finished(): void;
+  /** Takes bytes out of the budget of all answers; false when they are not there. */
+  grow(bytes: number): boolean;
+  /** The end, with bytes that are kept in any case. */
+  finished(bytes: number): void;
 }
 
 class MemoryAnswer implements AnswerReader, AnswerWriter {
   readonly meta: AnswerMeta;
   readonly #maxBytes: number;
   readonly #hooks: Hooks;
-  /** Texts in order and the offset at which each ends. */
-  #chunks: string[] = [];
-  #ends: number[] = [];
-  #events: AnswerEvent[] = [];
+  #text = new TextLog();
+  #events: readonly AnswerEvent[] = [];
   #status: AnswerStatus | null = null;
   #outcome: AnswerOutcome | null = null;
+  #evicted = false;
   readonly #listeners = new Set<() => void>();
 
   constructor(meta: AnswerMeta, maxBytes: number, hooks: Hooks) {
@@ -119,7 +166,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
   }
 
   get length(): number {
-    return this.#ends.at(-1) ?? 0;
+    return this.#text.length;
   }
 
   get status(): AnswerStatus | null {
@@ -134,15 +181,21 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
     return this.#outcome;
   }
 
+  get evicted(): boolean {
+    return this.#evicted;
+  }
+
+  /** Whether anyone reads it. */
+  get watched(): boolean {
+    return this.#listeners.size > 0;
+  }
+
   append(text: string): boolean {
     if (this.#outcome !== null || text === "") return true;
     const bytes = Buffer.byteLength(text);
-    const end = this.length + bytes;
-    if (end > this.#maxBytes) return false;
-    this.#chunks.push(text);
-    this.#ends.push(end);
+    if (this.#text.length + bytes > this.#maxBytes || !this.#hooks.grow(bytes)) return false;
+    this.#text.append(text, bytes);
     this.#status = null;
-    this.#hooks.grew(bytes);
     this.#changed();
     return true;
   }
@@ -163,40 +216,25 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
     if (this.#outcome !== null) return;
     this.#outcome = outcome;
     this.#status = null;
-    // From here on it is read whole or not at all: one string is smaller than its parts.
-    if (this.#chunks.length > 1) {
-      this.#ends = [this.length];
-      this.#chunks = [this.#chunks.join("")];
-    }
+    this.#text.seal();
     // A result may hold as much as a whole message, and is kept as long as the text.
-    if (outcome.type === "command") this.#hooks.grew(Buffer.byteLength(JSON.stringify(outcome.result)));
-    this.#hooks.finished();
+    this.#hooks.finished(outcome.type === "command" ? Buffer.byteLength(JSON.stringify(outcome.result)) : 0);
     this.#changed();
   }
 
-  read(from: number): string {
-    if (from === 0) return this.#chunks.length === 1 ? (this.#chunks[0] as string) : this.#chunks.join("");
-    // Cursors are near the end: look from there.
-    let index = this.#ends.length;
-    while (index > 0 && (this.#ends[index - 1] as number) > from) index--;
-    if (index === this.#ends.length) return "";
-    const start = index === 0 ? 0 : (this.#ends[index - 1] as number);
-    const first = this.#chunks[index] as string;
-    const head = start === from ? first : Buffer.from(first).toString("utf8", from - start);
-    return index + 1 === this.#chunks.length ? head : head + this.#chunks.slice(index + 1).join("");
+  /** Its bytes are no longer counted, so they must go: what was not read yet is lost. */
+  evict(): void {
+    this.#evicted = true;
+    this.#text = new TextLog();
+    this.#changed();
+  }
+
+  read(from: number, to?: number): string {
+    return this.#text.read(from, to);
   }
 
   boundary(offset: number): number {
-    if (offset >= this.length) return this.length;
-    if (offset <= 0) return 0;
-    let index = this.#ends.length - 1;
-    while (index > 0 && (this.#ends[index - 1] as number) > offset) index--;
-    const start = index === 0 ? 0 : (this.#ends[index - 1] as number);
-    const bytes = Buffer.from(this.#chunks[index] as string);
-    let at = offset - start;
-    // 0b10xxxxxx continues a character.
-    while (at > 0 && ((bytes[at] as number) & 0xc0) === 0x80) at--;
-    return start + at;
+    return this.#text.boundary(offset);
   }
 
   subscribe(listener: () => void): () => void {

@@ -51,6 +51,18 @@ const PAYLOAD_HEADROOM = 4;
  */
 const BACK_PRESSURE_PER_ANSWER_BYTE = 8;
 
+/** The least, so that the largest `token` frame is within the soft limit however short answers are. */
+const MIN_BACK_PRESSURE_BYTES = 1_048_576;
+
+function backPressureBytes(maxAnswerBytes: number): number {
+  return Math.max(maxAnswerBytes * BACK_PRESSURE_PER_ANSWER_BYTE, MIN_BACK_PRESSURE_BYTES);
+}
+
+/** Most bytes that a frame beside the end of an answer may put into a socket that is empty. */
+export function softLimitBytes(maxAnswerBytes: number): number {
+  return backPressureBytes(maxAnswerBytes) / 4;
+}
+
 const endpoints = { "/ws/chat": "anonymous", "/ws/chat/auth": "authenticated" } as const;
 type Endpoint = (typeof endpoints)[keyof typeof endpoints];
 
@@ -77,7 +89,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
     app.ws<UserData>(path, {
       compression: uWS.DISABLED,
       maxPayloadLength: maxFrameBytes * PAYLOAD_HEADROOM,
-      maxBackpressure: options.maxAnswerBytes * BACK_PRESSURE_PER_ANSWER_BYTE,
+      maxBackpressure: backPressureBytes(options.maxAnswerBytes),
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => upgrade(res, req, context, endpoint, decide),

@@ -75,20 +75,24 @@ describe("a streaming socket", () => {
     );
   }, 60_000);
 
-  it("gets a frame a token while it is fast, and one frame for all it missed while it was slow", async () => {
+  it("gets a frame for each turn that brings text, and one for all it missed while it was slow", async () => {
     const { provider, connect } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
-    provider.call.start().say("a", "b");
+    provider.call.start().say("a");
     await settle();
-    expect(client.socket.framesOf("token").map(({ content }) => content)).toEqual(["a", "b"]);
+    provider.call.say("b", "c");
+    await settle();
+    expect(client.socket.framesOf("token").map(({ content }) => content)).toEqual(["a", "bc"]);
     client.socket.onSend = () => "queued";
-    provider.call.say("c", "d", "e", "😀").finish();
+    provider.call.say("d");
+    await settle();
+    provider.call.say("e", "😀").finish();
     await settle();
     expect(client.socket.types.slice(-1)).toEqual(["token"]);
     client.socket.onSend = () => "sent";
     client.drain();
-    expect(client.socket.framesOf("token").map(({ content }) => content)).toEqual(["a", "b", "c", "de😀"]);
+    expect(client.socket.framesOf("token").map(({ content }) => content)).toEqual(["a", "bc", "d", "e😀"]);
     expect(client.socket.types.at(-1)).toBe("message");
   });
 
@@ -97,7 +101,9 @@ describe("a streaming socket", () => {
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
     client.socket.onSend = () => "queued";
-    provider.call.start().say("a", "b");
+    provider.call.start().say("a");
+    await settle();
+    provider.call.say("b");
     await settle();
     client.session.onDrain();
     expect(client.socket.framesOf("token")).toHaveLength(1);
@@ -171,7 +177,9 @@ describe("a streaming socket", () => {
     const { connect, provider, clock } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
-    provider.call.queued(2).queued(1).start().say("text");
+    provider.call.queued(2);
+    await settle();
+    provider.call.queued(1).start().say("text");
     await clock.pass(2000);
     expect(client.socket.framesOf("queued").map(({ position }) => position)).toEqual([2]);
     provider.call.finish();
@@ -184,7 +192,9 @@ describe("a streaming socket", () => {
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
     client.socket.onSend = () => "queued";
-    provider.call.start().say("a", "b");
+    provider.call.start().say("a");
+    await settle();
+    provider.call.say("b");
     await clock.pass(14_999);
     client.drain();
     provider.call.say("c");
@@ -195,7 +205,9 @@ describe("a streaming socket", () => {
     // All taken: however long the model thinks, nobody is counted against.
     await clock.pass(100_000);
     client.socket.onSend = () => "queued";
-    provider.call.say("d", "e");
+    provider.call.say("d");
+    await settle();
+    provider.call.say("e");
     await clock.pass(15_000);
     client.socket.onSend = () => "sent";
     client.drain();
@@ -215,8 +227,11 @@ describe("a streaming socket", () => {
     await slow.send(frame);
     await fast.send(frame);
     slow.socket.onSend = () => "queued";
-    provider.call.start().say("a", "b", "c");
-    await clock.pass(100_000);
+    provider.call.start();
+    for (const token of ["a", "b", "c"]) {
+      provider.call.say(token);
+      await clock.pass(100_000);
+    }
     provider.call.finish();
     await settle();
     expect(fast.socket.framesOf("token")).toHaveLength(3);

@@ -1,0 +1,49 @@
+import type { RunningAnswer } from "./running-answer.ts";
+
+/** Every answer that runs or waits, by client. */
+export class RunningAnswers {
+  readonly #byClient = new Map<string, Set<RunningAnswer>>();
+  #count = 0;
+  #idle: (() => void)[] = [];
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Those of one client, oldest first. */
+  of(client: string): Iterable<RunningAnswer> {
+    return this.#byClient.get(client) ?? [];
+  }
+
+  *all(): Generator<RunningAnswer> {
+    for (const answers of this.#byClient.values()) yield* answers;
+  }
+
+  find(client: string, answer: string): RunningAnswer | undefined {
+    for (const running of this.of(client)) if (running.reader.meta.answer === answer) return running;
+    return undefined;
+  }
+
+  add(running: RunningAnswer): void {
+    const { client } = running.submission.owner;
+    const answers = this.#byClient.get(client);
+    if (answers === undefined) this.#byClient.set(client, new Set([running]));
+    else answers.add(running);
+    this.#count++;
+  }
+
+  delete(running: RunningAnswer): void {
+    const { client } = running.submission.owner;
+    const answers = this.#byClient.get(client);
+    answers?.delete(running);
+    if (answers?.size === 0) this.#byClient.delete(client);
+    this.#count--;
+    if (this.#count === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** Resolves when none runs or waits. */
+  whenNone(): Promise<void> {
+    if (this.#count === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+}

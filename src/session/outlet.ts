@@ -1,0 +1,81 @@
+import type { ServerFrameType } from "../protocol/server-frames.ts";
+import { Outbox } from "./outbox.ts";
+import type { SessionHost } from "./session-host.ts";
+import type { Socket } from "./socket.ts";
+
+/** Told when the socket cannot go on. */
+export type OutletFault = "frame_too_big" | "not_read";
+
+/** The way out of one socket: what may be written now is written, frames outside any answer wait in the outbox. */
+export class Outlet {
+  readonly #host: SessionHost;
+  readonly #socket: Socket;
+  readonly #failed: (fault: OutletFault) => void;
+  #blocked = false;
+  #shut = false;
+  #outbox: Outbox | null = null;
+
+  constructor(host: SessionHost, socket: Socket, failed: (fault: OutletFault) => void) {
+    this.#host = host;
+    this.#socket = socket;
+    this.#failed = failed;
+  }
+
+  /** False from the moment the socket holds bytes back until it has drained, and for good after {@link shut}. */
+  get writable(): boolean {
+    return !this.#blocked && !this.#shut;
+  }
+
+  /** Writes a frame; only while {@link writable}. */
+  send(type: ServerFrameType, text: string): void {
+    if (this.#shut) return;
+    this.#host.metrics.frameSent(type);
+    const result = this.#socket.send(text);
+    if (result === "sent") return;
+    this.#blocked = true;
+    if (result === "queued") return;
+    this.#host.logger.error({ type, bytes: text.length }, "a frame did not fit the socket's buffer");
+    this.#failed("frame_too_big");
+  }
+
+  /**
+   * A frame outside any answer: sent now, or kept in the outbox while the socket holds bytes back. `notice` names news of
+   * which only the newest counts.
+   */
+  deliver(type: ServerFrameType, text: string, notice?: string): void {
+    if (this.writable) {
+      this.send(type, text);
+      return;
+    }
+    if (this.#shut) return;
+    this.#outbox ??= new Outbox();
+    if (!this.#outbox.add(type, text, notice)) this.#failed("not_read");
+  }
+
+  /** Runs `write` so that all it sends leaves in one go. */
+  together(write: () => void): void {
+    if (!this.writable) return;
+    this.#socket.cork(write);
+    // What is sent in one go is told as sent before anybody knows.
+    if (!this.#shut && this.#socket.bufferedBytes() > 0) this.#blocked = true;
+  }
+
+  /** The socket can take more; sends what waits in the outbox and then calls `more`. */
+  drained(more: () => void): void {
+    if (!this.#blocked || this.#shut || this.#socket.bufferedBytes() > 0) return;
+    this.#blocked = false;
+    this.together(() => {
+      while (this.writable) {
+        const frame = this.#outbox?.take();
+        if (frame === undefined) break;
+        this.deliver(frame.type as ServerFrameType, frame.text);
+      }
+      more();
+    });
+  }
+
+  /** Nothing leaves any more. */
+  shut(): void {
+    this.#shut = true;
+  }
+}
