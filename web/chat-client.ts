@@ -1,5 +1,5 @@
-import type { ErrorFrame, WelcomeFrame } from "../src/protocol/server-frames.ts";
-import type { ClientEnvironment, ClientEvent, ConnectionState, HistoryFrame } from "./client-events.ts";
+import type { ErrorFrame, HistoryReplyFrame, WelcomeFrame } from "../src/protocol/server-frames.ts";
+import type { ClientEnvironment, ClientEvent, ConnectionState } from "./client-events.ts";
 import { Connection, type Endpoint, type IncomingFrame } from "./connection.ts";
 import { PendingAnswers, type Earlier } from "./pending-answers.ts";
 import { ShownAcks } from "./shown-acks.ts";
@@ -122,16 +122,13 @@ export class ChatClient {
 
   /**
    * Watches answers that another page of the client asked for. Answers are taken up with the first frame of a socket
-   * only, so this connects anew. Returns the ids that the events will carry.
+   * only, so this connects anew.
    */
-  watch(conversation: string, answers: readonly string[]): string[] {
-    const ids = answers.map((answer) => {
-      const id = this.#environment.newId();
+  watch(conversation: string, answers: HistoryReplyFrame["running"]): void {
+    for (const { answer, id } of answers) {
       this.#answers.add(id, conversation, undefined, { answer, text: "" });
-      return id;
-    });
-    if (ids.length > 0) this.#connection.reopen();
-    return ids;
+    }
+    if (answers.length > 0) this.#connection.reopen();
   }
 
   get #mayTransmit(): boolean {
@@ -193,7 +190,7 @@ export class ChatClient {
     else this.#transmit({ type: "history", conversation: this.#unread });
   }
 
-  #readHistory(frame: HistoryFrame): void {
+  #readHistory(frame: HistoryReplyFrame): void {
     if (frame.conversation !== this.#unread) return;
     this.#unread = undefined;
     this.#emit({ type: "history", frame });

@@ -2,6 +2,7 @@ import type {
   CommandResponseFrame,
   ErrorFrame,
   FallbackFrame,
+  HistoryReplyFrame,
   MessageEndFrame,
   NoticeFrame,
   ProgressFrame,
@@ -69,16 +70,9 @@ export type ClientEvent =
       readonly retryAfterMs?: number;
     }
   /** What the server knows of a conversation; comes once after `restore()`, before anything is sent again. */
-  | { readonly type: "history"; readonly frame: HistoryFrame }
+  | { readonly type: "history"; readonly frame: HistoryReplyFrame }
   /** Something the server says that belongs to no message. */
   | { readonly type: "notice"; readonly frame: NoticeFrame | ErrorFrame };
-
-export interface HistoryFrame {
-  readonly type: "history";
-  readonly conversation: string;
-  readonly turns: readonly { readonly role: "user" | "assistant"; readonly content: string }[];
-  readonly running: readonly { readonly answer: string; readonly length: number }[];
-}
 
 export interface GoawayFrame {
   readonly type: "goaway";

@@ -1,11 +1,5 @@
 import type { ServerFrame } from "../src/protocol/server-frames.ts";
-import type {
-  ClientEnvironment,
-  ClientSocket,
-  ConnectionState,
-  GoawayFrame,
-  HistoryFrame,
-} from "./client-events.ts";
+import type { ClientEnvironment, ClientSocket, ConnectionState, GoawayFrame } from "./client-events.ts";
 import { adviseAfterClose, reconnectDelay } from "./close-rules.ts";
 
 /** Where to connect; a token travels in the list of subprotocols, since a URL ends up in logs. */
@@ -15,7 +9,7 @@ export interface Endpoint {
 }
 
 /** Any frame a server may send. */
-export type IncomingFrame = ServerFrame | HistoryFrame | GoawayFrame;
+export type IncomingFrame = ServerFrame | GoawayFrame;
 
 export interface ConnectionListener {
   frame(frame: IncomingFrame): void;

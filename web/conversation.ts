@@ -1,6 +1,7 @@
+import type { HistoryReplyFrame } from "../src/protocol/server-frames.ts";
 import type { TabValue } from "./browser-environment.ts";
 import type { ChatClient } from "./chat-client.ts";
-import type { ClientEvent, HistoryFrame } from "./client-events.ts";
+import type { ClientEvent } from "./client-events.ts";
 import { writeOutShorthand } from "./commands.ts";
 import { Composer } from "./composer.ts";
 import { find } from "./dom.ts";
@@ -233,7 +234,7 @@ export class Conversation {
   }
 
   /** What happened here while the page was away: on the server, or in other tabs. */
-  #read(history: HistoryFrame): void {
+  #read(history: HistoryReplyFrame): void {
     if (history.conversation !== this.#name) return;
     const { finished, missing, running } = reconcile(this.#turns(), history);
     for (const { turn, content } of finished) {
@@ -248,10 +249,8 @@ export class Conversation {
     }));
     const waiting = this.#entries.findIndex((entry) => entry.kind === "turn" && entry.status === "pending");
     this.#entries.splice(waiting === -1 ? this.#entries.length : waiting, 0, ...others);
-    const ids = this.#client.watch(this.#name, running);
-    for (const [index, id] of ids.entries()) {
-      this.#entries.push({ ...this.#makeTurn(id, ""), answer: running[index] });
-    }
+    for (const { id, answer } of running) this.#entries.push({ ...this.#makeTurn(id, ""), answer });
+    this.#client.watch(this.#name, running);
     if (finished.length + others.length + running.length > 0) this.#redraw();
   }
 

@@ -1,4 +1,4 @@
-import type { HistoryFrame } from "./client-events.ts";
+import type { HistoryReplyFrame } from "../src/protocol/server-frames.ts";
 import type { Turn } from "./transcript.ts";
 
 /** What a page learns from the server's history of its conversation. */
@@ -7,19 +7,17 @@ export interface Reconciled {
   readonly finished: readonly { readonly turn: Turn; readonly content: string }[];
   /** Turns of other pages, oldest first; they belong before the turns that still wait. */
   readonly missing: readonly { readonly text: string; readonly content: string }[];
-  /** Running answers of other pages, by the server's names. */
-  readonly running: readonly string[];
+  /** Running answers of other pages. */
+  readonly running: HistoryReplyFrame["running"];
 }
 
 /**
  * Holds the turns of a page that was loaded anew against the server's history. Only what follows the last turn that both
  * know is new; when they have none in common, nothing is taken over, except by a page that has no answer yet.
  */
-export function reconcile(turns: readonly Turn[], history: HistoryFrame): Reconciled {
-  const running = history.running.map(({ answer }) => answer);
-  const waiting = turns.filter(
-    ({ status, answer }) => status === "pending" && (answer === undefined || !running.includes(answer)),
-  );
+export function reconcile(turns: readonly Turn[], history: HistoryReplyFrame): Reconciled {
+  const runningIds = new Set(history.running.map(({ id }) => id));
+  const waiting = turns.filter(({ status, id }) => status === "pending" && !runningIds.has(id));
   const finished: { turn: Turn; content: string }[] = [];
   const missing: { text: string; content: string }[] = [];
   for (const pair of pairsAfterKnown(turns, history)) {
@@ -33,16 +31,11 @@ export function reconcile(turns: readonly Turn[], history: HistoryFrame): Reconc
     // A conversation answers in order: those before it are over too, or were commands.
     waiting.splice(0, index + 1);
   }
-  // An unnamed turn may be any of the running ones: it finds its own by its id.
-  const over = new Set(finished.map(({ turn }) => turn));
-  const unnamed = turns.some((turn) => {
-    return turn.status === "pending" && turn.answer === undefined && !over.has(turn);
-  });
-  const named = new Set(turns.map(({ answer }) => answer));
-  return { finished, missing, running: unnamed ? [] : running.filter((answer) => !named.has(answer)) };
+  const known = new Set(turns.map(({ id }) => id));
+  return { finished, missing, running: history.running.filter(({ id }) => !known.has(id)) };
 }
 
-function pairsAfterKnown(turns: readonly Turn[], { turns: said }: HistoryFrame) {
+function pairsAfterKnown(turns: readonly Turn[], { turns: said }: HistoryReplyFrame) {
   const pairs: { text: string; content: string }[] = [];
   for (let index = 0; index + 1 < said.length; index++) {
     const [user, assistant] = [said[index], said[index + 1]];

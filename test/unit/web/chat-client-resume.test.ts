@@ -277,18 +277,13 @@ describe("a page that was loaded anew", () => {
     expect(ofType(events, "notice")).toEqual([]);
   });
 
-  it("goes on with an answer that another page asked for, under an id of its own", async () => {
+  it("goes on with an answer that another page asked for", async () => {
     const { world, client, events } = reloaded();
-    let ids: string[] = [];
     client.subscribe((event) => {
-      if (event.type === "history")
-        ids = client.watch(
-          "c",
-          event.frame.running.map(({ answer }) => answer),
-        );
+      if (event.type === "history") client.watch("c", event.frame.running);
     });
     world.socket.say(resumedFrame());
-    world.socket.say(history([{ answer: "b1", length: 3 }]));
+    world.socket.say(history([{ answer: "b1", id: "theirs", length: 3 }]));
     expect(world.sockets).toHaveLength(2);
     world.socket.say(welcomeFrame("another"));
     expect(world.socket.sent[0]).toMatchObject({
@@ -299,10 +294,9 @@ describe("a page that was loaded anew", () => {
       ],
     });
     world.socket.say(resumedFrame());
-    const [id] = ids as [string];
     world.socket.say(tokenFrame("theirs", "one", 0, "b1"));
-    expect(textOf(events, id)).toBe("one");
-    client.cancel(id);
+    expect(textOf(events, "theirs")).toBe("one");
+    client.cancel("theirs");
     expect(world.socket.sent.at(-1)).toEqual({ type: "cancel", answer: "b1" });
     world.socket.say({
       type: "message",
@@ -311,17 +305,17 @@ describe("a page that was loaded anew", () => {
       content: "one",
       finish_reason: "cancelled",
     });
-    expect(ofType(events, "answer")).toMatchObject([{ id }]);
-    expect(client.isPending(id)).toBe(false);
+    expect(ofType(events, "answer")).toMatchObject([{ id: "theirs" }]);
+    expect(client.isPending("theirs")).toBe(false);
   });
 
   it("lets another page's answer go when the server no longer has it", async () => {
     const { world, client, events } = connected();
-    const [id] = client.watch("c", ["b1"]) as [string];
+    client.watch("c", [{ answer: "b1", id: "theirs", length: 3 }]);
     world.socket.say(welcomeFrame("another"));
     world.socket.say(resumedFrame());
     world.socket.say(expired("b1"));
-    expect(ofType(events, "withdrawn")).toEqual([{ type: "withdrawn", id }]);
+    expect(ofType(events, "withdrawn")).toEqual([{ type: "withdrawn", id: "theirs" }]);
     expect(world.socket.sent.filter(({ type }) => type === "message")).toEqual([]);
   });
 });

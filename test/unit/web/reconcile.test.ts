@@ -19,7 +19,7 @@ const history = (pairs: readonly [string, string][], running: readonly string[] 
     { role: "user" as const, content: user },
     { role: "assistant" as const, content: assistant },
   ]),
-  running: running.map((answer) => ({ answer, length: 5 })),
+  running: running.map((id) => ({ answer: `answer to ${id}`, id, length: 5 })),
 });
 
 describe("a page's turns beside the server's history", () => {
@@ -46,12 +46,12 @@ describe("a page's turns beside the server's history", () => {
   });
 
   it("go on waiting while their answer runs", () => {
-    const turns = [turn("hi", "pending", "par", { answer: "a1" })];
-    expect(reconcile(turns, history([], ["a1"]))).toEqual({ finished: [], missing: [], running: [] });
+    const turns = [turn("hi", "pending", "par")];
+    expect(reconcile(turns, history([], ["id of hi"]))).toEqual({ finished: [], missing: [], running: [] });
   });
 
   it("are joined by those of another page, before what still waits", () => {
-    const turns = [turn("one", "done", "1"), turn("mine", "pending", "m", { answer: "a1" })];
+    const turns = [turn("one", "done", "1"), turn("mine", "pending")];
     const found = reconcile(
       turns,
       history(
@@ -59,14 +59,14 @@ describe("a page's turns beside the server's history", () => {
           ["one", "1"],
           ["theirs", "t"],
         ],
-        ["a1", "b1"],
+        ["id of mine", "other"],
       ),
     );
-    expect(found).toEqual({ finished: [], missing: [{ text: "theirs", content: "t" }], running: ["b1"] });
-  });
-
-  it("leave running answers alone while one of their own has no name yet", () => {
-    expect(reconcile([turn("mine", "pending")], history([], ["b1"])).running).toEqual([]);
+    expect(found).toEqual({
+      finished: [],
+      missing: [{ text: "theirs", content: "t" }],
+      running: [{ answer: "answer to other", id: "other", length: 5 }],
+    });
   });
 
   it("are all of the history where the page had none", () => {
