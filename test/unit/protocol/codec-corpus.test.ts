@@ -24,7 +24,7 @@ describe("the corpus of frames", () => {
     const typesOf = (frames: readonly string[]) =>
       new Set(frames.flatMap((text) => /"type":"([a-z.]+)"/.exec(text)?.[1] ?? []));
     const { message } = decode('{"type":"?"}') as { message: string };
-    const known = (/one of: (.*)\.$/.exec(message)?.[1] as string).split(", ");
+    const known = /one of: (.*)\.$/.exec(message)?.[1]?.split(", ") ?? [];
     expect(known.length).toBeGreaterThan(3);
     expect([...typesOf(acceptedFrames())].toSorted()).toEqual(known.toSorted());
     for (const type of known) expect(typesOf(refusedFrames())).toContain(type);
