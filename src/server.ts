@@ -4,7 +4,6 @@ import { createOriginPolicy } from "./auth/origin-policy.ts";
 import { createTokenVerifier, type TokenVerifier } from "./auth/token-verifier.ts";
 import { ChatService } from "./chat/chat-service.ts";
 import type { Config } from "./config/schema.ts";
-import { BucketTable } from "./core/bucket-table.ts";
 import { systemClock as clock } from "./core/clock.ts";
 import { systemEventLoop } from "./core/event-loop.ts";
 import type { Logger } from "./core/logger.ts";
@@ -14,7 +13,10 @@ import { announceHealth } from "./health-news.ts";
 import { greet, readiness } from "./greeting.ts";
 import { withDeadline } from "./providers/deadline.ts";
 import type { Selection } from "./providers/registry.ts";
+import { ClientSockets } from "./session/client-sockets.ts";
 import { ExpiryWheel } from "./session/expiry-wheel.ts";
+import { createLimits, type ServiceLimits } from "./service-limits.ts";
+import type { SessionHost } from "./session/session-host.ts";
 import { FlushScheduler } from "./session/flush-scheduler.ts";
 import { SessionRegistry } from "./session/session-registry.ts";
 import { MemoryAnswerLog } from "./stores/memory/memory-answer-log.ts";
@@ -26,7 +28,10 @@ import { createUwsTransport, softLimitBytes, type UwsTransport } from "./transpo
 
 const MIB = 1_048_576;
 
-/** After the deadline of a drain sockets get this long to take their close frames. */
+/** After the deadline of a drain a back end gets this long to let go of what it works on. */
+const STOP_GRACE_MS = 500;
+
+/** Then sockets get this long to take their close frames. */
 const CLOSE_GRACE_MS = 1000;
 
 export interface Server {
@@ -55,7 +60,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { config } = options;
   const stores = createStores(options);
   const chat = createChat(options, stores);
-  const sessions = createSessions(options, chat, stores);
   const hostPolicy = createHostPolicy({ listenHost: config.HOST, allowedHosts: config.ALLOWED_HOSTS });
   const tokenVerifier = createTokenVerifier({
     secret: config.JWT_SECRET,
@@ -65,11 +69,18 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     maxWeight: config.MAX_CLIENT_WEIGHT,
     clock,
   });
+  const limits = createLimits(config, clock, options.metrics);
+  const sessions = createSessions(options, chat, stores, {
+    tokenVerifier,
+    rates: limits.rates,
+    replays: limits.replays,
+  });
   let draining = false;
   const transport = createTransport(options, {
     sessions,
     hostPolicy,
     tokenVerifier,
+    limits,
     draining: () => draining,
   });
   const port = await transport.listen();
@@ -85,11 +96,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       stopNews();
       transport.stopListening();
       chat.stopAccepting();
-      sessions.drain();
-      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), config.DRAIN_SECONDS * 1000);
-      sessions.closeAll();
+      const ms = config.DRAIN_SECONDS * 1000;
+      sessions.drain(ms);
+      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), ms);
+      // Who still has an answer on its way gets what there is of it, and with its end the close.
       chat.stopAll();
-      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), CLOSE_GRACE_MS);
+      await within(chat.whenIdle(), STOP_GRACE_MS);
+      sessions.closeAll();
+      await within(sessions.whenEmpty(), CLOSE_GRACE_MS);
       transport.close();
     },
   };
@@ -115,6 +129,7 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
     contextBudgetBytes: config.CONTEXT_BUDGET_MB * MIB,
     anonymousContextBudgetBytes: config.ANONYMOUS_CONTEXT_BUDGET_MB * MIB,
     maxConversationsPerClient: config.MAX_CONVERSATIONS_PER_CLIENT,
+    conversationEvicted: () => metrics.limitHit("conversations"),
     clock,
   });
   const sessions = new MemorySessionStore({
@@ -162,9 +177,13 @@ function createChat({ config, selection, logger, metrics }: ServerOptions, store
   });
 }
 
-function createSessions(options: ServerOptions, chat: ChatService, stores: Stores): SessionRegistry {
+function createSessions(
+  options: ServerOptions,
+  chat: ChatService,
+  stores: Stores,
+  shared: Pick<SessionHost, "tokenVerifier" | "rates" | "replays">,
+): SessionRegistry {
   const { config, selection, logger, metrics } = options;
-  const replayed = config.MAX_REPLAY_BYTES_PER_SECOND;
   const flushes = new FlushScheduler(clock, systemEventLoop());
   metrics.gauge(
     "flush_window_ms",
@@ -188,9 +207,14 @@ function createSessions(options: ServerOptions, chat: ChatService, stores: Store
     },
     maxBadFrames: config.MAX_BAD_FRAMES,
     expiry: new ExpiryWheel(clock),
+    clients: new ClientSockets({
+      maxPerClient: config.MAX_CONNECTIONS_PER_CLIENT,
+      replaceOldest: config.ON_CLIENT_LIMIT === "replace",
+      metrics,
+    }),
+    ...shared,
     flushes,
     maxUnackedBytes: config.MAX_UNACKED_BYTES,
-    replays: new BucketTable({ perSecond: replayed, burst: 2 * replayed }, config.MAX_SESSIONS, clock),
     maxHistoryBytes: softLimitBytes(config.MAX_ANSWER_BYTES),
     clock,
     logger,
@@ -203,6 +227,7 @@ interface TransportParts {
   readonly sessions: SessionRegistry;
   readonly hostPolicy: HostPolicy;
   readonly tokenVerifier: TokenVerifier;
+  readonly limits: ServiceLimits;
   draining(): boolean;
 }
 
@@ -227,6 +252,7 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
       hostPolicy: parts.hostPolicy,
       resolveAddress: createAddressResolver(config.TRUSTED_PROXIES),
       tokenVerifier: parts.tokenVerifier,
+      addresses: parts.limits.addresses,
     },
     routes: new Map([...loadStaticFiles(options.webFolder), ...statusRoutes]),
     sessions: parts.sessions,

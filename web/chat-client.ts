@@ -35,6 +35,8 @@ export class ChatClient {
   readonly #acks: ShownAcks;
   #welcome: WelcomeFrame | undefined;
   #resuming = false;
+  /** With the token that the server was asked to take. */
+  #renewing: Endpoint | undefined;
   /** The conversation whose history is to be read before anything is sent. */
   #unread: string | undefined;
 
@@ -76,6 +78,17 @@ export class ChatClient {
   /** Changes the endpoint or the token and connects anew; unanswered messages go along. */
   use(endpoint: Endpoint): void {
     this.#connection.use(endpoint);
+  }
+
+  /** Goes on with a new token of the same person, without a new connection where there is one. */
+  renew(endpoint: Endpoint & { readonly token: string }): void {
+    if (this.state.phase !== "open") {
+      this.use(endpoint);
+      return;
+    }
+    this.#renewing = endpoint;
+    this.#connection.endpoint = endpoint;
+    this.#transmit({ type: "auth.refresh", token: endpoint.token });
   }
 
   /** Closes the socket and stays away until `connect()`. */
@@ -143,6 +156,7 @@ export class ChatClient {
 
   #gone(code: number | undefined): void {
     this.#resuming = false;
+    this.#renewing = undefined;
     this.#acks.reset();
     if (code === 1009) this.#answers.failAll("too_long", "The message is too long for the server.");
   }
@@ -151,6 +165,7 @@ export class ChatClient {
     if (frame.type === "system") {
       if (frame.event === "welcome") this.#welcomed(frame);
       else if (frame.event === "resumed") this.#settle("resumed", frame.session);
+      else if (frame.event === "auth_refreshed") this.#renewing = undefined;
       else this.#emit({ type: "notice", frame });
     } else if (frame.type === "history") {
       this.#readHistory(frame);
@@ -202,6 +217,9 @@ export class ChatClient {
     if (this.#resuming) {
       // `resume` is all that was sent so far, so this is its refusal.
       this.#settle("lost", this.#welcome?.session ?? null);
+    } else if (this.#renewing !== undefined && frame.code === "token_refused") {
+      // A new connection says why, with its close code.
+      this.use(this.#renewing);
     } else if (this.#unread !== undefined && this.state.phase === "open") {
       // No history to be had: what is unanswered goes out without it.
       this.#unread = undefined;

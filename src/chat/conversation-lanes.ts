@@ -45,11 +45,11 @@ export class ConversationLanes<T extends LaneTask> {
     const { maxPending, maxActivePerClient } = this.#limits;
     if (lane === undefined && (lanes?.size ?? 0) >= maxActivePerClient) {
       const message = `You have ${maxActivePerClient} answers running or waiting; wait for one of them.`;
-      throw new ServiceError("busy", message, { retryAfterMs: RETRY_AFTER_MS });
+      throw new ServiceError("busy", message, { retryAfterMs: RETRY_AFTER_MS, limit: "active_answers" });
     }
     if (lane !== undefined && lane.waiting.length >= maxPending) {
       const message = `${maxPending} messages of this conversation wait already; wait for an answer.`;
-      throw new ServiceError("busy", message, { retryAfterMs: RETRY_AFTER_MS });
+      throw new ServiceError("busy", message, { retryAfterMs: RETRY_AFTER_MS, limit: "pending_messages" });
     }
   }
 

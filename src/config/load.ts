@@ -27,6 +27,7 @@ const ownPrefixes = [
   "CORS_",
   "ALLOWED_",
   "TRUSTED_",
+  "RATE_",
 ];
 
 /** Other programs' variables that begin like ours: those of the OpenAI SDK and of the Hugging Face tools. */
@@ -128,6 +129,11 @@ function unknownNames(env: Environment): string[] {
 /** What is allowed and hardly meant. */
 function doubts(config: Config): string[] {
   const warnings: string[] = [];
+  if (!config.RATE_LIMITS) {
+    warnings.push(
+      "RATE_LIMITS is off: no limits of frames, messages, upgrades and replays, none per address; for load tests only",
+    );
+  }
   const hasKey = config.JWT_SECRET ?? config.JWT_PUBLIC_KEY ?? config.JWT_PUBLIC_KEY_FILE;
   if (hasKey !== undefined) return warnings;
   for (const name of ["JWT_ISSUER", "JWT_AUDIENCE"] as const) {

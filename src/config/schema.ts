@@ -44,7 +44,7 @@ export const settingGroups = {
       doc: "Level of the JSON log on standard output. Bodies of messages and secrets are never logged.",
     }),
     DRAIN_SECONDS: integer(0, 3600, 10, {
-      doc: "On SIGTERM or SIGINT running answers may go on this long before their sockets close with 1012.",
+      doc: "On SIGTERM or SIGINT idle sockets are closed over this time, and running answers may go on for as long.",
     }),
     IDLE_TIMEOUT_SECONDS: integer(8, 960, 120, {
       doc: "A socket that receives nothing this long, not even a pong, is closed. The server pings by itself.",
@@ -167,6 +167,35 @@ export const settingGroups = {
   },
   Limits: {
     MAX_CONNECTIONS: integer(1, 1_000_000, 10_000, { doc: "Sockets in all; the next is closed with 1013." }),
+    MAX_CONNECTIONS_PER_ADDRESS: integer(1, 1_000_000, 1000, {
+      doc: "Sockets of one address (IPv6: of one /64); the next is closed with 1013. An office may share one address.",
+    }),
+    MAX_UPGRADES_PER_MINUTE: integer(1, 1_000_000, 1200, {
+      doc: "New sockets of one address in a minute, refused ones included; the next is closed with 1013.",
+    }),
+    MAX_CONNECTIONS_PER_CLIENT: integer(1, 100_000, 32, {
+      doc: "Sockets of one client (the token's `sub`, or an anonymous session); see ON_CLIENT_LIMIT.",
+    }),
+    ON_CLIENT_LIMIT: choice(["refuse", "replace"], "refuse", {
+      doc:
+        "What happens to a socket over MAX_CONNECTIONS_PER_CLIENT: `refuse` closes it with 1013, `replace` takes it and " +
+        "closes the client's oldest one with 4409.",
+    }),
+    MAX_FRAMES_PER_SECOND: integer(1, 100_000, 50, {
+      doc: "Frames a second of one socket, twice as many at once; more are `rate_limited`. `ack` frames do not count.",
+    }),
+    MAX_ACKS_PER_SECOND: integer(1, 100_000, 500, {
+      doc: "`ack` frames a second of one socket, twice as many at once; more are `rate_limited`.",
+    }),
+    MAX_MESSAGES_PER_MINUTE: integer(1, 1_000_000, 120, {
+      doc: "Messages and commands a minute of one client, as many at once; more are `rate_limited`.",
+    }),
+    MAX_MESSAGES_PER_MINUTE_PER_ADDRESS: integer(1, 10_000_000, 3000, {
+      doc: "The same for all anonymous clients of one address together: sessions are free to make, addresses are not.",
+    }),
+    RATE_LIMITS: flag(true, {
+      doc: "`off`, for load tests: no limits of frames, acks, messages, upgrades and replayed text, and none per address.",
+    }),
     MAX_FRAME_BYTES: integer(1024, 4 * MIB, 65_536, {
       doc: "Largest frame of a client; a larger one closes with 1009.",
     }),
@@ -208,6 +237,9 @@ export const settingGroups = {
       doc:
         "Memory for answers; finished ones of whoever holds most make room. While running ones hold over three quarters, " +
         "new messages are `overloaded`; when they fill it, those that grow end with `length`.",
+    }),
+    MAX_BUFFERED_MB: integer(1, 1_048_576, 512, {
+      doc: "Bytes that wait for slow readers in all sockets together; above it new messages are `overloaded`.",
     }),
     ABANDON_SECONDS: integer(1, 86_400, 15, {
       doc: "An answer that nobody watches, or whose bytes nobody takes, is stopped after this time.",

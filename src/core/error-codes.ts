@@ -14,6 +14,14 @@ export const errorCodes = {
   unknown_command: { retryable: false, meaning: "No such command; the message names the nearest one." },
   busy: { retryable: true, meaning: "Too many messages of this client or conversation wait already." },
   overloaded: { retryable: true, meaning: "The server is full; `retry_after_ms` says when to come back." },
+  rate_limited: {
+    retryable: true,
+    meaning: "Frames or messages come too fast; after `retry_after_ms` the next is taken.",
+  },
+  token_refused: {
+    retryable: false,
+    meaning: "The token of `auth.refresh` is not good for this connection; the one before goes on.",
+  },
   draining: { retryable: true, meaning: "The server is about to stop; reconnect after the close." },
   id_conflict: { retryable: false, meaning: "The id was used for a different frame in this conversation." },
   unknown_answer: { retryable: false, meaning: "No running answer of this client has that id." },

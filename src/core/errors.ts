@@ -1,4 +1,5 @@
 import { errorCodes, type ErrorCode } from "./error-codes.ts";
+import type { LimitName } from "./limits.ts";
 
 /** What a client is told of a failure: never a stack, a key, or another user's text. */
 export interface ErrorReport {
@@ -14,6 +15,8 @@ export interface ServiceErrorOptions {
   /** Overrides the default of the code. */
   retryable?: boolean | undefined;
   retryAfterMs?: number | undefined;
+  /** The limit that was met; for the metrics. */
+  limit?: LimitName | undefined;
   /** For the log only; never shown to a client. */
   cause?: unknown;
 }
@@ -23,6 +26,7 @@ export class ServiceError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly limit: LimitName | undefined;
 
   constructor(code: ErrorCode, message: string, options: ServiceErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -30,6 +34,7 @@ export class ServiceError extends Error {
     this.code = code;
     this.retryable = options.retryable ?? errorCodes[code].retryable;
     this.retryAfterMs = options.retryAfterMs;
+    this.limit = options.limit;
   }
 
   report(): ErrorReport {

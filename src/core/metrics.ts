@@ -1,4 +1,5 @@
 import type { ErrorCode } from "./error-codes.ts";
+import type { LimitName } from "./limits.ts";
 
 /**
  * What the layers report. Names and buckets live in `observability/`; label values are bounded by the types here or
@@ -15,6 +16,8 @@ export interface Metrics {
   /** `type` is a server frame type of the contract. */
   frameSent(type: string): void;
   errorSent(code: ErrorCode): void;
+  /** A limit was met: each refusal, eviction or close counts. */
+  limitHit(limit: LimitName): void;
   /** Requests of a provider by state; deltas of +1 and -1. */
   requestsWaiting(delta: 1 | -1): void;
   requestsRunning(delta: 1 | -1): void;
@@ -35,6 +38,7 @@ export const noMetrics: Metrics = {
   frameReceived() {},
   frameSent() {},
   errorSent() {},
+  limitHit() {},
   requestsWaiting() {},
   requestsRunning() {},
   firstToken() {},

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { limits } from "../core/limits.ts";
 import type { Metrics } from "../core/metrics.ts";
 
 /** Seconds; from a token on a GPU to a long queue. Buckets follow vLLM's. */
@@ -42,6 +43,9 @@ export function createMetrics(): PrometheusMetrics {
   const received = hotCounter("frames_received_total", "Frames of clients", registers);
   const sent = hotCounter("frames_sent_total", "Frames to clients", registers);
   const errors = counter("errors_total", "Error frames, by code", ["code"]);
+  const hits = counter("limit_hits_total", "Limits that were met, by limit", ["limit"]);
+  // Zero is a value too: an alert on a rate must find the series before the first hit.
+  for (const limit of Object.keys(limits)) hits.inc({ limit }, 0);
   const waiting = gauge("requests_waiting", "Requests that wait for a back end");
   const running = gauge("requests_running", "Requests that a back end works on");
   const firstToken = histogram(
@@ -79,6 +83,7 @@ export function createMetrics(): PrometheusMetrics {
     frameReceived: (type) => received(type),
     frameSent: (type) => sent(type),
     errorSent: (code) => errors.inc({ code }),
+    limitHit: (limit) => hits.inc({ limit }),
     requestsWaiting: (delta) => waiting.inc(delta),
     requestsRunning: (delta) => running.inc(delta),
     firstToken: (provider, seconds) => firstToken.observe({ provider }, seconds),

@@ -36,6 +36,12 @@ export interface ResumeFrame {
   readonly answers?: readonly { readonly answer: string; readonly from: number }[];
 }
 
+/** A new token of the same subject, before the one before it expires. */
+export interface AuthRefreshFrame {
+  readonly type: "auth.refresh";
+  readonly token: string;
+}
+
 /** Asks for the turns of a conversation and for its running answers. */
 export interface HistoryFrame {
   readonly type: "history";
@@ -49,7 +55,14 @@ export interface PingFrame {
   readonly type: "ping";
 }
 
-export type ClientFrame = MessageFrame | CancelFrame | AckFrame | ResumeFrame | HistoryFrame | PingFrame;
+export type ClientFrame =
+  | MessageFrame
+  | CancelFrame
+  | AckFrame
+  | ResumeFrame
+  | HistoryFrame
+  | AuthRefreshFrame
+  | PingFrame;
 
 const id = { type: "string", minLength: 1, maxLength: 64 } as const;
 const conversation = { type: "string", pattern: "^[A-Za-z0-9_-]{1,64}$" } as const;
@@ -64,6 +77,8 @@ export interface FrameLimits {
 /** At most this many answers in one `resume`. */
 export const MAX_RESUMED_ANSWERS = 32;
 
+/** No real token is longer. */
+const MAX_TOKEN_CHARS = 16_384;
 /** At most this many turns in one `history`, and the number when the frame names none. */
 export const MAX_HISTORY_TURNS = 1000;
 export const DEFAULT_HISTORY_TURNS = 100;
@@ -125,6 +140,15 @@ export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["typ
             properties: { answer, from: offset },
           },
         },
+      },
+    },
+    "auth.refresh": {
+      type: "object",
+      additionalProperties: false,
+      required: ["type", "token"],
+      properties: {
+        type: { const: "auth.refresh" },
+        token: { type: "string", minLength: 1, maxLength: MAX_TOKEN_CHARS },
       },
     },
     ping: {

@@ -51,6 +51,15 @@ export interface ResumedFrame {
   readonly client: string;
 }
 
+/** Answers `auth.refresh`. */
+export interface AuthRefreshedFrame {
+  readonly type: "system";
+  readonly event: "auth_refreshed";
+  readonly message: string;
+  /** Seconds since the epoch at which the new token expires. */
+  readonly expires_at: number;
+}
+
 export interface NoticeFrame {
   readonly type: "system";
   readonly event: "draining" | "provider_changed" | "provider_degraded" | "provider_recovered";
@@ -150,6 +159,17 @@ export interface ErrorFrame {
   readonly answer?: string;
 }
 
+/** The server is about to stop. */
+export interface GoawayFrame {
+  readonly type: "goaway";
+  /** `restart`: the process ends. */
+  readonly reason: "restart";
+  /** Milliseconds from now after which no socket is left. */
+  readonly deadline_ms: number;
+  /** False: what runs ends with this process, so stay until your answer ends and reconnect after 1012. */
+  readonly resumable: boolean;
+}
+
 export interface PongFrame {
   readonly type: "pong";
 }
@@ -157,6 +177,7 @@ export interface PongFrame {
 export type ServerFrame =
   | WelcomeFrame
   | ResumedFrame
+  | AuthRefreshedFrame
   | NoticeFrame
   | HistoryReplyFrame
   | TokenFrame
@@ -166,6 +187,7 @@ export type ServerFrame =
   | MessageEndFrame
   | CommandResponseFrame
   | ErrorFrame
+  | GoawayFrame
   | PongFrame;
 
 export type ServerFrameType = ServerFrame["type"];

@@ -109,7 +109,9 @@ export class AnswerFeed implements CursorSink, Flushable {
 
   takeReplay(bytes: number): number {
     const { host, owner } = this.#session;
-    return host.replays?.take(owner.charge, bytes) ?? 0;
+    const wait = host.replays?.take(owner.charge, bytes) ?? 0;
+    if (wait > 0) host.metrics.limitHit("replay_rate");
+    return wait;
   }
 
   send(type: ServerFrameType, text: string): void {

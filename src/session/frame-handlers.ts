@@ -3,14 +3,17 @@ import type { Ticket } from "../chat/running-answer.ts";
 import { ServiceError } from "../core/errors.ts";
 import { hashOf } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
+import { TokenError, type VerifiedToken } from "../auth/token-verifier.ts";
 import {
   DEFAULT_HISTORY_TURNS,
+  type AuthRefreshFrame,
   type CancelFrame,
   type ClientFrame,
   type HistoryFrame,
   type MessageFrame,
   type ResumeFrame,
 } from "../protocol/client-frames.ts";
+import type { CloseReason } from "../protocol/close-codes.ts";
 import type { ServerFrame } from "../protocol/server-frames.ts";
 import type { SessionHost } from "./session-host.ts";
 import { submissionOf } from "./submission-of.ts";
@@ -32,8 +35,14 @@ export interface Connection {
   watch(ticket: Ticket, streamed: boolean, from: number): void;
   /** Sends turns and running answers of a conversation as soon as the socket is empty. @throws ServiceError `busy`. */
   showHistory(conversation: string, limit: number): void;
-  /** Leaves the connection's own session for an earlier one, to which it is attached already. */
-  adopt(hash: string, record: SessionRecord): void;
+  /**
+   * Leaves the connection's own session for an earlier one, to which it is attached already. False, and nothing changed,
+   * when that session's client has as many sockets as it may.
+   */
+  adopt(hash: string, record: SessionRecord): boolean;
+  /** From now on a later token of the same subject counts. */
+  renew(token: VerifiedToken): void;
+  close(reason: CloseReason, text: string): void;
 }
 
 type FrameOf<T extends ClientFrame["type"]> = Extract<ClientFrame, { type: T }>;
@@ -48,7 +57,16 @@ type Handler<T extends ClientFrame["type"]> = (
 /** Frames that are handled one after the other, in order of arrival. `ping` and `ack` are not among them: they overtake. */
 export type OrderedFrame = Exclude<ClientFrame, { type: "ping" | "ack" }>;
 
-const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = { message, cancel, resume, history };
+const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = {
+  message,
+  cancel,
+  resume,
+  history,
+  "auth.refresh": refresh,
+};
+
+/** A place becomes free when another socket of the client leaves: a guess. */
+const FULL_RETRY_MS = 5000;
 
 /** Does what the frame asks for. @throws ServiceError for the client to see. */
 export function handleFrame(
@@ -61,6 +79,7 @@ export function handleFrame(
 
 async function message(connection: Connection, frame: MessageFrame): Promise<void> {
   const { host, owner, record } = connection;
+  host.rates?.takeMessage(owner);
   const ticket = await host.chat.submit(submissionOf(frame, owner, record.ownConversation));
   connection.watch(ticket, frame.stream ?? connection.streaming, 0);
 }
@@ -95,7 +114,11 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
     host.sessions.detach(hash);
     return;
   }
-  connection.adopt(hash, record);
+  if (!connection.adopt(hash, record)) {
+    host.sessions.detach(hash);
+    connection.close("overloaded", JSON.stringify({ retry_after_ms: FULL_RETRY_MS }));
+    return;
+  }
   connection.reply({
     type: "system",
     event: "resumed",
@@ -127,4 +150,37 @@ async function goOn(connection: Connection, answer: string, from: number): Promi
 function history(connection: Connection, frame: HistoryFrame): void {
   const { conversation = connection.record.ownConversation, limit = DEFAULT_HISTORY_TURNS } = frame;
   connection.showHistory(conversation, limit);
+}
+
+function refresh(connection: Connection, { token }: AuthRefreshFrame): void {
+  const { host, owner } = connection;
+  if (!owner.authenticated) {
+    throw new ServiceError(
+      "token_refused",
+      "This connection is anonymous and has no token to refresh; connect to /ws/chat/auth with one.",
+    );
+  }
+  const verified = verify(host, token);
+  if (verified.subject !== owner.publicId) {
+    throw new ServiceError("token_refused", "The token names another subject than this connection's.");
+  }
+  connection.renew(verified);
+  connection.reply({
+    type: "system",
+    event: "auth_refreshed",
+    message: "The new token is in force.",
+    expires_at: verified.expiresAt,
+  });
+}
+
+function verify({ tokenVerifier }: SessionHost, token: string): VerifiedToken {
+  try {
+    return tokenVerifier.verify(token);
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error;
+    throw new ServiceError(
+      "token_refused",
+      `The token was refused: ${error.message}. The one before goes on.`,
+    );
+  }
 }

@@ -1,12 +1,15 @@
 import type { ChatService } from "../chat/chat-service.ts";
 import type { SessionStore } from "../chat/session-store.ts";
+import type { TokenVerifier } from "../auth/token-verifier.ts";
 import type { BucketTable } from "../core/bucket-table.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { FrameDecoder } from "../protocol/codec.ts";
 import type { WireLimits } from "../protocol/server-frames.ts";
+import type { ClientSockets } from "./client-sockets.ts";
 import type { ExpiryWheel } from "./expiry-wheel.ts";
+import type { RateLimits } from "./rate-limits.ts";
 import type { FlushScheduler } from "./flush-scheduler.ts";
 
 /** What the welcome says of the back end. */
@@ -28,6 +31,10 @@ export interface SessionHost {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly expiry: ExpiryWheel;
+  readonly clients: ClientSockets;
+  /** Null with RATE_LIMITS=off. */
+  readonly rates: RateLimits | null;
+  readonly tokenVerifier: TokenVerifier;
   readonly flushes: FlushScheduler;
   /** Bytes of an answer that may be on their way to a client that sends `ack`. */
   readonly maxUnackedBytes: number;

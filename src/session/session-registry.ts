@@ -4,6 +4,7 @@ import type { NoticeFrame } from "../protocol/server-frames.ts";
 import type { SessionHost } from "./session-host.ts";
 import { Session } from "./session.ts";
 import type { Socket } from "./socket.ts";
+import { spread } from "./spread.ts";
 
 /** Who stands at the door, as far as the door could tell. */
 export interface Visitor {
@@ -19,7 +20,6 @@ export interface Visitor {
 export class SessionRegistry {
   readonly #host: SessionHost;
   readonly #sessions = new Set<Session>();
-  #draining = false;
   #empty: (() => void)[] = [];
 
   constructor(host: SessionHost) {
@@ -42,8 +42,12 @@ export class SessionRegistry {
     };
     const session = new Session(this.#host, socket, record, owner, visitor.streaming);
     this.#sessions.add(session);
-    if (this.#draining) session.drain();
     return session;
+  }
+
+  /** Whether one more socket of a subject would be refused. */
+  subjectFull(subject: string): boolean {
+    return this.#host.clients.isFull(clientOf(subject));
   }
 
   /** The socket of a session is gone. */
@@ -58,10 +62,13 @@ export class SessionRegistry {
     for (const session of this.#sessions) session.notify(event, message);
   }
 
-  /** Closes idle sockets with 1012 now and the others at the end of their answers. */
-  drain(): void {
-    this.#draining = true;
-    for (const session of this.#sessions) session.drain();
+  /**
+   * Tells every socket that it will be closed, and does so: idle ones with 1012 in random order over `ms`, the others at
+   * the end of their answers. What is still there after that is left to {@link closeAll}.
+   */
+  drain(ms: number): void {
+    for (const session of this.#sessions) session.drain(ms);
+    spread([...this.#sessions], ms, this.#host.clock, (session) => session.retire());
   }
 
   /** Closes every socket with 1012 now. */
@@ -76,9 +83,14 @@ export class SessionRegistry {
   }
 }
 
+/** Key of the client whose subject this is. */
+function clientOf(subject: string): string {
+  return `sub:${subject}`;
+}
+
 function ownerOf({ token, address }: Visitor): Principal {
   if (token !== null) {
-    const key = `sub:${token.subject}`;
+    const key = clientOf(token.subject);
     return {
       authenticated: true,
       client: key,

@@ -1,15 +1,17 @@
+import type { VerifiedToken } from "../auth/token-verifier.ts";
 import type { Ticket } from "../chat/running-answer.ts";
 import type { SessionRecord } from "../chat/session-store.ts";
 import { reportOf, ServiceError } from "../core/errors.ts";
-import type { ErrorCode } from "../core/error-codes.ts";
 import { hashOf, newSessionSecret } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
+import type { AckFrame } from "../protocol/client-frames.ts";
 import { closeCodes, type CloseReason } from "../protocol/close-codes.ts";
+import type { Decoded } from "../protocol/codec.ts";
 import type { NoticeFrame, ServerFrame } from "../protocol/server-frames.ts";
 import { AnswerFeed, type FeedOwner } from "./answer-feed.ts";
 import { encode, errorFrame } from "./answer-frames.ts";
-import { BadFrameCounter } from "./bad-frame-counter.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
+import { InboundGuard } from "./inbound-guard.ts";
 import { Outlet, type OutletFault } from "./outlet.ts";
 import type { SessionHost } from "./session-host.ts";
 import type { Socket } from "./socket.ts";
@@ -29,12 +31,15 @@ export class Session implements Connection, FeedOwner {
   #owner: Principal;
   #record: SessionRecord;
   #secretHash: string;
-  #badFrames: BadFrameCounter | null = null;
+  /** Made for the first frame: a socket that only listens needs none. */
+  #guard: InboundGuard | null = null;
   readonly #feed: AnswerFeed;
   #frames = 0;
   /** Frames that touch the store run one after the other, in order of arrival. */
   readonly #sequence = new TaskSequence(MAX_WAITING_FRAMES);
   #draining = false;
+  /** Closes as soon as it owes nothing. */
+  #retired = false;
   #cancelExpiry: (() => void) | null = null;
   #ended = false;
 
@@ -56,11 +61,8 @@ export class Session implements Connection, FeedOwner {
     const secret = newSessionSecret();
     this.#secretHash = hashOf(secret);
     host.sessions.create(this.#secretHash, record);
-    if (owner.expiresAt !== undefined) {
-      this.#cancelExpiry = host.expiry.add(owner.expiresAt, () =>
-        this.close("tokenExpired", "the token expired"),
-      );
-    }
+    this.#expireAt(owner.expiresAt);
+    host.clients.enter(owner.client, this);
     this.#welcome(secret);
   }
 
@@ -88,27 +90,32 @@ export class Session implements Connection, FeedOwner {
   /** One text frame, already copied and within MAX_FRAME_BYTES. */
   onText(text: string): void {
     const decoded = this.host.decode(text);
+    const type = decoded.ok ? decoded.frame.type : "invalid";
     this.#frames++;
-    if (!decoded.ok) {
-      this.#bad(decoded.message, decoded.id);
-      return;
-    }
-    const { frame } = decoded;
-    this.host.metrics.frameReceived(frame.type);
-    if (frame.type === "ping") this.#outlet.deliver("pong", PONG);
-    else if (frame.type === "ack") this.#ack(this.#feed.ack(frame));
-    else this.#queue(frame, this.#frames === 1);
+    this.host.metrics.frameReceived(type);
+    this.#guard ??= new InboundGuard(this.host);
+    // The highest offset of an `ack` counts whatever the rate, so that a refusal never stalls an answer.
+    if (decoded.ok && decoded.frame.type === "ack") this.#ack(decoded.frame);
+    const tooFast = this.#guard.admit(type);
+    if (tooFast !== null) this.refuse(tooFast, namesOf(decoded));
+    else if (!decoded.ok) this.refuse(new ServiceError("bad_frame", decoded.message), namesOf(decoded));
+    else if (decoded.frame.type === "ping") this.#outlet.deliver("pong", PONG);
+    else if (decoded.frame.type !== "ack") this.#queue(decoded.frame, this.#frames === 1);
   }
 
   onBinary(): void {
     this.#frames++;
-    this.#bad("Binary frames are not taken; expected a text frame that holds JSON.");
+    this.host.metrics.frameReceived("invalid");
+    this.#guard ??= new InboundGuard(this.host);
+    const message = "Binary frames are not taken; expected a text frame that holds JSON.";
+    this.refuse(this.#guard.admit("invalid") ?? new ServiceError("bad_frame", message));
   }
 
   onTooBig(bytes: number): void {
     const limit = this.host.limits.max_frame_bytes;
     this.host.metrics.frameReceived("invalid");
-    this.#error("frame_too_big", `The frame has ${bytes} bytes; at most ${limit} are taken.`);
+    const message = `The frame has ${bytes} bytes; at most ${limit} are taken.`;
+    this.refuse(new ServiceError("frame_too_big", message, { limit: "frame_bytes" }));
     this.close("frameTooBig", `at most ${limit} bytes`);
   }
 
@@ -120,19 +127,23 @@ export class Session implements Connection, FeedOwner {
   onClose(): void {
     this.#end();
     this.#cancelExpiry?.();
+    this.host.clients.leave(this.#owner.client, this);
     this.#feed.end();
     this.host.sessions.detach(this.#secretHash);
   }
 
-  /** From now on the socket closes with 1012 as soon as it owes no answer. */
-  drain(): void {
+  /** Tells the client that the server stops within `ms`; the socket closes with 1012 at the end of its answer. */
+  drain(ms: number): void {
     if (this.#draining) return;
     this.#draining = true;
-    if (!this.busy) {
-      this.close("restart", "the server stops");
-      return;
-    }
-    this.notify("draining", "The server is about to stop; your answer is finished first.");
+    if (this.streaming) this.reply({ type: "goaway", reason: "restart", deadline_ms: ms, resumable: false });
+    else this.notify("draining", "The server is about to stop; an answer on its way is finished first.");
+  }
+
+  /** Closes with 1012, at once or when the answers on their way are there. */
+  retire(): void {
+    this.#retired = true;
+    this.#closeWhenRetired();
   }
 
   /** News for everybody; a socket that holds bytes back gets the newest of each event later. */
@@ -147,15 +158,18 @@ export class Session implements Connection, FeedOwner {
   }
 
   reply(frame: ServerFrame): void {
-    // Of a notice only the newest counts; those with a session are replies.
-    const notice = frame.type === "system" && !("session" in frame) ? frame.event : undefined;
-    this.#outlet.deliver(frame.type, encode(frame), notice);
+    // Of news only the newest counts; welcome, resumed and auth_refreshed are replies.
+    const isNews = frame.type === "system" && !("session" in frame) && frame.event !== "auth_refreshed";
+    this.#outlet.deliver(frame.type, encode(frame), isNews ? frame.event : undefined);
   }
 
   refuse(error: unknown, names: { readonly id?: string; readonly answer?: string } = {}): void {
     const report = reportOf(error);
     this.host.metrics.errorSent(report.code);
     this.reply(errorFrame(report, names));
+    this.#guard ??= new InboundGuard(this.host);
+    const verdict = this.#guard.refused(error instanceof ServiceError ? error : report);
+    if (verdict !== null) this.close(verdict.reason, verdict.text);
   }
 
   watch(ticket: Ticket, streamed: boolean, from: number): void {
@@ -166,15 +180,28 @@ export class Session implements Connection, FeedOwner {
     this.#feed.showHistory({ conversation, limit });
   }
 
-  adopt(hash: string, record: SessionRecord): void {
+  adopt(hash: string, record: SessionRecord): boolean {
+    const { clients } = this.host;
+    const { client } = this.#owner;
+    if (client !== record.client) {
+      if (!clients.enter(record.client, this)) return false;
+      clients.leave(client, this);
+    }
     this.host.sessions.drop(this.#secretHash);
     this.#secretHash = hash;
     this.#record = record;
     this.#owner = { ...this.#owner, client: record.client, publicId: record.publicId };
+    return true;
+  }
+
+  renew({ expiresAt, weight }: VerifiedToken): void {
+    this.#owner = { ...this.#owner, expiresAt, weight };
+    this.#cancelExpiry?.();
+    this.#expireAt(expiresAt);
   }
 
   answered(): void {
-    this.#closeWhenDrained();
+    if (this.#draining) this.retire();
   }
 
   #end(): void {
@@ -205,13 +232,13 @@ export class Session implements Connection, FeedOwner {
   #queue(frame: OrderedFrame, first: boolean): void {
     const taken = this.#sequence.add(
       () => this.#handle(frame, first),
-      () => this.#closeWhenDrained(),
+      () => this.#closeWhenRetired(),
     );
     if (!taken) this.close("policy", "frames come faster than they can be taken");
   }
 
-  #closeWhenDrained(): void {
-    if (this.#draining && !this.busy) this.close("restart", "the server stops");
+  #closeWhenRetired(): void {
+    if (this.#retired && !this.busy) this.close("restart", "the server stops");
   }
 
   async #handle(frame: OrderedFrame, first: boolean): Promise<void> {
@@ -220,24 +247,22 @@ export class Session implements Connection, FeedOwner {
     } catch (error) {
       if (!(error instanceof ServiceError))
         this.host.logger.error({ err: error, type: frame.type }, "a frame failed");
-      const id = "id" in frame ? frame.id : undefined;
-      this.refuse(error, id === undefined ? {} : { id });
+      this.refuse(error, "id" in frame && frame.id !== undefined ? { id: frame.id } : {});
     }
   }
 
-  #ack(fault: string | null): void {
-    if (fault !== null) this.#bad(fault);
+  #ack(frame: AckFrame): void {
+    const fault = this.#feed.ack(frame);
+    if (fault !== null) this.refuse(new ServiceError("bad_frame", fault));
   }
 
-  #bad(message: string, id?: string): void {
-    this.host.metrics.frameReceived("invalid");
-    this.#error("bad_frame", message, id);
-    this.#badFrames ??= new BadFrameCounter();
-    if (this.#badFrames.exceeds(this.host.maxBadFrames, this.host.clock))
-      this.close("policy", "too many bad frames");
+  #expireAt(second: number | undefined): void {
+    if (second === undefined) return;
+    this.#cancelExpiry = this.host.expiry.add(second, () => this.close("tokenExpired", "the token expired"));
   }
+}
 
-  #error(code: ErrorCode, message: string, id?: string): void {
-    this.refuse(new ServiceError(code, message), id === undefined ? {} : { id });
-  }
+function namesOf(decoded: Decoded): { readonly id?: string } {
+  const id = decoded.ok ? (decoded.frame as { readonly id?: string }).id : decoded.id;
+  return id === undefined ? {} : { id };
 }

@@ -26,7 +26,15 @@ export async function measureConnect(options: ConnectOptions): Promise<RoundsRes
     const sockets = Math.ceil(options.sockets / clients);
     const secret = randomBytes(32).toString("hex");
     const token = createTokenSigner({ secret, clock })("bench", TOKEN_SECONDS);
-    const service = await startService({ AI_PROVIDER: "echo", JWT_SECRET: secret });
+    const service = await startService({
+      AI_PROVIDER: "echo",
+      JWT_SECRET: secret,
+      // The limits are part of what is measured; one address with one subject must not meet them.
+      RATE_LIMITS: "on",
+      MAX_CONNECTIONS_PER_ADDRESS: "1000000",
+      MAX_UPGRADES_PER_MINUTE: "1000000",
+      MAX_CONNECTIONS_PER_CLIENT: "100000",
+    });
     stops.push(() => service.stop());
     const raw = await startRawServer("raw-echo");
     stops.push(() => raw.stop());

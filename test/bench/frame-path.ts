@@ -25,6 +25,11 @@ export async function measureFramePath(options: FramePathOptions): Promise<Round
     const service = await startService({
       AI_PROVIDER: "echo",
       MAX_CONNECTIONS: String(sockets * clients + 100),
+      // The limits are part of what is measured; a socket that never pauses must not meet them.
+      RATE_LIMITS: "on",
+      MAX_FRAMES_PER_SECOND: "100000",
+      MAX_CONNECTIONS_PER_ADDRESS: "1000000",
+      MAX_UPGRADES_PER_MINUTE: "1000000",
     });
     stops.push(() => service.stop());
     const raw = await startRawServer("raw-echo");

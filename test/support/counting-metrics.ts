@@ -12,6 +12,7 @@ export class CountingMetrics implements Metrics {
   readonly sent: string[] = [];
   readonly errors: string[] = [];
   readonly refused: string[] = [];
+  readonly hits: string[] = [];
   readonly tokenCounts = new Map<string, number>();
   readonly gauges = new Map<string, () => number>();
   readonly connectionOpened = noMetrics.connectionOpened;
@@ -34,6 +35,10 @@ export class CountingMetrics implements Metrics {
 
   errorSent(code: string): void {
     this.errors.push(code);
+  }
+
+  limitHit(limit: string): void {
+    this.hits.push(limit);
   }
 
   requestsWaiting(delta: 1 | -1): void {

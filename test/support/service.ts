@@ -126,12 +126,22 @@ export async function runService(
   });
 }
 
-/** More engine threads than free cores make a small model many times slower, and tests share their machine. */
+/**
+ * More engine threads than free cores make a small model many times slower, and tests share their machine. All their
+ * clients have one address and hurry: who tests a rate turns RATE_LIMITS on.
+ */
 function environment(
   home: string,
   settings: Readonly<Record<string, string>>,
 ): Record<string, string | undefined> {
-  return { PATH: process.env["PATH"], HOME: home, PORT: "0", LOCAL_THREADS: "1", ...settings };
+  return {
+    PATH: process.env["PATH"],
+    HOME: home,
+    PORT: "0",
+    LOCAL_THREADS: "1",
+    RATE_LIMITS: "off",
+    ...settings,
+  };
 }
 
 /** Whether a process with this id is there. */

@@ -1,8 +1,12 @@
+import { createTokenSigner } from "../../src/auth/token-signer.ts";
+import { createTokenVerifier } from "../../src/auth/token-verifier.ts";
 import type { SessionRecord } from "../../src/chat/session-store.ts";
 import { createFrameDecoder } from "../../src/protocol/codec.ts";
+import { ClientSockets } from "../../src/session/client-sockets.ts";
 import { BucketTable } from "../../src/core/bucket-table.ts";
 import { FlushScheduler } from "../../src/session/flush-scheduler.ts";
 import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
+import { RateLimits, type RateLimitOptions } from "../../src/session/rate-limits.ts";
 import type { Session } from "../../src/session/session.ts";
 import { SessionRegistry, type Visitor } from "../../src/session/session-registry.ts";
 import { MemorySessionStore } from "../../src/stores/memory/memory-session-store.ts";
@@ -15,8 +19,21 @@ import { settle } from "./virtual-clock.ts";
 // Compiling the validators takes longer than most tests.
 const decode = createFrameDecoder({ maxMessageChars: 32_000, maxOutputTokens: 512 });
 
+const TOKEN_SECRET = "a secret of forty characters, just for us";
+
+const unlimited = {
+  framesPerSecond: 1_000_000,
+  acksPerSecond: 1_000_000,
+  messagesPerMinute: 1_000_000,
+  messagesPerMinutePerAddress: 1_000_000,
+};
+
 export interface SessionBenchOptions extends ChatBenchOptions {
   readonly maxBadFrames?: number;
+  readonly maxSocketsPerClient?: number;
+  readonly replaceOldest?: boolean;
+  /** Absent: no rates, as with RATE_LIMITS=off. */
+  readonly rates?: Partial<Omit<RateLimitOptions, "clock">>;
   readonly maxUnackedBytes?: number;
   /** Absent: replays are not limited. */
   readonly replayBytesPerSecond?: number;
@@ -102,6 +119,13 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     logger: silentLogger,
     metrics,
     expiry: new ExpiryWheel(clock),
+    clients: new ClientSockets({
+      maxPerClient: options.maxSocketsPerClient ?? 100,
+      replaceOldest: options.replaceOldest ?? false,
+      metrics,
+    }),
+    rates: options.rates === undefined ? null : new RateLimits({ ...unlimited, ...options.rates, clock }),
+    tokenVerifier: createTokenVerifier({ secret: TOKEN_SECRET, maxWeight: 10, clock }),
     flushes: new FlushScheduler(clock, loop),
     maxUnackedBytes: options.maxUnackedBytes ?? 65_536,
     replays:
@@ -123,7 +147,9 @@ export function sessionBench(options: SessionBenchOptions = {}) {
       token: { subject, expiresAt: Math.floor(clock.wall() / 1000) + seconds, weight: 1 },
       streaming,
     });
-  return { ...bench, loop, sessions, registry, ended, connect, connectAs };
+  /** A token that the bench's sockets can be refreshed with; `seconds` below zero: it has expired. */
+  const tokenOf = createTokenSigner({ secret: TOKEN_SECRET, clock });
+  return { ...bench, loop, sessions, registry, ended, connect, connectAs, tokenOf };
 }
 
 export type SessionBench = ReturnType<typeof sessionBench>;

@@ -1,13 +1,16 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { commands } from "../../src/chat/commands/command-table.ts";
+import { settings } from "../../src/config/schema.ts";
 import { errorCodes } from "../../src/core/error-codes.ts";
+import { limits } from "../../src/core/limits.ts";
 import { closeCodes } from "../../src/protocol/close-codes.ts";
 
-const page = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
+const pageOf = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), "utf8");
+const protocol = pageOf("protocol.md");
 
 /** Cells of the table that follows a heading or comment, without its head. */
-function tableAfter(mark: string): string[][] {
+function tableAfter(mark: string, page = protocol): string[][] {
   const lines = page.slice(page.indexOf(mark)).split("\n");
   const start = lines.findIndex((line) => line.startsWith("| ---") || line.startsWith("|---"));
   const rows: string[][] = [];
@@ -45,5 +48,18 @@ describe("docs/protocol.md", () => {
   it("lists every command", () => {
     const listed = tableAfter("## Commands").map(([usage]) => usage?.replaceAll("`", "").split(" ")[0]);
     expect(listed).toEqual(commands.map(({ name }) => `/${name}`));
+  });
+});
+
+describe("docs/operations.md", () => {
+  it("lists every limit with its setting, default and answers as the code has them", () => {
+    const wanted = Object.entries(limits).map(([name, limit]) => [
+      `\`${name}\`${"rate" in limit ? " †" : ""}`,
+      `\`${limit.setting}\``,
+      settings[limit.setting].shownDefault,
+      limit.first,
+      limit.repeated,
+    ]);
+    expect(tableAfter("<!-- limits:", pageOf("operations.md"))).toEqual(wanted);
   });
 });

@@ -27,6 +27,8 @@ export interface MemoryConversationStoreOptions {
   readonly contextBudgetBytes: number;
   readonly anonymousContextBudgetBytes: number;
   readonly maxConversationsPerClient: number;
+  /** Told when a client's oldest conversation made room for a new one of the same client. */
+  readonly conversationEvicted?: () => void;
   readonly clock: Clock;
 }
 
@@ -193,6 +195,7 @@ export class MemoryConversationStore implements ConversationStore {
       const oldest = names.values().next().value as string;
       this.#histories.delete(keyOf(client, oldest));
       names.delete(oldest);
+      this.#options.conversationEvicted?.();
     }
   }
 

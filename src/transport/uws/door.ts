@@ -3,9 +3,11 @@ import type { HostPolicy } from "../../auth/host-policy.ts";
 import type { OriginPolicy } from "../../auth/origin-policy.ts";
 import { tokenFrom } from "../../auth/token-from.ts";
 import { TokenError, type TokenVerifier, type VerifiedToken } from "../../auth/token-verifier.ts";
+import type { LimitName } from "../../core/limits.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import { closeCodes, MAX_CLOSE_REASON_BYTES, type CloseReason } from "../../protocol/close-codes.ts";
 import type { Visitor } from "../../session/session-registry.ts";
+import type { AddressLimits } from "./address-limits.ts";
 
 /** The subprotocol that asks for the extended frames; the only one that is ever echoed. */
 const SUBPROTOCOL = "chat.v1";
@@ -24,8 +26,13 @@ export interface UpgradeFacts {
 }
 
 export type Verdict =
-  /** Plain HTTP, before any upgrade: refusals that the client cannot mend. */
-  | { readonly kind: "reject"; readonly status: 403 | 421; readonly message: string }
+  /** Plain HTTP, before any upgrade: refusals that the client cannot mend, and floods. */
+  | {
+      readonly kind: "reject";
+      readonly status: 403 | 421 | 503;
+      readonly message: string;
+      readonly retryAfterMs?: number;
+    }
   /** Accepted and closed at once with a code, because a browser hides the status of a failed upgrade. */
   | { readonly kind: "refuse"; readonly code: number; readonly reason: string; readonly subprotocol: string }
   | { readonly kind: "admit"; readonly visitor: Visitor; readonly subprotocol: string };
@@ -37,9 +44,13 @@ export interface DoorOptions {
   readonly hostPolicy: HostPolicy;
   readonly resolveAddress: AddressResolver;
   readonly tokenVerifier: TokenVerifier;
+  /** Null with RATE_LIMITS=off. */
+  readonly addresses: AddressLimits | null;
   readonly metrics: Metrics;
   /** Sockets that are connected now. */
   connections(): number;
+  /** Whether a subject has as many sockets as it may, and no older one is to make room. */
+  subjectFull(subject: string): boolean;
   draining(): boolean;
 }
 
@@ -76,17 +87,56 @@ export function createDoor(options: DoorOptions): (facts: UpgradeFacts) => Verdi
       metrics.connectionRefused("draining");
       return refuse("restart", "the server stops");
     }
-    if (options.connections() >= options.maxConnections) {
-      metrics.connectionRefused("limit");
-      return refuse("overloaded", JSON.stringify({ retry_after_ms: RETRY_AFTER_MS }));
+    const { charge } = options.resolveAddress({ peer: facts.peer, forwardedFor: facts.forwardedFor });
+    const crowded = checkRoom(charge, options);
+    if (crowded !== null) {
+      countLimit(metrics, crowded.limit);
+      return crowded.flood
+        ? flooding(crowded.retryAfterMs)
+        : refuse("overloaded", comeBackIn(crowded.retryAfterMs));
     }
     const token =
       facts.endpoint === "authenticated" ? checkToken(facts, offered, options) : checkAnonymous(options);
     if (token !== null && "refused" in token) return refuse(token.refused, token.text);
+    if (token !== null && options.subjectFull(token.subject)) {
+      countLimit(metrics, "client_connections");
+      return refuse("overloaded", comeBackIn(RETRY_AFTER_MS));
+    }
     const asked = facts.query.get("stream");
     const streaming = asked === null ? subprotocol !== "" : asked === "true" || asked === "1";
-    const { charge } = options.resolveAddress({ peer: facts.peer, forwardedFor: facts.forwardedFor });
     return { kind: "admit", visitor: { address: charge, token, streaming }, subprotocol };
+  };
+}
+
+interface Crowded {
+  readonly limit: LimitName;
+  readonly retryAfterMs: number;
+  readonly flood: boolean;
+}
+
+/** Whether the server and the visitor's address have room for one more socket. */
+function checkRoom(address: string, { addresses, connections, maxConnections }: DoorOptions): Crowded | null {
+  const refusal = addresses?.refusal(address) ?? null;
+  if (refusal !== null) return refusal;
+  if (connections() < maxConnections) return null;
+  return { limit: "connections", retryAfterMs: RETRY_AFTER_MS, flood: false };
+}
+
+function countLimit(metrics: Metrics, limit: LimitName): void {
+  metrics.connectionRefused("limit");
+  metrics.limitHit(limit);
+}
+
+function comeBackIn(ms: number): string {
+  return JSON.stringify({ retry_after_ms: ms });
+}
+
+function flooding(retryAfterMs: number): Verdict {
+  return {
+    kind: "reject",
+    status: 503,
+    message: "Too many sockets are opened from your address.",
+    retryAfterMs,
   };
 }
 

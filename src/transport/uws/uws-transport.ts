@@ -9,6 +9,7 @@ import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import type { Session } from "../../session/session.ts";
 import type { SessionRegistry } from "../../session/session-registry.ts";
+import type { AddressLimits } from "./address-limits.ts";
 import { createDoor, type DoorOptions, type UpgradeFacts, type Verdict } from "./door.ts";
 import { errorReply, statusLine, type HttpRoute } from "./http-reply.ts";
 import { createHttpRouter } from "./http-router.ts";
@@ -23,7 +24,7 @@ export interface UwsTransportOptions {
   readonly maxAnswerBytes: number;
   /** 8..960; anything else would abort the whole process. */
   readonly idleTimeoutSeconds: number;
-  readonly door: Omit<DoorOptions, "connections" | "draining" | "metrics">;
+  readonly door: Omit<DoorOptions, "connections" | "subjectFull" | "draining" | "metrics">;
   readonly routes: ReadonlyMap<string, HttpRoute>;
   readonly sessions: SessionRegistry;
   readonly logger: Logger;
@@ -76,12 +77,14 @@ interface UserData {
 /** The one place that knows uWebSockets.js: one event loop, one port, all sockets. */
 export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   const { sessions, metrics, logger, maxFrameBytes } = options;
+  const { addresses } = options.door;
   let draining = false;
   let listener: us_listen_socket | null = null;
   const decide = createDoor({
     ...options.door,
     metrics,
     connections: () => sessions.size,
+    subjectFull: (subject) => sessions.subjectFull(subject),
     draining: () => draining,
   });
   const app = uWS.App();
@@ -93,7 +96,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => upgrade(res, req, context, endpoint, decide),
-      open: (ws) => open(ws, sessions, metrics),
+      open: (ws) => open(ws, sessions, metrics, addresses),
       message: (ws, message, isBinary) => {
         const { session } = ws.getUserData();
         if (session === null) return;
@@ -108,6 +111,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
         data.socket?.markClosed();
         if (data.session === null) return;
         metrics.connectionClosed(endpoint, code);
+        if (data.verdict.kind === "admit") addresses?.closed(data.verdict.visitor.address);
         sessions.closed(data.session);
         data.session = null;
       },
@@ -180,7 +184,10 @@ function upgrade(
     ...peerFacts(res, req),
   });
   if (verdict.kind === "reject") {
-    const reply = errorReply(verdict.status, verdict.message);
+    const { retryAfterMs } = verdict;
+    const headers =
+      retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
+    const reply = errorReply(verdict.status, verdict.message, headers);
     res.writeStatus(statusLine(reply.status));
     for (const [name, value] of Object.entries(reply.headers)) res.writeHeader(name, value);
     res.end(reply.body);
@@ -190,7 +197,12 @@ function upgrade(
   res.upgrade(data, key, verdict.subprotocol, extensions, context);
 }
 
-function open(ws: WebSocket<UserData>, sessions: SessionRegistry, metrics: Metrics): void {
+function open(
+  ws: WebSocket<UserData>,
+  sessions: SessionRegistry,
+  metrics: Metrics,
+  addresses: AddressLimits | null,
+): void {
   const data = ws.getUserData();
   const { verdict, endpoint } = data;
   if (verdict.kind === "refuse") {
@@ -198,6 +210,7 @@ function open(ws: WebSocket<UserData>, sessions: SessionRegistry, metrics: Metri
     return;
   }
   metrics.connectionOpened(endpoint);
+  addresses?.opened(verdict.visitor.address);
   data.socket = new UwsSocket(ws);
   data.session = sessions.open(data.socket, verdict.visitor);
 }

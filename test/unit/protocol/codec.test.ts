@@ -129,7 +129,7 @@ const faults: [string, unknown, string][] = [
   [
     "unknown type",
     { type: "sing" },
-    'Unknown frame type "sing"; expected one of: message, cancel, ack, history, resume, ping.',
+    'Unknown frame type "sing"; expected one of: message, cancel, ack, history, resume, auth.refresh, ping.',
   ],
   ["inherited type", { type: "constructor" }, 'Unknown frame type "constructor"'],
   ["__proto__ type", { type: "__proto__" }, 'Unknown frame type "__proto__"'],

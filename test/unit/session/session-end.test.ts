@@ -34,13 +34,20 @@ describe("a drain", () => {
     await waits.send({ message: "1" });
     await waits.send({ message: "2" });
     bench.chat.stopAccepting();
-    bench.registry.drain();
-    bench.registry.drain();
+    bench.registry.drain(10_000);
+    bench.registry.drain(10_000);
     let empty = false;
     const whenEmpty = bench.registry.whenEmpty().then(() => (empty = true));
     expect(idle.socket.ended).toEqual({ code: 1012, reason: "the server stops" });
     expect(busy.socket.ended).toBeNull();
-    expect(busy.socket.frames.at(-1)).toMatchObject({ type: "system", event: "draining" });
+    expect(busy.socket.frames.at(-1)).toEqual({
+      type: "goaway",
+      reason: "restart",
+      deadline_ms: 10_000,
+      resumable: false,
+    });
+    expect(waits.socket.frames.at(-1)).toMatchObject({ type: "system", event: "draining" });
+    expect(busy.socket.framesOf("goaway")).toHaveLength(1);
     await busy.send({ message: "late" });
     expect(busy.socket.frames.at(-1)).toMatchObject({ type: "error", code: "draining", retryable: true });
     expect(busy.socket.ended).toBeNull();
@@ -58,6 +65,29 @@ describe("a drain", () => {
     expect(waits.socket.ended?.code).toBe(1012);
   });
 
+  it("closes many idle sockets in random order over its time, each after it was told", async () => {
+    const bench = sessionBench();
+    const clients = Array.from({ length: 3000 }, () => bench.connect());
+    bench.registry.drain(10_000);
+    const left = () => clients.filter(({ socket }) => socket.ended === null);
+    expect(clients.every(({ socket }) => socket.framesOf("system").at(-1)?.["event"] === "draining")).toBe(
+      true,
+    );
+    await bench.clock.pass(5000);
+    expect(left().length).toBeGreaterThan(1350);
+    expect(left().length).toBeLessThan(1650);
+    // Not the first half: an order that follows the age would empty one page's neighbours first.
+    expect(clients.slice(0, 1500).filter(({ socket }) => socket.ended === null).length).toBeGreaterThan(500);
+    // Who is still there may look at things, and is not closed before its turn for that.
+    const [patient] = left();
+    await patient?.send({ type: "cancel", answer: "none" });
+    expect(patient?.socket.frames.at(-1)).toMatchObject({ code: "unknown_answer" });
+    await bench.clock.pass(5000);
+    expect(left()).toEqual([]);
+    expect(clients.every(({ socket }) => socket.ended?.code === 1012)).toBe(true);
+    expect(bench.registry.size).toBe(0);
+  });
+
   it("waits for the closing frame of a slow reader", async () => {
     const bench = sessionBench();
     const client = bench.connect({ streaming: true });
@@ -65,7 +95,7 @@ describe("a drain", () => {
     client.socket.onSend = () => "queued";
     bench.provider.call.start().say("a", "b").finish();
     await settle();
-    bench.registry.drain();
+    bench.registry.drain(10_000);
     expect(client.socket.ended).toBeNull();
     client.drain();
     expect(client.socket.ended).toBeNull();
@@ -80,7 +110,7 @@ describe("a drain", () => {
     const bench = sessionBench();
     const client = bench.connect();
     client.sendNow({ message: "/hlep", id: "i" });
-    bench.registry.drain();
+    bench.registry.drain(10_000);
     expect(client.socket.ended).toBeNull();
     await settle();
     expect(client.socket.frames.map(({ code }) => code)).toContain("unknown_command");

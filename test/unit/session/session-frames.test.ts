@@ -64,7 +64,7 @@ describe("a socket that asks for nothing", () => {
     provider.call.start().say("a", "b").finish();
     await clock.pass(2000);
     chat.stopAccepting();
-    registry.drain();
+    registry.drain(10_000);
     await client.send({ type: "ping" });
     await client.send({ message: "late" });
     await client.send("{");

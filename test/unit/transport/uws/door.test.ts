@@ -5,6 +5,7 @@ import { createHostPolicy } from "../../../../src/auth/host-policy.ts";
 import { createOriginPolicy } from "../../../../src/auth/origin-policy.ts";
 import { createTokenSigner } from "../../../../src/auth/token-signer.ts";
 import { createTokenVerifier, TokenError } from "../../../../src/auth/token-verifier.ts";
+import { AddressLimits } from "../../../../src/transport/uws/address-limits.ts";
 import {
   createDoor,
   type DoorOptions,
@@ -29,7 +30,9 @@ function knock(facts: Partial<UpgradeFacts> = {}, options: Partial<DoorOptions> 
     resolveAddress: createAddressResolver(["10.0.0.1"]),
     tokenVerifier: verifier,
     metrics,
+    addresses: null,
     connections: () => 0,
+    subjectFull: () => false,
     draining: () => false,
     ...options,
   });
@@ -44,7 +47,7 @@ function knock(facts: Partial<UpgradeFacts> = {}, options: Partial<DoorOptions> 
     forwardedFor: "",
     ...facts,
   });
-  return { verdict, refused: metrics.refused };
+  return { verdict, refused: metrics.refused, hits: metrics.hits };
 }
 
 const authenticated = (facts: Partial<UpgradeFacts> = {}, options: Partial<DoorOptions> = {}) =>
@@ -54,6 +57,16 @@ const withToken = (token: string) => ({ query: new URLSearchParams({ token }) })
 function admitted(verdict: Verdict) {
   if (verdict.kind !== "admit") throw new Error(`not admitted: ${JSON.stringify(verdict)}`);
   return verdict;
+}
+
+/** An address that may have so many sockets and upgrades, and has these already. */
+function crowded(maxConnections: number, upgradesPerMinute: number, sockets: number): AddressLimits {
+  const addresses = new AddressLimits({ maxConnections, upgradesPerMinute, clock });
+  for (let index = 0; index < sockets; index++) {
+    addresses.refusal("192.0.2.7");
+    addresses.opened("192.0.2.7");
+  }
+  return addresses;
 }
 
 /** Facts and options that are each refused for one reason, in the order in which the door looks. */
@@ -89,6 +102,62 @@ const reasons = [
     options: {},
   },
 ];
+
+describe("the door's limits", () => {
+  it.each([
+    ["connections", {}, { connections: () => 10 }],
+    ["address_connections", {}, { addresses: crowded(3, 100, 3) }],
+    ["upgrade_rate", {}, { addresses: crowded(100, 3, 3) }],
+    [
+      "client_connections",
+      { endpoint: "authenticated" as const, ...withToken(sign("ada", 60)) },
+      { subjectFull: (subject: string) => subject === "ada" },
+    ],
+  ] as [string, Partial<UpgradeFacts>, Partial<DoorOptions>][])(
+    "%s: 1013 with a time to come back, counted",
+    (limit, facts, options) => {
+      const { verdict, refused, hits } = knock(facts, options);
+      if (verdict.kind !== "refuse") throw new Error(JSON.stringify(verdict));
+      expect(verdict.code).toBe(1013);
+      const { retry_after_ms: wait } = JSON.parse(verdict.reason) as { retry_after_ms: number };
+      expect(wait).toBeGreaterThan(0);
+      expect(Number.isInteger(wait)).toBe(true);
+      expect([refused, hits]).toEqual([["limit"], [limit]]);
+    },
+  );
+
+  it("answers a flood of upgrades from one address with HTTP 503, and lets the others in", () => {
+    const addresses = crowded(1000, 5, 10);
+    expect(knock({}, { addresses }).verdict).toEqual({
+      kind: "reject",
+      status: 503,
+      message: "Too many sockets are opened from your address.",
+      retryAfterMs: expect.any(Number) as number,
+    });
+    admitted(knock({ peer: "192.0.2.8" }, { addresses }).verdict);
+  });
+
+  it("counts an address before it looks at a token, since a check costs more than a refusal", () => {
+    const tokenVerifier = { configured: true, verify: () => expect.unreachable() };
+    const facts = { endpoint: "authenticated" as const, ...withToken("x") };
+    expect(knock(facts, { tokenVerifier, addresses: crowded(100, 1, 1) }).verdict).toMatchObject({
+      code: 1013,
+    });
+  });
+
+  it("counts a whole IPv6 /64 as one address, and clients behind a trusted proxy apart", () => {
+    const addresses = new AddressLimits({ maxConnections: 10, upgradesPerMinute: 1, clock });
+    const code = (facts: Partial<UpgradeFacts>) => {
+      const { verdict } = knock(facts, { addresses });
+      return verdict.kind === "refuse" ? verdict.code : verdict.kind;
+    };
+    expect(code({ peer: "2001:db8:1:2::1" })).toBe("admit");
+    expect(code({ peer: "2001:db8:1:2:ffff::2" })).toBe(1013);
+    expect(code({ peer: "10.0.0.1", forwardedFor: "203.0.113.9" })).toBe("admit");
+    expect(code({ peer: "10.0.0.1", forwardedFor: "203.0.113.10" })).toBe("admit");
+    expect(code({ peer: "10.0.0.1", forwardedFor: "198.51.100.1, 203.0.113.9" })).toBe(1013);
+  });
+});
 
 describe("the door", () => {
   it("admits a client that sends no origin, and charges its address", () => {

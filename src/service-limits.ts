@@ -1,0 +1,42 @@
+import type { Config } from "./config/schema.ts";
+import { BucketTable } from "./core/bucket-table.ts";
+import type { Clock } from "./core/clock.ts";
+import type { Metrics } from "./core/metrics.ts";
+import { RateLimits } from "./session/rate-limits.ts";
+import { AddressLimits } from "./transport/uws/address-limits.ts";
+
+/** The limits that RATE_LIMITS=off turns off; null then. */
+export interface ServiceLimits {
+  readonly rates: RateLimits | null;
+  readonly addresses: AddressLimits | null;
+  readonly replays: BucketTable | null;
+}
+
+/** Seconds of its rate of old text that a principal may use at once. */
+const REPLAY_BURST_SECONDS = 2;
+
+export function createLimits(config: Config, clock: Clock, metrics: Metrics): ServiceLimits {
+  if (!config.RATE_LIMITS) return { rates: null, addresses: null, replays: null };
+  const rates = new RateLimits({
+    framesPerSecond: config.MAX_FRAMES_PER_SECOND,
+    acksPerSecond: config.MAX_ACKS_PER_SECOND,
+    messagesPerMinute: config.MAX_MESSAGES_PER_MINUTE,
+    messagesPerMinutePerAddress: config.MAX_MESSAGES_PER_MINUTE_PER_ADDRESS,
+    clock,
+  });
+  const addresses = new AddressLimits({
+    maxConnections: config.MAX_CONNECTIONS_PER_ADDRESS,
+    upgradesPerMinute: config.MAX_UPGRADES_PER_MINUTE,
+    clock,
+  });
+  const perSecond = config.MAX_REPLAY_BYTES_PER_SECOND;
+  const replayRate = { perSecond, burst: REPLAY_BURST_SECONDS * perSecond };
+  const replays = new BucketTable(replayRate, config.MAX_SESSIONS, clock);
+  metrics.gauge(
+    "rate_budgets",
+    "Budgets of clients and addresses that are not full",
+    () => rates.size + addresses.budgets + replays.size,
+  );
+  metrics.gauge("addresses", "Addresses with a socket", () => addresses.size);
+  return { rates, addresses, replays };
+}
