@@ -41,7 +41,9 @@ const connection = new ConnectionPanel(client, {
     const same = before !== null && readToken(before)?.subject === readToken(next)?.subject;
     if (!same) changeIdentity();
     token.save(next);
-    client.use(endpoint());
+    const { url } = endpoint();
+    if (same) client.renew({ url, token: next });
+    else client.use({ url, token: next });
   },
   forgetToken() {
     changeIdentity();

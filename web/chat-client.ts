@@ -1,6 +1,11 @@
-import type { ErrorFrame, HistoryReplyFrame, WelcomeFrame } from "../src/protocol/server-frames.ts";
+import type {
+  ErrorFrame,
+  HistoryReplyFrame,
+  ServerFrame,
+  WelcomeFrame,
+} from "../src/protocol/server-frames.ts";
 import type { ClientEnvironment, ClientEvent, ConnectionState } from "./client-events.ts";
-import { Connection, type Endpoint, type IncomingFrame } from "./connection.ts";
+import { Connection, type Endpoint } from "./connection.ts";
 import { PendingAnswers, type Earlier } from "./pending-answers.ts";
 import { ShownAcks } from "./shown-acks.ts";
 
@@ -161,7 +166,7 @@ export class ChatClient {
     if (code === 1009) this.#answers.failAll("too_long", "The message is too long for the server.");
   }
 
-  #receive(frame: IncomingFrame): void {
+  #receive(frame: ServerFrame): void {
     if (frame.type === "system") {
       if (frame.event === "welcome") this.#welcomed(frame);
       else if (frame.event === "resumed") this.#settle("resumed", frame.session);

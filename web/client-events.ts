@@ -74,13 +74,6 @@ export type ClientEvent =
   /** Something the server says that belongs to no message. */
   | { readonly type: "notice"; readonly frame: NoticeFrame | ErrorFrame };
 
-export interface GoawayFrame {
-  readonly type: "goaway";
-  readonly reason: string;
-  readonly deadline_ms: number;
-  readonly resumable: boolean;
-}
-
 export interface SocketHandlers {
   message(text: string): void;
   /** Called once. 1006 when the socket never opened or was cut. */

@@ -1,5 +1,5 @@
-import type { ServerFrame } from "../src/protocol/server-frames.ts";
-import type { ClientEnvironment, ClientSocket, ConnectionState, GoawayFrame } from "./client-events.ts";
+import type { GoawayFrame, ServerFrame } from "../src/protocol/server-frames.ts";
+import type { ClientEnvironment, ClientSocket, ConnectionState } from "./client-events.ts";
 import { adviseAfterClose, reconnectDelay } from "./close-rules.ts";
 
 /** Where to connect; a token travels in the list of subprotocols, since a URL ends up in logs. */
@@ -8,11 +8,8 @@ export interface Endpoint {
   readonly token?: string;
 }
 
-/** Any frame a server may send. */
-export type IncomingFrame = ServerFrame | GoawayFrame;
-
 export interface ConnectionListener {
-  frame(frame: IncomingFrame): void;
+  frame(frame: ServerFrame): void;
   state(state: ConnectionState): void;
   /** The socket is gone; `code` is undefined when this side dropped it. */
   gone(code: number | undefined): void;
@@ -52,6 +49,11 @@ export class Connection {
     if (this.#socket !== undefined) return;
     this.#stopTimer();
     this.#open();
+  }
+
+  /** Where the next connection goes. */
+  set endpoint(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
   }
 
   /** Changes the endpoint or the token and connects anew. */
@@ -147,9 +149,9 @@ export class Connection {
   }
 
   #receive(text: string): void {
-    let frame: IncomingFrame;
+    let frame: ServerFrame;
     try {
-      frame = JSON.parse(text) as IncomingFrame;
+      frame = JSON.parse(text) as ServerFrame;
     } catch {
       // Whatever speaks here is not the chat server.
       this.#cut();
