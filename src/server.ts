@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { createAddressResolver } from "./auth/client-address.ts";
 import { createHostPolicy, type HostPolicy } from "./auth/host-policy.ts";
 import { createOriginPolicy } from "./auth/origin-policy.ts";
@@ -13,6 +14,7 @@ import { announceHealth } from "./health-news.ts";
 import { greet, readiness } from "./greeting.ts";
 import { withDeadline } from "./providers/deadline.ts";
 import type { Selection } from "./providers/registry.ts";
+import { BufferAccount } from "./session/buffer-account.ts";
 import { ClientSockets } from "./session/client-sockets.ts";
 import { ExpiryWheel } from "./session/expiry-wheel.ts";
 import { createLimits, type ServiceLimits } from "./service-limits.ts";
@@ -31,8 +33,11 @@ const MIB = 1_048_576;
 /** After the deadline of a drain a back end gets this long to let go of what it works on. */
 const STOP_GRACE_MS = 500;
 
-/** Then sockets get this long to take their close frames. */
-const CLOSE_GRACE_MS = 1000;
+/** Then close frames get this long to be read and answered: a socket that ends before that may lose what is on its way. */
+const CLOSE_GRACE_MS = 250;
+
+/** The same where bytes wait before a close frame. */
+const SLOW_READER_GRACE_MS = 3000;
 
 export interface Server {
   readonly port: number;
@@ -70,7 +75,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     clock,
   });
   const limits = createLimits(config, clock, options.metrics);
+  const buffers = new BufferAccount(config.MAX_BUFFERED_MB * MIB);
+  options.metrics.gauge("buffered_bytes", "Bytes that wait for slow readers", () => buffers.bytes);
   const sessions = createSessions(options, chat, stores, {
+    buffers,
     tokenVerifier,
     rates: limits.rates,
     replays: limits.replays,
@@ -80,6 +88,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     sessions,
     hostPolicy,
     tokenVerifier,
+    buffers,
     limits,
     draining: () => draining,
   });
@@ -103,7 +112,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       chat.stopAll();
       await within(chat.whenIdle(), STOP_GRACE_MS);
       sessions.closeAll();
-      await within(sessions.whenEmpty(), CLOSE_GRACE_MS);
+      await pause(transport.endedWithBytes ? SLOW_READER_GRACE_MS : CLOSE_GRACE_MS);
       transport.close();
     },
   };
@@ -181,7 +190,7 @@ function createSessions(
   options: ServerOptions,
   chat: ChatService,
   stores: Stores,
-  shared: Pick<SessionHost, "tokenVerifier" | "rates" | "replays">,
+  shared: Pick<SessionHost, "buffers" | "tokenVerifier" | "rates" | "replays">,
 ): SessionRegistry {
   const { config, selection, logger, metrics } = options;
   const flushes = new FlushScheduler(clock, systemEventLoop());
@@ -228,6 +237,7 @@ interface TransportParts {
   readonly hostPolicy: HostPolicy;
   readonly tokenVerifier: TokenVerifier;
   readonly limits: ServiceLimits;
+  readonly buffers: BufferAccount;
   draining(): boolean;
 }
 
@@ -256,6 +266,7 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
     },
     routes: new Map([...loadStaticFiles(options.webFolder), ...statusRoutes]),
     sessions: parts.sessions,
+    buffers: parts.buffers,
     logger,
     metrics,
   });

@@ -74,8 +74,8 @@ export const limits = {
   },
   buffered_bytes: {
     setting: "MAX_BUFFERED_MB",
-    first: "`overloaded` with `retry_after_ms` for new messages",
-    repeated: "text of running answers waits in their logs while it holds",
+    first: "above 80 %: `overloaded` with `retry_after_ms` for new messages",
+    repeated: "1013 to the socket that holds most; it can resume",
   },
 } as const satisfies Record<string, Limit>;
 

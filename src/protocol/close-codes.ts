@@ -27,3 +27,8 @@ export type CloseReason = keyof typeof closeCodes;
 
 /** Control frames hold 125 bytes: two for the code, the rest for the reason. */
 export const MAX_CLOSE_REASON_BYTES = 123;
+
+/** The reason of a 1013: when to come back. */
+export function comeBackIn(ms: number): string {
+  return JSON.stringify({ retry_after_ms: ms });
+}

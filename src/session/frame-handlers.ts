@@ -13,7 +13,7 @@ import {
   type MessageFrame,
   type ResumeFrame,
 } from "../protocol/client-frames.ts";
-import type { CloseReason } from "../protocol/close-codes.ts";
+import { comeBackIn, type CloseReason } from "../protocol/close-codes.ts";
 import type { ServerFrame } from "../protocol/server-frames.ts";
 import type { SessionHost } from "./session-host.ts";
 import { submissionOf } from "./submission-of.ts";
@@ -65,7 +65,7 @@ const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = {
   "auth.refresh": refresh,
 };
 
-/** A place becomes free when another socket of the client leaves: a guess. */
+/** Until another socket leaves, or slow readers have caught up: a guess. */
 const FULL_RETRY_MS = 5000;
 
 /** Does what the frame asks for. @throws ServiceError for the client to see. */
@@ -80,6 +80,10 @@ export function handleFrame(
 async function message(connection: Connection, frame: MessageFrame): Promise<void> {
   const { host, owner, record } = connection;
   host.rates?.takeMessage(owner);
+  if (host.buffers.isNearlyFull) {
+    const text = "Too much waits for slow readers; try again soon.";
+    throw new ServiceError("overloaded", text, { retryAfterMs: FULL_RETRY_MS, limit: "buffered_bytes" });
+  }
   const ticket = await host.chat.submit(submissionOf(frame, owner, record.ownConversation));
   connection.watch(ticket, frame.stream ?? connection.streaming, 0);
 }
@@ -116,7 +120,7 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
   }
   if (!connection.adopt(hash, record)) {
     host.sessions.detach(hash);
-    connection.close("overloaded", JSON.stringify({ retry_after_ms: FULL_RETRY_MS }));
+    connection.close("overloaded", comeBackIn(FULL_RETRY_MS));
     return;
   }
   connection.reply({

@@ -7,6 +7,7 @@ import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { FrameDecoder } from "../protocol/codec.ts";
 import type { WireLimits } from "../protocol/server-frames.ts";
+import type { BufferAccount } from "./buffer-account.ts";
 import type { ClientSockets } from "./client-sockets.ts";
 import type { ExpiryWheel } from "./expiry-wheel.ts";
 import type { RateLimits } from "./rate-limits.ts";
@@ -32,6 +33,7 @@ export interface SessionHost {
   readonly metrics: Metrics;
   readonly expiry: ExpiryWheel;
   readonly clients: ClientSockets;
+  readonly buffers: BufferAccount;
   /** Null with RATE_LIMITS=off. */
   readonly rates: RateLimits | null;
   readonly tokenVerifier: TokenVerifier;

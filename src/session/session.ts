@@ -5,7 +5,7 @@ import { reportOf, ServiceError } from "../core/errors.ts";
 import { hashOf, newSessionSecret } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
 import type { AckFrame } from "../protocol/client-frames.ts";
-import { closeCodes, type CloseReason } from "../protocol/close-codes.ts";
+import { closeCodes, comeBackIn, type CloseReason } from "../protocol/close-codes.ts";
 import type { Decoded } from "../protocol/codec.ts";
 import type { NoticeFrame, ServerFrame } from "../protocol/server-frames.ts";
 import { AnswerFeed, type FeedOwner } from "./answer-feed.ts";
@@ -16,6 +16,9 @@ import { Outlet, type OutletFault } from "./outlet.ts";
 import type { SessionHost } from "./session-host.ts";
 import type { Socket } from "./socket.ts";
 import { TaskSequence } from "./task-sequence.ts";
+
+/** Until a slow reader that was closed may try again. */
+const RETRY_AFTER_MS = 5000;
 
 const PONG = encode({ type: "pong" });
 
@@ -144,6 +147,12 @@ export class Session implements Connection, FeedOwner {
   retire(): void {
     this.#retired = true;
     this.#closeWhenRetired();
+  }
+
+  /** Closes because it holds too much memory; what it has not read can be resumed. */
+  shed(): void {
+    this.host.metrics.limitHit("buffered_bytes");
+    this.close("overloaded", comeBackIn(RETRY_AFTER_MS));
   }
 
   /** News for everybody; a socket that holds bytes back gets the newest of each event later. */

@@ -2,6 +2,7 @@ import { createTokenSigner } from "../../src/auth/token-signer.ts";
 import { createTokenVerifier } from "../../src/auth/token-verifier.ts";
 import type { SessionRecord } from "../../src/chat/session-store.ts";
 import { createFrameDecoder } from "../../src/protocol/codec.ts";
+import { BufferAccount } from "../../src/session/buffer-account.ts";
 import { ClientSockets } from "../../src/session/client-sockets.ts";
 import { BucketTable } from "../../src/core/bucket-table.ts";
 import { FlushScheduler } from "../../src/session/flush-scheduler.ts";
@@ -102,6 +103,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
         : store.forgetClient(record.client));
     },
   });
+  const buffers = new BufferAccount(1_000_000);
   const registry = new SessionRegistry({
     chat,
     sessions,
@@ -124,6 +126,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
       replaceOldest: options.replaceOldest ?? false,
       metrics,
     }),
+    buffers,
     rates: options.rates === undefined ? null : new RateLimits({ ...unlimited, ...options.rates, clock }),
     tokenVerifier: createTokenVerifier({ secret: TOKEN_SECRET, maxWeight: 10, clock }),
     flushes: new FlushScheduler(clock, loop),
@@ -149,7 +152,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     });
   /** A token that the bench's sockets can be refreshed with; `seconds` below zero: it has expired. */
   const tokenOf = createTokenSigner({ secret: TOKEN_SECRET, clock });
-  return { ...bench, loop, sessions, registry, ended, connect, connectAs, tokenOf };
+  return { ...bench, loop, buffers, sessions, registry, ended, connect, connectAs, tokenOf };
 }
 
 export type SessionBench = ReturnType<typeof sessionBench>;

@@ -5,7 +5,12 @@ import { tokenFrom } from "../../auth/token-from.ts";
 import { TokenError, type TokenVerifier, type VerifiedToken } from "../../auth/token-verifier.ts";
 import type { LimitName } from "../../core/limits.ts";
 import type { Metrics } from "../../core/metrics.ts";
-import { closeCodes, MAX_CLOSE_REASON_BYTES, type CloseReason } from "../../protocol/close-codes.ts";
+import {
+  closeCodes,
+  comeBackIn,
+  MAX_CLOSE_REASON_BYTES,
+  type CloseReason,
+} from "../../protocol/close-codes.ts";
 import type { Visitor } from "../../session/session-registry.ts";
 import type { AddressLimits } from "./address-limits.ts";
 
@@ -125,10 +130,6 @@ function checkRoom(address: string, { addresses, connections, maxConnections }: 
 function countLimit(metrics: Metrics, limit: LimitName): void {
   metrics.connectionRefused("limit");
   metrics.limitHit(limit);
-}
-
-function comeBackIn(ms: number): string {
-  return JSON.stringify({ retry_after_ms: ms });
 }
 
 function flooding(retryAfterMs: number): Verdict {

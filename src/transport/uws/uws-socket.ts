@@ -1,15 +1,28 @@
 import type { WebSocket } from "uWebSockets.js";
+import type { BufferAccount, BufferHolder } from "../../session/buffer-account.ts";
 import type { SendResult, Socket } from "../../session/socket.ts";
 
 /** By uWebSockets.js' numbers. */
 const sendResults: readonly SendResult[] = ["queued", "sent", "dropped"];
 
-/** A socket of uWebSockets.js that may be called after its end: the library throws then. */
-export class UwsSocket<UserData> implements Socket {
-  #ws: WebSocket<UserData> | null;
+/** What all sockets of a transport share. */
+export interface SocketHost {
+  readonly buffers: BufferAccount;
+  /** A socket was ended while bytes waited before its close frame. */
+  endedWithBytes(): void;
+}
 
-  constructor(ws: WebSocket<UserData>) {
+/** A socket of uWebSockets.js that may be called after its end: the library throws then. */
+export class UwsSocket<UserData> implements Socket, BufferHolder {
+  readonly #host: SocketHost;
+  #ws: WebSocket<UserData> | null;
+  #holds = false;
+  /** What to do when this socket holds too much. */
+  shed: () => void = () => {};
+
+  constructor(ws: WebSocket<UserData>, host: SocketHost) {
     this.#ws = ws;
+    this.#host = host;
   }
 
   get closed(): boolean {
@@ -19,15 +32,20 @@ export class UwsSocket<UserData> implements Socket {
   /** Called from the close handler: from here on the library's object is dead. */
   markClosed(): void {
     this.#ws = null;
+    this.#account(0);
   }
 
   send(text: string): SendResult {
     if (this.#ws === null) return "dropped";
-    return sendResults[this.#ws.send(text)] ?? "dropped";
+    const result = sendResults[this.#ws.send(text)] ?? "dropped";
+    if (result === "queued") this.bufferedBytes();
+    return result;
   }
 
   bufferedBytes(): number {
-    return this.#ws?.getBufferedAmount() ?? 0;
+    const bytes = this.#ws?.getBufferedAmount() ?? 0;
+    this.#account(bytes);
+    return bytes;
   }
 
   cork(write: () => void): void {
@@ -36,6 +54,14 @@ export class UwsSocket<UserData> implements Socket {
   }
 
   end(code: number, reason: string): void {
+    if (this.bufferedBytes() > 0) this.#host.endedWithBytes();
     this.#ws?.end(code, reason);
+  }
+
+  // Nearly all sockets hold nothing nearly always: that costs no look-up.
+  #account(bytes: number): void {
+    if (bytes === 0 && !this.#holds) return;
+    this.#holds = bytes > 0;
+    this.#host.buffers.set(this, bytes);
   }
 }

@@ -7,14 +7,14 @@ import uWS, {
 } from "uWebSockets.js";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
+import type { BufferAccount } from "../../session/buffer-account.ts";
 import type { Session } from "../../session/session.ts";
 import type { SessionRegistry } from "../../session/session-registry.ts";
-import type { AddressLimits } from "./address-limits.ts";
 import { createDoor, type DoorOptions, type UpgradeFacts, type Verdict } from "./door.ts";
 import { errorReply, statusLine, type HttpRoute } from "./http-reply.ts";
 import { createHttpRouter } from "./http-router.ts";
 import { peerFacts } from "./peer-facts.ts";
-import { UwsSocket } from "./uws-socket.ts";
+import { UwsSocket, type SocketHost } from "./uws-socket.ts";
 
 export interface UwsTransportOptions {
   readonly host: string;
@@ -27,6 +27,7 @@ export interface UwsTransportOptions {
   readonly door: Omit<DoorOptions, "connections" | "subjectFull" | "draining" | "metrics">;
   readonly routes: ReadonlyMap<string, HttpRoute>;
   readonly sessions: SessionRegistry;
+  readonly buffers: BufferAccount;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -36,6 +37,8 @@ export interface UwsTransport {
   listen(): Promise<number>;
   /** Takes no new connection; those that are there stay. */
   stopListening(): void;
+  /** Whether a socket was ended while bytes waited before its close frame: these need a reader, and time. */
+  readonly endedWithBytes: boolean;
   /** Ends everything that is still connected, without a close frame. */
   close(): void;
 }
@@ -79,6 +82,8 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   const { sessions, metrics, logger, maxFrameBytes } = options;
   const { addresses } = options.door;
   let draining = false;
+  let endedWithBytes = false;
+  const host: SocketHost = { buffers: options.buffers, endedWithBytes: () => (endedWithBytes = true) };
   let listener: us_listen_socket | null = null;
   const decide = createDoor({
     ...options.door,
@@ -96,7 +101,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => upgrade(res, req, context, endpoint, decide),
-      open: (ws) => open(ws, sessions, metrics, addresses),
+      open: (ws) => open(ws, host, options),
       message: (ws, message, isBinary) => {
         const { session } = ws.getUserData();
         if (session === null) return;
@@ -154,8 +159,12 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
         ) => void;
         listen(host, port, EXCLUSIVE_PORT, listened);
       }),
+    get endedWithBytes() {
+      return endedWithBytes;
+    },
     stopListening() {
       draining = true;
+      endedWithBytes = false;
       if (listener !== null) uWS.us_listen_socket_close(listener);
       listener = null;
     },
@@ -199,9 +208,8 @@ function upgrade(
 
 function open(
   ws: WebSocket<UserData>,
-  sessions: SessionRegistry,
-  metrics: Metrics,
-  addresses: AddressLimits | null,
+  host: SocketHost,
+  { sessions, metrics, door }: UwsTransportOptions,
 ): void {
   const data = ws.getUserData();
   const { verdict, endpoint } = data;
@@ -210,7 +218,9 @@ function open(
     return;
   }
   metrics.connectionOpened(endpoint);
-  addresses?.opened(verdict.visitor.address);
-  data.socket = new UwsSocket(ws);
-  data.session = sessions.open(data.socket, verdict.visitor);
+  door.addresses?.opened(verdict.visitor.address);
+  const socket = new UwsSocket(ws, host);
+  data.socket = socket;
+  data.session = sessions.open(socket, verdict.visitor);
+  socket.shed = () => data.session?.shed();
 }
