@@ -176,7 +176,8 @@ export class Cursor {
     if (this.#cancelReplay !== null) return false;
     const wait = this.#sink.takeReplay(bytes);
     if (wait === 0) return true;
-    this.#cancelReplay = this.#sink.clock.after(wait, () => {
+    // Whole milliseconds: a remainder too small for the clock would never pass.
+    this.#cancelReplay = this.#sink.clock.after(Math.ceil(wait), () => {
       this.#cancelReplay = null;
       this.#sink.wantsPump();
     });

@@ -44,7 +44,11 @@ export class HistoryReplies {
   serve(): void {
     if (this.#reading || this.#waiting.length === 0) return;
     this.#reading = true;
-    void this.#serveAll().finally(() => (this.#reading = false));
+    void this.#serveAll().finally(() => {
+      this.#reading = false;
+      // One may have come between the last look and here.
+      if (this.#outlet.writable) this.serve();
+    });
   }
 
   async #serveAll(): Promise<void> {

@@ -5,25 +5,31 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import buildOnce from "../support/build-once.ts";
 import { tableLines } from "../support/table.ts";
+import { measureChatPath } from "./chat-path.ts";
 import { measureConnect } from "./connect.ts";
 import { engineBench } from "./engine/engine-bench.ts";
 import { measureFramePath, type FramePathOptions } from "./frame-path.ts";
 import { machineFacts, type MachineFacts } from "./harness/machine.ts";
 import type { RoundsResult, Standing } from "./harness/rounds.ts";
+import { idleMemoryBench } from "./idle-memory.ts";
+import { measurePacedTokens } from "./paced-tokens.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const USAGE = `npm run bench -- frame-path|connect|engine [options]
+const USAGE = `npm run bench -- frame-path|chat-path|paced-tokens|connect|idle-memory|engine [options]
 
-  frame-path   ping to pong against a raw uWebSockets.js echo of as many bytes, per CPU second of the server
-  connect      upgrade and welcome, with and without a token, against a raw upgrade, per CPU second of the server
-  engine       answers of the local model against llama-server; has options of its own: engine --help
+  frame-path    ping to pong against a raw uWebSockets.js echo of as many bytes, per CPU second of the server
+  chat-path     a message to its whole answer by the echo back end against that echo, per CPU second of the server
+  paced-tokens  frames of answers at 50 tokens a second against a bare send loop, per CPU second of the server
+  connect       upgrade and welcome, with and without a token, against a raw upgrade, per CPU second of the server
+  idle-memory   what an idle authenticated socket adds to the memory of the process; has no options
+  engine        answers of the local model against llama-server; has options of its own: engine --help
 
-For frame-path and connect:
+For the first four:
 
   --pairs N       measurements of each server; they take turns (default 11)
   --seconds N     length of each measurement (default 1.5)
-  --sockets N     frame-path: sockets against each server (default 200); connect: opened at a time (default 50)
+  --sockets N     sockets against each server (default 200; paced-tokens 1000); connect: opened at a time (default 50)
   --depth N       frame-path: requests on their way per socket (default 1)
   --clients N     load processes for each server (default 1)
   --at-least N    exit with 1 when the median ratio of the service is below N`;
@@ -38,6 +44,8 @@ interface Bench {
 
 const benches: Readonly<Record<string, Bench>> = {
   "frame-path": { aim: 0.8, sockets: 200, contenders: 2, measure: measureFramePath },
+  "chat-path": { aim: 0.5, sockets: 200, contenders: 2, measure: measureChatPath },
+  "paced-tokens": { aim: 0.8, sockets: 1000, contenders: 2, measure: measurePacedTokens },
   connect: { aim: 0.9, sockets: 50, contenders: 3, measure: measureConnect },
 };
 
@@ -62,6 +70,10 @@ async function main(): Promise<number> {
   if (name === "engine") {
     buildOnce();
     return engineBench(rest);
+  }
+  if (name === "idle-memory" && rest.length === 0) {
+    buildOnce();
+    return idleMemoryBench(machineFacts(), save);
   }
   const plan = readPlan();
   if (plan === null) {

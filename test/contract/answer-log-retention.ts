@@ -88,4 +88,55 @@ export function retentionContract(
     await pass(1);
     log.create(metaOf());
   });
+
+  it("bounds running answers together: new ones are refused early, and those that grow end at the budget", async () => {
+    const { log, bytes } = await start({ budgetBytes: 100_000 });
+    const writers = Array.from({ length: 10 }, () => log.create(metaOf()));
+    const full = new Set<number>();
+    for (let round = 0; round < 40; round++) {
+      for (const [index, writer] of writers.entries()) {
+        if (!full.has(index) && !writer.append("x".repeat(500))) full.add(index);
+        expect(bytes()).toBeLessThanOrEqual(100_000);
+      }
+      if (bytes() > 80_000) expect(() => log.create(metaOf())).toThrow(ServiceError);
+    }
+    expect(full.size).toBe(10);
+    for (const { reader } of writers) expect(reader.length % 500).toBe(0);
+    for (const writer of writers) writer.finish(done);
+    // Finished ones make room at once.
+    expect(log.create(metaOf()).append("x".repeat(5000))).toBe(true);
+    expect(bytes()).toBeLessThanOrEqual(100_000);
+  });
+
+  it("keeps an answer beyond its time while somebody reads it, and counts it", async () => {
+    const { log, pass, bytes } = await start({ retentionMs: 2000 });
+    const before = bytes();
+    const meta = metaOf();
+    const writer = log.create(meta);
+    const stop = writer.reader.subscribe(() => {});
+    writer.append("text");
+    writer.finish(done);
+    await pass(10_000);
+    expect(writer.reader.read(0)).toBe("text");
+    expect(bytes()).toBeGreaterThan(before);
+    stop();
+    await pass(2000 + SWEEP_MS);
+    expect(await log.find(meta.client, meta.answer)).toBeUndefined();
+    expect(bytes()).toBe(before);
+  });
+
+  it("tells who still reads an answer that had to make room", async () => {
+    const { log } = await start({ budgetBytes: 50_000 });
+    const first = log.create(metaOf());
+    first.append("x".repeat(20_000));
+    first.finish(done);
+    let told = 0;
+    first.reader.subscribe(() => told++);
+    expect(first.reader.evicted).toBe(false);
+    const second = log.create(metaOf());
+    expect(second.append("y".repeat(40_000))).toBe(true);
+    expect(first.reader.evicted).toBe(true);
+    expect(told).toBe(1);
+    expect(second.reader.evicted).toBe(false);
+  });
 }

@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import type { LoadClient } from "./load-client.ts";
+import type { Counted, LoadClient, RunOrder } from "./load-client.ts";
 import { upgradeRequest } from "./wire.ts";
 
 /** Sockets that are opened and dropped, one after the other. */
@@ -38,12 +38,12 @@ export class ConnectClient implements LoadClient {
     return this.#connect();
   }
 
-  async run(ms: number): Promise<number> {
+  async run({ ms }: RunOrder): Promise<Counted> {
     this.#count = 0;
     this.#running = true;
     setTimeout(() => (this.#running = false), ms);
     await Promise.all(Array.from({ length: this.#plan.sockets }, () => this.#keepConnecting()));
-    return this.#count;
+    return { replies: this.#count, frames: this.#count, bytes: 0 };
   }
 
   async #keepConnecting(): Promise<void> {

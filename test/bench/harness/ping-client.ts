@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import type { LoadClient } from "./load-client.ts";
+import type { Counted, LoadClient, RunOrder } from "./load-client.ts";
 import { clientFrame, serverFrame, upgradeRequest } from "./wire.ts";
 
 /** What all sockets of a client do. */
@@ -51,7 +51,7 @@ export class PingClient implements LoadClient {
   }
 
   /** Asks for `ms` and waits for every reply. Resolves with the replies received, each of them checked. */
-  async run(ms: number): Promise<number> {
+  async run({ ms }: RunOrder): Promise<Counted> {
     this.#rounds = 0;
     this.#running = true;
     this.#outstanding = this.#sockets.length;
@@ -59,7 +59,8 @@ export class PingClient implements LoadClient {
     for (const socket of this.#sockets) socket.write(this.#batch);
     setTimeout(() => (this.#running = false), ms);
     await settled;
-    return this.#rounds * this.#plan.depth;
+    const replies = this.#rounds * this.#plan.depth;
+    return { replies, frames: replies, bytes: 0 };
   }
 
   #openOne(): Promise<Socket> {

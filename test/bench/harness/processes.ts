@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { ClientOrder, ClientReply } from "./load-client-main.ts";
-import type { LoadPlan } from "./load-client.ts";
+import type { Counted, LoadPlan, RunOrder } from "./load-client.ts";
 
 const START_MS = 20_000;
 
@@ -50,6 +50,8 @@ export interface LoadClients {
   readonly pids: readonly number[];
   /** All clients ask for `ms`; resolves with the replies of all of them. @throws Error when one was wrong or lost. */
   run(ms: number): Promise<number>;
+  /** The same with all counts. */
+  count(order: RunOrder): Promise<Counted>;
   stop(): Promise<void>;
 }
 
@@ -63,12 +65,20 @@ export async function startLoadClients(plan: LoadPlan, count: number): Promise<L
     await stop();
     throw error;
   }
+  const runAll = async (run: RunOrder): Promise<Counted> => {
+    const all = { replies: 0, frames: 0, bytes: 0 };
+    for (const reply of await Promise.all(children.map((child) => order(child, { type: "run", ...run })))) {
+      if (reply.type !== "ran") continue;
+      all.replies += reply.replies;
+      all.frames += reply.frames;
+      all.bytes += reply.bytes;
+    }
+    return all;
+  };
   return {
     pids: children.map(({ pid }) => pid as number),
-    async run(ms) {
-      const replies = await Promise.all(children.map((child) => order(child, { type: "run", ms })));
-      return replies.reduce((sum, reply) => sum + (reply.type === "ran" ? reply.replies : 0), 0);
-    },
+    run: async (ms) => (await runAll({ ms })).replies,
+    count: runAll,
     stop,
   };
 }

@@ -9,7 +9,7 @@ export interface Contender {
   readonly name: string;
   /** Process of the server. */
   readonly pid: number;
-  readonly clients: LoadClients;
+  readonly clients: Pick<LoadClients, "pids" | "run">;
 }
 
 export interface RoundsOptions {

@@ -1,0 +1,144 @@
+import { createHash } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ChatSocket, type Frame } from "../support/chat-socket.ts";
+import { startService, type Service } from "../support/service.ts";
+
+const sha256 = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
+
+/** Half a second at 2 ms a token, with characters of every width. */
+const MESSAGE = "Ein Bär aß für 5 € Honig 🍯 und schlief. ".repeat(25);
+
+/** A client's own record of one answer over all its sockets. */
+class Record {
+  bytes = Buffer.alloc(0);
+
+  take(frames: readonly Frame[], answer: unknown): void {
+    for (const frame of frames) {
+      if (frame.type !== "token" || frame["answer"] !== answer) continue;
+      const content = Buffer.from(frame["content"] as string);
+      const [from, to] = [this.bytes.length, this.bytes.length + content.length];
+      if (frame["from"] !== from || frame["to"] !== to) {
+        throw new Error(`wanted ${from} to ${to}, got ${String(frame["from"])} to ${String(frame["to"])}`);
+      }
+      this.bytes = Buffer.concat([this.bytes, content]);
+    }
+  }
+}
+
+describe("resume over real sockets", () => {
+  let service: Service;
+  const open = () => ChatSocket.greeted(`${service.url}/ws/chat`, ["chat.v1"]);
+  /** A new socket in the same session. */
+  const goOn = async (session: unknown, answers: object[]) => {
+    const socket = await open();
+    socket.send({ type: "resume", session, answers });
+    await socket.next(({ event }) => event === "resumed");
+    return socket;
+  };
+  const firstToken = (socket: ChatSocket) => socket.next(({ type }) => type === "token");
+  const end = (socket: ChatSocket) => socket.next(({ type }) => type === "message");
+
+  beforeAll(async () => {
+    service = await startService({
+      AI_PROVIDER: "echo",
+      ECHO_TOKEN_MS: "2",
+      ABANDON_SECONDS: "5",
+      MAX_UNACKED_BYTES: "1024",
+    });
+  });
+
+  afterAll(() => service.stop());
+
+  it("a line that is cut again and again in the middle of an answer costs no byte and none comes twice", async () => {
+    let socket = await open();
+    const session = socket.welcome["session"];
+    socket.send({ message: MESSAGE, id: "m" });
+    const { answer } = (await firstToken(socket)) as unknown as { answer: string };
+    const record = new Record();
+    let cuts = 0;
+    for (; cuts < 6; cuts++) {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      socket.cut();
+      await socket.closed;
+      record.take(socket.frames, answer);
+      socket = await goOn(session, [{ answer, from: record.bytes.length }]);
+    }
+    const last = await end(socket);
+    record.take(socket.frames, answer);
+    expect(sha256(record.bytes)).toBe(sha256(MESSAGE));
+    expect(last).toMatchObject({ id: "m", answer, content: MESSAGE, finish_reason: "stop" });
+    await socket.close();
+  });
+
+  it("an answer that ended while nobody was there is all there", async () => {
+    const first = await open();
+    first.send({ message: MESSAGE, id: "m" });
+    const token = await firstToken(first);
+    first.cut();
+    await first.closed;
+    const record = new Record();
+    record.take(first.frames, token["answer"]);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const second = await goOn(first.welcome["session"], [
+      { answer: token["answer"], from: record.bytes.length },
+    ]);
+    await end(second);
+    record.take(second.frames, token["answer"]);
+    expect(sha256(record.bytes)).toBe(sha256(MESSAGE));
+    await second.close();
+  });
+
+  it("two tabs read one answer; the cut of one disturbs the other in nothing", async () => {
+    const first = await open();
+    first.send({ message: MESSAGE, id: "m" });
+    const { answer } = (await firstToken(first)) as unknown as { answer: string };
+    const second = await goOn(first.welcome["session"], [{ answer, from: 0 }]);
+    const third = await goOn(first.welcome["session"], [{ answer, from: 0 }]);
+    await firstToken(third);
+    third.cut();
+    for (const tab of [first, second]) {
+      expect((await end(tab))["content"]).toBe(MESSAGE);
+      expect(sha256(tab.streamed(answer))).toBe(sha256(MESSAGE));
+      await tab.close();
+    }
+  });
+
+  it("a client that acknowledges is never more than its credit ahead, and gets everything", async () => {
+    const socket = await open();
+    socket.send({ message: MESSAGE, id: "m" });
+    const { answer } = (await firstToken(socket)) as unknown as { answer: string };
+    socket.send({ type: "ack", answer, to: 0 });
+    const sentTo = () => Number(socket.frames.findLast(({ type }) => type === "token")?.["to"]);
+    await expect.poll(sentTo).toBeGreaterThan(1000);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(sentTo()).toBeLessThanOrEqual(1024);
+    while (sentTo() < Buffer.byteLength(MESSAGE)) {
+      const to = sentTo();
+      socket.send({ type: "ack", answer, to });
+      await socket.next((frame) => frame.type === "token" && Number(frame["to"]) > to);
+      expect(sentTo()).toBeLessThanOrEqual(to + 1024);
+    }
+    expect((await end(socket))["content"]).toBe(MESSAGE);
+    expect(sha256(socket.streamed(answer))).toBe(sha256(MESSAGE));
+    await socket.close();
+  });
+
+  it("a reloaded page finds its turns and what still runs", async () => {
+    const first = await open();
+    await first.ask("short", { id: "a" });
+    first.send({ message: MESSAGE, id: "b" });
+    const { answer } = (await first.next(({ type, id }) => type === "token" && id === "b")) as unknown as {
+      answer: string;
+    };
+    first.cut();
+    const second = await goOn(first.welcome["session"], []);
+    second.send({ type: "history" });
+    const history = await second.next(({ type }) => type === "history");
+    expect(history["turns"]).toEqual([
+      { role: "user", content: "short" },
+      { role: "assistant", content: "short" },
+    ]);
+    expect(history["running"]).toEqual([{ answer, id: "b", length: expect.any(Number) as number }]);
+    await second.close();
+  });
+});
