@@ -1,4 +1,4 @@
-// npm run load -- smoke|ramp [options]: drives the built service with k6 and judges it by the script's thresholds.
+// npm run load -- NAME [options]: drives the built service, with k6 or with a program of programs/, and judges it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -10,11 +10,15 @@ import buildOnce from "../support/build-once.ts";
 import { startService, type Service } from "../support/service.ts";
 import { findK6, installAdvice, type K6 } from "./find-k6.ts";
 import { summaryLines, type K6Summary } from "./k6-summary.ts";
+import { programs } from "./programs/index.ts";
+import { runProgram, usageLines } from "./programs/program.ts";
 import { roomForSockets } from "./socket-room.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const USAGE = `npm run load -- smoke|ramp [options]
+const USAGE = `npm run load -- NAME [options]
+
+With k6:
 
   smoke   a few clients use every part of the contract; about 5 s
   ramp    up to 1,000 sockets that chat once a second and stay; about 65 s
@@ -23,7 +27,12 @@ const USAGE = `npm run load -- smoke|ramp [options]
   --sockets N     ramp: sockets at the end of the ramp (default 1000)
   --vus N         clients of smoke (default 5); JavaScript engines of ramp that share the sockets (default 20)
   --ramp N        ramp: seconds until all are connected (default 20)
-  --hold N        ramp: seconds that they chat after that (default 40)`;
+  --hold N        ramp: seconds that they chat after that (default 40)
+
+With Node.js alone:
+${Object.entries(programs)
+  .flatMap(([name, program]) => usageLines(name, program))
+  .join("\n")}`;
 
 /** Between tokens of the server that is started for a run: a brisk model. */
 const TOKEN_MS = 20;
@@ -46,6 +55,9 @@ try {
 }
 
 async function main(): Promise<number> {
+  const [name = "", ...args] = process.argv.slice(2);
+  const program = programs[name];
+  if (program !== undefined) return runProgram(name, program, args);
   const plan = readPlan();
   if (plan === null) {
     console.error(USAGE);

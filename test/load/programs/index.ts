@@ -1,0 +1,5 @@
+import { cuts } from "./cuts.ts";
+import type { LoadProgram } from "./program.ts";
+
+/** The programs that need no k6, by name. */
+export const programs: Readonly<Record<string, LoadProgram>> = { cuts };
