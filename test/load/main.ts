@@ -56,7 +56,7 @@ try {
 
 async function main(): Promise<number> {
   const [name = "", ...args] = process.argv.slice(2);
-  const program = programs[name];
+  const program = Object.hasOwn(programs, name) ? programs[name] : undefined;
   if (program !== undefined) return runProgram(name, program, args);
   const plan = readPlan();
   if (plan === null) {

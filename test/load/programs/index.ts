@@ -1,5 +1,6 @@
 import { cuts } from "./cuts.ts";
 import type { LoadProgram } from "./program.ts";
+import { soak } from "./soak.ts";
 
 /** The programs that need no k6, by name. */
-export const programs: Readonly<Record<string, LoadProgram>> = { cuts };
+export const programs: Readonly<Record<string, LoadProgram>> = { cuts, soak };
