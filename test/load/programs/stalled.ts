@@ -14,6 +14,8 @@ const TOKEN_MS = 50;
 const UNACKED_BYTES = 1_024;
 /** Readers that wake together; an answer of 8 MB costs this process a multiple of it. */
 const WAKE_GROUP = 25;
+/** Far more than a group of them needs, and the whole of a paced answer. */
+const WAKE_MS = 90_000;
 /** JSON makes six bytes of one at most; a frame has some fields besides. */
 const MOST_TOKEN_FRAME = 6 * MAX_TOKEN_TEXT_BYTES + 512;
 /** Characters of three bytes, so that a token of the echo is twelve. */
@@ -196,8 +198,11 @@ async function wakeAll(stalls: readonly Stall[], plan: Plan): Promise<string[]> 
       reader.wake();
       if (plan.acks) reader.acknowledge();
     }
+    const deadline = new Promise<Error>((resolve) => {
+      setTimeout(() => resolve(new Error("no end in time after waking")), WAKE_MS).unref();
+    });
     for (const { reader, message, answer } of woken) {
-      const read = await answer;
+      const read = await Promise.race([answer, deadline]);
       reader.close();
       const fault = faultOf(read, message, plan.bytes);
       if (fault !== null) wrong.push(fault);
