@@ -26,7 +26,7 @@ export const sha256 = (text: string): string => createHash("sha256").update(text
 
 /** A reader that costs little: it hashes what it reads and keeps nothing. One answer at a time. */
 export class PlainReader {
-  /** Milliseconds between two pieces of text of an answer, while `measures` is set. */
+  /** Milliseconds between two pieces of text, of one answer or of two in a row, while `measures` is set. */
   readonly gaps: number[] = [];
   measures = false;
   readonly #socket: WebSocket;
@@ -128,7 +128,6 @@ export class PlainReader {
   }
 
   #end({ content = "", finish_reason: reason = "" }: Frame): void {
-    this.#lastAt = undefined;
     this.#settle?.({
       streamedHash: this.#hash.digest("hex"),
       contentHash: sha256(content),

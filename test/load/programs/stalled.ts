@@ -232,7 +232,9 @@ interface Measured {
 function results(name: string, plan: Plan, softLimit: number, measured: Measured): Bar[] {
   const { alone, beside, before, during, wrong, lost, service } = measured;
   for (const line of wrong.slice(0, 5)) console.error(`${name}: ${line}`);
-  const logBytes = (figures: ServerFigures): number => figures.gauges.get("answer_log_bytes") ?? 0;
+  // An answer that is complete is in its conversation's history as well, which has a bound of its own.
+  const logBytes = ({ gauges }: ServerFigures): number =>
+    (gauges.get("answer_log_bytes") ?? 0) + (gauges.get("history_bytes") ?? 0);
   const logs = logBytes(during) - logBytes(before);
   const growth = during.rss - before.rss - logs;
   const allowed = plan.stalled * (softLimit + MOST_TOKEN_FRAME);
@@ -240,7 +242,7 @@ function results(name: string, plan: Plan, softLimit: number, measured: Measured
   const ms = (value: number): string => `${value.toFixed(1)} ms`;
   console.log(
     `${name}: ${plan.stalled} stalled beside ${plan.healthy}; memory ${inMib(before.rss)}, then ${inMib(during.rss)}, of it ` +
-      `logs ${inMib(logs)}; beyond them ${(growth / plan.stalled / 1024).toFixed(1)} KiB a stalled reader; ` +
+      `logs and histories ${inMib(logs)}; beyond them ${(growth / plan.stalled / 1024).toFixed(1)} KiB a stalled reader; ` +
       `gaps p50 ${ms(percentile(alone, 0.5))}, then ${ms(percentile(beside, 0.5))}`,
   );
   return [
