@@ -2,12 +2,23 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * Puts an answer's text together from pieces that may come twice: after a cut the server sends it again from the start.
- * Offsets are UTF-8 bytes of the answer.
+ * Puts an answer's text together from pieces that may come twice: after a cut the server may send again what was read
+ * already. Offsets are UTF-8 bytes of the answer.
  */
 export class AnswerText {
-  #text = "";
-  #end = 0;
+  #text: string;
+  #end: number;
+
+  /** `text`: what was shown before the page was loaded anew. */
+  constructor(text = "") {
+    this.#text = text;
+    this.#end = encoder.encode(text).length;
+  }
+
+  /** Where the next new byte lies; everything before it is in `text`. */
+  get end(): number {
+    return this.#end;
+  }
 
   get text(): string {
     return this.#text;

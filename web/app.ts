@@ -1,5 +1,6 @@
 import { browserEnvironment, randomId, tabValue } from "./browser-environment.ts";
-import { ChatClient, type Endpoint } from "./chat-client.ts";
+import { ChatClient } from "./chat-client.ts";
+import type { Endpoint } from "./connection.ts";
 import { ConnectionPanel } from "./connection-panel.ts";
 import { ContextPanel } from "./context-panel.ts";
 import { Conversation } from "./conversation.ts";
@@ -40,7 +41,9 @@ const connection = new ConnectionPanel(client, {
     const same = before !== null && readToken(before)?.subject === readToken(next)?.subject;
     if (!same) changeIdentity();
     token.save(next);
-    client.use(endpoint());
+    const { url } = endpoint();
+    if (same) client.renew({ url, token: next });
+    else client.use({ url, token: next });
   },
   forgetToken() {
     changeIdentity();

@@ -2,6 +2,7 @@ import type {
   CommandResponseFrame,
   ErrorFrame,
   FallbackFrame,
+  HistoryReplyFrame,
   MessageEndFrame,
   NoticeFrame,
   ProgressFrame,
@@ -14,7 +15,11 @@ export type ConnectionState =
   | { readonly phase: "idle" }
   | { readonly phase: "connecting" }
   /** Ready: the session is settled and messages go out. */
-  | { readonly phase: "open" }
+  | {
+      readonly phase: "open";
+      /** The server is about to stop: answers under way are finished, new messages wait for the next connection. */
+      readonly leaving: boolean;
+    }
   /** Cut; tries again at `retryAt` (milliseconds of the environment's `now`). */
   | {
       readonly phase: "waiting";
@@ -40,7 +45,13 @@ export type ClientEvent =
   /** `resumed`: context and conversations are back. `lost`: the server no longer knows the earlier session. */
   | { readonly type: "session"; readonly outcome: "new" | "resumed" | "lost" }
   /** New text of an answer; `restart` means that what was shown before is void. */
-  | { readonly type: "text"; readonly id: string; readonly fresh: string; readonly restart: boolean }
+  | {
+      readonly type: "text";
+      readonly id: string;
+      readonly answer: string;
+      readonly fresh: string;
+      readonly restart: boolean;
+    }
   | { readonly type: "queued"; readonly id: string; readonly frame: QueuedFrame }
   | { readonly type: "progress"; readonly id: string; readonly frame: ProgressFrame }
   | { readonly type: "fallback"; readonly id: string; readonly frame: FallbackFrame }
@@ -58,6 +69,8 @@ export type ClientEvent =
       readonly retryable: boolean;
       readonly retryAfterMs?: number;
     }
+  /** What the server knows of a conversation; comes once after `restore()`, before anything is sent again. */
+  | { readonly type: "history"; readonly frame: HistoryReplyFrame }
   /** Something the server says that belongs to no message. */
   | { readonly type: "notice"; readonly frame: NoticeFrame | ErrorFrame };
 

@@ -1,9 +1,11 @@
+import type { HistoryReplyFrame } from "../src/protocol/server-frames.ts";
 import type { TabValue } from "./browser-environment.ts";
 import type { ChatClient } from "./chat-client.ts";
 import type { ClientEvent } from "./client-events.ts";
 import { writeOutShorthand } from "./commands.ts";
 import { Composer } from "./composer.ts";
 import { find } from "./dom.ts";
+import { reconcile } from "./reconcile.ts";
 import { resultAsText } from "./result-view.ts";
 import { ThreadView } from "./thread-view.ts";
 import { packTranscript, unpackTranscript, type Entry, type Turn } from "./transcript.ts";
@@ -61,18 +63,15 @@ export class Conversation {
 
   #say(typed: string): void {
     const text = writeOutShorthand(typed);
-    const turn: Turn = {
-      kind: "turn",
-      id: this.#options.newId(),
-      conversation: this.#name,
-      text,
-      status: "pending",
-      content: "",
-    };
+    const turn = this.#makeTurn(this.#options.newId(), text);
     this.#add(turn);
     this.#thread.follow();
     this.#transmit(turn);
     this.#changed();
+  }
+
+  #makeTurn(id: string, text: string): Turn {
+    return { kind: "turn", id, conversation: this.#name, text, status: "pending", content: "" };
   }
 
   #transmit(turn: Turn): void {
@@ -84,7 +83,7 @@ export class Conversation {
     turn.id = this.#options.newId();
     turn.status = "pending";
     turn.content = "";
-    turn.failure = turn.facts = turn.result = turn.command = undefined;
+    turn.answer = turn.failure = turn.facts = turn.result = turn.command = undefined;
     this.#thread.view(turn)?.tell("");
     this.#thread.refresh(turn);
     this.#transmit(turn);
@@ -103,6 +102,8 @@ export class Conversation {
       this.#add({ kind: "divider", text: event.frame.message });
     } else if (event.type === "session") {
       this.#sessionSettled(event.outcome);
+    } else if (event.type === "history") {
+      this.#read(event.frame);
     } else if ("id" in event) {
       const turn = this.#turns().find(({ id }) => id === event.id);
       if (turn !== undefined) this.#onTurn(turn, event);
@@ -112,10 +113,12 @@ export class Conversation {
   #onTurn(turn: Turn, event: ClientEvent & { readonly id: string }): void {
     switch (event.type) {
       case "text":
+        turn.answer = event.answer;
         turn.content = event.restart ? event.fresh : turn.content + event.fresh;
         this.#thread.refresh(turn);
         return;
       case "queued":
+        turn.answer = event.frame.answer;
         this.#thread.view(turn)?.queued(event.frame);
         return;
       case "progress":
@@ -135,7 +138,7 @@ export class Conversation {
         const { code, message, retryable, retryAfterMs } = event;
         const delay = retryAfterMs === undefined ? {} : { retryAt: Date.now() + retryAfterMs };
         turn.status = "failed";
-        turn.failure = { code, message, retryable, ...delay };
+        turn.failure = { code, message, retryable: retryable && turn.text !== "", ...delay };
         break;
       }
       default:
@@ -211,18 +214,44 @@ export class Conversation {
     this.#options.saved.save(packTranscript({ conversation: this.#name, entries: this.#entries }));
   }
 
-  /** Shows the conversation of before a reload; what had no answer yet is asked for again under its own id. */
+  /** Shows the conversation of before a reload, and has the client go on with what had no whole answer yet. */
   #restore(): void {
     const saved = unpackTranscript(this.#options.saved.load());
     if (saved === undefined) return;
     this.#name = saved.conversation;
     this.#entries = [...saved.entries];
-    for (const turn of this.#turns()) {
-      if (turn.status !== "pending") continue;
-      turn.content = "";
-      this.#client.send({ id: turn.id, text: turn.text, conversation: turn.conversation });
-    }
+    const pending = this.#turns().filter(({ status }) => status === "pending");
+    this.#client.restore(
+      this.#name,
+      pending.map(({ id, text, answer, content }) => ({
+        id,
+        text: text === "" ? undefined : text,
+        earlier: answer === undefined ? { text: "" } : { answer, text: content },
+      })),
+    );
+    for (const turn of pending) if (turn.answer === undefined) turn.content = "";
     this.#redraw();
+  }
+
+  /** What happened here while the page was away: on the server, or in other tabs. */
+  #read(history: HistoryReplyFrame): void {
+    if (history.conversation !== this.#name) return;
+    const { finished, missing, running } = reconcile(this.#turns(), history);
+    for (const { turn, content } of finished) {
+      this.#client.settle(turn.id);
+      turn.content = content;
+      turn.status = "done";
+    }
+    const others = missing.map(({ text, content }): Turn => ({
+      ...this.#makeTurn(this.#options.newId(), text),
+      content,
+      status: "done",
+    }));
+    const waiting = this.#entries.findIndex((entry) => entry.kind === "turn" && entry.status === "pending");
+    this.#entries.splice(waiting === -1 ? this.#entries.length : waiting, 0, ...others);
+    for (const { id, answer } of running) this.#entries.push({ ...this.#makeTurn(id, ""), answer });
+    this.#client.watch(this.#name, running);
+    if (finished.length + others.length + running.length > 0) this.#redraw();
   }
 
   /** Tells screen readers the whole answer once, not each of its tokens. */

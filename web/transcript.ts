@@ -7,7 +7,10 @@ export interface Turn {
   /** Of the message on the wire; another one after a retry. */
   id: string;
   readonly conversation: string;
+  /** Empty where another page sent the message and only the answer is known. */
   text: string;
+  /** The server's name for the answer, once it was told. */
+  answer?: string | undefined;
   status: "pending" | "done" | "stopped" | "failed";
   /** The answer's text so far. */
   content: string;
@@ -86,6 +89,7 @@ function isEntry(value: unknown): value is Entry {
   const strings = [entry.id, entry.conversation, entry.text, entry.content];
   return (
     entry.kind === "turn" &&
+    (entry.answer === undefined || typeof entry.answer === "string") &&
     strings.every((field) => typeof field === "string") &&
     statuses.includes(entry.status)
   );

@@ -30,6 +30,7 @@ export class TurnView {
     this.#actions = actions;
     const said = make("div", "said", spoken("You: "), turn.text);
     said.dir = "auto";
+    said.hidden = turn.text === "";
     if (commandName(turn.text) !== undefined) said.classList.add("command");
     this.#reply = make("div", "reply", spoken("Answer: "), this.#wait, this.#prose, this.#tail);
     this.node = make("article", "turn", said, this.#reply);

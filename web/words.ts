@@ -21,7 +21,14 @@ export function describeConnection(state: ConnectionState, now: number): Connect
     case "connecting":
       return { tone: "busy", label: "Connecting…", detail: "", action: "none" };
     case "open":
-      return { tone: "good", label: "Connected", detail: "", action: "none" };
+      return state.leaving
+        ? {
+            tone: "busy",
+            label: "Server restarts",
+            detail: "The server restarts soon. Answers under way are finished first; new messages wait.",
+            action: "none",
+          }
+        : { tone: "good", label: "Connected", detail: "", action: "none" };
     case "waiting": {
       const seconds = Math.ceil(Math.max(0, state.retryAt - now) / 1000);
       const when = seconds > 1 ? `Trying again in ${seconds} s.` : "Trying again…";

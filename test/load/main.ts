@@ -1,5 +1,4 @@
-// npm run load -- smoke|ramp|drain|overload [options]: drives the built service and judges it. Smoke and ramp are scripts
-// of k6, the others programs of this project.
+// npm run load -- NAME [options]: drives the built service, with k6 or with a program of programs/, and judges it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -11,25 +10,29 @@ import buildOnce from "../support/build-once.ts";
 import { startService, type Service } from "../support/service.ts";
 import { findK6, installAdvice, type K6 } from "./find-k6.ts";
 import { summaryLines, type K6Summary } from "./k6-summary.ts";
-import { isNodeLoad, nodeLoad } from "./node/node-load.ts";
+import { programs } from "./programs/index.ts";
+import { runProgram, usageLines } from "./programs/program.ts";
 import { roomForSockets } from "./socket-room.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const USAGE = `npm run load -- smoke|ramp|drain|overload [options]
+const USAGE = `npm run load -- NAME [options]
+
+With k6:
 
   smoke   a few clients use every part of the contract; about 5 s
   ramp    up to 1,000 sockets that chat once a second and stay; about 65 s
-
-  drain     5,000 sockets, 200 of them with an answer on its way, when the service is told to stop; about 30 s
-            (--sockets N, --answers N, --seconds N: its DRAIN_SECONDS, default 10)
-  overload  twice what a back end of 64 slots can do; about 100 s (--seconds N, default 60; --sockets N, default 600)
 
   --url ws://…    a server that runs already (ramp needs AI_PROVIDER=echo); else one is started for the run
   --sockets N     ramp: sockets at the end of the ramp (default 1000)
   --vus N         clients of smoke (default 5); JavaScript engines of ramp that share the sockets (default 20)
   --ramp N        ramp: seconds until all are connected (default 20)
-  --hold N        ramp: seconds that they chat after that (default 40)`;
+  --hold N        ramp: seconds that they chat after that (default 40)
+
+With Node.js alone:
+${Object.entries(programs)
+  .flatMap(([name, program]) => usageLines(name, program))
+  .join("\n")}`;
 
 /** Between tokens of the server that is started for a run: a brisk model. */
 const TOKEN_MS = 20;
@@ -52,8 +55,9 @@ try {
 }
 
 async function main(): Promise<number> {
-  const [name, ...args] = process.argv.slice(2);
-  if (isNodeLoad(name)) return nodeLoad(name, args);
+  const [name = "", ...args] = process.argv.slice(2);
+  const program = Object.hasOwn(programs, name) ? programs[name] : undefined;
+  if (program !== undefined) return runProgram(name, program, args);
   const plan = readPlan();
   if (plan === null) {
     console.error(USAGE);

@@ -113,7 +113,12 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
         // Decoding copies: the library takes its buffer back at the end of this call.
         else session.onText(Buffer.from(message).toString("utf8"));
       },
-      drain: (ws) => ws.getUserData().session?.onDrain(),
+      drain: (ws) => {
+        // Not within the event: the library forgets to wait for room in a socket that is filled again there, when
+        // several sockets drain in one turn, and their readers would wait for ever.
+        const data = ws.getUserData();
+        setImmediate(() => data.session?.onDrain());
+      },
       close: (ws, code) => {
         const data = ws.getUserData();
         data.socket?.markClosed();

@@ -179,3 +179,35 @@ describe("a silent connection", () => {
     expect(client.state.phase).toBe("waiting");
   });
 });
+
+describe("a new token of the same person", () => {
+  const endpoint = { url: URL_OF_CHAT, token: "n.e.w" };
+
+  it("is handed over on the connection that stands, and used by the next one", async () => {
+    const { world, client, events } = connected();
+    client.renew(endpoint);
+    expect(world.socket.sent).toEqual([{ type: "auth.refresh", token: "n.e.w" }]);
+    world.socket.say({ type: "system", event: "auth_refreshed", message: "", expires_at: 5 });
+    expect(ofType(events, "notice")).toEqual([]);
+    expect(world.sockets).toHaveLength(1);
+    world.socket.end(1006);
+    await world.clock.pass(500);
+    expect(world.socket.protocols).toEqual(["chat.v1", "bearer.n.e.w"]);
+  });
+
+  it("that is refused connects anew, so that the close code says why", () => {
+    const { world, client } = connected();
+    client.renew(endpoint);
+    world.socket.say({ type: "error", code: "token_refused", message: "no", retryable: false });
+    expect(world.sockets).toHaveLength(2);
+    expect(world.socket.protocols).toContain("bearer.n.e.w");
+  });
+
+  it("connects where there is no connection", () => {
+    const { world, client } = connected();
+    world.socket.end(4408);
+    client.renew(endpoint);
+    expect(world.sockets).toHaveLength(2);
+    expect(client.state.phase).toBe("connecting");
+  });
+});

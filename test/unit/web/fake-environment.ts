@@ -115,6 +115,23 @@ export function welcomeFrame(session = "secret-1"): object {
   };
 }
 
+export const resumedFrame = (session = "secret-1"): object => ({
+  type: "system",
+  event: "resumed",
+  message: "",
+  session,
+  client: "client-1",
+});
+
+export const tokenFrame = (id: string, content: string, from: number, answer = "a1"): object => ({
+  type: "token",
+  id,
+  answer,
+  content,
+  from,
+  to: from + Buffer.byteLength(content),
+});
+
 /** All events of a client, in order. */
 export function record(client: ChatClient): ClientEvent[] {
   const events: ClientEvent[] = [];

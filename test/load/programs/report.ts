@@ -1,22 +1,3 @@
-/** One thing that a load program asks for. */
-export interface Bar {
-  readonly what: string;
-  readonly wanted: string;
-  readonly seen: string;
-  readonly met: boolean;
-}
-
-/** Prints bars and the verdict; the exit code is 0 only when all are met. */
-export function judge(bars: readonly Bar[]): number {
-  const width = Math.max(...bars.map(({ what }) => what.length));
-  for (const { what, wanted, seen, met } of bars) {
-    console.log(`${met ? "ok  " : "FAIL"}  ${what.padEnd(width)}  ${seen} (wanted: ${wanted})`);
-  }
-  const met = bars.every((bar) => bar.met);
-  console.log(met ? "PASSED" : "FAILED");
-  return met ? 0 : 1;
-}
-
 /** Characters of a token of the echo back end. */
 const TOKEN_CHARS = 4;
 

@@ -1,14 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { startService } from "../../support/service.ts";
+import { roomForSockets } from "../socket-room.ts";
 import { LoadSocket, openAll, type LoadFrame } from "./load-socket.ts";
-import { judge, messageOf, tally } from "./report.ts";
-
-export interface DrainOptions {
-  readonly sockets: number;
-  /** Sockets among them whose answers run when the service is told to stop. */
-  readonly answers: number;
-  readonly drainSeconds: number;
-}
+import { bar, type Bar, type LoadProgram } from "./program.ts";
+import { messageOf, tally } from "./report.ts";
 
 /** Between tokens: a steady model. */
 const TOKEN_MS = 50;
@@ -29,8 +24,28 @@ interface Client {
   end: LoadFrame | null;
 }
 
-/** Stops a service under many sockets and looks at what each of them saw. Resolves with the exit code. */
-export async function drainLoad({ sockets, answers, drainSeconds }: DrainOptions): Promise<number> {
+/** Stops a service under many sockets and looks at what each of them saw. */
+export const drain: LoadProgram = {
+  summary: "many sockets, some with an answer on its way, when the service is told to stop",
+  options: {
+    sockets: { default: 5_000, doc: "sockets" },
+    answers: { default: 200, doc: "sockets among them whose answers run then" },
+    seconds: { default: 10, doc: "DRAIN_SECONDS of the service" },
+  },
+  run({ sockets = 0, answers = 0, seconds = 0 }) {
+    const lack = roomForSockets(sockets);
+    if (lack !== null) throw new Error(lack);
+    return drive({ sockets, answers: Math.min(answers, sockets), drainSeconds: seconds });
+  },
+};
+
+interface DrainOptions {
+  readonly sockets: number;
+  readonly answers: number;
+  readonly drainSeconds: number;
+}
+
+async function drive({ sockets, answers, drainSeconds }: DrainOptions): Promise<Bar[]> {
   const service = await startService({
     AI_PROVIDER: "echo",
     ECHO_TOKEN_MS: String(TOKEN_MS),
@@ -90,7 +105,7 @@ interface DrainResult {
   readonly began: number;
 }
 
-function report({ clients, asked, messages, exit, tookMs, began }: DrainResult): number {
+function report({ clients, asked, messages, exit, tookMs, began }: DrainResult): Bar[] {
   const restarted = clients.filter(({ code }) => code === 1012).length;
   const told = clients.filter((client) => client.told).length;
   const whole = asked.filter(({ end, text, streams }, index) => {
@@ -108,25 +123,11 @@ function report({ clients, asked, messages, exit, tookMs, began }: DrainResult):
   );
   console.log(`closed in ${perSecond}; the process ended after ${(tookMs / 1000).toFixed(1)} s`);
   const share = restarted / clients.length;
-  return judge([
-    {
-      what: "sockets that see 1012",
-      wanted: "≥ 99.9 %",
-      seen: `${(share * 100).toFixed(2)} %`,
-      met: share >= 0.999,
-    },
-    {
-      what: "sockets that were told before",
-      wanted: "≥ 99.9 %",
-      seen: `${((told / clients.length) * 100).toFixed(2)} %`,
-      met: told / clients.length >= 0.999,
-    },
-    {
-      what: "whole answers",
-      wanted: "all",
-      seen: `${whole} of ${asked.length}`,
-      met: whole === asked.length,
-    },
-    { what: "exit code", wanted: "0", seen: String(exit), met: exit === 0 },
-  ]);
+  const toldShare = told / clients.length;
+  return [
+    bar("sockets that see 1012", `${(share * 100).toFixed(2)} %`, "≥ 99.9 %", share >= 0.999),
+    bar("sockets that were told before", `${(toldShare * 100).toFixed(2)} %`, "≥ 99.9 %", toldShare >= 0.999),
+    bar("whole answers", `${whole} of ${asked.length}`, "all", whole === asked.length),
+    bar("exit code", String(exit), "0", exit === 0),
+  ];
 }

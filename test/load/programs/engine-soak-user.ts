@@ -1,6 +1,6 @@
-import { words } from "../bench/engine/load/texts.ts";
-import { wholeBetween, type Random } from "../bench/engine/load/random.ts";
-import { ChatSocket, type Frame } from "../support/chat-socket.ts";
+import { words } from "../../bench/engine/load/texts.ts";
+import { wholeBetween, type Random } from "../../bench/engine/load/random.ts";
+import { ChatSocket, type Frame } from "../../support/chat-socket.ts";
 
 /** What became of the messages of a soak. */
 export interface SoakTally {

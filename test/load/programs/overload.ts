@@ -1,13 +1,10 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { startService } from "../../support/service.ts";
+import { roomForSockets } from "../socket-room.ts";
 import { LoadSocket, openAll, type LoadFrame } from "./load-socket.ts";
-import { judge, messageOf, quantile, tally } from "./report.ts";
-
-export interface OverloadOptions {
-  readonly seconds: number;
-  readonly sockets: number;
-}
+import { bar, type Bar, type LoadProgram } from "./program.ts";
+import { MIB, residentBytes } from "./server-figures.ts";
+import { messageOf, quantile, tally } from "./report.ts";
 
 const SLOTS = 64;
 const TOKEN_MS = 50;
@@ -73,8 +70,21 @@ class Asker {
   }
 }
 
-/** Offers twice what a slot-bound back end can do. Resolves with the exit code. */
-export async function overloadLoad({ seconds, sockets }: OverloadOptions): Promise<number> {
+/** Offers twice what a slot-bound back end can do. */
+export const overload: LoadProgram = {
+  summary: "twice what a back end with 64 slots can do, and knocks at a full door",
+  options: {
+    seconds: { default: 60, doc: "of overload; about 30 more go before" },
+    sockets: { default: 600, doc: "sockets that ask" },
+  },
+  run({ seconds = 0, sockets = 0 }) {
+    const lack = roomForSockets(sockets);
+    if (lack !== null) throw new Error(lack);
+    return drive(seconds, sockets);
+  },
+};
+
+async function drive(seconds: number, sockets: number): Promise<Bar[]> {
   const service = await startService({
     AI_PROVIDER: "echo",
     ECHO_SLOTS: String(SLOTS),
@@ -172,8 +182,7 @@ function knock(url: string, tally: Tally): void {
 function sampleMemory(pid: number): () => number[] {
   const samples: number[] = [];
   const timer = setInterval(() => {
-    const kib = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    samples.push(Number(kib) / 1024);
+    samples.push(residentBytes(pid) / MIB);
   }, 1000);
   return () => {
     clearInterval(timer);
@@ -191,7 +200,7 @@ interface OverloadResult {
 /** What heaps breathe. */
 const FLAT_MIB = 16;
 
-function report({ peak, goodput, tally: seen, rss }: OverloadResult): number {
+function report({ peak, goodput, tally: seen, rss }: OverloadResult): Bar[] {
   const third = Math.max(1, Math.floor(rss.length / 3));
   const early = quantile(rss.slice(0, third), 0.5);
   const late = quantile(rss.slice(-third), 0.5);
@@ -205,27 +214,28 @@ function report({ peak, goodput, tally: seen, rss }: OverloadResult): number {
       `${seen.knockMs.length} turned away at the door (p50 ${quantile(seen.knockMs, 0.5).toFixed(1)} ms)`,
   );
   const ms = (value: number): string => `${value.toFixed(1)} ms`;
-  return judge([
-    {
-      what: "goodput by peak",
-      wanted: "≥ 95 %",
-      seen: `${((goodput / peak) * 100).toFixed(1)} % (${goodput.toFixed(1)}/s)`,
-      met: goodput >= 0.95 * peak,
-    },
-    { what: "`overloaded` p99", wanted: "< 10 ms", seen: ms(refusedP99), met: refusedP99 < 10 },
-    { what: "1013 p99, from connect", wanted: "< 10 ms", seen: ms(knockP99), met: knockP99 < 10 },
-    {
-      what: "close codes",
-      wanted: "1013 only",
-      seen: tally(seen.closes),
-      met: seen.closes.length > 0 && seen.closes.every((code) => code === 1013),
-    },
-    { what: "anything else", wanted: "none", seen: tally(seen.others), met: seen.others.length === 0 },
-    {
-      what: "memory, first and last third",
-      wanted: `within ${FLAT_MIB} MiB`,
-      seen: `${early.toFixed(0)} and ${late.toFixed(0)} MiB`,
-      met: late - early <= FLAT_MIB,
-    },
-  ]);
+  const share = goodput / peak;
+  return [
+    bar(
+      "goodput by peak",
+      `${(share * 100).toFixed(1)} % (${goodput.toFixed(1)}/s)`,
+      "≥ 95 %",
+      share >= 0.95,
+    ),
+    bar("`overloaded` p99", ms(refusedP99), "< 10 ms", refusedP99 < 10),
+    bar("1013 p99, from connect", ms(knockP99), "< 10 ms", knockP99 < 10),
+    bar(
+      "close codes",
+      tally(seen.closes),
+      "1013 only",
+      seen.closes.length > 0 && seen.closes.every((code) => code === 1013),
+    ),
+    bar("anything else", tally(seen.others), "none", seen.others.length === 0),
+    bar(
+      "memory, first and last third",
+      `${early.toFixed(0)} and ${late.toFixed(0)} MiB`,
+      `within ${FLAT_MIB} MiB`,
+      late - early <= FLAT_MIB,
+    ),
+  ];
 }

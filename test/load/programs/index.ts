@@ -1,0 +1,17 @@
+import { cuts } from "./cuts.ts";
+import { drain } from "./drain.ts";
+import { engineSoak } from "./engine-soak.ts";
+import { overload } from "./overload.ts";
+import type { LoadProgram } from "./program.ts";
+import { soak } from "./soak.ts";
+import { stalled } from "./stalled.ts";
+
+/** The programs that need no k6, by name. */
+export const programs: Readonly<Record<string, LoadProgram>> = {
+  cuts,
+  stalled,
+  drain,
+  overload,
+  soak,
+  "engine-soak": engineSoak,
+};

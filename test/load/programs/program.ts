@@ -1,0 +1,88 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import buildOnce from "../../support/build-once.ts";
+import { tableLines } from "../../support/table.ts";
+
+/** One thing a program holds the service to. */
+export interface Bar {
+  readonly what: string;
+  readonly measured: string;
+  readonly bar: string;
+  readonly held: boolean;
+}
+
+/** A load program without k6: plain Node.js on the loopback address. */
+export interface LoadProgram {
+  /** One line for the usage. */
+  readonly summary: string;
+  /** Options with their default; all are positive whole numbers. */
+  readonly options: Readonly<Record<string, { readonly default: number; readonly doc: string }>>;
+  run(options: Readonly<Record<string, number>>): Promise<readonly Bar[]>;
+}
+
+export function bar(what: string, measured: string, limit: string, held: boolean): Bar {
+  return { what, measured, bar: limit, held };
+}
+
+/** A bar that some count is zero. */
+export const none = (what: string, count: number): Bar => bar(what, String(count), "0", count === 0);
+
+/** The lines of a usage that tell one program's options. */
+export function usageLines(name: string, { summary, options }: LoadProgram): string[] {
+  const lines = Object.entries(options).map(([option, { default: value, doc }]) => {
+    return `      --${`${option} N`.padEnd(14)} ${doc} (default ${value})`;
+  });
+  return [`  ${name.padEnd(12)}${summary}`, ...lines];
+}
+
+/** Runs a program and prints its table. The exit code: 1 when a bar is missed, 2 when the arguments are wrong. */
+export async function runProgram(
+  name: string,
+  program: LoadProgram,
+  args: readonly string[],
+): Promise<number> {
+  let options: Record<string, number>;
+  try {
+    options = readOptions(program, args);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${usageLines(name, program).join("\n")}`);
+    return 2;
+  }
+  buildOnce();
+  const begin = performance.now();
+  const bars = await program.run(options);
+  const rows = bars.map(({ what, measured, bar: limit, held }) => [
+    what,
+    measured,
+    limit,
+    held ? "held" : "MISSED",
+  ]);
+  for (const line of tableLines([["", "measured", "bar", ""], ...rows], "left")) console.log(line);
+  const folder = fileURLToPath(new URL("../../../test-results", import.meta.url));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `load-${name}.json`), `${JSON.stringify({ options, bars }, null, 2)}\n`);
+  const passed = bars.every(({ held }) => held);
+  const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+  console.log(`${passed ? "PASSED" : "FAILED"} in ${seconds} s; figures: test-results/load-${name}.json`);
+  return passed ? 0 : 1;
+}
+
+function readOptions(program: LoadProgram, args: readonly string[]): Record<string, number> {
+  const names = Object.keys(program.options);
+  const { values } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(names.map((option) => [option, { type: "string" as const }])),
+  });
+  return Object.fromEntries(
+    names.map((option) => {
+      const given = values[option];
+      const value = given === undefined ? program.options[option]?.default : Number(given);
+      if (value === undefined || !Number.isSafeInteger(value) || value < 1) {
+        throw new RangeError(`--${option} must be a positive whole number, not ${JSON.stringify(given)}.`);
+      }
+      return [option, value];
+    }),
+  );
+}

@@ -1,0 +1,273 @@
+import { repeatToBytes } from "../../../src/providers/echo/echo-answer.ts";
+import { MAX_TOKEN_TEXT_BYTES } from "../../../src/session/cursor.ts";
+import { softLimitBytes } from "../../../src/transport/uws/uws-transport.ts";
+import { percentile } from "../../bench/engine/load/figures.ts";
+import { startService, type Service } from "../../support/service.ts";
+import { roomForSockets } from "../socket-room.ts";
+import { PlainReader, sha256, type ReadAnswer } from "./plain-reader.ts";
+import { bar, none, type Bar, type LoadProgram } from "./program.ts";
+import { faultsOf, inMib, MIB, readFigures, type ServerFigures } from "./server-figures.ts";
+
+/** Long after the stall: who wakes before it loses nothing. */
+const ABANDON_SECONDS = 300;
+const TOKEN_MS = 50;
+const UNACKED_BYTES = 1_024;
+/** Readers that wake together; an answer of 8 MB costs this process a multiple of it. */
+const WAKE_GROUP = 25;
+/** Far more than a group of them needs, and the whole of a paced answer. */
+const WAKE_MS = 90_000;
+/** JSON makes six bytes of one at most; a frame has some fields besides. */
+const MOST_TOKEN_FRAME = 6 * MAX_TOKEN_TEXT_BYTES + 512;
+/** Characters of three bytes, so that a token of the echo is twelve. */
+const TEXT = "東京の雨は静かに降る。";
+
+interface Plan {
+  readonly stalled: number;
+  readonly healthy: number;
+  readonly seconds: number;
+  /** Answers of the stalled readers. */
+  readonly bytes: number;
+  /** Whether the stalled readers send `ack`; else only the socket tells that they do not read. */
+  readonly acks: boolean;
+}
+
+/** Readers that stop beside readers that go on. */
+export const stalled: LoadProgram = {
+  summary:
+    "readers that stop, beside others; with acks while text is generated, or with large answers and none",
+  options: {
+    stalled: { default: 500, doc: "readers that stop" },
+    healthy: { default: 500, doc: "readers that go on" },
+    seconds: { default: 15, doc: "that each part is measured" },
+    megabytes: { default: 8, doc: "of each answer that is not acknowledged" },
+    parts: { default: 3, doc: "1: with acks, 2: large answers, 3: both" },
+  },
+  async run({ stalled: stops = 0, healthy = 0, seconds = 0, megabytes = 0, parts = 3 }) {
+    const lack = roomForSockets(stops + healthy);
+    if (lack !== null) throw new Error(lack);
+    const bars: Bar[] = [];
+    const plan = { stalled: stops, healthy, seconds };
+    if ((parts & 1) !== 0) {
+      // Enough for the whole part at the pace of the tokens, and no more than a stalled reader's credit many times over.
+      const bytes = Math.ceil(((seconds * 2 + 20) * 1000 * 12) / TOKEN_MS);
+      bars.push(...(await runPart("acks", { ...plan, bytes, acks: true })));
+    }
+    if ((parts & 2) !== 0) {
+      bars.push(...(await runPart("large", { ...plan, bytes: megabytes * MIB, acks: false })));
+    }
+    return bars;
+  },
+};
+
+async function runPart(name: string, plan: Plan): Promise<Bar[]> {
+  const maxAnswerBytes = Math.max(plan.bytes, MIB);
+  const logsMib = Math.ceil((plan.stalled * plan.bytes) / MIB);
+  const service = await startService({
+    AI_PROVIDER: "echo",
+    ECHO_TOKEN_MS: plan.acks ? String(TOKEN_MS) : "0",
+    ECHO_ANSWER_BYTES: String(plan.bytes),
+    MAX_ANSWER_BYTES: String(maxAnswerBytes),
+    MAX_OUTPUT_TOKENS: "1048576",
+    MAX_UNACKED_BYTES: String(UNACKED_BYTES),
+    MAX_CONNECTIONS: String(plan.stalled + plan.healthy + 10),
+    ANSWER_BUDGET_MB: String(256 + 2 * logsMib),
+    MAX_BUFFERED_MB: "1048576",
+    ABANDON_SECONDS: String(ABANDON_SECONDS),
+    // The logs of all stalled readers live in the heap.
+    NODE_OPTIONS: `--max-old-space-size=${2_048 + 2 * logsMib}`,
+  });
+  try {
+    return await measure(name, service, plan, softLimitBytes(maxAnswerBytes));
+  } finally {
+    await service.stop();
+  }
+}
+
+async function measure(name: string, service: Service, plan: Plan, softLimit: number): Promise<Bar[]> {
+  const healthy = new HealthyReaders(plan);
+  await healthy.open(service);
+  await pause(2_000);
+  const alone = await healthy.gapsOf(plan.seconds);
+  const before = await readFigures(service);
+  const stalls = await startStalled(service, plan);
+  await logsComplete(service, plan);
+  const beside = await healthy.gapsOf(plan.seconds);
+  const during = await readFigures(service);
+  const wrong = await wakeAll(stalls, plan);
+  const lost = await healthy.stop();
+  return results(name, plan, softLimit, { alone, beside, before, during, wrong, lost, service });
+}
+
+/** Readers that go on: paced answers one after the other, or short ones that they ask for at a steady pace. */
+class HealthyReaders {
+  readonly #plan: Plan;
+  readonly #readers: PlainReader[] = [];
+  readonly #loops: Promise<void>[] = [];
+  #over = false;
+  #wrong = 0;
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+  }
+
+  async open(service: Service): Promise<void> {
+    this.#readers.push(...(await openReaders(service, this.#plan.healthy)));
+    for (const [index, reader] of this.#readers.entries()) this.#loops.push(this.#read(reader, index));
+  }
+
+  /** Gaps between two pieces of text, of all readers, over some seconds. */
+  async gapsOf(seconds: number): Promise<number[]> {
+    for (const reader of this.#readers) reader.measures = true;
+    await pause(seconds * 1000);
+    for (const reader of this.#readers) reader.measures = false;
+    return this.#readers.flatMap(({ gaps }) => gaps.splice(0));
+  }
+
+  /** Readers whose text was wrong or did not come. */
+  async stop(): Promise<number> {
+    this.#over = true;
+    if (this.#plan.acks) for (const reader of this.#readers) reader.close();
+    await Promise.all(this.#loops);
+    for (const reader of this.#readers) reader.close();
+    return this.#wrong;
+  }
+
+  async #read(reader: PlainReader, index: number): Promise<void> {
+    const message = `${TEXT}${index} `;
+    const tokens = this.#plan.acks ? 400 : 8;
+    const expected = sha256(repeatToBytes(message, this.#plan.bytes, tokens * 4).slice(0, tokens * 4));
+    await pause(Math.random() * 1000);
+    let due = performance.now();
+    try {
+      while (!this.#over) {
+        const { streamedHash, contentHash } = await reader.ask(message, { max_tokens: tokens });
+        if (streamedHash !== expected || contentHash !== expected) this.#wrong++;
+        if (this.#plan.acks) continue;
+        due += 2 * TOKEN_MS;
+        await pause(Math.max(0, due - performance.now()));
+      }
+    } catch {
+      if (!this.#over) this.#wrong++;
+    }
+  }
+}
+
+interface Stall {
+  readonly reader: PlainReader;
+  readonly message: string;
+  readonly answer: Promise<ReadAnswer | Error>;
+}
+
+async function startStalled(service: Service, plan: Plan): Promise<Stall[]> {
+  const readers = await openReaders(service, plan.stalled);
+  const stalls = readers.map((reader, index) => {
+    const message = `${TEXT}stalled ${index} `;
+    // Without acks it never reads a byte; with them it has to see some text first.
+    if (!plan.acks) reader.stall();
+    const answer = reader.ask(message).catch((error: unknown) => error as Error);
+    return { reader, message, answer };
+  });
+  if (!plan.acks) return stalls;
+  while (readers.some(({ at }) => at === 0)) await pause(50);
+  for (const reader of readers) {
+    reader.acknowledge();
+    reader.stall();
+  }
+  return stalls;
+}
+
+/** Large answers are generated at once: what is measured is the stall, not that. */
+async function logsComplete(service: Service, { acks, stalled: count, bytes }: Plan): Promise<void> {
+  const end = performance.now() + 120_000;
+  while (!acks && performance.now() < end) {
+    const { gauges } = await readFigures(service);
+    if ((gauges.get("answer_log_bytes") ?? 0) >= count * bytes) break;
+    await pause(500);
+  }
+  // The garbage of the generation is collected with the next work.
+  await pause(acks ? (UNACKED_BYTES / 12) * TOKEN_MS : 3_000);
+}
+
+/** Wakes the readers in groups; the answers that are not as they should be. */
+async function wakeAll(stalls: readonly Stall[], plan: Plan): Promise<string[]> {
+  const wrong: string[] = [];
+  const group = plan.acks ? stalls.length : WAKE_GROUP;
+  for (let first = 0; first < stalls.length; first += group) {
+    const woken = stalls.slice(first, first + group);
+    for (const { reader } of woken) {
+      reader.wake();
+      if (plan.acks) reader.acknowledge();
+    }
+    const deadline = new Promise<Error>((resolve) => {
+      setTimeout(() => resolve(new Error("no end in time after waking")), WAKE_MS).unref();
+    });
+    for (const { reader, message, answer } of woken) {
+      const read = await Promise.race([answer, deadline]);
+      reader.close();
+      const fault = faultOf(read, message, plan.bytes);
+      if (fault !== null) wrong.push(fault);
+    }
+  }
+  return wrong;
+}
+
+function faultOf(read: ReadAnswer | Error, message: string, bytes: number): string | null {
+  if (read instanceof Error) return read.message;
+  const expected = sha256(repeatToBytes(message, bytes, bytes));
+  if (read.reason !== "stop") return `ended with ${read.reason}`;
+  if (read.contentHash !== expected) return "the closing frame has another text";
+  return read.streamedHash === expected ? null : `${read.bytes} streamed bytes are another text`;
+}
+
+interface Measured {
+  readonly alone: readonly number[];
+  readonly beside: readonly number[];
+  readonly before: ServerFigures;
+  readonly during: ServerFigures;
+  readonly wrong: readonly string[];
+  readonly lost: number;
+  readonly service: Service;
+}
+
+function results(name: string, plan: Plan, softLimit: number, measured: Measured): Bar[] {
+  const { alone, beside, before, during, wrong, lost, service } = measured;
+  for (const line of wrong.slice(0, 5)) console.error(`${name}: ${line}`);
+  // An answer that is complete is in its conversation's history as well, which has a bound of its own.
+  const logBytes = ({ gauges }: ServerFigures): number =>
+    (gauges.get("answer_log_bytes") ?? 0) + (gauges.get("history_bytes") ?? 0);
+  const logs = logBytes(during) - logBytes(before);
+  const growth = during.rss - before.rss - logs;
+  const allowed = plan.stalled * (softLimit + MOST_TOKEN_FRAME);
+  const p99 = { alone: percentile(alone, 0.99), beside: percentile(beside, 0.99) };
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
+  console.log(
+    `${name}: ${plan.stalled} stalled beside ${plan.healthy}; memory ${inMib(before.rss)}, then ${inMib(during.rss)}, of it ` +
+      `logs and histories ${inMib(logs)}; beyond them ${(growth / plan.stalled / 1024).toFixed(1)} KiB a stalled reader; ` +
+      `gaps p50 ${ms(percentile(alone, 0.5))}, then ${ms(percentile(beside, 0.5))}`,
+  );
+  return [
+    bar(`${name}: memory beyond the logs`, inMib(growth), `<= ${inMib(allowed)}`, growth <= allowed),
+    bar(
+      `${name}: p99 gap of the healthy`,
+      `${ms(p99.beside)}, ${ms(p99.alone)} without stalls`,
+      "<= 1.25 times",
+      p99.beside <= 1.25 * p99.alone,
+    ),
+    none(`${name}: texts of stalled readers that differ (SHA-256)`, wrong.length),
+    none(`${name}: texts of healthy readers that differ`, lost),
+    none(`${name}: faults in the service's log`, faultsOf(service).length),
+  ];
+}
+
+async function openReaders(service: Service, count: number): Promise<PlainReader[]> {
+  const readers: PlainReader[] = [];
+  while (readers.length < count) {
+    const group = Math.min(100, count - readers.length);
+    readers.push(
+      ...(await Promise.all(Array.from({ length: group }, () => PlainReader.open(`${service.url}/ws/chat`)))),
+    );
+  }
+  return readers;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
