@@ -4,7 +4,7 @@ import { seenAnswer } from "../support/fallbacks.ts";
 import { answerText, whole } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { startService, until, type Service } from "../support/service.ts";
-import { tinyModel } from "../support/tiny-gguf.ts";
+import { endlessModel } from "../support/tiny-gguf.ts";
 
 const KEY = "sk-never-to-be-seen-0123456789";
 const ANSWERS = 8;
@@ -13,7 +13,7 @@ const TOKENS = 600;
 
 async function localService(settings: Readonly<Record<string, string>> = {}): Promise<Service> {
   return startService({
-    MODEL_PATH: await tinyModel(),
+    MODEL_PATH: await endlessModel(),
     LOCAL_SLOTS: "8",
     LOCAL_CONTEXT_SIZE: "2048",
     MAX_OUTPUT_TOKENS: "1500",

@@ -14,6 +14,7 @@ const WIDTH = 64;
 const LAYERS = 2;
 const HEADS = 4;
 const FEED_FORWARD = 160;
+const END_OF_TEXT = 2;
 
 /** Zephyr's template in the form TinyLlama's metadata carries it. */
 export const ZEPHYR_TEMPLATE =
@@ -119,7 +120,7 @@ function metadata(pieces: readonly Piece[], template: string | null): [string, G
     ["tokenizer.ggml.scores", { floats: pieces.map((piece) => piece.score) }],
     ["tokenizer.ggml.token_type", { ints: pieces.map((piece) => piece.type) }],
     ["tokenizer.ggml.bos_token_id", { uint32: 1 }],
-    ["tokenizer.ggml.eos_token_id", { uint32: 2 }],
+    ["tokenizer.ggml.eos_token_id", { uint32: END_OF_TEXT }],
     ["tokenizer.ggml.unknown_token_id", { uint32: 0 }],
     ["tokenizer.ggml.add_bos_token", { bool: true }],
     ["tokenizer.ggml.add_eos_token", { bool: false }],
@@ -129,9 +130,11 @@ function metadata(pieces: readonly Piece[], template: string | null): [string, G
 }
 
 /** The bytes of the model; the same on every call. `template`: null leaves it out of the metadata. */
-export function tinyGguf(template: string | null = ZEPHYR_TEMPLATE): Buffer {
+export function tinyGguf(template: string | null = ZEPHYR_TEMPLATE, endless = false): Buffer {
   const pieces = vocabulary();
-  const all = tensors(pieces).map(({ name, shape, data }) => ({
+  const made = tensors(pieces);
+  if (endless) silence(made, END_OF_TEXT);
+  const all = made.map(({ name, shape, data }) => ({
     name,
     shape,
     type: tensorType.f32,
@@ -141,9 +144,23 @@ export function tinyGguf(template: string | null = ZEPHYR_TEMPLATE): Buffer {
   return Buffer.concat([...ggufParts(metadata(pieces, template), all)]);
 }
 
+/** Gives a token the score 0, which is never among the highest forty of the others. */
+function silence(all: readonly Tensor[], token: number): void {
+  const output = all.find(({ name }) => name === "output.weight");
+  output?.data.fill(0, token * WIDTH, (token + 1) * WIDTH);
+}
+
 /** Path of the tiny model, written on first use under node_modules/.cache. */
-export async function tinyModel(template: string | null = ZEPHYR_TEMPLATE): Promise<string> {
-  const bytes = tinyGguf(template);
+export function tinyModel(template: string | null = ZEPHYR_TEMPLATE): Promise<string> {
+  return cached(tinyGguf(template));
+}
+
+/** Path of a tiny model whose answers end at their limit only. */
+export function endlessModel(): Promise<string> {
+  return cached(tinyGguf(ZEPHYR_TEMPLATE, true));
+}
+
+function cached(bytes: Buffer): Promise<string> {
   const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
   return cachedFile("tiny-gguf", `tiny-${hash}.gguf`, [bytes]);
 }
