@@ -179,6 +179,9 @@ export class ChatClient {
     } else if (frame.type === "error" && frame.id === undefined && frame.answer === undefined) {
       this.#refused(frame);
     } else {
+      const { state } = this;
+      // The server stops: what it cuts short is asked again of the one that comes after it.
+      if (state.phase === "open" && state.leaving && this.#answers.isCutShort(frame)) return;
       const again = this.#answers.take(frame);
       if (again !== undefined && this.#mayTransmit) {
         this.#answers.transmit(again, this.#transmit, this.#welcome?.limits);

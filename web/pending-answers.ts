@@ -167,6 +167,13 @@ export class PendingAnswers {
     return undefined;
   }
 
+  /** Whether a frame ends an answer as cancelled though nobody here has cancelled it, and its message is known. */
+  isCutShort(frame: ServerFrame): boolean {
+    if (frame.type !== "message" && frame.type !== "command_response") return false;
+    const pending = this.#byId.get(frame.id);
+    return frame.finish_reason === "cancelled" && pending?.message !== undefined && !pending.cancelling;
+  }
+
   #byAnswer(answer: string): Pending | undefined {
     for (const pending of this.#byId.values()) if (pending.answer === answer) return pending;
     return undefined;

@@ -203,6 +203,37 @@ describe("goaway", () => {
     expect(client.state).toMatchObject({ phase: "open", leaving: false });
   });
 
+  it("asks the next server again for an answer that this one cuts short", async () => {
+    const { world, client, events } = connected();
+    client.send({ text: "hi", conversation: "c", id: "m1" });
+    world.socket.say(tokenFrame("m1", "one", 0));
+    world.socket.say(goaway(false));
+    const end = { type: "message", id: "m1", answer: "a1", content: "one", finish_reason: "cancelled" };
+    world.socket.say(end);
+    expect(ofType(events, "answer")).toHaveLength(0);
+    world.random = 0;
+    world.socket.end(1012);
+    await world.clock.pass(1_000);
+    world.socket.say(welcomeFrame("x"));
+    world.socket.say({ type: "error", code: "resume_expired", message: "unknown", retryable: false });
+    expect(world.socket.sent.at(-1)).toMatchObject({ id: "m1", message: "hi" });
+  });
+
+  it("takes a stop of its own for the end while the server leaves", () => {
+    const { world, client, events } = connected();
+    client.send({ text: "hi", conversation: "c", id: "m1" });
+    world.socket.say(goaway(false));
+    client.cancel("m1");
+    world.socket.say({
+      type: "message",
+      id: "m1",
+      answer: "a1",
+      content: "",
+      finish_reason: "cancelled",
+    });
+    expect(ofType(events, "answer")).toHaveLength(1);
+  });
+
   it("still takes a cancel to the server", () => {
     const { world, client } = connected();
     client.send({ text: "hi", conversation: "c", id: "m1" });
