@@ -1,10 +1,8 @@
 // The yardstick of paced tokens: uWebSockets.js with the settings of the service and the least a server can do to send as
 // many frames of as many bytes at the same pace. A client asks with {"frames","bytes","ms"}; its last frame begins like
 // the service's closing one. Prints `listening <port>` and runs until it is killed or its starter is gone.
-import uWS, { type us_listen_socket, type WebSocket } from "uWebSockets.js";
-
-/** LIBUS_LISTEN_EXCLUSIVE_PORT; the enum of the types does not exist at run time. */
-const EXCLUSIVE_PORT = 1;
+import uWS, { type WebSocket } from "uWebSockets.js";
+import { listenAndTell } from "./listen.ts";
 
 /** One beat for all: each millisecond those are served that are due in it. */
 const BEAT_MS = 1;
@@ -76,15 +74,4 @@ const app = uWS.App().ws("/*", {
     });
   },
 });
-// The types do not know host, port and options together.
-const listen = app.listen.bind(app) as unknown as (
-  host: string,
-  port: number,
-  options: number,
-  callback: (socket: us_listen_socket | false) => void,
-) => void;
-listen("127.0.0.1", 0, EXCLUSIVE_PORT, (socket) => {
-  if (socket === false) throw new Error("cannot listen on 127.0.0.1");
-  console.log(`listening ${uWS.us_socket_local_port(socket)}`);
-});
-process.on("disconnect", () => process.exit(0));
+listenAndTell(app);
