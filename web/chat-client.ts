@@ -55,6 +55,7 @@ export class ChatClient {
     this.#acks = new ShownAcks((ms, callback) => environment.after(ms, callback), this.#transmit);
     this.#answers = new PendingAnswers({
       emit: (event) => this.#emit(event),
+      grew: () => this.#connection.progressed(),
       shown: (answer, to) => this.#acks.shown(answer, to),
       finished: (answer) => this.#acks.finished(answer),
     });

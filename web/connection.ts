@@ -90,6 +90,11 @@ export class Connection {
     this.#watchSilence();
   }
 
+  /** New text has come: however short this connection lives, coming back is worth it, and the delays start short again. */
+  progressed(): void {
+    this.#attempt = 0;
+  }
+
   /** The server stops: what runs is awaited here; with another one that knows our answers we move before the end. */
   leave({ resumable, deadline_ms: deadline }: GoawayFrame): void {
     if (this.#state.phase !== "open" || this.#state.leaving) return;

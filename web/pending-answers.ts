@@ -31,6 +31,8 @@ export type SendFrame = (frame: object) => void;
 /** Whom the answers tell what. */
 export interface AnswerListener {
   emit(event: ClientEvent): void;
+  /** New text of some answer has come. */
+  grew(): void;
   /** `answer` was told to the page up to the offset `to`. */
   shown(answer: string, to: number): void;
   finished(answer: string): void;
@@ -208,7 +210,10 @@ export class PendingAnswers {
     if (restart) pending.text = new AnswerText();
     pending.answer = answer;
     const fresh = pending.text.take(content, from, to) ?? "";
-    if (fresh !== "") pending.tries = 0;
+    if (fresh !== "") {
+      pending.tries = 0;
+      this.#listener.grew();
+    }
     if (restart || fresh !== "")
       this.#listener.emit({ type: "text", id: pending.id, answer, fresh, restart });
     this.#listener.shown(answer, pending.text.end);

@@ -119,6 +119,23 @@ describe("resume in the middle of an answer", () => {
     expect(ofType(events, "failed")[0]).toMatchObject({ id: "m1", code: "connection", retryable: true });
   });
 
+  it("comes back soon after each cut as long as text comes, and ever later when none does", async () => {
+    const { world, client } = connected();
+    client.send({ text: "hi", conversation: "c", id: "m1" });
+    world.random = 0.99;
+    const waits: number[] = [];
+    for (let round = 0; round < 8; round++) {
+      if (round < 4) world.socket.say(tokenFrame("m1", "x", round));
+      world.socket.end(1006);
+      const { state } = client;
+      waits.push(state.phase === "waiting" ? Math.round(state.retryAt - world.clock.now()) : -1);
+      await waitForAttempt(world, client);
+      world.socket.say(welcomeFrame("another"));
+      world.socket.say(resumedFrame());
+    }
+    expect(waits).toEqual([495, 495, 495, 495, 990, 1980, 3960, 7920]);
+  });
+
   it("repeats a cancel that may have been lost with the line", async () => {
     const { world, client } = connected();
     client.send({ text: "hi", conversation: "c", id: "m1" });
