@@ -23,8 +23,8 @@ export class Generation implements QueuedJob {
   /** The place in the queue last told. */
   toldPosition = 0;
   toldAt = Number.NEGATIVE_INFINITY;
-  /** What was first expected of its wait, in milliseconds. */
-  firstEta: number | undefined;
+  /** What was first expected of its wait, and the time between two tokens that this was made with, in milliseconds. */
+  firstEta: { readonly waitMs: number; readonly intervalMs: number } | undefined;
   cachedTokens = 0;
   private readonly generated: number[] = [];
   private readonly characters: WholeCharacters;

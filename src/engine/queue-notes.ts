@@ -40,8 +40,10 @@ export class QueueNotes {
 
   /** One has got a slot: how far was the first estimate off? */
   started({ firstEta, arrivedAt }: Generation): void {
-    if (firstEta === undefined || firstEta < LEAST_MEASURED_MS) return;
-    const ratio = (this.clock.now() - arrivedAt) / firstEta;
+    if (firstEta === undefined || firstEta.waitMs < LEAST_MEASURED_MS || firstEta.intervalMs === 0) return;
+    // Steps have become longer or shorter since, which the estimates know by themselves.
+    const expected = firstEta.waitMs * (this.rates.intervalMs / firstEta.intervalMs);
+    const ratio = (this.clock.now() - arrivedAt) / expected;
     const bounded = Math.min(Math.max(ratio, 1 / MOST_DRIFT), MOST_DRIFT);
     this.drift *= (bounded / this.drift) ** DRIFT_WEIGHT;
   }
@@ -71,7 +73,9 @@ export class QueueNotes {
       if (position < 1 || !chosen(generation, position)) continue;
       const raw = times[index];
       // A parked one waits again: its reader is told, but it says nothing of how long others wait.
-      if (generation.toldPosition === 0 && !generation.started) generation.firstEta = raw;
+      if (generation.toldPosition === 0 && !generation.started && raw !== undefined) {
+        generation.firstEta = { waitMs: raw, intervalMs: this.rates.intervalMs };
+      }
       generation.toldPosition = position;
       generation.toldAt = now;
       generation.events.queued(position, raw === undefined ? undefined : Math.round(raw * this.drift));

@@ -39,6 +39,11 @@ export class ServiceRates {
     this.promptTokens += SMOOTHING * (tokens - this.promptTokens);
   }
 
+  /** Mean time between two tokens of an answer; 0 while unknown. */
+  get intervalMs(): number {
+    return this.interval ?? 0;
+  }
+
   /** Whether times can be told. */
   get known(): boolean {
     return this.interval !== undefined && this.lengths.known;
