@@ -4,6 +4,8 @@ import type { Clock } from "../../../src/core/clock.ts";
 import { CostModel } from "../../../src/engine/cost-model.ts";
 import { FairQueue } from "../../../src/engine/fair-queue.ts";
 import { Generation } from "../../../src/engine/generation.ts";
+import { QueueNotes } from "../../../src/engine/queue-notes.ts";
+import { ServiceRates } from "../../../src/engine/service-rates.ts";
 import { Slot } from "../../../src/engine/slot.ts";
 import { TickLoop } from "../../../src/engine/tick-loop.ts";
 import { FakeContext, preparedRequest, recordedEvents } from "../../support/fake-sequence.ts";
@@ -96,4 +98,45 @@ describe("QueueNotes", () => {
     errors.sort((a, b) => a - b);
     expect(errors[errors.length >> 1]).toBeLessThanOrEqual(0.3);
   }, 30_000);
+});
+
+describe("the correction of estimates", () => {
+  it("does not grow because steps became longer after the first estimate", () => {
+    let now = 0;
+    const clock: Clock = { now: () => now, wall: () => now, after: () => () => {} };
+    const rates = new ServiceRates();
+    const queue = new FairQueue<Generation>({ requests: 100, promptTokens: 1e6, background: 1 });
+    const slot = new Slot(new FakeContext().sequence(0));
+    const notes = new QueueNotes(queue, [slot], clock, rates);
+    const etas: (number | undefined)[] = [];
+    const generation = (name: string): Generation => {
+      const request = preparedRequest(1, { client: name, charge: name, maxTokens: 100 });
+      const events = {
+        ...recordedEvents(),
+        queued: (_: number, etaMs?: number) => void etas.push(etaMs),
+      };
+      return new Generation(request, events, () => "", now);
+    };
+    const wait = (name: string): Generation => {
+      const it = generation(name);
+      queue.add(it);
+      notes.added(it);
+      return it;
+    };
+    rates.step(5, 5, 1, 0, 1);
+    rates.lengths.observe(100, false);
+    slot.generation = generation("sub:running");
+    // Told at 5 ms a step; then the steps take 20, and the waits four times as long.
+    const early = Array.from({ length: 30 }, (_, index) => wait(`sub:${index}`));
+    for (let step = 0; step < 500; step++) rates.step(20, 20, 8, 0, 8);
+    for (const it of early) {
+      now = 4 * (it.firstEta?.waitMs ?? 0);
+      notes.started(it);
+      queue.remove(it);
+    }
+    etas.length = 0;
+    wait("sub:late");
+    expect(etas[0]).toBeGreaterThan(100 * 20 * 0.8);
+    expect(etas[0]).toBeLessThan(100 * 20 * 1.2);
+  });
 });
