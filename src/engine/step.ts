@@ -17,11 +17,12 @@ export function stepOf(slot: Slot, generation: Generation, promptTokens: number)
 
 /** Of the prompt tokens of a step before it is done: the tokens before them, on average. */
 export function meanDepth(steps: readonly Step[], promptTokens: number): number {
+  if (promptTokens === 0) return 0;
   const sum = steps.reduce(
     (total, { slot, promptTokens: tokens }) => total + tokens * (slot.sequence.length + tokens / 2),
     0,
   );
-  return promptTokens === 0 ? 0 : sum / promptTokens;
+  return sum / promptTokens;
 }
 
 /** @returns the token drawn; undefined where none is. */

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createTokenSigner } from "../../src/auth/token-signer.ts";
 import { systemClock as clock } from "../../src/core/clock.ts";
 import { startService } from "../support/service.ts";
@@ -8,6 +7,7 @@ import { roomForSockets } from "../load/socket-room.ts";
 import { collectGarbage, inspectorUrl } from "./harness/inspector.ts";
 import type { MachineFacts } from "./harness/machine.ts";
 import { startLoadClients, startRawServer } from "./harness/processes.ts";
+import { residentBytes } from "./harness/resident-memory.ts";
 
 const FEW = 1000;
 const MANY = 10_000;
@@ -123,10 +123,4 @@ async function slopeOf({ name, server, path, greets, rest }: Subject): Promise<S
   } finally {
     for (const stop of stops) await stop();
   }
-}
-
-function residentBytes(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  if (kib === undefined) throw new Error(`no memory figures of process ${pid}`);
-  return Number(kib) * 1024;
 }

@@ -5,6 +5,7 @@ import { slowDrip, status, whole } from "../../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../../support/fault-server.ts";
 import { startService, type Service } from "../../support/service.ts";
 import { spreadOf, type Spread } from "../harness/statistics.ts";
+import { quantile } from "../harness/statistics.ts";
 
 export interface OutageOptions {
   /** Length of the outage. */
@@ -36,11 +37,6 @@ interface Sample {
 
 const SOCKETS = 20;
 const keys = { OPENAI_API_KEY: "sk-bench", HF_API_KEY: "hf-bench" };
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-}
 
 /** Sends messages at a steady rate, over sockets that take turns. */
 class Caller {

@@ -2,11 +2,12 @@ import { randomBytes } from "node:crypto";
 import { createTokenSigner } from "../../../src/auth/token-signer.ts";
 import { systemClock as clock } from "../../../src/core/clock.ts";
 import { randomOf } from "../../bench/engine/load/random.ts";
+import { residentBytes } from "../../bench/harness/resident-memory.ts";
 import { startService, type Service } from "../../support/service.ts";
 import { tinyModel } from "../../support/tiny-gguf.ts";
 import { soakUser, type SoakTally } from "./engine-soak-user.ts";
 import { bar, none, type Bar, type LoadProgram } from "./program.ts";
-import { inMib, readFigures, residentBytes, slopePerMinute } from "./server-figures.ts";
+import { inMib, readFigures, slopePerMinute } from "./server-figures.ts";
 
 const SAMPLE_MS = 5000;
 /** Caches fill and code is compiled before this share of the run; from then on memory must stand still. */

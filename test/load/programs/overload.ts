@@ -1,10 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { residentBytes } from "../../bench/harness/resident-memory.ts";
+import { quantile } from "../../bench/harness/statistics.ts";
 import { startService } from "../../support/service.ts";
 import { roomForSockets } from "../socket-room.ts";
 import { LoadSocket, openAll, type LoadFrame } from "./load-socket.ts";
 import { bar, type Bar, type LoadProgram } from "./program.ts";
-import { MIB, residentBytes } from "./server-figures.ts";
-import { messageOf, quantile, tally } from "./report.ts";
+import { MIB } from "./server-figures.ts";
+import { messageOf, tally } from "./report.ts";
 
 const SLOTS = 64;
 const TOKEN_MS = 50;

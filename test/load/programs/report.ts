@@ -7,12 +7,6 @@ export function messageOf(tokens: number, name: string): string {
   return `${name} `.repeat(Math.ceil(chars / (name.length + 1))).slice(0, chars);
 }
 
-/** The value below which `share` of the values lie; NaN where there are none. */
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-}
-
 /** How often each value occurs, as text. */
 export function tally(values: Iterable<string | number>): string {
   const counts = new Map<string | number, number>();

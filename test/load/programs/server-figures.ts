@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { Service } from "../../support/service.ts";
 
 /** What the service tells of itself at one moment. */
@@ -52,11 +51,4 @@ export function slopePerMinute(samples: readonly Pick<ServerFigures, "at" | "rss
 /** Lines of level error and fatal in the service's log. */
 export function faultsOf(service: Service): readonly Record<string, unknown>[] {
   return service.log.filter(({ level }) => level === "error" || level === "fatal");
-}
-
-/** Resident memory of a process in bytes, shared files included. @throws Error where it is gone or there is no /proc. */
-export function residentBytes(pid: number): number {
-  const found = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-  if (found === null) throw new Error(`process ${pid} has no resident memory`);
-  return Number(found[1]) * 1024;
 }
