@@ -1,9 +1,10 @@
 import type { Clock } from "../core/clock.ts";
+import { tokensToKeep, type Prefilling, type TickLimits } from "./chunk-plan.ts";
 import type { CostModel } from "./cost-model.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
-import { chooseSlot, chooseVictim, type Holding, type Prefilling } from "./scheduler.ts";
+import { chooseSlot, chooseVictim, type Holding } from "./scheduler.ts";
 import { LEAST_STATE_TOKENS, SharedPrefixes, type PrefillingSlot } from "./shared-prefix.ts";
 import type { Slot, SlotOwner } from "./slot.ts";
 import { StoredStates, type Stored } from "./stored-states.ts";
@@ -12,6 +13,7 @@ export interface AdmissionOptions {
   readonly slots: readonly Slot[];
   readonly queue: FairQueue<Generation>;
   readonly cost: CostModel;
+  readonly limits: TickLimits;
   readonly clock: Clock;
   /** Absent: no states are stored. */
   readonly cache: KvCache | undefined;
@@ -151,7 +153,7 @@ export class Admission {
   private async assign(slot: Slot, generation: Generation, load: Stored | undefined): Promise<void> {
     try {
       const loaded = load && (await this.load(slot, load.key, generation)) ? load.source : "slot";
-      await slot.assign(generation, this.options.clock.now());
+      await slot.assign(generation, this.options.clock.now(), this.keepFor(generation));
       const cached = slot.sequence.length;
       generation.paidTokens = Math.max(generation.paidTokens, cached);
       if (generation.started || generation.background) return;
@@ -164,6 +166,11 @@ export class Admission {
     } catch (error) {
       await this.options.failed(slot, generation, error);
     }
+  }
+
+  private keepFor({ length, background }: Generation): (reusable: number) => number {
+    const { cost, limits } = this.options;
+    return (reusable) => (background ? reusable : tokensToKeep(length, reusable, cost, limits));
   }
 
   private slotFor(generation: Generation, free: readonly Slot[], stored: Stored | undefined): Slot {
@@ -211,11 +218,13 @@ export class Admission {
       const { request, length, id } = prefilling;
       const slot = slots.find((candidate) => candidate.id === id);
       const generation = slot?.generation;
-      if (!cache || !slot || !generation || !this.shared.wanted(request)) continue;
+      if (!cache || !slot || !generation || slot.refills || !this.shared.wanted(request)) continue;
       const key = cache.key(undefined, request.sharedKey);
       const loadable = this.stored.loadable(prefilling);
       if (loadable && this.mayMove()) {
         if (!(await this.load(slot, key, generation))) this.shared.refuse(request.sharedKey);
+        const keep = this.keepFor(generation);
+        await slot.keep(slot.sequence.length, (reusable) => Math.max(keep(reusable), length));
         // What an answer had before it was parked is not cached anew.
         const gain = slot.sequence.length - Math.max(length, generation.paidTokens);
         generation.paidTokens = Math.max(generation.paidTokens, slot.sequence.length);
@@ -236,9 +245,11 @@ export class Admission {
     // Background jobs last.
     const last = (slot: Slot): number => (slot.generation?.background ? 1 : 0);
     busy.sort((a, b) => last(a) - last(b) || a.startedAt - b.startedAt || a.id - b.id);
-    return busy.map(({ id, remaining, sequence, generation }) => ({
+    return busy.map(({ id, remaining, sequence, generation, refills }) => ({
       id,
       remaining,
+      draws: !generation?.background,
+      refills,
       length: sequence.length,
       request: (generation as Generation).request,
     }));

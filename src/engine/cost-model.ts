@@ -1,71 +1,54 @@
+import { PromptCost, type PromptPart } from "./prompt-cost.ts";
+
 // Weight of one observation: a change of load shows within about ten steps, one hiccup hardly.
 const WEIGHT = 0.15;
 // A step that took this many times the expected one is a hiccup of the machine and counts as this many.
 const OUTLIER = 4;
 
-// Below this spread of depths, in tokens, a difference of cost says nothing about depth.
-const LEAST_DEPTH_SPREAD = 32;
-// Of the mean cost: no line is followed below this.
-const LEAST_SHARE = 0.25;
-
 /**
- * Learns how long a step of the engine takes: a step of `g` generating slots without prompts as a line in `g`, and
- * what a prompt token adds as a line in its depth, the tokens before it that it attends to. All times in milliseconds.
+ * Learns how long a step of the engine takes: a step of `g` generating slots without prompts as a line in `g`, and what
+ * prompt tokens add ({@link PromptCost}). All times in milliseconds.
  */
 export class CostModel {
-  private promptMs: number;
-  private meanDepth = 0;
-  private depthSquare = 0;
-  private depthProduct = 0;
-  private depthSlope = 0;
+  private readonly prompt: PromptCost;
   private seen = false;
   private meanCount = 0;
   private meanMs = 0;
   private meanSquare = 0;
   private meanProduct = 0;
 
-  /** `promptTokenMs`: the first guess, measured when the model was loaded. */
-  constructor(promptTokenMs: number) {
-    this.promptMs = Math.max(promptTokenMs, 1e-4);
+  /**
+   * @param promptTokenMs the first guess, measured when the model was loaded
+   * @param tileTokens see {@link PromptCost}
+   */
+  constructor(promptTokenMs: number, tileTokens = 1) {
+    this.prompt = new PromptCost(promptTokenMs, tileTokens);
   }
 
-  /** What one more prompt token adds to a step, at the depth of the latest prompts. */
+  /** What one more prompt token adds to a step, of the kind and at the depth of the latest prompts. */
   get promptTokenMs(): number {
-    return this.promptMs;
+    return this.prompt.tokenMs;
   }
 
-  /** What one more prompt token adds to a step with `depth` tokens before it. */
-  promptTokenMsAt(depth: number): number {
-    const ms = this.promptMs + this.depthSlope * (depth - this.meanDepth);
-    return Math.max(ms, this.promptMs * LEAST_SHARE);
+  /** What each token of a part of a prompt adds to a step. */
+  promptTokenMsOf(part: PromptPart): number {
+    return this.prompt.tokenMsOf(part);
   }
 
   /** A step in which `generating` slots each get one token and no prompt is processed. */
   stepMs(generating: number): number {
     if (generating === 0) return 0;
-    if (!this.seen) return this.promptMs * generating;
+    if (!this.seen) return this.prompt.tokenMs * generating;
     const variance = this.meanSquare - this.meanCount ** 2;
     const slope = variance > 0.05 ? (this.meanProduct - this.meanCount * this.meanMs) / variance : 0;
     const rise = Math.max(slope, 0);
     return Math.max(this.meanMs + rise * (generating - this.meanCount), this.meanMs * 0.1, 0);
   }
 
-  /** @param depth tokens before the prompt tokens of the step, on average */
-  observe(ms: number, generating: number, promptTokens: number, depth: number): void {
-    if (promptTokens > 0) this.observePrompt(ms - this.stepMs(generating), promptTokens, depth);
+  /** A step with these parts of prompts took `ms`. */
+  observe(ms: number, generating: number, prompts: readonly PromptPart[]): void {
+    if (prompts.length > 0) this.prompt.observe(ms - this.stepMs(generating), prompts);
     else if (generating > 0) this.observeStep(ms, generating);
-  }
-
-  private observePrompt(ms: number, tokens: number, depth: number): void {
-    const expected = this.promptTokenMsAt(depth);
-    const each = Math.min(Math.max(ms / tokens, expected / OUTLIER), expected * OUTLIER);
-    this.promptMs += WEIGHT * (each - this.promptMs);
-    this.meanDepth += WEIGHT * (depth - this.meanDepth);
-    this.depthSquare += WEIGHT * (depth ** 2 - this.depthSquare);
-    this.depthProduct += WEIGHT * (depth * each - this.depthProduct);
-    const variance = this.depthSquare - this.meanDepth ** 2;
-    if (variance < LEAST_DEPTH_SPREAD ** 2) return;
-    this.depthSlope = Math.max(0, (this.depthProduct - this.meanDepth * this.promptMs) / variance);
   }
 
   private observeStep(ms: number, generating: number): void {

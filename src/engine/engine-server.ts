@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import { freeMemory } from "./capacity.ts";
+import { CPU_TILE_TOKENS } from "./chunk-plan.ts";
 import { CostModel } from "./cost-model.ts";
 import type { RequestEvents } from "./engine-port.ts";
 import { FairQueue } from "./fair-queue.ts";
@@ -74,6 +75,7 @@ export class EngineServer implements ConnectionHost {
   constructor(options: EngineServerOptions) {
     this.options = options;
     const { loaded, settings, clock } = options;
+    const tileTokens = loaded.info.gpu === false ? CPU_TILE_TOKENS : 1;
     this.queue = new FairQueue<Generation>({
       requests: settings.queueLimit,
       promptTokens: settings.queueLimit * QUEUED_PROMPT_TOKENS,
@@ -82,11 +84,12 @@ export class EngineServer implements ConnectionHost {
     this.loop = new TickLoop({
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
       queue: this.queue,
-      cost: new CostModel(loaded.promptTokenMs),
+      cost: new CostModel(loaded.promptTokenMs, tileTokens),
       limits: {
         maxTickMs: settings.maxTickMs,
         itlTargetMs: settings.itlTargetMs,
         batchTokens: PREFILL_TOKENS,
+        tileTokens,
       },
       clock,
       ...(options.kvFolder && { cache: kvCache(options, options.kvFolder) }),

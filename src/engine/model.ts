@@ -206,7 +206,7 @@ async function openContext(
       threads,
       // Never a silent shrink.
       failedCreationRemedy: false,
-      batching: { itemPrioritizationStrategy: inQueueOrder },
+      batching: { itemPrioritizationStrategy: inEqualLengths },
     });
   } catch (cause) {
     throw new Error(
@@ -216,14 +216,21 @@ async function openContext(
   }
 }
 
-/** The loop never queues more than a batch, so each item is taken whole. */
-const inQueueOrder: CustomBatchingPrioritizationStrategy = ({ items, size }) => {
+/**
+ * Items of equal length make a batch. llama.cpp gives each sequence of a pass the same number of tokens, so it would
+ * take the first token of a prompt along with those who generate, and what is left of 64 would fill no tile of the
+ * attention any more. The loop never queues more than a batch, so each item is taken whole.
+ */
+const inEqualLengths: CustomBatchingPrioritizationStrategy = ({ items, size }) => {
+  const length = items[0]?.tokens.length;
   let left = size;
-  return items.map((item) => {
-    const processAmount = Math.min(left, item.tokens.length);
-    left -= processAmount;
-    return { item, processAmount };
-  });
+  return items
+    .filter((item) => item.tokens.length === length)
+    .map((item) => {
+      const processAmount = Math.min(left, item.tokens.length);
+      left -= processAmount;
+      return { item, processAmount };
+    });
 };
 
 /** The library's default drops the beginning of the prompt, the system text, without a word. */

@@ -1,4 +1,4 @@
-import type { Prefilling } from "./scheduler.ts";
+import type { Prefilling } from "./chunk-plan.ts";
 import type { PreparedRequest } from "./engine-port.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 
@@ -8,6 +8,10 @@ export interface PrefillingSlot {
   readonly length: number;
   /** Prompt tokens left. */
   readonly remaining: number;
+  /** The token after them draws; a background job has none. */
+  readonly draws: boolean;
+  /** It gave up the end of what it had, to process that once more: see {@link Slot.refills}. */
+  readonly refills: boolean;
   readonly request: Pick<PreparedRequest, "sharedKey" | "sharedTokens">;
 }
 
@@ -58,13 +62,15 @@ export class SharedPrefixes {
     const led = new Set<string>();
     const limits: Prefilling[] = [];
     for (const slot of slots) {
-      const { request, length, id } = slot;
+      const { request, length, id, draws } = slot;
       const { sharedKey, sharedTokens } = request;
-      if (length >= sharedTokens || !this.wanted(request))
-        limits.push({ id, remaining: slot.remaining, depth: length });
+      if (length >= sharedTokens || slot.refills || !this.wanted(request))
+        limits.push({ id, remaining: slot.remaining, depth: length, draws });
       else if (stored(slot) === undefined && !led.has(sharedKey)) {
         led.add(sharedKey);
-        limits.push({ id, remaining: Math.min(slot.remaining, sharedTokens - length), depth: length });
+        const own = sharedTokens - length;
+        const remaining = Math.min(slot.remaining, own);
+        limits.push({ id, remaining, depth: length, draws: draws && slot.remaining <= own });
       }
     }
     return limits.filter(({ remaining }) => remaining > 0);

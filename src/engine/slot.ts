@@ -19,6 +19,11 @@ export class Slot {
   progressAt = 0;
   /** Whose KV this is; undefined when it is nobody's. */
   owner: SlotOwner | undefined;
+  /**
+   * The present request keeps less than it could, since its prompt is done sooner when the end of that is processed
+   * once more; it is not to be loaded again.
+   */
+  refills = false;
   private iterator: AsyncIterator<number, void, void> | undefined;
 
   constructor(sequence: EngineSequence) {
@@ -52,14 +57,28 @@ export class Slot {
     return Math.min(this.sequence.commonPrefix(generation.tokens(0, most)), allowed);
   }
 
-  /** Gives the slot to a request, keeping what it may keep of the KV. Only between steps. */
-  async assign(generation: Generation, now: number): Promise<void> {
+  /**
+   * Gives the slot to a request, keeping what it may keep of the KV, or less: `keep` says how much of so many tokens.
+   * Only between steps.
+   */
+  async assign(
+    generation: Generation,
+    now: number,
+    keep: (reusable: number) => number = (reusable) => reusable,
+  ): Promise<void> {
     const reusable = this.reusable(generation);
     this.generation = generation;
     this.owner = generation.request;
     this.startedAt = now;
     this.progressAt = now;
-    await this.sequence.truncate(reusable);
+    await this.keep(reusable, keep);
+  }
+
+  /** Drops what the present request has after `reusable` tokens, or as many fewer as `keep` says. */
+  async keep(reusable: number, keep: (reusable: number) => number): Promise<void> {
+    const kept = keep(reusable);
+    this.refills = kept < reusable;
+    await this.sequence.truncate(kept);
   }
 
   /** Adds the next `count` tokens of the prompt, which is longer. */

@@ -1,4 +1,5 @@
 import type { Generation } from "./generation.ts";
+import type { PromptPart } from "./prompt-cost.ts";
 import type { Slot } from "./slot.ts";
 
 /** What one slot does in a step of the loop. */
@@ -15,14 +16,14 @@ export function stepOf(slot: Slot, generation: Generation, promptTokens: number)
   return { slot, generation, promptTokens, draws: promptTokens >= slot.remaining && !generation.background };
 }
 
-/** Of the prompt tokens of a step before it is done: the tokens before them, on average. */
-export function meanDepth(steps: readonly Step[], promptTokens: number): number {
-  if (promptTokens === 0) return 0;
-  const sum = steps.reduce(
-    (total, { slot, promptTokens: tokens }) => total + tokens * (slot.sequence.length + tokens / 2),
-    0,
-  );
-  return sum / promptTokens;
+/** What steps that are not done yet will process of prompts. */
+export function promptParts(steps: readonly Step[]): PromptPart[] {
+  return steps
+    .filter(({ promptTokens }) => promptTokens > 0)
+    .map(({ slot, promptTokens, draws }) => ({
+      tokens: promptTokens + (draws ? 1 : 0),
+      depth: slot.sequence.length,
+    }));
 }
 
 /** @returns the token drawn; undefined where none is. */

@@ -2,6 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import { Admission } from "./admission.ts";
+import { LEAST_CHUNK, planChunks, type TickLimits } from "./chunk-plan.ts";
 import type { CostModel } from "./cost-model.ts";
 import { engineStats } from "./engine-stats.ts";
 import type { FairQueue } from "./fair-queue.ts";
@@ -9,9 +10,8 @@ import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { QueueNotes } from "./queue-notes.ts";
 import { ServiceRates } from "./service-rates.ts";
-import { LEAST_CHUNK, planChunks, type TickLimits } from "./scheduler.ts";
 import type { Slot } from "./slot.ts";
-import { doStep, meanDepth, stepOf, type Step } from "./step.ts";
+import { doStep, promptParts, stepOf, type Step } from "./step.ts";
 import type { EngineStats } from "./wire.ts";
 
 export interface TickLoopOptions {
@@ -149,10 +149,10 @@ export class TickLoop {
       return;
     }
     const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
-    const depth = meanDepth(steps, promptTokens);
+    const parts = promptParts(steps);
     this.options.prepareStep?.(steps.length, promptTokens);
     const from = clock.now();
-    const results = await Promise.allSettled(steps.map(doStep));
+    const results = await Promise.allSettled(steps.map(async (step) => this.take(step, await doStep(step))));
     const ms = clock.now() - from;
     this.steps++;
     const failed = steps.filter((_, index) => results[index]?.status === "rejected");
@@ -160,7 +160,7 @@ export class TickLoop {
     const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
     this.rates.step(ms, sinceLast, generating, promptTokens, steps.length);
     this.lastEnd = from + ms;
-    if (failed.length === 0) cost.observe(ms, generating, promptTokens, depth);
+    if (failed.length === 0) cost.observe(ms, generating, parts);
     for (const [index, step] of steps.entries()) {
       const result = results[index];
       if (result?.status === "fulfilled") await this.afterStep(step, result.value);
@@ -187,10 +187,27 @@ export class TickLoop {
     return steps;
   }
 
-  private async afterStep(step: Step, result: IteratorResult<number, void> | undefined): Promise<void> {
+  /** Takes a drawn token as soon as it is there. @returns whether its answer has ended; undefined where none was drawn. */
+  private take(step: Step, result: IteratorResult<number, void> | undefined): boolean | undefined {
     const { slot, generation } = step;
+    if (!result) return undefined;
+    if (generation.cancelled) return false;
+    const first = generation.generatedTokens === 0;
+    if (first) {
+      const { tokens } = generation.request;
+      this.rates.prompt(this.options.clock.now() - slot.startedAt, tokens.length - generation.cachedTokens);
+    }
+    const over = result.done === true ? generation.end() : generation.accept(result.value);
+    this.pay(generation, generation.length);
+    // Prompts of other lengths in this step are batches of their own: a first token does not wait for them.
+    if (first) this.options.flush();
+    return over;
+  }
+
+  /** `over`: see {@link take}. */
+  private async afterStep({ slot, generation }: Step, over: boolean | undefined): Promise<void> {
     if (generation.cancelled) return;
-    if (!result) {
+    if (over === undefined) {
       this.pay(generation, slot.sequence.length);
       if (!generation.background) this.tellProgress(slot, generation);
       else if (slot.remaining === 0) {
@@ -200,12 +217,6 @@ export class TickLoop {
       }
       return;
     }
-    if (generation.generatedTokens === 0) {
-      const { tokens } = generation.request;
-      this.rates.prompt(this.options.clock.now() - slot.startedAt, tokens.length - generation.cachedTokens);
-    }
-    const over = result.done === true ? generation.end() : generation.accept(result.value);
-    this.pay(generation, generation.length);
     if (!over) return;
     const { generatedTokens, request } = generation;
     this.rates.lengths.observe(generatedTokens, generatedTokens < request.maxTokens);
@@ -250,7 +261,7 @@ export class TickLoop {
         if (steps.length === 1) throw fault?.reason;
         await slot.restart(generation);
         const again = stepOf(slot, generation, Math.min(slot.remaining, LEAST_CHUNK));
-        await this.afterStep(again, await doStep(again));
+        await this.afterStep(again, this.take(again, await doStep(again)));
       } catch (error) {
         await this.fail(slot, generation, error);
       }

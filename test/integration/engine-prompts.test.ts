@@ -178,7 +178,7 @@ describe("faults of the native batch", () => {
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
       queue: new FairQueue<Generation>({ requests: 10, promptTokens: 10_000, background: 10 }),
       cost: new CostModel(loaded.promptTokenMs),
-      limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512 },
+      limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
       clock: systemClock,
       flush: () => {},
       onFault: (error) => faults.push(error),

@@ -1,6 +1,7 @@
+import { planChunks, type TickLimits } from "../../src/engine/chunk-plan.ts";
 import { CostModel } from "../../src/engine/cost-model.ts";
 import { FairQueue, type QueuedJob } from "../../src/engine/fair-queue.ts";
-import { chooseSlot, chooseVictim, planChunks, type TickLimits } from "../../src/engine/scheduler.ts";
+import { chooseSlot, chooseVictim } from "../../src/engine/scheduler.ts";
 
 /** What a user sends: lengths in tokens. */
 export interface SimulatedRequest {
@@ -217,7 +218,7 @@ export class EngineSimulator {
     const prefilling = busy
       .filter((slot) => left(slot) > 0)
       .toSorted((a, b) => a.startedAt - b.startedAt || a.id - b.id)
-      .map((slot) => ({ id: slot.id, remaining: left(slot), depth: slot.kept }));
+      .map((slot) => ({ id: slot.id, remaining: left(slot), depth: slot.kept, draws: true }));
     const drawing = busy.filter((slot) => left(slot) === 0);
     const input = {
       generating: drawing.length,
@@ -230,7 +231,8 @@ export class EngineSimulator {
     const expectedMs = this.learned.stepMs(drawing.length) + promptTokens * this.learned.promptTokenMs;
     const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
     const ms = step + cost.promptTokenMs * promptTokens;
-    this.learned.observe(ms, drawing.length, promptTokens, 0);
+    const parts = chunks.map(({ id, tokens }) => ({ tokens, depth: this.slots[id]?.kept ?? 0 }));
+    this.learned.observe(ms, drawing.length, parts);
     this.now += ms + 2 * movedTokens * cost.moveTokenMs;
     this.tickObserver({
       ms,

@@ -25,6 +25,8 @@ export class FakeContext {
   readonly files = new Map<string, readonly number[]>();
   /** Paths in the order of loads and saves. */
   readonly moves: string[] = [];
+  /** Calls of one turn are batches of one, one after the other, as prompts of different lengths are in the real one. */
+  inTurn = false;
   /** Runs when a batch is done, before its promises settle. */
   onBatch: () => void = () => {};
   private items: {
@@ -47,8 +49,8 @@ export class FakeContext {
   }
 
   private dispatch(): void {
-    const items = this.items;
-    this.items = [];
+    const items = this.inTurn ? this.items.splice(0, 1) : this.items.splice(0);
+    if (this.items.length > 0) setImmediate(() => this.dispatch());
     this.batches.push({
       items: items.map(({ id, tokens, draws }) => ({ id, tokens: tokens.length - (draws ? 1 : 0) })),
     });

@@ -9,7 +9,7 @@ describe("CostModel", () => {
     for (let round = 0; round < 300; round++) {
       const generating = 1 + (round % 8);
       const prompt = round % 3 === 0 ? 64 : 0;
-      cost.observe(truth(generating, prompt), generating, prompt, 0);
+      cost.observe(truth(generating, prompt), generating, prompt > 0 ? [{ tokens: prompt, depth: 0 }] : []);
     }
     expect(cost.stepMs(4)).toBeCloseTo(32, 0);
     expect(cost.promptTokenMs).toBeCloseTo(0.4, 1);
@@ -17,33 +17,55 @@ describe("CostModel", () => {
 
   it("learns that a token costs more behind many others, and keeps to it when prompts are all alike", () => {
     const cost = new CostModel(1);
-    const truth = (tokens: number, depth: number) => tokens * (0.6 + 0.002 * depth);
-    for (let round = 0; round < 200; round++) {
-      const depth = (round % 4) * 150;
-      cost.observe(truth(90, depth), 0, 90, depth);
+    const each = (depth: number) => cost.promptTokenMsOf({ tokens: 90, depth });
+    const observe = (depth: number) =>
+      cost.observe(90 * (0.6 + 0.002 * (depth + 45)), 0, [{ tokens: 90, depth }]);
+    for (let round = 0; round < 200; round++) observe((round % 4) * 150);
+    expect(each(0)).toBeCloseTo(0.69, 1);
+    expect(each(450)).toBeCloseTo(1.59, 1);
+    for (let round = 0; round < 200; round++) observe(450);
+    expect(each(450)).toBeCloseTo(1.59, 1);
+    expect(each(0)).toBeCloseTo(0.69, 1);
+  });
+
+  it("knows chunks that fill a tile from shorter ones, also where a step has both", () => {
+    const cost = new CostModel(1, 64);
+    const truth = (tokens: number, depth: number) =>
+      tokens * (0.6 + (tokens < 64 ? 0.0025 : 0.001) * (depth + tokens / 2));
+    const parts = [
+      { tokens: 64, depth: 400 },
+      { tokens: 50, depth: 400 },
+      { tokens: 64, depth: 0 },
+      { tokens: 50, depth: 0 },
+    ];
+    for (let round = 0; round < 400; round++) {
+      const step = round % 3 === 0 ? parts.slice(0, 2) : [parts[round % 4] ?? { tokens: 64, depth: 0 }];
+      cost.observe(
+        step.reduce((sum, { tokens, depth }) => sum + truth(tokens, depth), 0),
+        0,
+        step,
+      );
     }
-    expect(cost.promptTokenMsAt(0)).toBeCloseTo(0.6, 1);
-    expect(cost.promptTokenMsAt(450)).toBeCloseTo(1.5, 1);
-    for (let round = 0; round < 200; round++) cost.observe(truth(90, 450), 0, 90, 450);
-    expect(cost.promptTokenMsAt(450)).toBeCloseTo(1.5, 1);
-    expect(cost.promptTokenMsAt(0)).toBeCloseTo(0.6, 1);
+    for (const part of parts) {
+      expect(cost.promptTokenMsOf(part)).toBeCloseTo(truth(part.tokens, part.depth) / part.tokens, 1);
+    }
   });
 
   it("follows a change of load within some steps", () => {
     const cost = new CostModel(1);
-    for (let round = 0; round < 50; round++) cost.observe(10, 2, 0, 0);
-    for (let round = 0; round < 30; round++) cost.observe(40, 2, 0, 0);
+    for (let round = 0; round < 50; round++) cost.observe(10, 2, []);
+    for (let round = 0; round < 30; round++) cost.observe(40, 2, []);
     expect(cost.stepMs(2)).toBeGreaterThan(35);
   });
 
   it("is not thrown off by one hiccup", () => {
     const cost = new CostModel(1);
-    for (let round = 0; round < 50; round++) cost.observe(10, 2, 0, 0);
-    cost.observe(5000, 2, 0, 0);
+    for (let round = 0; round < 50; round++) cost.observe(10, 2, []);
+    cost.observe(5000, 2, []);
     expect(cost.stepMs(2)).toBeLessThan(20);
     const prompt = new CostModel(1);
-    for (let round = 0; round < 50; round++) prompt.observe(100, 0, 100, 0);
-    prompt.observe(60_000, 0, 100, 0);
+    for (let round = 0; round < 50; round++) prompt.observe(100, 0, [{ tokens: 100, depth: 0 }]);
+    prompt.observe(60_000, 0, [{ tokens: 100, depth: 0 }]);
     expect(prompt.promptTokenMs).toBeLessThan(2);
   });
 
@@ -51,9 +73,12 @@ describe("CostModel", () => {
     const step = fc.tuple(fc.double({ min: 0, max: 1e5, noNaN: true }), fc.nat(32), fc.nat(512));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.nat(64), (steps, generating) => {
-        const cost = new CostModel(1);
-        for (const [ms, count, prompt] of steps) cost.observe(ms, count, prompt, 0);
-        expect(cost.promptTokenMsAt(generating * 10)).toBeGreaterThan(0);
+        const cost = new CostModel(1, 64);
+        for (const [ms, count, prompt] of steps)
+          cost.observe(ms, count, prompt > 0 ? [{ tokens: prompt, depth: count }] : []);
+        for (const tokens of [1, 64]) {
+          expect(cost.promptTokenMsOf({ tokens, depth: generating * 10 })).toBeGreaterThan(0);
+        }
         expect(cost.stepMs(generating)).toBeGreaterThanOrEqual(0);
         expect(Number.isFinite(cost.stepMs(generating))).toBe(true);
       }),

@@ -10,7 +10,7 @@ import {
   type SimulatorOptions,
 } from "../../support/engine-simulator.ts";
 
-const limits = { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512 };
+const limits = { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 };
 // About SmolLM2-135M on two cores.
 const cost = { stepMs: 8, sequenceMs: 4, promptTokenMs: 3, moveTokenMs: 0.016 };
 const simulator = (changes: Partial<SimulatorOptions> = {}) =>

@@ -42,7 +42,7 @@ async function replay(answers: number) {
     slots: Array.from({ length: SLOTS }, (_, id) => new Slot(context.sequence(id))),
     queue: new FairQueue<Generation>({ requests: 1000, promptTokens: 1e6, background: 1 }),
     cost: new CostModel(0.4),
-    limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512 },
+    limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
     clock,
     flush: () => {},
     onFault: (error) => {

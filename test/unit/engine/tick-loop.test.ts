@@ -35,7 +35,7 @@ function setUp(slotCount: number, queueLimit = 100, kvBytes = 0) {
     queue,
     cost: new CostModel(0.1),
     ...(kvBytes > 0 && { cache: kvCache(kvBytes, clock) }),
-    limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 64 },
+    limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 64, tileTokens: 1 },
     clock,
     flush: () => {},
     onFault: (error) => faults.push(error),

@@ -1,0 +1,119 @@
+// Weight of one observation: a change of load shows within about ten steps, one hiccup hardly.
+const WEIGHT = 0.15;
+// A prompt that took this many times the expected time is a hiccup of the machine and counts as this many.
+const OUTLIER = 4;
+// Below this spread of depths, in tokens, a difference of cost says nothing about depth.
+const LEAST_DEPTH_SPREAD = 32;
+// A line is followed from so many chunks on.
+const LEAST_SEEN = 4;
+// Of fewer tokens a step takes about as long as of these: what each costs says nothing about others.
+const LEAST_TELLING = 16;
+// Of the mean cost: no line is followed below this.
+const LEAST_SHARE = 0.25;
+
+/** Part of a prompt that a step processes. */
+export interface PromptPart {
+  /** ≥ 1, with the token that draws if it is among them. */
+  readonly tokens: number;
+  /** Tokens before them. */
+  readonly depth: number;
+}
+
+/** What one prompt token costs, as a line in its depth: the tokens before it, to which it attends. In milliseconds. */
+class DepthLine {
+  private ms: number;
+  private meanDepth = 0;
+  private depthSquare = 0;
+  private depthProduct = 0;
+  private slope = 0;
+  private seen = 0;
+
+  constructor(firstMs: number) {
+    this.ms = firstMs;
+  }
+
+  get known(): boolean {
+    return this.seen >= LEAST_SEEN;
+  }
+
+  at(depth: number): number {
+    return Math.max(this.ms + this.slope * (depth - this.meanDepth), this.ms * LEAST_SHARE);
+  }
+
+  /** So many chunks cost `ms` a token, at this depth on average. */
+  observe(ms: number, depth: number, chunks: number): void {
+    this.seen += chunks;
+    this.ms += WEIGHT * (ms - this.ms);
+    this.meanDepth += WEIGHT * (depth - this.meanDepth);
+    this.depthSquare += WEIGHT * (depth ** 2 - this.depthSquare);
+    this.depthProduct += WEIGHT * (depth * ms - this.depthProduct);
+    const variance = this.depthSquare - this.meanDepth ** 2;
+    if (variance < LEAST_DEPTH_SPREAD ** 2) return;
+    this.slope = Math.max(0, (this.depthProduct - this.meanDepth * this.ms) / variance);
+  }
+}
+
+/**
+ * Learns what prompt tokens add to a step, in milliseconds: one line in depth for chunks that fill a tile of the
+ * attention kernel, one for shorter ones, whose tokens can cost twice as much.
+ */
+export class PromptCost {
+  private readonly short: DepthLine;
+  private readonly tiled: DepthLine;
+  private readonly tileTokens: number;
+  private meanMs: number;
+
+  /**
+   * @param firstMs the first guess of a token's cost
+   * @param tileTokens from so many tokens on a chunk fills a tile; 1: length makes no difference
+   */
+  constructor(firstMs: number, tileTokens: number) {
+    this.meanMs = Math.max(firstMs, 1e-4);
+    this.short = new DepthLine(this.meanMs);
+    this.tiled = new DepthLine(this.meanMs);
+    this.tileTokens = tileTokens;
+  }
+
+  /** A token of the latest prompts. */
+  get tokenMs(): number {
+    return this.meanMs;
+  }
+
+  /** Each token of a part. */
+  tokenMsOf({ tokens, depth }: PromptPart): number {
+    const line = this.line(tokens);
+    return line.known ? line.at(depth + tokens / 2) : this.meanMs;
+  }
+
+  /** All parts of one step together took `ms`. */
+  observe(ms: number, parts: readonly PromptPart[]): void {
+    const expected = parts.reduce((sum, part) => sum + part.tokens * this.tokenMsOf(part), 0);
+    const ratio = Math.min(Math.max(ms / expected, 1 / OUTLIER), OUTLIER);
+    const observed = parts.map((part) => ({
+      weight: part.tokens,
+      ms: this.tokenMsOf(part) * ratio,
+      depth: part.depth + part.tokens / 2,
+    }));
+    const telling = observed.filter(({ weight }) => weight >= LEAST_TELLING);
+    this.meanMs += WEIGHT * (mean(observed, "ms") - this.meanMs);
+    for (const line of [this.short, this.tiled]) {
+      const own = telling.filter(({ weight }) => this.line(weight) === line);
+      if (own.length > 0) line.observe(mean(own, "ms"), mean(own, "depth"), own.length);
+    }
+  }
+
+  private line(tokens: number): DepthLine {
+    return tokens >= this.tileTokens ? this.tiled : this.short;
+  }
+}
+
+interface Observed {
+  readonly weight: number;
+  readonly ms: number;
+  readonly depth: number;
+}
+
+function mean(observed: readonly Observed[], of: "ms" | "depth"): number {
+  const weight = observed.reduce((sum, each) => sum + each.weight, 0);
+  return observed.reduce((sum, each) => sum + each.weight * each[of], 0) / weight;
+}
