@@ -10,8 +10,8 @@ const WATCHED_MS = (IDLE_SECONDS + 4) * 1000;
 
 /**
  * Trap 8. The library pings 4 s before the idle time is over (up to 16 s with longer ones), behind all bytes that
- * wait, and only whatever comes from the client or leaves the library's own buffer renews the time. A ping is lost where
- * the buffer is over its limit: our frames leave room.
+ * wait; only what comes from the client or leaves the library's own buffer renews the time. Its own pings are kept even
+ * where more waits than its limit (tried with 16 KiB).
  */
 describe("the idle time of a reader that is behind", () => {
   let service: Service;
