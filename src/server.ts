@@ -4,6 +4,7 @@ import { createHostPolicy, type HostPolicy } from "./auth/host-policy.ts";
 import { createOriginPolicy } from "./auth/origin-policy.ts";
 import { createTokenVerifier, type TokenVerifier } from "./auth/token-verifier.ts";
 import { ChatService } from "./chat/chat-service.ts";
+import { conversationKey } from "./chat/conversation-key.ts";
 import type { Config } from "./config/schema.ts";
 import { systemClock as clock } from "./core/clock.ts";
 import { systemEventLoop } from "./core/event-loop.ts";
@@ -126,7 +127,9 @@ interface Stores {
   readonly sessions: MemorySessionStore;
 }
 
-function createStores({ config, logger, metrics }: ServerOptions): Stores {
+function createStores({ config, chain, logger, metrics }: ServerOptions): Stores {
+  const forget = (client: string, conversation: string): void =>
+    chain?.forget({ client, conversation: conversationKey(client, conversation) });
   const log = new MemoryAnswerLog({
     maxAnswerBytes: config.MAX_ANSWER_BYTES,
     budgetBytes: config.ANSWER_BUDGET_MB * MIB,
@@ -141,6 +144,7 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
     anonymousContextBudgetBytes: config.ANONYMOUS_CONTEXT_BUDGET_MB * MIB,
     maxConversationsPerClient: config.MAX_CONVERSATIONS_PER_CLIENT,
     conversationEvicted: () => metrics.limitHit("conversations"),
+    historyGone: forget,
     clock,
   });
   const sessions = new MemorySessionStore({
@@ -148,6 +152,8 @@ function createStores({ config, logger, metrics }: ServerOptions): Stores {
     retentionMs: config.SESSION_RETENTION_SECONDS * 1000,
     clock,
     ended: ({ client, ownConversation, authenticated }) => {
+      if (authenticated) forget(client, ownConversation);
+      else chain?.forget({ client });
       const forgotten = authenticated
         ? conversations.clear(client, ownConversation)
         : conversations.forgetClient(client);

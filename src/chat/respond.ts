@@ -7,6 +7,7 @@ import type { AnswerOutcome } from "./answer-log.ts";
 import type { ChatServiceOptions } from "./chat-options.ts";
 import { faultOf, findCommand } from "./commands/command-table.ts";
 import { refuse, usageOf, type Command, type CommandOutcome, type Question } from "./commands/command.ts";
+import { conversationKey } from "./conversation-key.ts";
 import { generate, type Generation } from "./generation.ts";
 import type { RunningAnswer } from "./running-answer.ts";
 
@@ -81,6 +82,10 @@ function runCommand(
     windowTokens: provider?.describe().contextTokens ?? null,
     countTokens: (text) => provider?.countTokens(text) ?? Promise.resolve(estimateTokens(text)),
     prepare: (context) => provider?.prepare?.({ system: settings.systemPrompt, context, principal: owner }),
+    forget: (all) => {
+      const { client } = owner;
+      provider?.forget?.(all ? { client } : { client, conversation: conversationKey(client, conversation) });
+    },
     ask: async (question) => {
       const generation = await ask(running, options, question);
       // A command is done or it is not: there is no half of one.
@@ -105,7 +110,10 @@ async function ask(
     context,
     principal: owner,
     // Names of conversations hold no slash: what stands apart gets a slot of its own, and the conversation keeps its KV.
-    conversation: `${ofConversation ? conversation : `/${running.reader.meta.command}`} ${owner.client}`,
+    conversation: conversationKey(
+      owner.client,
+      ofConversation ? conversation : `/${running.reader.meta.command}`,
+    ),
   };
   return generate({
     provider,

@@ -18,6 +18,8 @@ export interface EngineExit {
   readonly signal: NodeJS.Signals | null;
   /** What the engine itself gave as the reason where it could not start, or why it was killed. */
   readonly failure: string | undefined;
+  /** Where it stored states of sequences, if it told. */
+  readonly stateFolder: string | undefined;
 }
 
 export interface EngineProcessOptions {
@@ -41,6 +43,7 @@ export class EngineProcess {
   private readonly control: Duplex;
   private readonly exited: Promise<void>;
   private failure: string | undefined;
+  private stateFolder: string | undefined;
 
   constructor(options: EngineProcessOptions) {
     this.child = spawn(process.execPath, [...options.args], {
@@ -53,7 +56,7 @@ export class EngineProcess {
       const end = (code: number | null, signal: NodeJS.Signals | null): void => {
         if (over) return;
         over = true;
-        options.onExit({ code, signal, failure: this.failure });
+        options.onExit({ code, signal, failure: this.failure, stateFolder: this.stateFolder });
         resolve();
       };
       this.child.once("exit", end);
@@ -92,8 +95,10 @@ export class EngineProcess {
     this.control.on("error", () => {});
     this.control.on("data", (chunk: string) => {
       for (const reply of decoder.push(chunk)) {
-        if (reply.type === "ready") options.onReady(reply.info);
-        else if (reply.type === "pulse") options.onPulse(reply);
+        if (reply.type === "ready") {
+          this.stateFolder = reply.stateFolder;
+          options.onReady(reply.info);
+        } else if (reply.type === "pulse") options.onPulse(reply);
         else this.failure = reply.message;
       }
     });

@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
@@ -54,6 +55,8 @@ export class EngineSupervisor {
   private startedAt = 0;
   private stopped = false;
   private cancelRestart: (() => void) | undefined;
+  /** What the last engine left behind is being removed. */
+  private clearing: Promise<void> = Promise.resolve();
 
   constructor(options: SupervisorOptions) {
     this.options = options;
@@ -104,6 +107,7 @@ export class EngineSupervisor {
     this.cancelRestart?.();
     this.set({ ...this.current, state: "down", reason: "The server is stopping." });
     await this.process?.stop();
+    await this.clearing;
     this.folder.remove();
   }
 
@@ -146,11 +150,12 @@ export class EngineSupervisor {
     clock.after(CHECK_MS, check);
   }
 
-  private exited({ code, signal, failure }: EngineExit): void {
+  private exited({ code, signal, failure, stateFolder }: EngineExit): void {
     const { logger, metrics, clock } = this.options;
     const pid = this.pid;
     this.process = undefined;
     this.watchdog = undefined;
+    if (stateFolder !== undefined) this.clearing = this.removeStates(stateFolder);
     if (this.stopped) return;
     const { info } = this.current;
     const known = info ? { info } : {};
@@ -176,6 +181,16 @@ export class EngineSupervisor {
       metrics.engineRestarted();
       this.launch();
     });
+  }
+
+  /** An engine that was killed leaves states of conversations behind. */
+  private async removeStates(folder: string): Promise<void> {
+    try {
+      await rm(folder, { recursive: true, force: true });
+    } catch (error) {
+      // The next engine tries again.
+      this.options.logger.warn({ err: error }, "stored states of an engine that ended could not be removed");
+    }
   }
 
   private set(status: EngineStatus): void {

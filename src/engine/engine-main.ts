@@ -21,7 +21,7 @@ const PULSE_MS = 1000;
 
 // What the engine writes, states of conversations among it, is for this user alone.
 process.umask(0o077);
-// However it ends, short of a kill; the next engine clears up after that.
+// However it ends, short of a kill: main, or else the next engine, clears up after that.
 process.on("exit", () => kvFolder?.remove());
 
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
@@ -62,7 +62,7 @@ async function handle(message: ControlMessage): Promise<void> {
       ...(kvFolder && { kvFolder }),
     });
     await server.listen();
-    reply({ type: "ready", info: loaded.info });
+    reply({ type: "ready", info: loaded.info, ...(kvFolder && { stateFolder: kvFolder.path }) });
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     control.write(encodeLine({ type: "failed", message: text }), () => process.exit(1));

@@ -15,7 +15,7 @@ import { KvCache } from "./kv-cache.ts";
 import type { KvFolder } from "./kv-folder.ts";
 import { Slot } from "./slot.ts";
 import { TickLoop } from "./tick-loop.ts";
-import type { EnginePulse, EngineSettings, PrepareRequest } from "./wire.ts";
+import type { EnginePulse, EngineSettings, ForgetRequest, PrepareRequest } from "./wire.ts";
 
 export interface EngineServerOptions {
   readonly loaded: LoadedModel;
@@ -158,6 +158,13 @@ export class EngineServer implements ConnectionHost {
       // It would only have saved time.
       if (!(error instanceof ServiceError)) onFault(error);
     }
+  }
+
+  /** A conversation was cleared, or a client is gone: what its prompts have left behind goes too. */
+  forget(request: ForgetRequest): void {
+    const context = request.conversation === undefined ? this.contexts.get(request.client) : undefined;
+    if (context) this.loop.cancel(context);
+    this.loop.forget(request);
   }
 
   cancel(generation: Generation): void {

@@ -1,5 +1,6 @@
 import type { Admission } from "./admission.ts";
 import type { FairQueue } from "./fair-queue.ts";
+import type { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
 import type { ServiceRates } from "./service-rates.ts";
@@ -13,10 +14,12 @@ export interface StatsSources {
   readonly cache?: KvCache;
   readonly rates: ServiceRates;
   readonly admission: Admission;
+  readonly forgetting: Forgetting;
 }
 
 /** How the engine does at this moment. */
-export function engineStats({ slots, queue, cache, rates, admission }: StatsSources): EngineStats {
+export function engineStats(sources: StatsSources): EngineStats {
+  const { slots, queue, cache, rates, admission, forgetting } = sources;
   let running = 0;
   let keptTokens = 0;
   for (const slot of slots) {
@@ -38,6 +41,7 @@ export function engineStats({ slots, queue, cache, rates, admission }: StatsSour
     parkedBytes: cache?.bytes ?? 0,
     parkedStates: cache?.size ?? 0,
     parkings,
+    forgotten: forgetting.count,
   };
 }
 

@@ -8,6 +8,7 @@ import {
   LineDecoder,
   type EngineMessage,
   type EngineRequest,
+  type ForgetRequest,
   type GatewayMessage,
   type PrepareRequest,
 } from "./wire.ts";
@@ -18,6 +19,7 @@ export interface ConnectionHost {
   submit(pending: PendingRequest): void;
   cancel(generation: Generation): void;
   prepareContext(request: PrepareRequest): void;
+  forget(request: ForgetRequest): void;
   countTokens(text: string): number;
   /** Something is to be sent outside of a step. */
   requestFlush(): void;
@@ -83,6 +85,7 @@ export class GatewayConnection {
     if (message.type === "start") this.start(message.id, message.request);
     else if (message.type === "cancel") this.cancel(message.id);
     else if (message.type === "prepare") this.host.prepareContext(message.request);
+    else if (message.type === "forget") this.host.forget(message.request);
     else if (message.type === "count") {
       this.send({ type: "counted", id: message.id, tokens: this.host.countTokens(message.text) });
     }

@@ -61,7 +61,12 @@ export class KvCache {
 
   /** Key of what one client owns, or, without a client, of what all share. */
   key(client: string | undefined, name: string): string {
-    return hashOf(JSON.stringify([this.options.model, client ?? null, name]));
+    return `${this.clientKey(client)} ${hashOf(name)}`;
+  }
+
+  /** What the keys of all that one client owns begin with, up to a blank. */
+  clientKey(client: string | undefined): string {
+    return hashOf(JSON.stringify([this.options.model, client ?? null]));
   }
 
   /** Tokens of the stored state. */
@@ -126,6 +131,15 @@ export class KvCache {
       await sequence.truncate(0);
       return false;
     }
+  }
+
+  /** Removes the states with these keys, and all of the clients with these {@link clientKey}s. @returns how many. */
+  forgetAll(keys: ReadonlySet<string>): number {
+    const gone = [...this.states.keys()].filter((key) => {
+      return keys.has(key) || keys.has(key.slice(0, key.indexOf(" ")));
+    });
+    for (const key of gone) this.drop(key);
+    return gone.length;
   }
 
   drop(key: string): void {

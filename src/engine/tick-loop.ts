@@ -6,13 +6,14 @@ import { LEAST_CHUNK, planChunks, type TickLimits } from "./chunk-plan.ts";
 import type { CostModel } from "./cost-model.ts";
 import { engineStats } from "./engine-stats.ts";
 import type { FairQueue } from "./fair-queue.ts";
+import { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { QueueNotes } from "./queue-notes.ts";
 import { ServiceRates } from "./service-rates.ts";
 import type { Slot } from "./slot.ts";
 import { doStep, promptParts, stepOf, type Step } from "./step.ts";
-import type { EngineStats } from "./wire.ts";
+import type { EngineStats, ForgetRequest } from "./wire.ts";
 
 export interface TickLoopOptions {
   /** In ascending order of id. */
@@ -49,6 +50,7 @@ export class TickLoop {
   private readonly options: TickLoopOptions;
   private readonly notes: QueueNotes;
   private readonly admission: Admission;
+  private readonly forgetting: Forgetting;
   private wake: (() => void) | undefined;
   private stopped = false;
   private readonly rates = new ServiceRates();
@@ -59,6 +61,7 @@ export class TickLoop {
   constructor(options: TickLoopOptions) {
     this.options = options;
     this.notes = new QueueNotes(options.queue, options.slots, options.clock, this.rates);
+    this.forgetting = new Forgetting(options);
     this.admission = new Admission({
       ...options,
       cache: options.cache,
@@ -104,13 +107,21 @@ export class TickLoop {
     this.wake?.();
   }
 
+  /** Empties what a client, or one conversation, has left in free slots and stored states, before the next step. */
+  forget(request: ForgetRequest): void {
+    this.forgetting.add(request);
+    this.wake?.();
+  }
+
   stats(): EngineStats {
-    return engineStats({ ...this.options, rates: this.rates, admission: this.admission });
+    const { rates, admission, forgetting } = this;
+    return engineStats({ ...this.options, rates, admission, forgetting });
   }
 
   private async run(): Promise<void> {
     while (!this.stopped) {
       await this.releaseCancelled();
+      await this.forgetting.run();
       await this.admission.run();
       this.notes.tellChanges();
       // That a request has begun is told before its first step, not with its first token.
@@ -124,7 +135,7 @@ export class TickLoop {
   private async sleep(): Promise<void> {
     this.lastEnd = undefined;
     const { queue } = this.options;
-    if (this.stopped || queue.size + queue.background > 0) return;
+    if (this.stopped || this.forgetting.due || queue.size + queue.background > 0) return;
     await new Promise<void>((resolve) => {
       this.wake = resolve;
     });
@@ -233,7 +244,9 @@ export class TickLoop {
   private async end(slot: Slot): Promise<void> {
     const { generation } = slot;
     await slot.release(this.options.clock.now());
-    if (generation) this.options.queue.done(generation);
+    if (!generation) return;
+    this.options.queue.done(generation);
+    await this.forgetting.left(slot, generation);
   }
 
   private tellProgress(slot: Slot, generation: Generation): void {

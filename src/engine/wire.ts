@@ -28,6 +28,12 @@ export interface EngineRequest {
 /** A client's context that has been set: its beginning of all prompts is processed before the client asks. */
 export type PrepareRequest = Pick<EngineRequest, "system" | "context" | "client" | "charge" | "weight">;
 
+/** Whose KV is to go: all of a client's, or that of one conversation. */
+export interface ForgetRequest {
+  readonly client: string;
+  readonly conversation?: string;
+}
+
 /** What a loaded engine is, for the start block and the welcome. */
 export interface EngineInfo {
   /** Name of the entry of models.json, or of the file. */
@@ -78,6 +84,8 @@ export interface EngineStats {
   readonly parkedStates: number;
   /** Answers that had to give their slot away for a time, since the start. */
   readonly parkings: number;
+  /** Slots and stored states that were emptied since their client or conversation is gone, since the start. */
+  readonly forgotten: number;
 }
 
 export const NO_STATS: EngineStats = {
@@ -94,6 +102,7 @@ export const NO_STATS: EngineStats = {
   parkedBytes: 0,
   parkedStates: 0,
   parkings: 0,
+  forgotten: 0,
 };
 
 export interface WireUsage {
@@ -107,6 +116,8 @@ export type GatewayMessage =
   | { readonly type: "cancel"; readonly id: number }
   /** Without a reply: it may be dropped. */
   | { readonly type: "prepare"; readonly request: PrepareRequest }
+  /** Without a reply: an engine that is not there holds nothing. */
+  | { readonly type: "forget"; readonly request: ForgetRequest }
   | { readonly type: "count"; readonly id: number; readonly text: string };
 
 /** All that happened to a connection's requests in one step. For one id the order is the order of the fields. */
@@ -185,7 +196,8 @@ export interface EnginePulse {
 
 /** engine → main on the control channel. */
 export type ControlReply =
-  | { readonly type: "ready"; readonly info: EngineInfo }
+  /** `stateFolder`: where it stores states; whoever sees it die removes that. Absent where none are stored. */
+  | { readonly type: "ready"; readonly info: EngineInfo; readonly stateFolder?: string }
   | ({ readonly type: "pulse" } & EnginePulse)
   /** The engine cannot start with these settings; it exits. The message says what to mend. */
   | { readonly type: "failed"; readonly message: string };

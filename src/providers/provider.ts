@@ -78,6 +78,9 @@ export type AnswerPart = StreamPart | FallbackPart;
 /** What all requests of a client will begin with. */
 export type PromptBeginning = Pick<ChatRequest, "system" | "context" | "principal">;
 
+/** A client that is gone, or one conversation (as in {@link ChatRequest}) that is. */
+export type Forgotten = { readonly client: string; readonly conversation?: string };
+
 export interface ProviderHealth {
   readonly state: "ready" | "starting" | "degraded" | "down";
   /** For people; empty when ready. */
@@ -100,6 +103,11 @@ export interface ChatProvider {
   stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncIterable<StreamPart>;
   /** Makes the next answers to a client begin sooner, where the back end can; may do nothing. Never throws. */
   prepare?(beginning: PromptBeginning): void;
+  /**
+   * Drops what is kept here of a client or of a conversation to answer sooner. Only for a back end that keeps something
+   * on this machine. Not waited for; never throws.
+   */
+  forget?(gone: Forgotten): void;
   describe(): { readonly model: string; readonly contextTokens: number };
   /** Exact on the local back end; bytes / 3 on remote ones. */
   countTokens(text: string): Promise<number>;
@@ -110,7 +118,7 @@ export interface ChatProvider {
 }
 
 /** What the chat layer asks for answers: a chain of back ends, or a single one. Failures are thrown as `ServiceError`. */
-export interface AnswerSource extends Pick<ChatProvider, "prepare" | "describe" | "countTokens"> {
+export interface AnswerSource extends Pick<ChatProvider, "prepare" | "forget" | "describe" | "countTokens"> {
   /** Of the back end that is asked first. */
   readonly name: string;
   stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncIterable<AnswerPart>;

@@ -1,9 +1,17 @@
 import { inspect } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { reportOf } from "../../src/core/errors.ts";
 import { ProviderError } from "../../src/providers/provider-error.ts";
 import type { StreamPart } from "../../src/providers/provider.ts";
 import { chatRequest, textOf } from "../support/chat-request.ts";
-import { faultCases, startBadAddresses, type BadAddress } from "../support/fault-cases.ts";
+import {
+  faultCases,
+  startBadAddresses,
+  userText,
+  wordingCases,
+  type BadAddress,
+  type FaultCase,
+} from "../support/fault-cases.ts";
 import { answerText, slowDrip, status, whole } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { remoteNames, remoteProvider, secretKey, type RemoteName } from "../support/remote-provider.ts";
@@ -14,26 +22,34 @@ const SILENCE_MS = 250;
 async function run(
   name: RemoteName,
   baseUrl: string,
-): Promise<{ parts: readonly StreamPart[]; thrown: unknown }> {
+): Promise<{ parts: readonly StreamPart[]; thrown: unknown; health: string }> {
   const provider = remoteProvider(name, baseUrl);
   const controller = new AbortController();
   const expire = () => controller.abort(new ProviderError(name, "provider_timeout", "it was silent"));
   let timer = setTimeout(expire, SILENCE_MS);
   const parts: StreamPart[] = [];
   try {
-    for await (const part of provider.stream(chatRequest("Where?"), { signal: controller.signal })) {
+    for await (const part of provider.stream(chatRequest(userText), { signal: controller.signal })) {
       clearTimeout(timer);
       timer = setTimeout(expire, SILENCE_MS);
       parts.push(part);
     }
-    return { parts, thrown: undefined };
+    return { parts, thrown: undefined, health: JSON.stringify(provider.health()) };
   } catch (thrown) {
-    return { parts, thrown };
+    return { parts, thrown, health: JSON.stringify(provider.health()) };
   } finally {
     clearTimeout(timer);
     await provider.close();
   }
 }
+
+/** What may work at another time or elsewhere. */
+const retryable: ReadonlySet<string> = new Set([
+  "bad_answer",
+  "provider_unavailable",
+  "provider_timeout",
+  "provider_rate_limited",
+]);
 
 describe.each(remoteNames)("%s plays through every fault:", (name) => {
   let server: FaultServer;
@@ -41,12 +57,19 @@ describe.each(remoteNames)("%s plays through every fault:", (name) => {
   beforeAll(async () => void (server = await startFaultServer()));
   afterAll(() => server.close());
 
-  it.each(faultCases)("$name, $when: $outcome", async ({ script, when, outcome }) => {
+  it.each([...faultCases, ...wordingCases])("$name, $when: $outcome", async (fault) => {
+    const { script, when, outcome } = fault;
+    const printed = ["log", "info", "warn", "error", "debug"].map((method) =>
+      vi.spyOn(console, method as "log").mockImplementation(() => undefined),
+    );
+    const before = server.requests.length;
     server.play(script);
-    const { parts, thrown } = await run(name, server.baseUrl);
+    const { parts, thrown, health } = await run(name, server.baseUrl);
     const text = textOf(parts);
     expect(answerText.startsWith(text)).toBe(true);
     expect(text !== "").toBe(when === "mid_stream");
+    expect(server.requests).toHaveLength(before + 1);
+    for (const spy of printed) expect(spy).not.toHaveBeenCalled();
     if (outcome === "whole") {
       expect(thrown).toBeUndefined();
       expect(text).toBe(answerText);
@@ -54,12 +77,24 @@ describe.each(remoteNames)("%s plays through every fault:", (name) => {
       return;
     }
     expect(thrown).toBeInstanceOf(ProviderError);
-    expect(thrown).toMatchObject({ provider: name, code: outcome });
+    expect(thrown).toMatchObject({ provider: name, code: outcome, ...saysOf(fault) });
     expect(parts.map(({ type }) => type)).not.toContain("finish");
+    // Whatever is shown or logged of it: no key, no text of the user, nothing of the upstream's body.
+    const errors = [inspect(thrown, { depth: 20, showHidden: true }), JSON.stringify(reportOf(thrown))];
+    for (const shown of [...errors, health]) {
+      for (const hidden of [secretKey, "xyzzy", "You sent", server.baseUrl])
+        expect(shown).not.toContain(hidden);
+    }
     await server.requests.at(-1)?.over;
     expect(server.running).toBe(0);
   });
 });
+
+/** What the error must say beside its code. */
+function saysOf({ script, outcome, says }: FaultCase): object {
+  const refused = script.status !== undefined && script.status >= 300;
+  return { retryable: retryable.has(outcome), ...(refused && { status: script.status }), ...says };
+}
 
 describe.each(remoteNames)("%s finds nobody at its address:", (name) => {
   let bad: Awaited<ReturnType<typeof startBadAddresses>>;

@@ -16,7 +16,11 @@ import {
   wrongContentType,
 } from "./fault-scripts.ts";
 import { startFaultServer, type FaultScript } from "./fault-server.ts";
+import { secretKey } from "./remote-provider.ts";
 import { selfSigned } from "./self-signed.ts";
+
+/** What the user says to a server of these tests, which quotes it as some do; it must be in no error. */
+export const userText = "My secret diary says xyzzy";
 
 /** One fault script by name, for tests that run over all of them. */
 export interface FaultCase {
@@ -29,44 +33,46 @@ export interface FaultCase {
    * `provider_timeout`: only a deadline ends it.
    */
   readonly outcome: "whole" | ErrorCode;
+  /** What the error says besides: the time to wait, and the HTTP status where it is not that of the script. */
+  readonly says?: { readonly retryAfterMs?: number; readonly status?: number };
 }
 
-const refusals: readonly (readonly [string, FaultScript, ErrorCode])[] = [
-  ["400", status(400), "bad_request"],
-  ["401", status(401), "provider_auth"],
-  ["402", status(402), "provider_quota"],
-  ["403", status(403), "provider_auth"],
-  ["404", status(404), "bad_request"],
+type Row = readonly [name: string, script: FaultScript, outcome: ErrorCode, says?: FaultCase["says"]];
+
+const error = (fields: object = {}) => ({
+  error: { message: `You sent: ${userText} with ${secretKey}`, ...fields },
+});
+const after = (seconds: string) => ({ "retry-after": seconds });
+
+const refusals: readonly Row[] = [
+  ["400", status(400, error()), "bad_request"],
+  ["401", status(401, error({ code: "invalid_api_key" })), "provider_auth"],
+  ["402", status(402, error()), "provider_quota"],
+  ["403", status(403, error()), "provider_auth"],
+  ["404", status(404, error({ code: "model_not_found" })), "bad_request"],
   ["408", status(408), "provider_unavailable"],
   ["409", status(409), "provider_unavailable"],
   ["413", status(413), "prompt_too_long"],
-  ["429", status(429), "provider_rate_limited"],
-  [
-    "429 with Retry-After",
-    status(429, { error: { message: "no" } }, { "retry-after": "1" }),
-    "provider_rate_limited",
-  ],
+  ["429", status(429, error()), "provider_rate_limited"],
+  ["429 with Retry-After", status(429, error(), after("1")), "provider_rate_limited", { retryAfterMs: 1000 }],
   [
     "429 with a long Retry-After",
-    status(429, { error: { message: "no" } }, { "retry-after": "3600" }),
+    status(429, error(), after("3600")),
     "provider_rate_limited",
+    { retryAfterMs: 3_600_000 },
   ],
-  ["500", status(500), "provider_unavailable"],
-  ["502", status(502, "<h1>Bad gateway</h1>"), "provider_unavailable"],
+  ["500", status(500, error()), "provider_unavailable"],
+  ["502", status(502, `<h1>Bad gateway</h1><p>${userText}</p>`), "provider_unavailable"],
   ["503", status(503), "provider_unavailable"],
-  [
-    "503 with Retry-After",
-    status(503, { error: { message: "no" } }, { "retry-after": "1" }),
-    "provider_unavailable",
-  ],
-  ["529", status(529, { error: { type: "overloaded_error" } }), "provider_unavailable"],
+  ["503 with Retry-After", status(503, error(), after("1")), "provider_unavailable", { retryAfterMs: 1000 }],
+  ["529", status(529, error({ type: "overloaded_error" })), "provider_unavailable"],
   ["a wrong content type", wrongContentType(), "bad_answer"],
   ["a cut before the head", { steps: [{ cut: true }] }, "provider_unavailable"],
   ["a stall before the head", stallAfter(-1), "provider_timeout"],
 ];
 
 /** Faults that can come before the first token and after `n`. */
-function faultsAfter(n: number): readonly (readonly [string, FaultScript, ErrorCode])[] {
+function faultsAfter(n: number): readonly Row[] {
   return [
     ["a cut", cutAfter(n), "bad_answer"],
     ["a stall", stallAfter(n), "provider_timeout"],
@@ -97,17 +103,84 @@ const oddities: readonly (readonly [string, FaultScript])[] = [
   ["a cut after the finish reason", bareEnding("cut")],
 ];
 
-/** Every fault script; those of a stream once before the first token and once after 4 tokens. */
+const casesOf = (rows: readonly Row[], when: FaultCase["when"]): FaultCase[] =>
+  rows.map(([name, script, outcome, says]) => ({ name, script, outcome, when, ...(says && { says }) }));
+
+const wholeCases = (rows: readonly (readonly [string, FaultScript])[]): FaultCase[] =>
+  rows.map(([name, script]) => ({ name, script, outcome: "whole", when: "mid_stream" }));
+
+/** Every kind of fault; those of a stream once before the first token and once after 4 tokens. */
 export const faultCases: readonly FaultCase[] = [
-  ...refusals.concat(faultsAfter(0)).map(([name, script, outcome]) => {
-    return { name, script, outcome, when: "before_first_token" as const };
-  }),
-  ...faultsAfter(4).map(([name, script, outcome]) => {
-    return { name, script, outcome, when: "mid_stream" as const };
-  }),
-  ...oddities.map(([name, script]) => {
-    return { name, script, outcome: "whole" as const, when: "mid_stream" as const };
-  }),
+  ...casesOf(refusals, "before_first_token"),
+  ...casesOf(faultsAfter(0), "before_first_token"),
+  ...casesOf(faultsAfter(4), "mid_stream"),
+  ...wholeCases(oddities),
+];
+
+const wordings: readonly Row[] = [
+  [
+    "status 200 with an error as JSON",
+    status(200, error({ code: "rate_limit_exceeded" })),
+    "provider_rate_limited",
+  ],
+  ["400 for a context too long", status(400, error({ code: "context_length_exceeded" })), "prompt_too_long"],
+  [
+    "400 for it in llama-server's words",
+    status(400, { error: { code: 400, message: "too long", type: "exceed_context_size_error" } }),
+    "prompt_too_long",
+  ],
+  [
+    "400 for it in vLLM's words",
+    status(400, {
+      object: "error",
+      message: "This model's maximum context length is 2048 tokens.",
+      code: 400,
+    }),
+    "prompt_too_long",
+  ],
+  ["400 for refused content", status(400, error({ code: "content_filter" })), "content_refused"],
+  [
+    "400 for a model that the router lacks",
+    status(400, error({ code: "model_not_supported" })),
+    "bad_request",
+  ],
+  ["404 as a web page", status(404, "<h1>Not found</h1>"), "bad_request"],
+  [
+    "422 of FastAPI, which quotes the request",
+    status(422, { detail: [{ loc: ["body", "seed"], msg: "bad", input: { text: userText } }] }),
+    "bad_request",
+  ],
+  [
+    "429 without credit",
+    status(429, error({ type: "insufficient_quota", code: "insufficient_quota" })),
+    "provider_quota",
+  ],
+  [
+    "a redirect to elsewhere",
+    { status: 307, headers: { location: "http://127.0.0.1:9/v1" }, steps: [] },
+    "bad_request",
+  ],
+];
+
+const wordingsMidStream: readonly Row[] = [
+  ["a tool call as finish reason", finishedBy("tool_calls"), "bad_answer"],
+  ["the content filter", finishedBy("content_filter"), "content_refused"],
+  ["an error that is a text in band", inBandError(4, error().error.message), "bad_answer"],
+  [
+    "vLLM's error in band",
+    inBandError(2, { ...error({ type: "InternalServerError", code: 500 }).error }),
+    "provider_unavailable",
+    { status: 500 },
+  ],
+];
+
+const endlessLine: FaultScript = { steps: Array.from({ length: 40 }, () => ({ send: "x".repeat(65_536) })) };
+
+/** The same kinds in the words of one server or another: what a provider has to make of them. */
+export const wordingCases: readonly FaultCase[] = [
+  ...casesOf([...wordings, ["a line without end", endlessLine, "bad_answer"]], "before_first_token"),
+  ...casesOf(wordingsMidStream, "mid_stream"),
+  ...wholeCases([["TGI's finish reason", finishedBy("eos_token")]]),
 ];
 
 /** An address at which no answer can be had. */

@@ -1,6 +1,7 @@
 import type {
   ChatProvider,
   ChatRequest,
+  Forgotten,
   ProviderHealth,
   StreamPart,
   Usage,
@@ -126,6 +127,8 @@ export class ScriptedProvider implements ChatProvider {
   readonly continuation: "prefilled" | "instructed";
   /** All calls so far, oldest first. */
   readonly calls: ScriptedCall[] = [];
+  /** What it was told to forget, in order. */
+  readonly forgotten: Forgotten[] = [];
   readonly #options: ScriptedProviderOptions;
 
   constructor(options: ScriptedProviderOptions = {}) {
@@ -147,6 +150,10 @@ export class ScriptedProvider implements ChatProvider {
     this.calls.push(call);
     this.#options.script?.(call, this.calls.length - 1);
     return call.parts();
+  }
+
+  forget(gone: Forgotten): void {
+    this.forgotten.push(gone);
   }
 
   describe(): { readonly model: string; readonly contextTokens: number } {

@@ -35,6 +35,8 @@ export class WireClient {
   readonly frames: Frame[] = [];
   /** Payloads of the pongs that came. */
   readonly pongs: Buffer[] = [];
+  /** Pings of the server that came so far. */
+  pings = 0;
   /** Head of the server's HTTP answer; empty until it came. */
   head = "";
   /** How the connection ended: with the server's close code, or with 1006 when it sent none. */
@@ -207,6 +209,7 @@ export class WireClient {
     if (opcode === opcodes.text) {
       this.frames.push(JSON.parse(payload.toString("utf8")) as Frame);
     } else if (opcode === opcodes.ping) {
+      this.pings++;
       if (this.#answersPings) this.frame(opcodes.pong, Buffer.from(payload));
     } else if (opcode === opcodes.pong) {
       this.pongs.push(Buffer.from(payload));

@@ -4,8 +4,9 @@ export const clear: Command = {
   name: "clear",
   description: "Forget the history of this conversation; the context stays.",
   args: [],
-  async run({ store, owner, conversation }) {
+  async run({ store, owner, conversation, forget }) {
     await store.clear(owner.client, conversation);
+    forget(false);
     return succeed({ message: "The history of this conversation is gone." });
   },
 };

@@ -37,6 +37,8 @@ export interface CommandContext {
   countTokens(text: string): Promise<number>;
   /** The client's context has changed: the back end may get ready for it. */
   prepare(context: string): void;
+  /** The back end drops what it keeps of this conversation, or of `all` that is this client's. */
+  forget(all: boolean): void;
   /** Asks the model. @throws ServiceError when it cannot answer, StopReason when the command was cancelled. */
   ask(question: Question): Promise<Generation>;
 }

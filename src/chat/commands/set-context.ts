@@ -8,7 +8,8 @@ export const setContext: Command = {
   name: "setcontext",
   description: "Give the model a text to keep in mind in every answer to you.",
   args: [{ name: "text", example: "I am a beginner in Python." }],
-  async run({ args, store, owner, countTokens, windowTokens, maxOutputTokens, systemPrompt, prepare }) {
+  async run(context) {
+    const { args, store, owner, countTokens, windowTokens, maxOutputTokens, systemPrompt } = context;
     const text = args.get("text") as string;
     if (text.trim() === "") return refuse("The context is empty; use /clearcontext to remove it.");
     const tokens = await countTokens(text);
@@ -25,7 +26,9 @@ export const setContext: Command = {
       if (error instanceof ServiceError && error.code === "context_refused") return refuse(error.message);
       throw error;
     }
-    prepare(text);
+    // What is kept of the prompts under the earlier context serves no more.
+    context.forget(true);
+    context.prepare(text);
     return succeed({ context: text, tokens });
   },
 };

@@ -4,7 +4,14 @@ import { estimateTokens } from "../../core/estimate-tokens.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import { ProviderError } from "../provider-error.ts";
-import type { AnswerPart, AnswerSource, ChatProvider, ChatRequest, PromptBeginning } from "../provider.ts";
+import type {
+  AnswerPart,
+  AnswerSource,
+  ChatProvider,
+  ChatRequest,
+  Forgotten,
+  PromptBeginning,
+} from "../provider.ts";
 import { AnswerRun } from "./answer-run.ts";
 import { ChainMember, type BreakerSettings, type ChainLink, type MemberStatus } from "./chain-member.ts";
 import type { BreakerCall } from "./circuit-breaker.ts";
@@ -74,6 +81,11 @@ export class ProviderChain implements AnswerSource {
 
   prepare(beginning: PromptBeginning): void {
     this.#first.prepare?.(beginning);
+  }
+
+  /** Each back end that was started may have answered. */
+  forget(gone: Forgotten): void {
+    for (const { provider } of this.members) provider?.forget?.(gone);
   }
 
   status(): readonly MemberStatus[] {

@@ -11,6 +11,7 @@ import {
   type EngineRequest,
   type EngineStats,
   type EngineStatus,
+  type ForgetRequest,
   type PrepareRequest,
   type TickMessage,
   type WireUsage,
@@ -53,6 +54,8 @@ interface Counting {
 }
 
 const RECONNECT_MS = 50;
+/** An engine that is so far behind is told no more of who is gone; what it keeps of them goes when it needs room. */
+const MOST_UNSENT_BYTES = 1_048_576;
 
 /** One connection to the engine, made again after each of its deaths. */
 export class EngineClient {
@@ -126,6 +129,13 @@ export class EngineClient {
   prepare(request: PrepareRequest): void {
     const line = encodeLine({ type: "prepare", request });
     if (this.connected && !this.closed && line.length <= MAX_LINE_CHARS) this.socket?.write(line);
+  }
+
+  /** Dropped when the engine is not there: a new one holds nothing. */
+  forget(request: ForgetRequest): void {
+    if (!this.connected || this.closed || !this.socket) return;
+    if (this.socket.writableLength < MOST_UNSENT_BYTES)
+      this.socket.write(encodeLine({ type: "forget", request }));
   }
 
   close(): void {

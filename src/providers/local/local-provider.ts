@@ -2,7 +2,14 @@ import type { Clock } from "../../core/clock.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { EngineRequest, EngineStats } from "../../engine/wire.ts";
-import type { ChatProvider, ChatRequest, PromptBeginning, ProviderHealth, StreamPart } from "../provider.ts";
+import type {
+  ChatProvider,
+  ChatRequest,
+  Forgotten,
+  PromptBeginning,
+  ProviderHealth,
+  StreamPart,
+} from "../provider.ts";
 import { EngineClient, type CallEvents, type EngineSource } from "./engine-client.ts";
 import { PartQueue } from "./part-queue.ts";
 
@@ -43,6 +50,11 @@ const gauges: readonly (readonly [name: string, help: string, read: (stats: Engi
   ["engine_parked_bytes", "Memory of stored states.", ({ parkedBytes }) => parkedBytes],
   ["engine_parked_states", "Stored states.", ({ parkedStates }) => parkedStates],
   ["engine_parkings", "Answers that gave their slot away for a time.", ({ parkings }) => parkings],
+  [
+    "engine_forgotten",
+    "Slots and stored states emptied since their client or conversation is gone.",
+    ({ forgotten }) => forgotten,
+  ],
 ];
 
 /** Answers from the model on this machine, through the engine process. */
@@ -86,6 +98,10 @@ export class LocalProvider implements ChatProvider {
 
   prepare({ system, context, principal }: PromptBeginning): void {
     this.client.prepare({ system, context, ...payer(principal) });
+  }
+
+  forget(gone: Forgotten): void {
+    this.client.forget(gone);
   }
 
   describe(): { model: string; contextTokens: number } {

@@ -29,6 +29,8 @@ export interface MemoryConversationStoreOptions {
   readonly maxConversationsPerClient: number;
   /** Told when a client's oldest conversation made room for a new one of the same client. */
   readonly conversationEvicted?: () => void;
+  /** Told when a history made room for others or was too old: what back ends keep of it may go too. */
+  readonly historyGone?: (client: string, conversation: string) => void;
   readonly clock: Clock;
 }
 
@@ -63,7 +65,10 @@ export class MemoryConversationStore implements ConversationStore {
   constructor(options: MemoryConversationStoreOptions) {
     this.#options = options;
     this.#claims = new ClaimTable(options.clock);
-    this.#histories = new OwnerLru(options.historyBudgetBytes, (_key, history) => this.#forgetName(history));
+    this.#histories = new OwnerLru(options.historyBudgetBytes, (_key, history) => {
+      this.#forgetName(history);
+      options.historyGone?.(history.client, history.conversation);
+    });
     this.#sweepLater();
   }
 
@@ -196,6 +201,7 @@ export class MemoryConversationStore implements ConversationStore {
       this.#histories.delete(keyOf(client, oldest));
       names.delete(oldest);
       this.#options.conversationEvicted?.();
+      this.#options.historyGone?.(client, oldest);
     }
   }
 
@@ -223,6 +229,7 @@ export class MemoryConversationStore implements ConversationStore {
           const history = this.#histories.peek(keyOf(client, name));
           if (history !== undefined && history.usedAt > oldest) break;
           void this.clear(client, name);
+          this.#options.historyGone?.(client, name);
         }
       }
       this.#sweepLater();

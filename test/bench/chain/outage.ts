@@ -5,7 +5,7 @@ import { slowDrip, status, whole } from "../../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../../support/fault-server.ts";
 import { startService, type Service } from "../../support/service.ts";
 import { spreadOf, type Spread } from "../harness/statistics.ts";
-import { quantile } from "../harness/statistics.ts";
+import { percentile } from "../harness/statistics.ts";
 
 export interface OutageOptions {
   /** Length of the outage. */
@@ -117,7 +117,7 @@ export async function measureOutage(options: OutageOptions): Promise<OutageResul
     // The first second has the failures that open the breaker, and cold code.
     const timed = (caller: Caller) => {
       const open = caller.samples.filter(({ at }) => at > begin + 1000 && at < mended).map(({ ms }) => ms);
-      return { p50: quantile(open, 0.5), p95: quantile(open, 0.95) };
+      return { p50: percentile(open, 0.5), p95: percentile(open, 0.95) };
     };
     const recovered = first();
     return {

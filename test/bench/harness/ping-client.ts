@@ -1,6 +1,7 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Counted, LoadClient, RunOrder } from "./load-client.ts";
-import { clientFrame, serverFrame, upgradeRequest } from "./wire.ts";
+import { openSockets } from "./open-sockets.ts";
+import { clientFrame, serverFrame } from "./wire.ts";
 
 /** What all sockets of a client do. */
 export interface PingPlan {
@@ -14,8 +15,6 @@ export interface PingPlan {
   readonly reply: string;
 }
 
-const READ_BYTES = 65_536;
-
 /**
  * Many sockets that ask and wait for the reply, as cheaply as Node.js can: plain TCP, frames masked beforehand, replies
  * compared as bytes into one shared buffer. A real WebSocket client costs more than the server it is to saturate.
@@ -24,8 +23,7 @@ export class PingClient implements LoadClient {
   readonly #plan: PingPlan;
   readonly #batch: Buffer;
   readonly #replies: Buffer;
-  readonly #readBuffer = Buffer.allocUnsafe(READ_BYTES);
-  readonly #sockets: Socket[] = [];
+  #sockets: readonly Socket[] = [];
   readonly #failed: (error: Error) => void;
   #running = false;
   #outstanding = 0;
@@ -42,12 +40,26 @@ export class PingClient implements LoadClient {
 
   /** Opens all sockets; each has had one reply when this resolves. */
   async open(): Promise<void> {
-    const { sockets } = this.#plan;
-    // In small groups: a backlog that overflows would cost a second of waiting.
-    for (let first = 0; first < sockets; first += 100) {
-      const group = Array.from({ length: Math.min(100, sockets - first) }, () => this.#openOne());
-      this.#sockets.push(...(await Promise.all(group)));
-    }
+    const { port, path, sockets, request, reply } = this.#plan;
+    const firstReply = serverFrame(reply);
+    const asked = new Set<Socket>();
+    this.#sockets = await openSockets({
+      port,
+      paths: Array.from({ length: sockets }, () => path),
+      // Until the first reply: the answer to the upgrade, and whatever the server greets with.
+      opened: (greeting, socket) => {
+        if (!asked.has(socket) && greeting.includes("\r\n\r\n")) {
+          asked.add(socket);
+          socket.write(clientFrame(request));
+        }
+        return asked.has(socket) && greeting.subarray(-firstReply.length).equals(firstReply);
+      },
+      take: (socket) => {
+        const state = { received: 0 };
+        return (bytes, buffer) => this.#take(socket, state, bytes, buffer);
+      },
+      failed: this.#failed,
+    });
   }
 
   /** Asks for `ms` and waits for every reply. Resolves with the replies received, each of them checked. */
@@ -61,40 +73,6 @@ export class PingClient implements LoadClient {
     await settled;
     const replies = this.#rounds * this.#plan.depth;
     return { replies, frames: replies, bytes: 0 };
-  }
-
-  #openOne(): Promise<Socket> {
-    const { port, path, request, reply } = this.#plan;
-    const firstReply = serverFrame(reply);
-    let greeting = Buffer.alloc(0);
-    let asked = false;
-    let open = false;
-    const state = { received: 0 };
-    return new Promise((resolve, reject) => {
-      const callback = (bytes: number, buffer: Uint8Array): boolean => {
-        if (open) return this.#take(socket, state, bytes, buffer as Buffer);
-        // Until the first reply: the answer to the upgrade, and whatever the server greets with.
-        greeting = Buffer.concat([greeting, buffer.subarray(0, bytes)]);
-        if (!asked && greeting.includes("\r\n\r\n")) {
-          asked = true;
-          socket.write(clientFrame(request));
-        }
-        open = asked && greeting.subarray(-firstReply.length).equals(firstReply);
-        if (open) resolve(socket);
-        return true;
-      };
-      const onread = { buffer: this.#readBuffer, callback };
-      const socket = connect({ port, host: "127.0.0.1", noDelay: true, onread });
-      const lost = (error: Error): void => {
-        reject(error);
-        this.#failed(error);
-      };
-      socket.once("error", lost);
-      socket.once("end", () =>
-        lost(new Error(`the server closed a socket; it said: ${greeting.toString("latin1")}`)),
-      );
-      socket.write(upgradeRequest(port, path));
-    });
   }
 
   #take(socket: Socket, state: { received: number }, bytes: number, buffer: Buffer): boolean {

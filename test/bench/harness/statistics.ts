@@ -19,8 +19,11 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median, least, most };
 }
 
-/** The value below which `share` of the values lie; NaN where there are none. */
-export function quantile(values: readonly number[], share: number): number {
+/**
+ * The value below which a share of `share` lies: the nearest rank, so always one of the values. NaN where there are none.
+ */
+export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+  const rank = Math.max(1, Math.ceil(share * sorted.length));
+  return sorted[rank - 1] ?? Number.NaN;
 }

@@ -1,7 +1,8 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { FrameCounter, MESSAGE } from "./frame-counter.ts";
 import type { Counted, LoadClient, RunOrder } from "./load-client.ts";
-import { clientFrame, upgradeRequest } from "./wire.ts";
+import { openSockets } from "./open-sockets.ts";
+import { clientFrame } from "./wire.ts";
 
 /** Sockets that ask and are sent frames until one that ends it. */
 export interface StreamPlan {
@@ -18,14 +19,11 @@ export interface StreamPlan {
   readonly tokenMs: number;
 }
 
-const READ_BYTES = 65_536;
-
 /** Many sockets that count what they are sent, as cheaply as Node.js can: plain TCP, frames looked at by their heads. */
 export class StreamClient implements LoadClient {
   readonly #plan: StreamPlan;
   readonly #failed: (error: Error) => void;
-  readonly #readBuffer = Buffer.allocUnsafe(READ_BYTES);
-  readonly #sockets: Socket[] = [];
+  #sockets: readonly Socket[] = [];
   #request: Buffer = Buffer.alloc(0);
   #running = false;
   #outstanding = 0;
@@ -40,11 +38,24 @@ export class StreamClient implements LoadClient {
   }
 
   async open(): Promise<void> {
-    const { sockets } = this.#plan;
-    for (let first = 0; first < sockets; first += 100) {
-      const group = Array.from({ length: Math.min(100, sockets - first) }, () => this.#openOne());
-      this.#sockets.push(...(await Promise.all(group)));
-    }
+    const { port, path, sockets } = this.#plan;
+    this.#sockets = await openSockets({
+      port,
+      paths: Array.from({ length: sockets }, () => path),
+      // The service greets; who does not is as good as open.
+      opened: (greeting) => {
+        if (greeting.includes('"welcome"') && greeting.at(-1) === "}".charCodeAt(0)) return true;
+        return greeting.includes("\r\n\r\n") && path === "/";
+      },
+      take: (socket) => {
+        const counter = new FrameCounter((type, bytes) => this.#frame(socket, type, bytes));
+        return (bytes, buffer) => {
+          counter.take(buffer, bytes);
+          return true;
+        };
+      },
+      failed: this.#failed,
+    });
   }
 
   /** Counts ends as replies, and all frames and their bytes. */
@@ -66,38 +77,6 @@ export class StreamClient implements LoadClient {
     setTimeout(() => (this.#running = false), ms);
     await settled;
     return { replies: this.#ends, frames: this.#frames, bytes: this.#bytes };
-  }
-
-  #openOne(): Promise<Socket> {
-    const { port, path } = this.#plan;
-    return new Promise((resolve, reject) => {
-      let greeting = Buffer.alloc(0);
-      let open = false;
-      const counter = new FrameCounter((type, bytes) => this.#frame(socket, type, bytes));
-      const callback = (bytes: number, buffer: Uint8Array): boolean => {
-        if (open) {
-          counter.take(buffer as Buffer, bytes);
-          return true;
-        }
-        // The service greets; who does not is as good as open.
-        greeting = Buffer.concat([greeting, buffer.subarray(0, bytes)]);
-        open = greeting.includes('"welcome"') && greeting.at(-1) === "}".charCodeAt(0);
-        if (open || (greeting.includes("\r\n\r\n") && path === "/")) {
-          open = true;
-          resolve(socket);
-        }
-        return true;
-      };
-      const onread = { buffer: this.#readBuffer, callback };
-      const socket = connect({ port, host: "127.0.0.1", noDelay: true, onread });
-      const lost = (error: Error): void => {
-        reject(error);
-        this.#failed(error);
-      };
-      socket.once("error", lost);
-      socket.once("end", () => lost(new Error(`the server closed a socket: ${greeting.toString("latin1")}`)));
-      socket.write(upgradeRequest(port, path));
-    });
   }
 
   #frame(socket: Socket, type: number, bytes: number): void {

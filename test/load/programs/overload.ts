@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { residentBytes } from "../../bench/harness/resident-memory.ts";
-import { quantile } from "../../bench/harness/statistics.ts";
+import { percentile } from "../../bench/harness/statistics.ts";
 import { startService } from "../../support/service.ts";
 import { roomForSockets } from "../socket-room.ts";
 import { LoadSocket, openAll, type LoadFrame } from "./load-socket.ts";
@@ -204,16 +204,16 @@ const FLAT_MIB = 16;
 
 function report({ peak, goodput, tally: seen, rss }: OverloadResult): Bar[] {
   const third = Math.max(1, Math.floor(rss.length / 3));
-  const early = quantile(rss.slice(0, third), 0.5);
-  const late = quantile(rss.slice(-third), 0.5);
-  const refusedP99 = quantile(seen.refusalMs, 0.99);
-  const knockP99 = quantile(seen.knockMs, 0.99);
+  const early = percentile(rss.slice(0, third), 0.5);
+  const late = percentile(rss.slice(-third), 0.5);
+  const refusedP99 = percentile(seen.refusalMs, 0.99);
+  const knockP99 = percentile(seen.knockMs, 0.99);
   console.log(
     `capacity ${CAPACITY}/s in theory, peak ${peak.toFixed(1)}/s; offered ${CAPACITY * OVERLOAD}/s`,
   );
   console.log(
-    `${seen.answers} answers, ${seen.refusalMs.length} refused (p50 ${quantile(seen.refusalMs, 0.5).toFixed(1)} ms), ` +
-      `${seen.knockMs.length} turned away at the door (p50 ${quantile(seen.knockMs, 0.5).toFixed(1)} ms)`,
+    `${seen.answers} answers, ${seen.refusalMs.length} refused (p50 ${percentile(seen.refusalMs, 0.5).toFixed(1)} ms), ` +
+      `${seen.knockMs.length} turned away at the door (p50 ${percentile(seen.knockMs, 0.5).toFixed(1)} ms)`,
   );
   const ms = (value: number): string => `${value.toFixed(1)} ms`;
   const share = goodput / peak;

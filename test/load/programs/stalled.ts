@@ -1,7 +1,7 @@
 import { repeatToBytes } from "../../../src/providers/echo/echo-answer.ts";
 import { MAX_TOKEN_TEXT_BYTES } from "../../../src/session/cursor.ts";
 import { softLimitBytes } from "../../../src/transport/uws/uws-transport.ts";
-import { percentile } from "../../bench/engine/load/figures.ts";
+import { percentile } from "../../bench/harness/statistics.ts";
 import { startService, type Service } from "../../support/service.ts";
 import { roomForSockets } from "../socket-room.ts";
 import { PlainReader, sha256, type ReadAnswer } from "./plain-reader.ts";

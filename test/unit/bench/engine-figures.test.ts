@@ -5,10 +5,10 @@ import {
   firstTokenMs,
   interTokenMs,
   jainIndex,
-  percentile,
   tokensBetween,
   workFigures,
 } from "../../bench/engine/load/figures.ts";
+import { percentile } from "../../bench/harness/statistics.ts";
 
 function answer(textAt: number[], completionTokens: number | null = textAt.length): Answer {
   return {

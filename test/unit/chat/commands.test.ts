@@ -3,7 +3,7 @@ import { parseAnalysis } from "../../../src/chat/commands/analyze.ts";
 import { commands } from "../../../src/chat/commands/command-table.ts";
 import { ProviderError } from "../../../src/providers/provider-error.ts";
 import { quoteValue } from "../../../src/protocol/command-syntax.ts";
-import { ada, chatBench, outcomeOf, resultOf } from "../../support/chat-bench.ts";
+import { ada, bob, chatBench, outcomeOf, resultOf } from "../../support/chat-bench.ts";
 
 const analysis = { sentiment: "mixed", confidence: 0.85, key_points: ["It is good.", "It is dear."] };
 const answering = (text: string) => chatBench({ script: (call) => call.answer(text) });
@@ -51,6 +51,29 @@ describe("/clear", () => {
     expect(await store.turns(ada.client, "c")).toEqual([]);
     expect(await store.turns(ada.client, "d")).toHaveLength(2);
     expect(await store.context(ada.client)).toBe("ctx");
+  });
+});
+
+describe("what the back end keeps", () => {
+  it("goes with what a client clears, and nobody else's", async () => {
+    const { say, provider } = chatBench({ script: (call) => call.answer("text") });
+    await say("Hi");
+    const asked = provider.call.request.conversation;
+    expect(provider.forgotten).toEqual([]);
+    await say("/clear");
+    expect(provider.forgotten).toEqual([{ client: "sub:ada", conversation: asked }]);
+    await say("/clear", { owner: bob, conversation: "d" });
+    await say("Hi", { owner: bob, conversation: "d" });
+    const bobs = { client: "sub:bob", conversation: provider.call.request.conversation };
+    expect(provider.forgotten.splice(0).at(-1)).toEqual(bobs);
+    await say("/setcontext text=x");
+    await say("/clearcontext");
+    expect(provider.forgotten).toEqual([{ client: "sub:ada" }, { client: "sub:ada" }]);
+  });
+
+  it("may be nothing: without a back end a conversation is cleared all the same", async () => {
+    const { say } = chatBench({ hasProvider: false });
+    expect(resultOf(await say("/clear"))).toMatchObject({ status: "success" });
   });
 });
 

@@ -5,6 +5,7 @@ import { ServiceError } from "../../../src/core/errors.ts";
 
 function contextOf(text: string, refusal?: ServiceError) {
   const prepared: string[] = [];
+  const steps: string[] = [];
   const context: Partial<CommandContext> = {
     args: new Map([["text", text]]),
     owner: { authenticated: true, client: "sub:a", publicId: "a", charge: "sub:a" },
@@ -16,25 +17,30 @@ function contextOf(text: string, refusal?: ServiceError) {
     maxOutputTokens: 100,
     windowTokens: 1000,
     countTokens: (counted) => Promise.resolve(counted.length),
-    prepare: (context_) => prepared.push(context_),
+    prepare: (context_) => {
+      steps.push("prepare");
+      prepared.push(context_);
+    },
+    forget: (all) => steps.push(`forget ${all ? "all" : "this"}`),
   };
-  return { context: context as CommandContext, prepared };
+  return { context: context as CommandContext, prepared, steps };
 }
 
 describe("/setcontext", () => {
-  it("lets the back end get ready for the new context", async () => {
-    const { context, prepared } = contextOf("I like water.");
+  it("lets the back end forget the earlier context and get ready for the new one", async () => {
+    const { context, prepared, steps } = contextOf("I like water.");
     expect((await setContext.run(context)).result).toMatchObject({ status: "success", tokens: 13 });
     expect(prepared).toEqual(["I like water."]);
+    expect(steps).toEqual(["forget all", "prepare"]);
   });
 
   it.each([
     ["empty", " ", undefined],
     ["too long", "x".repeat(900), undefined],
     ["over the budget", "x", new ServiceError("context_refused", "full")],
-  ])("prepares nothing that was refused: %s", async (_, text, refusal) => {
-    const { context, prepared } = contextOf(text, refusal);
+  ])("prepares and forgets nothing that was refused: %s", async (_, text, refusal) => {
+    const { context, steps } = contextOf(text, refusal);
     expect((await setContext.run(context)).result).toMatchObject({ status: "error" });
-    expect(prepared).toEqual([]);
+    expect(steps).toEqual([]);
   });
 });

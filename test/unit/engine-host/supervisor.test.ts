@@ -1,5 +1,6 @@
-import { existsSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
 import type { Logger } from "../../../src/core/logger.ts";
@@ -68,6 +69,23 @@ describe("EngineSupervisor", () => {
     expect(supervisor.status()).toEqual({ state: "down", reason: "GPU=cuda cannot be used" });
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(restarts()).toBe(0);
+  });
+
+  it.each(["SIGKILL", "stop"])("removes the states that an engine has left at its end: %s", async (way) => {
+    const states = mkdtempSync(join(tmpdir(), "states-"));
+    const ready = JSON.stringify({ type: "ready", info: { modelName: "m" }, stateFolder: states });
+    const { supervisor } = await supervise(
+      `onLine((m) => m.type === "stop" ? process.exit(0) : send(${ready}));`,
+    );
+    await supervisor.start();
+    writeFileSync(join(states, "1"), "state");
+    if (way === "stop") {
+      await supervisor.stop();
+      expect(existsSync(states)).toBe(false);
+    } else {
+      process.kill(supervisor.pid ?? 0, "SIGKILL");
+      await expect.poll(() => existsSync(states)).toBe(false);
+    }
   });
 
   it("starts the engine again after a death, with a new life on the same socket", async () => {

@@ -3,15 +3,6 @@ import type { Answer } from "../chat-target.ts";
 /** What one run gave, by name; the name carries the unit. */
 export type Figures = Readonly<Record<string, number>>;
 
-/**
- * The value below which a share of `share` lies: the nearest rank, so always one of the values. NaN where there are none.
- */
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const rank = Math.max(1, Math.ceil(share * sorted.length));
-  return sorted[rank - 1] ?? Number.NaN;
-}
-
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

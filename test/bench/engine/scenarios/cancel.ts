@@ -1,6 +1,6 @@
 import { settings } from "../../../../src/config/schema.ts";
 import { askOnce, sleep } from "../load/chatting.ts";
-import { percentile } from "../load/figures.ts";
+import { percentile } from "../../harness/statistics.ts";
 import { seededRandom } from "../load/random.ts";
 import { defineScenario, WINDOW } from "../scenario.ts";
 

@@ -1,14 +1,8 @@
 import type { ChatTarget } from "../chat-target.ts";
 import type { Bar } from "../load/bars.ts";
 import { during, keepAsking, userNames } from "../load/chatting.ts";
-import {
-  firstTokenMs,
-  interTokenMs,
-  percentile,
-  tokensBetween,
-  workFigures,
-  type Figures,
-} from "../load/figures.ts";
+import { firstTokenMs, interTokenMs, tokensBetween, workFigures, type Figures } from "../load/figures.ts";
+import { percentile } from "../../harness/statistics.ts";
 import { randomOf } from "../load/random.ts";
 import { defineScenario, PLAIN_SYSTEM, WINDOW, type Case } from "../scenario.ts";
 

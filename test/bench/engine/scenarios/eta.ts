@@ -1,6 +1,7 @@
 import type { Answer } from "../chat-target.ts";
 import { askOnce, sleep } from "../load/chatting.ts";
-import { percentile, workFigures } from "../load/figures.ts";
+import { workFigures } from "../load/figures.ts";
+import { percentile } from "../../harness/statistics.ts";
 import { poissonArrivals, randomOf, seededRandom, wholeBetween } from "../load/random.ts";
 import { defineScenario, PLAIN_SYSTEM, WINDOW } from "../scenario.ts";
 

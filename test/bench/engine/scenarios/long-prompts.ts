@@ -1,5 +1,6 @@
 import { during, keepAsking, userNames } from "../load/chatting.ts";
-import { firstTokenMs, interTokenMs, percentile, workFigures } from "../load/figures.ts";
+import { firstTokenMs, interTokenMs, workFigures } from "../load/figures.ts";
+import { percentile } from "../../harness/statistics.ts";
 import { randomOf } from "../load/random.ts";
 import { defineScenario, PLAIN_SYSTEM, WINDOW } from "../scenario.ts";
 

@@ -1,7 +1,8 @@
 import type { Answer, ChatTarget } from "../chat-target.ts";
 import type { Bar } from "../load/bars.ts";
 import { askOnce, sleep } from "../load/chatting.ts";
-import { firstTokenMs, interTokenMs, percentile, workFigures, type Figures } from "../load/figures.ts";
+import { firstTokenMs, interTokenMs, workFigures, type Figures } from "../load/figures.ts";
+import { percentile } from "../../harness/statistics.ts";
 import { poissonArrivals, randomOf, seededRandom } from "../load/random.ts";
 import { defineScenario, PLAIN_SYSTEM, WINDOW, type Case } from "../scenario.ts";
 import { closedLoop } from "./closed-loop.ts";

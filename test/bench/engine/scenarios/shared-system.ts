@@ -1,6 +1,7 @@
 import type { Answer } from "../chat-target.ts";
 import { converse, sleep, userNames } from "../load/chatting.ts";
-import { firstTokenMs, interTokenMs, percentile, workFigures, type Figures } from "../load/figures.ts";
+import { firstTokenMs, interTokenMs, workFigures, type Figures } from "../load/figures.ts";
+import { percentile } from "../../harness/statistics.ts";
 import { exponential, poissonArrivals, randomOf, seededRandom } from "../load/random.ts";
 import { systemText } from "../load/texts.ts";
 import { defineScenario, WINDOW } from "../scenario.ts";

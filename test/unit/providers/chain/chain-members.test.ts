@@ -59,6 +59,15 @@ function setUp(deadlines = { firstTokenMs: 5000, gapMs: 5000, totalMs: 60_000 })
   return { clock, chain, local, state, news, faults, ask };
 }
 
+it("each back end of a chain that was started is told who is to be forgotten, and none is started for it", async () => {
+  const [first, second] = [new ScriptedProvider({ name: "openai" }), new ScriptedProvider()];
+  const { link, state } = lateLink(new ScriptedProvider({ name: "echo" }));
+  const chain = chainOf([], { links: [linkTo(first), linkTo(second), link] });
+  chain.forget({ client: "anon:a" });
+  for (const { forgotten } of [first, second]) expect(forgotten).toEqual([{ client: "anon:a" }]);
+  expect(state.starts).toBe(0);
+});
+
 describe("a fallback that does not run yet", () => {
   it("is started once, when it is needed, for all who need it", async () => {
     const { ask, state, chain } = setUp();

@@ -118,6 +118,43 @@ describe("LocalProvider on its channel", () => {
     expect(provider.health()).toEqual({ state: "ready", reason: "" });
   });
 
+  it("tells the engine who is to be forgotten, and nobody where there is none: a new one holds nothing", async () => {
+    provider.forget({ client: "anon:early" });
+    await engineUp();
+    const first = begin();
+    await expect.poll(() => starts().length).toBe(1);
+    provider.forget({ client: "anon:a", conversation: "c anon:a" });
+    provider.forget({ client: "anon:b" });
+    const forgets = () => received.filter(({ type }) => type === "forget");
+    await expect.poll(() => forgets().length).toBe(2);
+    expect(forgets()).toEqual([
+      { type: "forget", request: { client: "anon:a", conversation: "c anon:a" } },
+      { type: "forget", request: { client: "anon:b" } },
+    ]);
+    engineDown();
+    await expect(first.result).rejects.toMatchObject({ code: "engine_crashed" });
+    provider.forget({ client: "anon:late" });
+    await engineUp();
+    begin().result.catch(() => {});
+    await expect.poll(() => starts().length).toBe(2);
+    expect(forgets()).toHaveLength(2);
+  });
+
+  it("tells no more of them to an engine that does not read", async () => {
+    await engineUp();
+    begin().result.catch(() => {});
+    await expect.poll(() => starts().length).toBe(1);
+    sockets.at(-1)?.pause();
+    const client = `anon:${"x".repeat(1000)}`;
+    for (let index = 0; index < 20_000; index++) provider.forget({ client });
+    sockets.at(-1)?.resume();
+    const forgets = () => received.filter(({ type }) => type === "forget").length;
+    await expect.poll(forgets).toBeGreaterThan(500);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    // What the kernel takes at once comes on top of the mebibyte.
+    expect(forgets()).toBeLessThan(10_000);
+  });
+
   it("bounds those who wait for the start, and cancels them without a word to the engine", async () => {
     const abort = new AbortController();
     const doomed = begin(abort.signal);

@@ -1,0 +1,87 @@
+import type { Clock } from "../core/clock.ts";
+import { BoundedCache } from "./bounded-cache.ts";
+import type { Generation } from "./generation.ts";
+import type { KvCache } from "./kv-cache.ts";
+import type { Slot } from "./slot.ts";
+import type { ForgetRequest } from "./wire.ts";
+
+export interface ForgettingOptions {
+  readonly slots: readonly Slot[];
+  /** Absent: no states are stored. */
+  readonly cache?: KvCache;
+  readonly clock: Clock;
+}
+
+// Between two steps. Who comes beyond it goes when room is needed, as without any word.
+const MOST_DUE = 16_384;
+// Requests that run on while their client is forgotten are few: answers of those who left end soon.
+const REMEMBERED = 1024;
+
+/** Lets go of what is kept for a client, or for one conversation, that is gone: stored states and the KV of slots. */
+export class Forgetting {
+  /** Slots and states that were emptied. */
+  count = 0;
+  private readonly options: ForgettingOptions;
+  private readonly requests = new Map<string, ForgetRequest>();
+  /** When it was asked for, by name: what was begun before must not be kept when it ends. */
+  private readonly times = new BoundedCache<string, number>(REMEMBERED);
+
+  constructor(options: ForgettingOptions) {
+    this.options = options;
+  }
+
+  /** Whether there is something to do. */
+  get due(): boolean {
+    return this.requests.size > 0;
+  }
+
+  add(request: ForgetRequest): void {
+    if (this.requests.size >= MOST_DUE) return;
+    const name = nameOf(request);
+    this.requests.set(name, request);
+    this.times.set(name, this.options.clock.now());
+  }
+
+  /** Does what is due. Only between steps. */
+  async run(): Promise<void> {
+    if (!this.due) return;
+    const { slots, cache } = this.options;
+    const requests = new Map(this.requests);
+    this.requests.clear();
+    for (const slot of slots) {
+      const { owner, generation } = slot;
+      if (owner && !generation && namesOf(owner).some((name) => requests.has(name))) await this.empty(slot);
+    }
+    if (!cache || cache.size === 0) return;
+    const keys = [...requests.values()].map(({ client, conversation }) => {
+      return conversation === undefined ? cache.clientKey(client) : cache.key(client, conversation);
+    });
+    this.count += cache.forgetAll(new Set(keys));
+  }
+
+  /** A request has left its slot. Only between steps. */
+  async left(slot: Slot, { request, arrivedAt }: Generation): Promise<void> {
+    const [client, conversation] = namesOf(request).map((name) => this.times.get(name) ?? -Infinity);
+    if (arrivedAt >= Math.max(client ?? -Infinity, conversation ?? -Infinity)) return;
+    await this.empty(slot);
+    const { cache } = this.options;
+    if (cache) this.count += cache.forgetAll(new Set([cache.key(request.client, request.conversation)]));
+  }
+
+  /** What all clients share stays. */
+  private async empty(slot: Slot): Promise<void> {
+    const shared = slot.owner?.sharedTokens ?? 0;
+    slot.owner = undefined;
+    await slot.sequence.truncate(shared);
+    this.count++;
+  }
+}
+
+function nameOf({ client, conversation }: ForgetRequest): string {
+  return JSON.stringify(conversation === undefined ? [client] : [client, conversation]);
+}
+
+/** The requests that concern it: one for its client, one for its conversation. */
+function namesOf({ client, conversation }: Required<ForgetRequest>): string[] {
+  return [nameOf({ client }), nameOf({ client, conversation })];
+}

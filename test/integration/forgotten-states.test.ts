@@ -1,0 +1,102 @@
+import { readdirSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createTokenSigner } from "../../src/auth/token-signer.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { ChatSocket, type Frame } from "../support/chat-socket.ts";
+import { startService, type Service } from "../support/service.ts";
+import { tinyModel } from "../support/tiny-gguf.ts";
+
+const JWT_SECRET = "a secret of the tests that is long enough";
+const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
+const long = (name: string) => `${name} the people and the water of the way `.repeat(20);
+
+describe("KV of a client", () => {
+  let service: Service;
+  const as = (subject: string) =>
+    ChatSocket.greeted(`${service.url}/ws/chat/auth?stream=true&token=${tokenOf(subject, 600)}`);
+  const figure = async (name: string): Promise<number> => {
+    const metrics = await (await service.http("/metrics")).text();
+    return Number(new RegExp(`^chat_engine_${name} (\\S+)$`, "m").exec(metrics)?.[1]);
+  };
+  /** How much of a message's prompt was still there: little of it is system text, which all clients share. */
+  const cached = (frame: Frame): number => {
+    const usage = frame["usage"] as { prompt_tokens: number; cached_tokens: number };
+    return usage.cached_tokens / usage.prompt_tokens;
+  };
+  const ask = (socket: ChatSocket, text: string, conversation: string) =>
+    socket.ask(text, { conversation, id: `${conversation} ${text}`.slice(0, 60) });
+  const files = () => {
+    const prefix = `chat-engine-kv-${service.enginePid()}-`;
+    const [folder] = readdirSync("/dev/shm").filter((name) => name.startsWith(prefix));
+    return folder === undefined ? [] : readdirSync(`/dev/shm/${folder}`);
+  };
+
+  beforeAll(async () => {
+    service = await startService({
+      MODEL_PATH: await tinyModel(),
+      // So that each client has one conversation in a slot and one stored.
+      LOCAL_SLOTS: "2",
+      LOCAL_CONTEXT_SIZE: "1024",
+      MAX_OUTPUT_TOKENS: "8",
+      SESSION_RETENTION_SECONDS: "1",
+      SYSTEM_PROMPT: "Be brief.",
+      JWT_SECRET,
+    });
+  });
+  afterAll(() => service.stop());
+
+  it("goes from slots and stored states when it clears a conversation, and nobody else's does", async () => {
+    const [ada, bob] = [await as("ada"), await as("bob")];
+    for (const conversation of ["stored", "slot"]) {
+      for (const [name, socket] of [
+        ["ada", ada],
+        ["bob", bob],
+      ] as const)
+        await ask(socket, long(name), conversation);
+    }
+    // Theirs, and that of the system text.
+    await expect.poll(() => figure("parked_states"), { timeout: 5000 }).toBeGreaterThanOrEqual(2);
+    const stored = files().length;
+    expect(await figure("parked_states")).toBe(stored);
+
+    await ada.ask("/clear", { conversation: "stored", id: "clear 1" });
+    await expect.poll(() => figure("forgotten"), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => figure("parked_states")).toBe(stored - 1);
+    expect(files()).toHaveLength(stored - 1);
+    await ada.ask("/clear", { conversation: "slot", id: "clear 2" });
+    await expect.poll(() => figure("forgotten"), { timeout: 5000 }).toBe(2);
+
+    // The very same prompt as the first one: all of it would still be there.
+    expect(cached(await ask(ada, long("ada"), "slot"))).toBeLessThan(0.3);
+    expect(cached(await ask(bob, "And?", "slot"))).toBeGreaterThan(0.7);
+    expect(cached(await ask(bob, "And?", "stored"))).toBeGreaterThan(0.7);
+    await Promise.all([ada.close(), bob.close()]);
+  });
+
+  it("goes when the session of an anonymous client has expired", async () => {
+    const [eve, ida] = await Promise.all(
+      [1, 2].map(() => ChatSocket.greeted(`${service.url}/ws/chat?stream=true`)),
+    );
+    if (!eve || !ida) throw new Error("no socket");
+    await ask(eve, long("eve"), "a");
+    await ask(ida, long("ida"), "a");
+    const before = await figure("forgotten");
+    await eve.close();
+    await expect.poll(() => figure("forgotten"), { timeout: 8000 }).toBe(before + 1);
+    expect(cached(await ask(ida, "And?", "a"))).toBeGreaterThan(0.7);
+    await ida.close();
+  });
+
+  it("does not outlive an engine that is killed", async () => {
+    const socket = await as("kim");
+    for (const conversation of ["a", "b", "c"]) await ask(socket, long("kim"), conversation);
+    await expect.poll(() => files().length, { timeout: 5000 }).toBeGreaterThan(0);
+    const pid = service.enginePid();
+    process.kill(pid as number, "SIGKILL");
+    const left = () => readdirSync("/dev/shm").filter((name) => name.startsWith(`chat-engine-kv-${pid}-`));
+    await expect.poll(left, { timeout: 3000, interval: 20 }).toEqual([]);
+    await expect.poll(() => service.enginePid(), { timeout: 20_000 }).not.toBe(pid);
+    expect(await ask(socket, "Still there?", "a")).toMatchObject({ type: "message" });
+    await socket.close();
+  });
+});

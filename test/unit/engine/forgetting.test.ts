@@ -1,0 +1,137 @@
+import { describe, expect, it } from "vitest";
+import type { Clock } from "../../../src/core/clock.ts";
+import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
+import { Forgetting } from "../../../src/engine/forgetting.ts";
+import { Generation } from "../../../src/engine/generation.ts";
+import { KvCache } from "../../../src/engine/kv-cache.ts";
+import { LongWork } from "../../../src/engine/long-work.ts";
+import { Slot } from "../../../src/engine/slot.ts";
+import { FakeContext, preparedRequest, recordedEvents } from "../../support/fake-sequence.ts";
+
+const SHARED = 10;
+
+function setUp() {
+  let now = 0;
+  const clock: Clock = { now: () => now, wall: () => now, after: () => () => {} };
+  const context = new FakeContext();
+  const slots = [0, 1, 2, 3].map((id) => new Slot(context.sequence(id)));
+  const cache = new KvCache({
+    folder: { path: "/nowhere", freeBytes: () => 1e12, remove: () => {} },
+    budgetBytes: 1e9,
+    bytesPerToken: 100,
+    model: "m",
+    clock,
+    longWork: new LongWork(() => {}),
+    onFault: () => {},
+  });
+  const forgetting = new Forgetting({ slots, cache, clock });
+  const begin = async (slot: number, client: string, conversation: string) => {
+    const request: Partial<PreparedRequest> = { client, conversation, sharedTokens: SHARED };
+    const generation = new Generation(preparedRequest(100, request), recordedEvents(), () => "", now);
+    await slots[slot]?.assign(generation, now);
+    await slots[slot]?.sequence.prefill(generation.tokens(0, 90));
+    return generation;
+  };
+  /** As the loop ends a request. */
+  const end = async (slot: number, generation: Generation) => {
+    const it = slots[slot] as Slot;
+    await it.release(now);
+    await forgetting.left(it, generation);
+  };
+  const store = async (slot: number) => {
+    const { owner, sequence } = slots[slot] as Slot;
+    if (owner) await cache.save(cache.key(owner.client, owner.conversation), owner.charge, sequence);
+  };
+  const kept = () => slots.map(({ sequence }) => sequence.length);
+  const stored = (client: string, conversation: string) =>
+    cache.tokens(cache.key(client, conversation)) !== undefined;
+  return { forgetting, cache, begin, end, store, kept, stored, pass: (ms: number) => (now += ms) };
+}
+
+/** One request of each client and conversation, ended, with its state stored. */
+async function four() {
+  const bench = setUp();
+  const of: [client: string, conversation: string][] = [
+    ["ada", "1"],
+    ["ada", "2"],
+    ["bob", "1"],
+    ["bob 1", "1"],
+  ];
+  for (const [slot, [client, conversation]] of of.entries()) {
+    const generation = await bench.begin(slot, client, conversation);
+    await bench.store(slot);
+    await bench.end(slot, generation);
+  }
+  bench.pass(1);
+  const stored = () => of.map(([client, conversation]) => bench.stored(client, conversation));
+  return { ...bench, stored };
+}
+
+describe("forgetting", () => {
+  it("keeps everything of those who have not asked", async () => {
+    const { forgetting, kept, stored } = await four();
+    forgetting.add({ client: "eve" });
+    forgetting.add({ client: "ada", conversation: "3" });
+    await forgetting.run();
+    expect(kept()).toEqual([90, 90, 90, 90]);
+    expect(stored()).toEqual([true, true, true, true]);
+    expect([forgetting.count, forgetting.due]).toEqual([0, false]);
+  });
+
+  it("empties one conversation, in its slot up to what all clients share and in the states", async () => {
+    const { forgetting, kept, stored } = await four();
+    forgetting.add({ client: "ada", conversation: "1" });
+    expect(forgetting.due).toBe(true);
+    await forgetting.run();
+    expect(kept()).toEqual([SHARED, 90, 90, 90]);
+    expect(stored()).toEqual([false, true, true, true]);
+    expect(forgetting.count).toBe(2);
+  });
+
+  it("empties all of a client, and of nobody whose name begins alike", async () => {
+    const { forgetting, kept, stored } = await four();
+    forgetting.add({ client: "bob" });
+    forgetting.add({ client: "ada" });
+    await forgetting.run();
+    expect(kept()).toEqual([SHARED, SHARED, SHARED, 90]);
+    expect(stored()).toEqual([false, false, false, true]);
+  });
+
+  it("waits for a request that runs, and then keeps neither its slot nor what was stored meanwhile", async () => {
+    const { forgetting, begin, end, store, kept, stored, pass } = setUp();
+    const runs = await begin(0, "ada", "1");
+    pass(5);
+    forgetting.add({ client: "ada" });
+    await forgetting.run();
+    expect(kept()[0]).toBe(90);
+    await store(0);
+    await end(0, runs);
+    expect(kept()[0]).toBe(SHARED);
+    expect(stored("ada", "1")).toBe(false);
+  });
+
+  it("keeps what a client says afterwards", async () => {
+    const { forgetting, begin, end, store, kept, stored, pass } = setUp();
+    forgetting.add({ client: "ada" });
+    forgetting.add({ client: "ada", conversation: "1" });
+    await forgetting.run();
+    pass(1);
+    const later = await begin(0, "ada", "1");
+    await store(0);
+    await end(0, later);
+    expect(kept()[0]).toBe(90);
+    expect(stored("ada", "1")).toBe(true);
+  });
+
+  it("takes so many at a time and no more", async () => {
+    const { forgetting, begin, end, kept } = setUp();
+    await end(0, await begin(0, "last", "1"));
+    for (let index = 0; index < 16_384; index++) forgetting.add({ client: String(index) });
+    forgetting.add({ client: "last" });
+    await forgetting.run();
+    expect(kept()[0]).toBe(90);
+    forgetting.add({ client: "last" });
+    await forgetting.run();
+    expect(kept()[0]).toBe(SHARED);
+  });
+});

@@ -1,0 +1,234 @@
+import { once } from "node:events";
+import { request } from "node:http";
+import { connect } from "node:net";
+import uWS, { type us_listen_socket, type WebSocket } from "uWebSockets.js";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createAddressResolver } from "../../../../src/auth/client-address.ts";
+import { createHostPolicy, type HostPolicy } from "../../../../src/auth/host-policy.ts";
+import { createOriginPolicy } from "../../../../src/auth/origin-policy.ts";
+import { createTokenVerifier } from "../../../../src/auth/token-verifier.ts";
+import type { Logger } from "../../../../src/core/logger.ts";
+import { noMetrics } from "../../../../src/core/metrics.ts";
+import { BufferAccount } from "../../../../src/session/buffer-account.ts";
+import type { Session } from "../../../../src/session/session.ts";
+import type { SessionRegistry } from "../../../../src/session/session-registry.ts";
+import { jsonReply, type HttpRoute } from "../../../../src/transport/uws/http-reply.ts";
+import { UwsSocket } from "../../../../src/transport/uws/uws-socket.ts";
+import { createUwsTransport, type UwsTransport } from "../../../../src/transport/uws/uws-transport.ts";
+import { systemClock } from "../../../../src/core/clock.ts";
+import { WireClient } from "../../../support/wire-client.ts";
+import { opcodes } from "../../../support/wire-frames.ts";
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** What uWebSockets.js gives to a handler is dead once the handler has returned (trap 6). */
+describe("what the transport takes from uWebSockets.js", () => {
+  const faults: string[] = [];
+  const fault = (_fields: object, message: string): void => void faults.push(message);
+  const logger: Logger = { debug() {}, info() {}, warn: fault, error: fault };
+  /** Texts as sessions keep them. */
+  const texts: string[] = [];
+  let answered = 0;
+  /** The course of upgrades. */
+  const turns: string[] = [];
+  const hosts = createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] });
+  const hostPolicy: HostPolicy = {
+    ...hosts,
+    check(host) {
+      turns.push("asked");
+      queueMicrotask(() => turns.push("turn is over"));
+      return hosts.check(host);
+    },
+  };
+  /** Says what it was asked for after others were asked. */
+  const later: HttpRoute = async (facts) => {
+    await pause(50);
+    answered++;
+    return jsonReply(200, facts);
+  };
+  let transport: UwsTransport;
+  let port: number;
+
+  beforeAll(async () => {
+    const session = { onText: (text: string) => texts.push(text), onDrain() {} } as unknown as Session;
+    const open = (): Session => (turns.push("open"), session);
+    const sessions = { size: 0, subjectFull: () => false, open, closed() {} };
+    transport = createUwsTransport({
+      host: "127.0.0.1",
+      port: 0,
+      maxFrameBytes: 65_536,
+      maxAnswerBytes: 65_536,
+      idleTimeoutSeconds: 120,
+      door: {
+        allowAnonymous: true,
+        maxConnections: 10,
+        originPolicy: createOriginPolicy({ allowedOrigins: [] }),
+        hostPolicy,
+        resolveAddress: createAddressResolver([]),
+        tokenVerifier: createTokenVerifier({ clock: systemClock }),
+        addresses: null,
+      },
+      routes: new Map([["/later", later]]),
+      sessions: sessions as unknown as SessionRegistry,
+      buffers: new BufferAccount(1_000_000),
+      logger,
+      metrics: noMetrics,
+    });
+    port = await transport.listen();
+  });
+  afterAll(() => {
+    transport.stopListening();
+    transport.close();
+  });
+  afterEach(() => void faults.splice(0));
+
+  it("is whole after an await, whatever other requests come meanwhile", async () => {
+    const asked = Array.from({ length: 20 }, (_, index) => `Bearer ${String(index).repeat(50)}`);
+    const replies = await Promise.all(
+      asked.map(async (authorization, index) => {
+        const headers = { authorization, "if-none-match": `"${index}"` };
+        return (await fetch(`http://127.0.0.1:${port}/later?${index}`, { headers })).json();
+      }),
+    );
+    const facts = { method: "GET", path: "/later", fromLoopback: true };
+    expect(replies).toEqual(
+      asked.map((authorization, index) => ({ ...facts, authorization, ifNoneMatch: `"${index}"` })),
+    );
+    expect(faults).toEqual([]);
+  });
+
+  it("is whole in a text that is kept, whatever frames come behind it", async () => {
+    const client = new WireClient(port);
+    await expect.poll(() => client.head).toMatch(/^HTTP\/1.1 101/);
+    const sent = Array.from({ length: 50 }, (_, index) => `${index} ${"東京 🙂".repeat(20 + index)}`);
+    for (const text of sent) client.frame(opcodes.text, text);
+    await expect.poll(() => texts.length).toBe(sent.length);
+    expect(texts).toEqual(sent);
+    client.cut();
+  });
+
+  // An upgrade that waits and is then made within a cork can lose its fresh socket (trap 3).
+  it("is an upgrade that is decided and made before anything else runs", async () => {
+    turns.length = 0;
+    const client = new WireClient(port);
+    await expect.poll(() => client.head).toMatch(/^HTTP\/1.1 101/);
+    expect(turns).toEqual(["asked", "open", "turn is over"]);
+    client.cut();
+  });
+
+  it("has at most 4,096 bytes of headers where they come in pieces: then 431 (trap 9)", async () => {
+    const inPieces = async (cookieBytes: number): Promise<WireClient> => {
+      const client = new WireClient(port, { handshakeBytes: 0 });
+      const start = `GET /later HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
+      client.write(`${start}Cookie: ${"c".repeat(cookieBytes)}`);
+      await pause(20);
+      client.write("\r\n\r\n");
+      await expect.poll(() => client.head).not.toBe("");
+      return client;
+    };
+    const [fits, over] = await Promise.all([inPieces(3900), inPieces(4200)]);
+    expect(fits.head).toMatch(/^HTTP\/1.1 200 /);
+    expect(over.head).toMatch(/^HTTP\/1.1 431 /);
+    expect(await over.closed).toMatchObject({ code: 1006 });
+    fits.cut();
+  });
+
+  it("is not touched again when the client has left before the reply was made", async () => {
+    const before = answered;
+    const socket = connect(port, "127.0.0.1");
+    await once(socket, "connect");
+    socket.write(`GET /later HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+    await pause(20);
+    socket.resetAndDestroy();
+    await expect.poll(() => answered).toBe(before + 1);
+    const reply = request({ port, path: "/later" }).end();
+    const [{ statusCode }] = (await once(reply, "response")) as [{ statusCode: number }];
+    expect(statusCode).toBe(200);
+    reply.destroy();
+    expect(faults).toEqual([]);
+  });
+});
+
+/** Any call on a socket of uWebSockets.js that has ended throws (trap 7). */
+describe("a socket that has ended", () => {
+  type Data = Record<string, never>;
+  let listener: us_listen_socket;
+  let raw: WebSocket<Data>;
+  let socket: UwsSocket<Data>;
+  const buffers = new BufferAccount(1_000_000);
+
+  beforeAll(() => {
+    const app = uWS.App().ws<Data>("/*", {
+      maxBackpressure: 8_000_000,
+      open: (ws) => {
+        raw = ws;
+        socket = new UwsSocket(ws, { buffers, endedWithBytes() {} });
+      },
+      close: () => socket.markClosed(),
+    });
+    return new Promise<void>((resolve) => {
+      app.listen("127.0.0.1", 0, (listening) => {
+        if (listening !== false) listener = listening;
+        resolve();
+      });
+    });
+  });
+  afterAll(() => uWS.us_listen_socket_close(listener));
+
+  const open = async (): Promise<WireClient> => {
+    const client = new WireClient(uWS.us_socket_local_port(listener), { path: "/" });
+    await expect.poll(() => client.head).toMatch(/^HTTP\/1.1 101/);
+    return client;
+  };
+  const useAll = (): unknown[] => {
+    let written = 0;
+    socket.cork(() => {
+      written++;
+      socket.send('"corked"');
+    });
+    socket.end(1000, "again");
+    return [socket.send('"late"'), socket.bufferedBytes(), written, socket.closed];
+  };
+
+  it("drops what is written and says that it is closed, where the library would throw: left by the client", async () => {
+    const client = await open();
+    expect([socket.send('"first"'), socket.closed]).toEqual(["sent", false]);
+    client.cut();
+    await expect.poll(() => socket.closed).toBe(true);
+    expect(() => raw.send("late")).toThrow("closed");
+    expect(useAll()).toEqual(["dropped", 0, 1, true]);
+  });
+
+  it("and ended by us, also from within a cork", async () => {
+    const client = await open();
+    socket.cork(() => {
+      socket.end(1000, "bye");
+      expect(socket.closed).toBe(true);
+      socket.send('"late"');
+    });
+    expect(() => raw.getBufferedAmount()).toThrow("closed");
+    expect(useAll()).toEqual(["dropped", 0, 1, true]);
+    client.halfClose();
+    expect(await client.closed).toEqual({ code: 1000, reason: "bye" });
+    expect(client.frames).toEqual([]);
+  });
+
+  // What the kernel took shows nowhere (trap 2): a reader that stalls is known by its missing acks alone for a while.
+  it("holds no bytes any more, however many waited, and none that the kernel has taken", async () => {
+    const client = await open();
+    client.pause();
+    const text = JSON.stringify("x".repeat(1_000_000));
+    let unseen = -1;
+    for (let index = 0; index < 12 && socket.bufferedBytes() === 0; index++) {
+      socket.send(text);
+      unseen++;
+    }
+    expect(unseen).toBeGreaterThan(0);
+    expect(buffers.bytes).toBe(socket.bufferedBytes());
+    expect(buffers.bytes).toBeGreaterThan(0);
+    raw.close();
+    expect(buffers.bytes).toBe(0);
+    expect(useAll()).toEqual(["dropped", 0, 1, true]);
+    client.cut();
+  });
+});
