@@ -2,6 +2,7 @@ import type { Admission } from "./admission.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
+import type { PromptLookup } from "./prompt-lookup.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import type { Slot } from "./slot.ts";
 import type { EngineStats } from "./wire.ts";
@@ -11,12 +12,13 @@ export interface StatsSources {
   readonly slots: readonly Slot[];
   readonly queue: FairQueue<Generation>;
   readonly cache?: KvCache;
+  readonly lookup?: PromptLookup;
   readonly rates: ServiceRates;
   readonly admission: Admission;
 }
 
 /** How the engine does at this moment. */
-export function engineStats({ slots, queue, cache, rates, admission }: StatsSources): EngineStats {
+export function engineStats({ slots, queue, cache, lookup, rates, admission }: StatsSources): EngineStats {
   let running = 0;
   let keptTokens = 0;
   for (const slot of slots) {
@@ -38,6 +40,8 @@ export function engineStats({ slots, queue, cache, rates, admission }: StatsSour
     parkedBytes: cache?.bytes ?? 0,
     parkedStates: cache?.size ?? 0,
     parkings,
+    guessedTokens: lookup?.guessed ?? 0,
+    acceptedTokens: lookup?.accepted ?? 0,
   };
 }
 

@@ -3,10 +3,12 @@ import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import { Admission } from "./admission.ts";
 import type { CostModel } from "./cost-model.ts";
+import type { Drawn } from "./engine-port.ts";
 import { engineStats } from "./engine-stats.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
+import type { PromptLookup } from "./prompt-lookup.ts";
 import { QueueNotes } from "./queue-notes.ts";
 import { ServiceRates } from "./service-rates.ts";
 import { LEAST_CHUNK, planChunks, type TickLimits } from "./scheduler.ts";
@@ -21,9 +23,11 @@ export interface TickLoopOptions {
   readonly cost: CostModel;
   /** Absent: no states of sequences are stored. */
   readonly cache?: KvCache;
+  /** Absent: no tokens are guessed. */
+  readonly lookup?: PromptLookup;
   readonly limits: TickLimits;
   readonly clock: Clock;
-  /** Called before each step, with its sequences and prompt tokens. */
+  /** Called before each step, with its sequences and its prompt tokens or guesses. */
   readonly prepareStep?: (sequences: number, promptTokens: number) => void;
   /** Called after each step and each change outside of one: send what the events have gathered. Must not wait. */
   readonly flush: () => void;
@@ -150,17 +154,23 @@ export class TickLoop {
     }
     const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
     const depth = meanDepth(steps, promptTokens);
-    this.options.prepareStep?.(steps.length, promptTokens);
+    const guesses = this.options.lookup?.guesses(steps) ?? [];
+    this.options.prepareStep?.(steps.length, promptTokens + guesses.length);
     const from = clock.now();
-    const results = await Promise.allSettled(steps.map(doStep));
+    const results = await Promise.allSettled(steps.map((step) => doStep(step, guesses)));
     const ms = clock.now() - from;
     this.steps++;
     const failed = steps.filter((_, index) => results[index]?.status === "rejected");
     const generating = steps.filter((step) => step.promptTokens === 0).length;
     const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
-    this.rates.step(ms, sinceLast, generating, promptTokens, steps.length);
+    const [first] = results;
+    const drawn = first?.status === "fulfilled" ? first.value : undefined;
+    this.options.lookup?.observe(steps, ms, guesses.length, drawn);
+    const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
+    this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
     this.lastEnd = from + ms;
-    if (failed.length === 0) cost.observe(ms, generating, promptTokens, depth);
+    // A step with guesses is longer and gives more: it says nothing of others.
+    if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, promptTokens, depth);
     for (const [index, step] of steps.entries()) {
       const result = results[index];
       if (result?.status === "fulfilled") await this.afterStep(step, result.value);
@@ -187,7 +197,7 @@ export class TickLoop {
     return steps;
   }
 
-  private async afterStep(step: Step, result: IteratorResult<number, void> | undefined): Promise<void> {
+  private async afterStep(step: Step, result: Drawn | undefined): Promise<void> {
     const { slot, generation } = step;
     if (generation.cancelled) return;
     if (!result) {
@@ -204,7 +214,9 @@ export class TickLoop {
       const { tokens } = generation.request;
       this.rates.prompt(this.options.clock.now() - slot.startedAt, tokens.length - generation.cachedTokens);
     }
-    const over = result.done === true ? generation.end() : generation.accept(result.value);
+    // What was drawn after the answer's end is not part of it.
+    const over =
+      result.tokens.some((token) => generation.accept(token)) || (result.ended && generation.end());
     this.pay(generation, generation.length);
     if (!over) return;
     const { generatedTokens, request } = generation;

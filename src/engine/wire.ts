@@ -78,6 +78,9 @@ export interface EngineStats {
   readonly parkedStates: number;
   /** Answers that had to give their slot away for a time, since the start. */
   readonly parkings: number;
+  /** Tokens guessed by prompt look-up since the start, and those of them that the model drew as well. */
+  readonly guessedTokens: number;
+  readonly acceptedTokens: number;
 }
 
 export const NO_STATS: EngineStats = {
@@ -94,6 +97,8 @@ export const NO_STATS: EngineStats = {
   parkedBytes: 0,
   parkedStates: 0,
   parkings: 0,
+  guessedTokens: 0,
+  acceptedTokens: 0,
 };
 
 export interface WireUsage {
@@ -164,6 +169,8 @@ export interface EngineSettings {
   readonly queueLimit: number;
   /** Bytes for states of sequences in files; 0: none are stored. */
   readonly kvCacheBytes: number;
+  /** Whether tokens are guessed by prompt look-up while an answer runs alone. */
+  readonly lookup: boolean;
 }
 
 /** main → engine on the control channel. */

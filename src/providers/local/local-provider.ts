@@ -43,6 +43,8 @@ const gauges: readonly (readonly [name: string, help: string, read: (stats: Engi
   ["engine_parked_bytes", "Memory of stored states.", ({ parkedBytes }) => parkedBytes],
   ["engine_parked_states", "Stored states.", ({ parkedStates }) => parkedStates],
   ["engine_parkings", "Answers that gave their slot away for a time.", ({ parkings }) => parkings],
+  ["engine_guessed_tokens", "Tokens guessed by prompt look-up.", ({ guessedTokens }) => guessedTokens],
+  ["engine_accepted_tokens", "Guessed tokens that were right.", ({ acceptedTokens }) => acceptedTokens],
 ];
 
 /** Answers from the model on this machine, through the engine process. */
