@@ -125,6 +125,7 @@ function engineSettings(config: Config, { path, entry }: FoundModel): EngineSett
     maxTickMs: config.LOCAL_MAX_TICK_MS,
     itlTargetMs: config.LOCAL_ITL_TARGET_MS,
     queueLimit: config.LOCAL_QUEUE_LIMIT,
+    lookup: config.LOCAL_LOOKUP,
     kvCacheBytes: config.LOCAL_KV_CACHE_MB * 1_048_576,
     ...(config.LOCAL_SLOTS !== undefined && { slots: config.LOCAL_SLOTS }),
     ...(config.LOCAL_CONTEXT_SIZE !== undefined && { contextTokens: config.LOCAL_CONTEXT_SIZE }),

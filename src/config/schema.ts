@@ -109,6 +109,11 @@ export const settingGroups = {
     LOCAL_ITL_TARGET_MS: integer(5, 10_000, 100, {
       doc: "Aim for the time between two tokens of an answer while prompts of others are processed.",
     }),
+    LOCAL_LOOKUP: flag(true, {
+      doc:
+        "While an answer runs alone, whether the engine guesses that it goes on like earlier text (copies, summaries) " +
+        "and has the model check several tokens in one step.",
+    }),
     LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {
       doc: "Requests that may wait for a slot (of echo too); the next is `overloaded`.",
     }),

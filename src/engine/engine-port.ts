@@ -19,10 +19,25 @@ export interface EngineSequence {
   /** Replaces the KV by what {@link save} of the same model has written; empty when it fails. Only between steps. */
   load(path: string): Promise<void>;
   /**
-   * The first `next()` adds `tokens` to the KV, at least one, and each later one the token drawn last; each draws
-   * another. Done: the model ended.
+   * The first `next()` adds `tokens` to the KV, at least one, and each later one the token given to it, which was drawn
+   * last; each draws another. Done: the model ended.
    */
-  generate(tokens: readonly number[], options: GenerateOptions): AsyncIterator<number, void, void>;
+  generate(tokens: readonly number[], options: GenerateOptions): TokenIterator;
+  /**
+   * Adds `tokens`, at least one, and `guesses` to the KV in one go, and draws after the last of the tokens and after
+   * each guess that was drawn itself. Guesses that were not are erased again.
+   */
+  verify(tokens: readonly number[], guesses: readonly number[], options: GenerateOptions): Promise<Drawn>;
+}
+
+export type TokenIterator = AsyncIterator<number, void, number | undefined>;
+
+/** What a step gave an answer. */
+export interface Drawn {
+  /** More than one where guesses were right. */
+  readonly tokens: readonly number[];
+  /** The model ended the answer after them. */
+  readonly ended: boolean;
 }
 
 export interface GenerateOptions {

@@ -13,6 +13,7 @@ import { Generation } from "./generation.ts";
 import { PREFILL_TOKENS, type LoadedModel } from "./model.ts";
 import { KvCache } from "./kv-cache.ts";
 import type { KvFolder } from "./kv-folder.ts";
+import { PromptLookup } from "./prompt-lookup.ts";
 import { Slot } from "./slot.ts";
 import { TickLoop } from "./tick-loop.ts";
 import type { EnginePulse, EngineSettings, ForgetRequest, PrepareRequest } from "./wire.ts";
@@ -92,6 +93,7 @@ export class EngineServer implements ConnectionHost {
         tileTokens,
       },
       clock,
+      ...(settings.lookup && loaded.erasable && { lookup: new PromptLookup() }),
       ...(options.kvFolder && { cache: kvCache(options, options.kvFolder) }),
       prepareStep: (sequences, promptTokens) => loaded.prepareStep(sequences, promptTokens),
       flush: () => this.flush(),

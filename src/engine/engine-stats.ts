@@ -3,6 +3,7 @@ import type { FairQueue } from "./fair-queue.ts";
 import type { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
+import type { PromptLookup } from "./prompt-lookup.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import type { Slot } from "./slot.ts";
 import type { EngineStats } from "./wire.ts";
@@ -12,6 +13,7 @@ export interface StatsSources {
   readonly slots: readonly Slot[];
   readonly queue: FairQueue<Generation>;
   readonly cache?: KvCache;
+  readonly lookup?: PromptLookup;
   readonly rates: ServiceRates;
   readonly admission: Admission;
   readonly forgetting: Forgetting;
@@ -19,7 +21,7 @@ export interface StatsSources {
 
 /** How the engine does at this moment. */
 export function engineStats(sources: StatsSources): EngineStats {
-  const { slots, queue, cache, rates, admission, forgetting } = sources;
+  const { slots, queue, cache, lookup, rates, admission, forgetting } = sources;
   let running = 0;
   let keptTokens = 0;
   for (const slot of slots) {
@@ -42,6 +44,8 @@ export function engineStats(sources: StatsSources): EngineStats {
     parkedStates: cache?.size ?? 0,
     parkings,
     forgotten: forgetting.count,
+    guessedTokens: lookup?.guessed ?? 0,
+    acceptedTokens: lookup?.accepted ?? 0,
   };
 }
 

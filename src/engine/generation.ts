@@ -74,6 +74,11 @@ export class Generation implements QueuedJob {
     return from < prompt.length ? [...prompt.slice(from), ...answer] : answer;
   }
 
+  /** The latest token of the answer; before the first one undefined. */
+  get lastToken(): number | undefined {
+    return this.generated.at(-1);
+  }
+
   recentTokens(): readonly number[] {
     return this.generated.slice(-RECENT_TOKENS);
   }

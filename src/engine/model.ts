@@ -34,7 +34,9 @@ export interface LoadedModel {
   readonly detokenize: Detokenize;
   /** Measured at load: what a prompt token costs, in milliseconds. */
   readonly promptTokenMs: number;
-  /** Sets the threads for a step of so many sequences and prompt tokens. */
+  /** Whether the end of a sequence can be erased: not where a model keeps one running state of all its text. */
+  readonly erasable: boolean;
+  /** Sets the threads for a step of so many sequences and prompt tokens or guesses. */
   prepareStep(sequences: number, promptTokens: number): void;
 }
 
@@ -52,10 +54,9 @@ export async function loadModel(
   const size = await sizeOf(settings, llama, model, notes);
   const context = await openContext(model, size.slots, size.contextTokens, threads);
   const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
-  const sequences: EngineSequence[] = [];
-  for (let id = 0; id < size.slots; id++) {
-    sequences.push(new NativeSequence(id, context.getSequence({ contextShift: refuseShift }), vocabulary));
-  }
+  const sequences = Array.from({ length: size.slots }, (_, id) => {
+    return new NativeSequence(id, context.getSequence({ contextShift: refuseShift }), vocabulary);
+  });
   const template = chatTemplate(settings.template, model);
   const prompts = new PromptBuilder({
     model,
@@ -82,6 +83,7 @@ export async function loadModel(
       notes,
     },
     sequences,
+    erasable: sequences.every(({ erasable }) => erasable),
     prompts,
     detokenize: (tokens, preceding) =>
       model.detokenize(tokens as Parameters<LlamaModel["detokenize"]>[0], false, preceding as never),

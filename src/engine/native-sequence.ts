@@ -1,5 +1,5 @@
 import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from "node-llama-cpp";
-import type { EngineSequence, GenerateOptions } from "./engine-port.ts";
+import type { Drawn, EngineSequence, GenerateOptions, TokenIterator } from "./engine-port.ts";
 
 const PENALTY_TOKENS = 64;
 
@@ -14,6 +14,11 @@ export class NativeSequence implements EngineSequence {
     this.id = id;
     this.sequence = sequence;
     this.vocabulary = vocabulary;
+  }
+
+  /** Whether its end can be erased: otherwise erasing means to process what is left once more. */
+  get erasable(): boolean {
+    return !this.sequence.needsCheckpoints;
   }
 
   get length(): number {
@@ -47,26 +52,48 @@ export class NativeSequence implements EngineSequence {
     return this.sequence.loadStateFromFile(path, { acceptRisk: true });
   }
 
-  generate(tokens: readonly number[], options: GenerateOptions): AsyncIterator<number, void, void> {
+  generate(tokens: readonly number[], options: GenerateOptions): TokenIterator {
     this.check(tokens);
-    const { temperature, topP, topK, minP, seed, repeatPenalty } = options.sampling;
     return this.sequence.evaluate(tokens as Token[], {
-      temperature,
-      topP,
-      topK,
-      minP,
-      seed,
-      ...(repeatPenalty > 1 && {
-        repeatPenalty: {
-          penalty: repeatPenalty,
-          punishTokens: () => options.recentTokens() as Token[],
-          maxPunishTokens: PENALTY_TOKENS,
-        },
-      }),
+      ...drawOptions(options, () => options.recentTokens()),
       ...(options.grammarState && {
         grammarEvaluationState: options.grammarState as LlamaGrammarEvaluationState,
       }),
-    });
+    }) as TokenIterator;
+  }
+
+  /**
+   * Not the library's own token predictors: of several guesses they take one (their list of validated tokens stays
+   * empty), and the repeat penalty does not see a guess that another one follows.
+   */
+  async verify(
+    tokens: readonly number[],
+    guesses: readonly number[],
+    options: GenerateOptions,
+  ): Promise<Drawn> {
+    const all = [...tokens, ...guesses];
+    this.check(all);
+    const start = this.length;
+    const first = tokens.length - 1;
+    const recent = [...options.recentTokens(), ...guesses];
+    const before = recent.length - guesses.length - first;
+    const outputs = await this.sequence.controlledEvaluate(
+      all.map((token, index) => {
+        if (index < first) return token as Token;
+        const draw = drawOptions(options, () => recent.slice(0, before + index).slice(-PENALTY_TOKENS));
+        return [token as Token, { generateNext: { token: true, options: draw } }];
+      }),
+    );
+    const drawn: number[] = [];
+    for (let index = first; ; index++) {
+      const token = outputs[index]?.next.token;
+      if (token === undefined || token === null) throw new Error("no token could be drawn");
+      const ended = this.sequence.model.isEogToken(token);
+      if (!ended) drawn.push(token);
+      if (!ended && token === all[index + 1]) continue;
+      await this.truncate(start + index + 1);
+      return { tokens: drawn, ended };
+    }
   }
 
   private check(tokens: readonly number[]): void {
@@ -76,4 +103,22 @@ export class NativeSequence implements EngineSequence {
       }
     }
   }
+}
+
+function drawOptions({ sampling }: GenerateOptions, recentTokens: () => readonly number[]) {
+  const { temperature, topP, topK, minP, seed, repeatPenalty } = sampling;
+  return {
+    temperature,
+    topP,
+    topK,
+    minP,
+    seed,
+    ...(repeatPenalty > 1 && {
+      repeatPenalty: {
+        penalty: repeatPenalty,
+        punishTokens: () => recentTokens() as Token[],
+        maxPunishTokens: PENALTY_TOKENS,
+      },
+    }),
+  };
 }

@@ -11,6 +11,8 @@ export interface ResolvedSampling {
   readonly repeatPenalty: number;
   /** Unsigned 32-bit. Always explicit: the native default is the second of the day, equal for all who ask in it. */
   readonly seed: number;
+  /** The request named the seed: it expects the same answer for it again. */
+  readonly reproducible: boolean;
 }
 
 const SAFE = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1 } as const;
@@ -32,5 +34,6 @@ export function resolveSampling(
     minP: asked.minP ?? model.minP ?? SAFE.minP,
     repeatPenalty: asked.repeatPenalty ?? penalty,
     seed: (asked.seed ?? randomSeed()) >>> 0,
+    reproducible: asked.seed !== undefined,
   };
 }

@@ -15,20 +15,24 @@ export class ServiceRates {
   private promptMs = 0;
   private promptTokens = 0;
 
-  /** A step took `ms`; it was `sinceLast` after the end of the step before, if that came right before. */
+  /**
+   * A step took `ms`; it was `sinceLast` after the end of the step before, if that came right before. `each`: tokens it
+   * gave each answer.
+   */
   step(
     ms: number,
     sinceLast: number | undefined,
     generating: number,
     promptTokens: number,
     batch: number,
+    each = 1,
   ): void {
     this.tickMs += SMOOTHING * (ms - this.tickMs);
     this.batch += SMOOTHING * (batch - this.batch);
     this.promptShare +=
       SMOOTHING * (promptTokens / Math.max(1, promptTokens + generating) - this.promptShare);
     if (generating === 0) return;
-    const interval = sinceLast ?? ms;
+    const interval = (sinceLast ?? ms) / Math.max(1, each);
     this.interval =
       this.interval === undefined ? interval : this.interval + SLOW * (interval - this.interval);
   }

@@ -1,4 +1,10 @@
-import type { EngineSequence, PreparedRequest } from "./engine-port.ts";
+import type {
+  Drawn,
+  EngineSequence,
+  GenerateOptions,
+  PreparedRequest,
+  TokenIterator,
+} from "./engine-port.ts";
 import type { Generation } from "./generation.ts";
 
 /** Whose tokens a slot keeps. */
@@ -24,7 +30,7 @@ export class Slot {
    * once more; it is not to be loaded again.
    */
   refills = false;
-  private iterator: AsyncIterator<number, void, void> | undefined;
+  private iterator: TokenIterator | undefined;
 
   constructor(sequence: EngineSequence) {
     this.sequence = sequence;
@@ -88,17 +94,22 @@ export class Slot {
   }
 
   /** Draws the next token; the first time, what is left of the prompt is processed on the way. */
-  next(generation: Generation): Promise<IteratorResult<number, void>> {
-    this.iterator ??= this.sequence.generate(generation.tokens(this.sequence.length), {
+  async next(generation: Generation): Promise<Drawn> {
+    const { seed } = generation.request.sampling;
+    this.iterator ??= this.sequence.generate(
+      generation.tokens(this.sequence.length),
       // A generation that begins again after a fault goes on with other numbers, not with the same.
-      sampling: {
-        ...generation.request.sampling,
-        seed: (generation.request.sampling.seed + generation.generatedTokens) >>> 0,
-      },
-      recentTokens: () => generation.recentTokens(),
-      ...(generation.request.grammarState && { grammarState: generation.request.grammarState }),
-    });
-    return this.iterator.next();
+      optionsOf(generation, (seed + generation.generatedTokens) >>> 0),
+    );
+    const { value, done } = await this.iterator.next(generation.lastToken);
+    return done === true ? { tokens: [], ended: true } : { tokens: [value], ended: false };
+  }
+
+  /** Draws as many of the next tokens as were guessed rightly, and one more. */
+  verify(generation: Generation, guesses: readonly number[]): Promise<Drawn> {
+    const seed = mixed(generation.request.sampling.seed, generation.generatedTokens);
+    const tokens = generation.tokens(this.sequence.length);
+    return this.sequence.verify(tokens, guesses, optionsOf(generation, seed));
   }
 
   /** After a fault of a step: brings the KV back to what is known. */
@@ -110,11 +121,13 @@ export class Slot {
 
   /** Ends the present request and keeps its KV. */
   async release(now: number): Promise<void> {
-    const iterator = this.iterator;
+    const { iterator, generation } = this;
     this.iterator = undefined;
     this.generation = undefined;
     this.lastUsed = now;
     await iterator?.return?.();
+    // Right guesses after the end of the answer, by a stop text or a cancel.
+    if (generation) await this.sequence.truncate(generation.length);
   }
 
   /** Forgets the KV, after a fault. */
@@ -122,4 +135,18 @@ export class Slot {
     this.owner = undefined;
     await this.sequence.truncate(0);
   }
+}
+
+function optionsOf(generation: Generation, seed: number): GenerateOptions {
+  const { sampling, grammarState } = generation.request;
+  return {
+    sampling: { ...sampling, seed },
+    recentTokens: () => generation.recentTokens(),
+    ...(grammarState && { grammarState }),
+  };
+}
+
+/** Each check of guesses draws with numbers of its own, unlike those of the steps one by one. */
+function mixed(seed: number, generatedTokens: number): number {
+  return (Math.imul(seed ^ Math.imul(generatedTokens + 1, 0x9e3779b1), 0x85ebca6b) ^ 0x5bd1e995) >>> 0;
 }

@@ -1,3 +1,4 @@
+import type { Drawn } from "./engine-port.ts";
 import type { Generation } from "./generation.ts";
 import type { PromptPart } from "./prompt-cost.ts";
 import type { Slot } from "./slot.ts";
@@ -26,10 +27,10 @@ export function promptParts(steps: readonly Step[]): PromptPart[] {
     }));
 }
 
-/** @returns the token drawn; undefined where none is. */
-export async function doStep(step: Step): Promise<IteratorResult<number, void> | undefined> {
+/** @returns what was drawn; undefined where nothing is. */
+export async function doStep(step: Step, guesses: readonly number[] = []): Promise<Drawn | undefined> {
   const { slot, generation, promptTokens, draws } = step;
-  if (draws) return slot.next(generation);
+  if (draws) return guesses.length > 0 ? slot.verify(generation, guesses) : slot.next(generation);
   await slot.prefill(generation, promptTokens);
   return undefined;
 }

@@ -2,14 +2,16 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import { Admission } from "./admission.ts";
-import { LEAST_CHUNK, planChunks, type TickLimits } from "./chunk-plan.ts";
+import { planChunks, type TickLimits } from "./chunk-plan.ts";
 import type { CostModel } from "./cost-model.ts";
 import { engineStats } from "./engine-stats.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
+import type { PromptLookup } from "./prompt-lookup.ts";
 import { QueueNotes } from "./queue-notes.ts";
+import { Serving } from "./serving.ts";
 import { ServiceRates } from "./service-rates.ts";
 import type { Slot } from "./slot.ts";
 import { doStep, promptParts, stepOf, type Step } from "./step.ts";
@@ -22,9 +24,11 @@ export interface TickLoopOptions {
   readonly cost: CostModel;
   /** Absent: no states of sequences are stored. */
   readonly cache?: KvCache;
+  /** Absent: no tokens are guessed. */
+  readonly lookup?: PromptLookup;
   readonly limits: TickLimits;
   readonly clock: Clock;
-  /** Called before each step, with its sequences and prompt tokens. */
+  /** Called before each step, with its sequences and its prompt tokens or guesses. */
   readonly prepareStep?: (sequences: number, promptTokens: number) => void;
   /** Called after each step and each change outside of one: send what the events have gathered. Must not wait. */
   readonly flush: () => void;
@@ -32,9 +36,6 @@ export interface TickLoopOptions {
   readonly onFault: (error: unknown) => void;
 }
 
-// Progress is told for prompts over this time, and no more often than PROGRESS_MS.
-const LONG_PROMPT_MS = 1000;
-const PROGRESS_MS = 500;
 const LEAST_RETRY_MS = 1000;
 // Share of the aim between two tokens that loading and saving states may take.
 const MOVE_SHARE = 0.1;
@@ -51,6 +52,7 @@ export class TickLoop {
   private readonly notes: QueueNotes;
   private readonly admission: Admission;
   private readonly forgetting: Forgetting;
+  private readonly serving: Serving;
   private wake: (() => void) | undefined;
   private stopped = false;
   private readonly rates = new ServiceRates();
@@ -67,7 +69,13 @@ export class TickLoop {
       cache: options.cache,
       moveMs: options.limits.itlTargetMs * MOVE_SHARE,
       started: (generation) => this.notes.started(generation),
-      failed: (slot, generation, error) => this.fail(slot, generation, error),
+      failed: (slot, generation, error) => this.serving.fail(slot, generation, error),
+    });
+    this.serving = new Serving({
+      ...options,
+      rates: this.rates,
+      admission: this.admission,
+      forgetting: this.forgetting,
     });
   }
 
@@ -120,7 +128,7 @@ export class TickLoop {
 
   private async run(): Promise<void> {
     while (!this.stopped) {
-      await this.releaseCancelled();
+      await this.serving.releaseCancelled();
       await this.forgetting.run();
       await this.admission.run();
       this.notes.tellChanges();
@@ -142,17 +150,8 @@ export class TickLoop {
     this.wake = undefined;
   }
 
-  private async releaseCancelled(): Promise<void> {
-    for (const slot of this.options.slots) {
-      const { generation } = slot;
-      if (!generation?.cancelled) continue;
-      if (generation.generatedTokens > 0) this.rates.lengths.observe(generation.generatedTokens, false);
-      await this.end(slot);
-    }
-  }
-
   private async tick(): Promise<void> {
-    const { clock, cost } = this.options;
+    const { clock, cost, lookup } = this.options;
     const steps = this.plan();
     if (steps.length === 0) {
       // All that has a slot waits for a state; whoever cancels must get a turn meanwhile.
@@ -161,22 +160,30 @@ export class TickLoop {
     }
     const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
     const parts = promptParts(steps);
-    this.options.prepareStep?.(steps.length, promptTokens);
+    const guesses = lookup?.guesses(steps) ?? [];
+    this.options.prepareStep?.(steps.length, promptTokens + guesses.length);
     const from = clock.now();
-    const results = await Promise.allSettled(steps.map(async (step) => this.take(step, await doStep(step))));
+    const results = await Promise.allSettled(
+      steps.map(async (step) => this.serving.take(step, await doStep(step, guesses))),
+    );
     const ms = clock.now() - from;
     this.steps++;
     const failed = steps.filter((_, index) => results[index]?.status === "rejected");
     const generating = steps.filter((step) => step.promptTokens === 0).length;
     const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
-    this.rates.step(ms, sinceLast, generating, promptTokens, steps.length);
+    const [first] = results;
+    const drawn = first?.status === "fulfilled" ? first.value?.drawn : undefined;
+    lookup?.observe(steps, ms, guesses.length, drawn);
+    const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
+    this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
     this.lastEnd = from + ms;
-    if (failed.length === 0) cost.observe(ms, generating, parts);
+    // A step with guesses is longer and gives more: it says nothing of others.
+    if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
     for (const [index, step] of steps.entries()) {
       const result = results[index];
-      if (result?.status === "fulfilled") await this.afterStep(step, result.value);
+      if (result?.status === "fulfilled") await this.serving.after(step, result.value);
     }
-    if (failed.length > 0) await this.recover(failed, results);
+    if (failed.length > 0) await this.serving.recover(failed, results);
   }
 
   /** Ascending by id: native code puts only consecutive ascending ids into one pass. */
@@ -196,97 +203,5 @@ export class TickLoop {
       }
     }
     return steps;
-  }
-
-  /** Takes a drawn token as soon as it is there. @returns whether its answer has ended; undefined where none was drawn. */
-  private take(step: Step, result: IteratorResult<number, void> | undefined): boolean | undefined {
-    const { slot, generation } = step;
-    if (!result) return undefined;
-    if (generation.cancelled) return false;
-    const first = generation.generatedTokens === 0;
-    if (first) {
-      const { tokens } = generation.request;
-      this.rates.prompt(this.options.clock.now() - slot.startedAt, tokens.length - generation.cachedTokens);
-    }
-    const over = result.done === true ? generation.end() : generation.accept(result.value);
-    this.pay(generation, generation.length);
-    // Prompts of other lengths in this step are batches of their own: a first token does not wait for them.
-    if (first) this.options.flush();
-    return over;
-  }
-
-  /** `over`: see {@link take}. */
-  private async afterStep({ slot, generation }: Step, over: boolean | undefined): Promise<void> {
-    if (generation.cancelled) return;
-    if (over === undefined) {
-      this.pay(generation, slot.sequence.length);
-      if (!generation.background) this.tellProgress(slot, generation);
-      else if (slot.remaining === 0) {
-        await this.admission.keepContext(slot);
-        generation.finishBackground();
-        await this.end(slot);
-      }
-      return;
-    }
-    if (!over) return;
-    const { generatedTokens, request } = generation;
-    this.rates.lengths.observe(generatedTokens, generatedTokens < request.maxTokens);
-    await this.end(slot);
-  }
-
-  /** Charges what was served of a request up to a length; nothing is charged twice, and cached tokens are free. */
-  private pay(generation: Generation, length: number): void {
-    if (length <= generation.paidTokens) return;
-    this.options.queue.charge(generation, length - generation.paidTokens);
-    generation.paidTokens = length;
-  }
-
-  private async end(slot: Slot): Promise<void> {
-    const { generation } = slot;
-    await slot.release(this.options.clock.now());
-    if (!generation) return;
-    this.options.queue.done(generation);
-    await this.forgetting.left(slot, generation);
-  }
-
-  private tellProgress(slot: Slot, generation: Generation): void {
-    const now = this.options.clock.now();
-    const expected = slot.remaining * this.options.cost.promptTokenMs;
-    if (now - slot.startedAt + expected < LONG_PROMPT_MS || now - slot.progressAt < PROGRESS_MS) return;
-    slot.progressAt = now;
-    generation.events.progress(slot.sequence.length, generation.request.tokens.length);
-  }
-
-  /**
-   * A fault of one item rejects all items of the native batch. Alone it is the culprit; of several, each is tried
-   * again by itself, and only those that fail again are failed.
-   */
-  private async recover(
-    steps: readonly Step[],
-    results: readonly PromiseSettledResult<unknown>[],
-  ): Promise<void> {
-    const [fault] = results.filter((result) => result.status === "rejected");
-    this.options.onFault(fault?.reason);
-    for (const step of steps) {
-      const { slot, generation } = step;
-      if (generation.cancelled) continue;
-      try {
-        if (steps.length === 1) throw fault?.reason;
-        await slot.restart(generation);
-        const again = stepOf(slot, generation, Math.min(slot.remaining, LEAST_CHUNK));
-        await this.afterStep(again, this.take(again, await doStep(again)));
-      } catch (error) {
-        await this.fail(slot, generation, error);
-      }
-    }
-  }
-
-  private async fail(slot: Slot, generation: Generation, error: unknown): Promise<void> {
-    this.options.onFault(error);
-    generation.events.failed(error);
-    // It may have failed before the slot was its own.
-    if (slot.generation !== generation) this.options.queue.done(generation);
-    await this.end(slot);
-    await slot.clear();
   }
 }

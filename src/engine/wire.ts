@@ -86,6 +86,9 @@ export interface EngineStats {
   readonly parkings: number;
   /** Slots and stored states that were emptied since their client or conversation is gone, since the start. */
   readonly forgotten: number;
+  /** Tokens guessed by prompt look-up since the start, and those of them that the model drew as well. */
+  readonly guessedTokens: number;
+  readonly acceptedTokens: number;
 }
 
 export const NO_STATS: EngineStats = {
@@ -103,6 +106,8 @@ export const NO_STATS: EngineStats = {
   parkedStates: 0,
   parkings: 0,
   forgotten: 0,
+  guessedTokens: 0,
+  acceptedTokens: 0,
 };
 
 export interface WireUsage {
@@ -175,6 +180,8 @@ export interface EngineSettings {
   readonly queueLimit: number;
   /** Bytes for states of sequences in files; 0: none are stored. */
   readonly kvCacheBytes: number;
+  /** Whether tokens are guessed by prompt look-up while an answer runs alone. */
+  readonly lookup: boolean;
 }
 
 /** main → engine on the control channel. */

@@ -1,4 +1,5 @@
 import type {
+  Drawn,
   EngineSequence,
   GenerateOptions,
   PreparedRequest,
@@ -35,6 +36,10 @@ export class FakeContext {
     draws: boolean;
     settle: (error?: Error) => void;
   }[] = [];
+
+  /** What the model draws after a token. */
+  tokenAfter: (last: number) => number = (last) =>
+    last >= FIRST_ANSWER_TOKEN ? last + 1 : FIRST_ANSWER_TOKEN;
 
   sequence(id: number): FakeSequence {
     return new FakeSequence(id, this);
@@ -110,15 +115,34 @@ export class FakeSequence implements EngineSequence {
     this.kv.push(...tokens);
   }
 
-  async *generate(tokens: readonly number[], options: GenerateOptions): AsyncGenerator<number, void, void> {
+  /** Checks guesses against the same counting answer. */
+  async verify(
+    tokens: readonly number[],
+    guesses: readonly number[],
+    options: GenerateOptions,
+  ): Promise<Drawn> {
+    this.seeds.push(options.sampling.seed);
+    await this.context.run(this.id, [...tokens, ...guesses], true);
+    this.kv.push(...tokens);
+    const drawn: number[] = [];
+    for (const guess of [...guesses, undefined]) {
+      drawn.push(this.context.tokenAfter(this.kv.at(-1) ?? 0));
+      if (guess === undefined || guess !== drawn.at(-1)) break;
+      this.kv.push(guess);
+    }
+    return { tokens: drawn, ended: false };
+  }
+
+  async *generate(
+    tokens: readonly number[],
+    options: GenerateOptions,
+  ): AsyncGenerator<number, void, number | undefined> {
     this.seeds.push(options.sampling.seed);
     for (let next = tokens; ;) {
       await this.context.run(this.id, next, true);
       this.kv.push(...next);
-      const last = next.at(-1) ?? 0;
-      const token = last >= FIRST_ANSWER_TOKEN ? last + 1 : FIRST_ANSWER_TOKEN;
-      next = [token];
-      yield token;
+      const token = this.context.tokenAfter(next.at(-1) ?? 0);
+      next = [(yield token) ?? token];
     }
   }
 }
@@ -136,7 +160,7 @@ export function preparedRequest(length: number, changes: Partial<PreparedRequest
     sharedKey: "shared",
     droppedTurns: 0,
     maxTokens: 5,
-    sampling: { temperature: 0, topP: 1, topK: 40, minP: 0, repeatPenalty: 1, seed: 7 },
+    sampling: { temperature: 0, topP: 1, topK: 40, minP: 0, repeatPenalty: 1, seed: 7, reproducible: false },
     stop: [],
     stopTokens: new Set(),
     trimEnd: false,

@@ -45,6 +45,7 @@ export async function tinySettings(changes: Partial<EngineSettings> = {}): Promi
     maxTickMs: 250,
     itlTargetMs: 100,
     queueLimit: 4096,
+    lookup: true,
     kvCacheBytes: 64 * 1_048_576,
     ...changes,
   };

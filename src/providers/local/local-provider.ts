@@ -55,6 +55,8 @@ const gauges: readonly (readonly [name: string, help: string, read: (stats: Engi
     "Slots and stored states emptied since their client or conversation is gone.",
     ({ forgotten }) => forgotten,
   ],
+  ["engine_guessed_tokens", "Tokens guessed by prompt look-up.", ({ guessedTokens }) => guessedTokens],
+  ["engine_accepted_tokens", "Guessed tokens that were right.", ({ acceptedTokens }) => acceptedTokens],
 ];
 
 /** Answers from the model on this machine, through the engine process. */

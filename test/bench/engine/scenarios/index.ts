@@ -5,6 +5,7 @@ import { closedLoopScenario, freeRunningScenario } from "./closed-loop.ts";
 import { etaScenario } from "./eta.ts";
 import { fairnessScenario } from "./fairness.ts";
 import { longPromptsScenario } from "./long-prompts.ts";
+import { lookupScenario } from "./lookup.ts";
 import { poissonScenario, tradeScenario } from "./poisson.ts";
 import { comeBackScenario, crowdScenario, parkingScenario, sharedSystemScenario } from "./shared-system.ts";
 
@@ -19,6 +20,7 @@ export const scenarios: readonly AnyScenario[] = [
   longPromptsScenario,
   sharedSystemScenario,
   parkingScenario,
+  lookupScenario,
   cancelScenario,
   fairnessScenario,
   etaScenario,
