@@ -111,7 +111,7 @@ export const settingGroups = {
     }),
     LOCAL_LOOKUP: flag(true, {
       doc:
-        "While an answer runs alone, whether the engine guesses that it goes on like earlier text (copies, summaries) " +
+        "While an answer runs alone, whether the engine guesses that it goes on like earlier text (copies, corrections) " +
         "and has the model check several tokens in one step.",
     }),
     LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {

@@ -1,5 +1,5 @@
 // Tokens that must be the same before what follows is a guess. Three are the same by chance five times in an ordinary
-// answer of 200 tokens, four hardly once; a copy has them a token later.
+// answer of 200 tokens, four once or twice; a copy has them a token later.
 const LENGTH = 4;
 // Places for n-grams; of two that share a place the later one stays.
 const BUCKETS = 32_768;
