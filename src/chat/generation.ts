@@ -1,7 +1,6 @@
 import type { Clock } from "../core/clock.ts";
-import { ServiceError } from "../core/errors.ts";
 import type { Metrics } from "../core/metrics.ts";
-import type { AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
+import type { AnswerPart, AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
 import type { AnswerWriter, FinishReason, Timings } from "./answer-log.ts";
 
 /** What a model made of one request. */
@@ -18,6 +17,8 @@ export interface GenerationOptions {
   readonly provider: AnswerSource;
   readonly request: ChatRequest;
   readonly signal: AbortSignal;
+  /** Aborts `signal`: the answer is as long as it may be. */
+  readonly stop: (reason: StopReason) => void;
   /** Takes status and text; null keeps the text back (answers with a schema are not streamed). */
   readonly writer: AnswerWriter;
   readonly streamed: boolean;
@@ -27,11 +28,11 @@ export interface GenerationOptions {
   readonly metrics: Metrics;
 }
 
-/** A reason to stop that is the user's doing and no fault. */
+/** A reason to stop that is no fault: the user's doing, or the answer is as long as it may be. */
 export class StopReason extends Error {
-  readonly finishReason: "cancelled" | "abandoned";
+  readonly finishReason: "cancelled" | "abandoned" | "length";
 
-  constructor(finishReason: "cancelled" | "abandoned") {
+  constructor(finishReason: "cancelled" | "abandoned" | "length") {
     super(finishReason);
     this.name = "StopReason";
     this.finishReason = finishReason;
@@ -62,7 +63,7 @@ class Course {
     options.metrics.requestsWaiting(1);
   }
 
-  start(part: { provider: string; model: string; promptTokens?: number; cachedTokens?: number }): void {
+  #start(part: { provider: string; model: string; promptTokens?: number; cachedTokens?: number }): void {
     const { metrics, clock, writer } = this.#options;
     if (this.#state === "waiting") {
       metrics.requestsWaiting(-1);
@@ -77,12 +78,31 @@ class Course {
     if (writer.reader.status !== null) writer.setStatus(null);
   }
 
-  /** False when the answer is as long as it may be. */
-  add(text: string, tokens: number): boolean {
-    const { metrics, clock, writer, streamed, arrivedAt } = this.#options;
+  take(part: AnswerPart): void {
+    const { writer } = this.#options;
+    switch (part.type) {
+      case "text-delta":
+        this.#add(part.text, part.tokens);
+        break;
+      case "queued":
+        writer.setStatus(queuedStatus(part.position, part.etaMs));
+        break;
+      case "progress":
+        writer.setStatus(part);
+        break;
+      case "started":
+        this.#start(part);
+        break;
+      case "fallback":
+        this.#fallBack(part);
+    }
+  }
+
+  #add(text: string, tokens: number): void {
+    const { metrics, clock, writer, streamed, arrivedAt, stop } = this.#options;
     this.#completionTokens += tokens;
     // Tokens whose text was dropped were spent all the same.
-    if (text === "") return true;
+    if (text === "") return;
     const now = clock.now();
     if (this.#firstAt === null) {
       this.#firstAt = now;
@@ -93,14 +113,14 @@ class Course {
     this.#lastAt = now;
     if (streamed && !writer.append(text)) {
       this.#completionTokens -= tokens;
-      return false;
+      stop(new StopReason("length"));
+      return;
     }
     this.#text += text;
-    return true;
   }
 
   /** The present back end failed: its account is closed, and the answer waits for the next one. */
-  fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
+  #fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
     const { metrics, writer } = this.#options;
     this.#spent = this.#settle();
     this.#promptTokens = 0;
@@ -170,40 +190,17 @@ class Course {
  * there is; any other failure is thrown.
  */
 export async function generate(options: GenerationOptions): Promise<Generation> {
-  const { provider, request, signal, writer } = options;
+  const { provider, request, signal } = options;
   const course = new Course(options);
   try {
-    for await (const part of provider.stream(request, { signal })) {
-      switch (part.type) {
-        case "text-delta":
-          if (!course.add(part.text, part.tokens)) return course.end("length");
-          break;
-        case "queued":
-          writer.setStatus(queuedStatus(part.position, part.etaMs));
-          break;
-        case "progress":
-          writer.setStatus(part);
-          break;
-        case "started":
-          course.start(part);
-          break;
-        case "fallback":
-          course.fallBack(part);
-          break;
-        case "finish":
-          return course.end(part.reason, part.usage);
-      }
-    }
+    const onPart = (part: AnswerPart): void => course.take(part);
+    const { reason, usage } = await provider.stream(request, { signal, onPart });
+    return course.end(reason, usage);
   } catch (error) {
     if (signal.aborted && signal.reason instanceof StopReason) return course.end(signal.reason.finishReason);
     course.fail();
     throw error;
   }
-  course.fail();
-  throw new ServiceError(
-    "bad_answer",
-    `The ${provider.name} back end ended the answer without finishing it.`,
-  );
 }
 
 function queuedStatus(position: number, etaMs: number | undefined) {

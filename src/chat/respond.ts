@@ -84,7 +84,7 @@ function runCommand(
     ask: async (question) => {
       const generation = await ask(running, options, question);
       // A command is done or it is not: there is no half of one.
-      running.signal.throwIfAborted();
+      if (stoppedByUser(generation)) throw running.signal.reason;
       return generation;
     },
   });
@@ -111,10 +111,15 @@ async function ask(
     provider,
     request,
     signal: running.signal,
+    stop: (reason) => running.stop(reason),
     writer: running.writer,
     streamed: question.jsonSchema === undefined,
     arrivedAt: running.arrivedAt,
     clock,
     metrics,
   });
+}
+
+function stoppedByUser({ finishReason }: Generation): boolean {
+  return finishReason === "cancelled" || finishReason === "abandoned";
 }

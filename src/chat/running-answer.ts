@@ -6,7 +6,7 @@ import { Attendance, type Attendant } from "./attendance.ts";
 import type { AnswerReader, AnswerWriter } from "./answer-log.ts";
 import type { LaneTask } from "./conversation-lanes.ts";
 import type { MessageKey } from "./conversation-store.ts";
-import { StopReason } from "./generation.ts";
+import type { StopReason } from "./generation.ts";
 
 /** One message as a session hands it over. */
 export interface Submission {
@@ -94,8 +94,8 @@ export class RunningAnswer implements LaneTask, Ticket {
   }
 
   /** Stops the work behind it; whoever runs it finishes the log. */
-  stop(reason: "cancelled" | "abandoned"): void {
-    this.#controller.abort(new StopReason(reason));
+  stop(reason: StopReason): void {
+    this.#controller.abort(reason);
   }
 
   /** The log is finished: the clock stops. */

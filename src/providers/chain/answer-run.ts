@@ -1,5 +1,13 @@
 import type { ServiceError } from "../../core/errors.ts";
-import type { ChatProvider, ChatRequest, FallbackPart, StreamPart, Usage } from "../provider.ts";
+import type {
+  AnswerPart,
+  ChatProvider,
+  ChatRequest,
+  FallbackPart,
+  StreamOptions,
+  StreamPart,
+  Usage,
+} from "../provider.ts";
 import type { ChainMember } from "./chain-member.ts";
 import { AnswerTime } from "./deadlines.ts";
 import { combinedError, type Failure } from "./failures.ts";
@@ -16,6 +24,8 @@ const GUILTY = 2;
 export class AnswerRun {
   readonly signal: AbortSignal;
   readonly time: AnswerTime;
+  /** Hands a part to who asked for the answer. */
+  readonly tell: (part: AnswerPart) => void;
   readonly #request: ChatRequest;
   readonly #members: readonly ChainMember[];
   readonly #failures: Failure[] = [];
@@ -31,8 +41,14 @@ export class AnswerRun {
   #died: ChainMember | null = null;
   #suspicion = 0;
 
-  constructor(request: ChatRequest, signal: AbortSignal, members: readonly ChainMember[], totalMs: number) {
+  constructor(
+    request: ChatRequest,
+    { signal, onPart }: StreamOptions<AnswerPart>,
+    members: readonly ChainMember[],
+    totalMs: number,
+  ) {
     this.signal = signal;
+    this.tell = onPart;
     this.time = new AnswerTime(totalMs);
     this.#request = request;
     this.#members = members;
@@ -98,10 +114,12 @@ export class AnswerRun {
     this.#usage.cachedTokens = cachedTokens;
   }
 
-  add({ text, tokens }: Piece): void {
-    this.#usage.completionTokens += tokens;
-    this.#tokens += tokens;
-    if (this.#request.jsonSchema === undefined) this.#text += text;
+  /** Passes text on. */
+  say(piece: Piece): void {
+    this.#usage.completionTokens += piece.tokens;
+    this.#tokens += piece.tokens;
+    if (this.#request.jsonSchema === undefined) this.#text += piece.text;
+    this.tell(piece);
   }
 
   /** A back end gave up, or was not asked at all: the answer goes on with another one. */

@@ -106,11 +106,10 @@ export class Watch {
     this.#enter("gap");
   }
 
-  /** Ends the watch and, if it still runs, the work. */
+  /** The try is over. */
   close(): void {
     this.#stopTimer?.();
     this.#options.caller.removeEventListener("abort", this.#onAbort);
-    this.#controller.abort();
   }
 
   #enter(phase: Phase): void {
