@@ -42,7 +42,10 @@ export class StopReason extends Error {
 /** The course of one generation: counts, times and reports it. Several back ends may have written it, one after the other. */
 class Course {
   readonly #options: GenerationOptions;
-  #text = "";
+  /** Text that is kept back; what is streamed is in the log. */
+  #held = "";
+  /** Where its text begins in the log. */
+  readonly #from: number;
   /** Of the back ends that have failed. */
   #spent: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
   /** Of the present one. */
@@ -58,6 +61,7 @@ class Course {
 
   constructor(options: GenerationOptions) {
     this.#options = options;
+    this.#from = options.writer.reader.length;
     this.#provider = options.provider.name;
     this.#model = options.provider.describe().model;
     options.metrics.requestsWaiting(1);
@@ -111,12 +115,12 @@ class Course {
       metrics.interToken(this.#provider, (now - this.#lastAt) / 1000);
     }
     this.#lastAt = now;
-    if (streamed && !writer.append(text)) {
+    if (!streamed) {
+      this.#held += text;
+    } else if (!writer.append(text)) {
       this.#completionTokens -= tokens;
       stop(new StopReason("length"));
-      return;
     }
-    this.#text += text;
   }
 
   /** The present back end failed: its account is closed, and the answer waits for the next one. */
@@ -136,11 +140,11 @@ class Course {
   }
 
   end(finishReason: FinishReason, usage?: Usage): Generation {
-    const { arrivedAt, clock } = this.#options;
+    const { arrivedAt, clock, streamed, writer } = this.#options;
     const now = clock.now();
     this.#leave(finishReason, now);
     return {
-      text: this.#text,
+      text: streamed ? writer.reader.read(this.#from) : this.#held,
       finishReason,
       usage: this.#settle(usage),
       provider: this.#provider,

@@ -30,8 +30,8 @@ export class AnswerRun {
   readonly #members: readonly ChainMember[];
   readonly #failures: Failure[] = [];
   #next = 0;
-  /** Passed on so far; empty while an answer with a schema is being made. */
-  #text = "";
+  /** Texts passed on so far; none while an answer with a schema is being made. */
+  readonly #texts: string[] = [];
   #tokens = 0;
   /** Of the present back end. */
   #usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
@@ -56,7 +56,7 @@ export class AnswerRun {
 
   /** Whether text of it was passed on. */
   get hasText(): boolean {
-    return this.#text !== "";
+    return this.#texts.length > 0;
   }
 
   get tokensLeft(): number {
@@ -93,13 +93,15 @@ export class AnswerRun {
   /** What the next back end is asked: the rest of the answer, or the whole where nothing was passed on. */
   requestTo(): ChatRequest {
     if (!this.hasText) return this.#request;
-    return { ...this.#request, continueFrom: this.#text, maxTokens: this.tokensLeft };
+    return { ...this.#request, continueFrom: this.#texts.join(""), maxTokens: this.tokensLeft };
   }
 
   /** What its text has to pass; null: nothing. */
   gateFor(provider: ChatProvider): TextGate | null {
     if (this.#request.jsonSchema !== undefined) return new WholeGate();
-    return this.hasText && provider.continuation !== "prefilled" ? new OverlapGate(this.#text) : null;
+    return this.hasText && provider.continuation !== "prefilled"
+      ? new OverlapGate(this.#texts.join(""))
+      : null;
   }
 
   /** A try begins. */
@@ -118,7 +120,7 @@ export class AnswerRun {
   say(piece: Piece): void {
     this.#usage.completionTokens += piece.tokens;
     this.#tokens += piece.tokens;
-    if (this.#request.jsonSchema === undefined) this.#text += piece.text;
+    if (piece.text !== "" && this.#request.jsonSchema === undefined) this.#texts.push(piece.text);
     this.tell(piece);
   }
 

@@ -12,6 +12,7 @@ import type {
 } from "../provider.ts";
 import { echoAnswer, type EchoAnswer } from "./echo-answer.ts";
 import { countEchoTokens, tokenStart } from "./echo-tokens.ts";
+import { Pacer } from "./pacer.ts";
 import { SlotQueue, type Ticket } from "./slot-queue.ts";
 
 export interface EchoOptions {
@@ -48,15 +49,16 @@ class EchoProvider implements ChatProvider {
   readonly remote = false;
   readonly continuation = "prefilled";
   readonly #options: EchoOptions;
-  readonly #clock: Clock;
   readonly #queueLimit: number;
   readonly #queue: SlotQueue | null;
+  /** Null where the whole answer comes at once. */
+  readonly #pacer: Pacer | null;
   readonly #running = new Set<OpenAnswer>();
   #closed = false;
 
   constructor(options: EchoOptions, clock: Clock) {
     this.#options = options;
-    this.#clock = clock;
+    this.#pacer = options.tokenMs > 0 ? new Pacer(options.tokenMs, clock) : null;
     this.#queueLimit = options.queueLimit ?? DEFAULT_QUEUE_LIMIT;
     this.#queue = options.slots > 0 ? new SlotQueue(options.slots, this.#queueLimit, clock) : null;
   }
@@ -107,31 +109,26 @@ class EchoProvider implements ChatProvider {
     }
   }
 
-  /**
-   * Says the answer, a token each `tokenMs` or all of it now. Each paced answer has a timer of its own: Node keeps timers of
-   * equal length in one list, so that setting one costs the same with ten thousand others.
-   */
+  /** Says the answer, a token each `tokenMs` or all of it now. */
   #say({ text, reason }: EchoAnswer, promptTokens: number, answer: OpenAnswer): void {
-    const { tokenMs } = this.#options;
     const total = countEchoTokens(text);
-    const perPart = tokenMs > 0 ? 1 : TOKENS_PER_PART;
-    const begin = tokenMs > 0 ? this.#clock.now() : 0;
+    const perPart = this.#pacer === null ? TOKENS_PER_PART : 1;
     let token = 0;
-    const goOn = (): void => {
-      for (; token < total && !answer.ended; token += perPart) {
-        // Due times count from the beginning, so that late timers do not slow the pace.
-        const wait = tokenMs > 0 ? begin + (token + 1) * tokenMs - this.#clock.now() : 0;
-        if (wait > 0) return void this.#clock.after(wait, goOn);
+    const step = (): boolean => {
+      if (answer.ended) return false;
+      if (token < total) {
         const end = Math.min(token + perPart, total);
-        const piece = text.slice(
-          tokenStart(text, token),
-          end === total ? text.length : tokenStart(text, end),
-        );
+        const from = tokenStart(text, token);
+        const piece = text.slice(from, end === total ? text.length : tokenStart(text, end));
         answer.part({ type: "text-delta", text: piece, tokens: end - token });
+        token = end;
       }
+      if (token < total) return true;
       answer.finish({ reason, usage: { promptTokens, completionTokens: total, cachedTokens: 0 } });
+      return false;
     };
-    goOn();
+    if (this.#pacer !== null && total > 0) this.#pacer.add(step);
+    else while (step());
   }
 
   #full(): never {
