@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { AnswerPart, AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
 import type { AnswerWriter, FinishReason, Timings } from "./answer-log.ts";
+import type { StopSignal } from "../core/stop-signal.ts";
 
 /** What a model made of one request. */
 export interface Generation {
@@ -16,7 +17,7 @@ export interface Generation {
 export interface GenerationOptions {
   readonly provider: AnswerSource;
   readonly request: ChatRequest;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** Aborts `signal`: the answer is as long as it may be. */
   readonly stop: (reason: StopReason) => void;
   /** Takes status and text; null keeps the text back (answers with a schema are not streamed). */

@@ -99,21 +99,24 @@ async function ask(
   if (provider === null) throw new ServiceError("no_provider", mend);
   const { owner, conversation } = running.submission;
   const context = await store.context(owner.client);
-  const { ofConversation, ...asked } = question;
+  const { system, turns, ofConversation, maxTokens, sampling, jsonSchema } = question;
   const request: ChatRequest = {
-    ...asked,
+    system,
     context,
+    turns,
+    maxTokens,
+    sampling,
     principal: owner,
     // Names of conversations hold no slash: what stands apart gets a slot of its own, and the conversation keeps its KV.
     conversation: `${ofConversation ? conversation : `/${running.reader.meta.command}`} ${owner.client}`,
   };
   return generate({
     provider,
-    request,
+    request: jsonSchema === undefined ? request : { ...request, jsonSchema },
     signal: running.signal,
     stop: (reason) => running.stop(reason),
     writer: running.writer,
-    streamed: question.jsonSchema === undefined,
+    streamed: jsonSchema === undefined,
     arrivedAt: running.arrivedAt,
     clock,
     metrics,

@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { Principal } from "../core/principal.ts";
+import { Stopper, type StopSignal } from "../core/stop-signal.ts";
 import type { MessageSyntax } from "../protocol/command-syntax.ts";
 import type { Sampling } from "../providers/provider.ts";
 import { Attendance, type Attendant } from "./attendance.ts";
@@ -42,7 +43,7 @@ export class RunningAnswer implements LaneTask, Ticket {
   readonly arrivedAt: number;
   /** The claimed id; null when the client named none. */
   readonly key: MessageKey | null;
-  readonly #controller = new AbortController();
+  readonly #stopper = new Stopper();
   readonly #attendance: Attendance;
   readonly #hooks: RunningAnswerHooks;
   #begun = false;
@@ -66,8 +67,8 @@ export class RunningAnswer implements LaneTask, Ticket {
     return this.writer.reader;
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get signal(): StopSignal {
+    return this.#stopper;
   }
 
   /** Whether a connected watcher takes what is ready. */
@@ -95,7 +96,7 @@ export class RunningAnswer implements LaneTask, Ticket {
 
   /** Stops the work behind it; whoever runs it finishes the log. */
   stop(reason: StopReason): void {
-    this.#controller.abort(reason);
+    this.#stopper.abort(reason);
   }
 
   /** The log is finished: the clock stops. */

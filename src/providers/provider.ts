@@ -1,6 +1,7 @@
 import type { Turn } from "../core/fit-prompt.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Sampling } from "../core/sampling.ts";
+import type { StopSignal } from "../core/stop-signal.ts";
 
 export type { Sampling };
 
@@ -81,7 +82,7 @@ export type AnswerPart = StreamPart | FallbackPart;
 
 export interface StreamOptions<Part> {
   /** Stops the work. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   /** Takes the parts, one after the other, in plain calls: a promise for each token would cost more than the token. */
   readonly onPart: (part: Part) => void;
 }

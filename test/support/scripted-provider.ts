@@ -76,7 +76,7 @@ export class ScriptedCall {
   /** Plays the script. @throws what it was told to, or the signal's reason */
   async play({ signal, onPart }: StreamOptions<StreamPart>): Promise<Finish> {
     const wake = () => this.#wake?.();
-    signal.addEventListener("abort", wake);
+    signal.addEventListener("abort", wake, { once: true });
     try {
       for (;;) {
         signal.throwIfAborted();

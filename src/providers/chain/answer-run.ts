@@ -12,6 +12,7 @@ import type { ChainMember } from "./chain-member.ts";
 import { AnswerTime } from "./deadlines.ts";
 import { combinedError, type Failure } from "./failures.ts";
 import { OverlapGate, WholeGate, type Piece, type TextGate } from "./text-gates.ts";
+import type { StopSignal } from "../../core/stop-signal.ts";
 
 /** A death while the request had its turn, and one while it only waited. At {@link SUSPECT} a request goes on alone. */
 const DEATH_RUNNING = 1;
@@ -22,7 +23,7 @@ const GUILTY = 2;
 
 /** One answer on its way through the chain: what it has so far, who failed, who is next. */
 export class AnswerRun {
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly time: AnswerTime;
   /** Hands a part to who asked for the answer. */
   readonly tell: (part: AnswerPart) => void;

@@ -20,7 +20,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { countsAgainstBackEnd, opensAtOnce, retryWaitMs, type RetryPolicy } from "./failures.ts";
 import { pause } from "./pause.ts";
 import { SuspectLine } from "./suspect-line.ts";
-import { tryOnce } from "./try-once.ts";
+import { tryOnce, type TryTools } from "./try-once.ts";
 
 export interface ChainOptions {
   /** In the order in which they are asked; at least one, and at least one of them started. */
@@ -46,11 +46,13 @@ export class ProviderChain implements AnswerSource {
   readonly #options: ChainOptions;
   readonly #random: () => number;
   readonly #line = new SuspectLine();
+  readonly #tools: TryTools;
   readonly #first: ChatProvider;
 
   constructor(options: ChainOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.#tools = { ...options, line: this.#line };
     this.members = options.links.map((link) => new ChainMember(link, options));
     const first = options.links.find(({ provider }) => provider !== null)?.provider;
     if (!first) throw new TypeError("a chain needs a back end that was started");
@@ -126,7 +128,7 @@ export class ProviderChain implements AnswerSource {
         return null;
       }
       try {
-        return await tryOnce({ ...this.#options, member, run, call, line: this.#line });
+        return await tryOnce({ member, run, call }, this.#tools);
       } catch (thrown) {
         run.signal.throwIfAborted();
         const error = this.#judge(thrown, member, run, call);

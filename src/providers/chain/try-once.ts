@@ -7,11 +7,15 @@ import type { BreakerCall } from "./circuit-breaker.ts";
 import { Watch, type Deadlines } from "./deadlines.ts";
 import type { LinePlace, SuspectLine } from "./suspect-line.ts";
 
-/** All that one try of one back end needs. */
+/** One try of one back end. */
 export interface Try {
   readonly member: ChainMember;
   readonly run: AnswerRun;
   readonly call: BreakerCall;
+}
+
+/** What all tries of a chain share. */
+export interface TryTools {
   readonly deadlines: Deadlines;
   readonly line: SuspectLine;
   readonly clock: Clock;
@@ -22,8 +26,9 @@ export interface Try {
 const PROBATION_MS = 10_000;
 
 /** Asks one back end once. @throws whatever kept it from a whole answer */
-export async function tryOnce(attempt: Try): Promise<Finish> {
-  const { member, run, deadlines, clock, metrics } = attempt;
+export async function tryOnce(attempt: Try, tools: TryTools): Promise<Finish> {
+  const { member, run, call } = attempt;
+  const { deadlines, line, clock, metrics } = tools;
   const watch = new Watch({ provider: member.name, deadlines, time: run.time, clock, caller: run.signal });
   let place: LinePlace | undefined;
   let endProbation: (() => void) | undefined;
@@ -32,7 +37,7 @@ export async function tryOnce(attempt: Try): Promise<Finish> {
     run.clear();
   };
   const spoke = (): void => {
-    attempt.call.spoke();
+    call.spoke();
     if (place !== undefined) endProbation = clock.after(PROBATION_MS, cleared);
   };
   run.begin();
@@ -46,7 +51,7 @@ export async function tryOnce(attempt: Try): Promise<Finish> {
       run.tell(hop);
     }
     if (run.suspected && member.name === "local") {
-      place = attempt.line.enter();
+      place = line.enter();
       watch.queued();
       if (place.position > 0) run.tell({ type: "queued", position: place.position });
       await place.turn(watch.signal);
