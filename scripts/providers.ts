@@ -12,7 +12,7 @@ import { noMetrics } from "../src/core/metrics.ts";
 import { streamProgress } from "../src/engine-host/model-progress.ts";
 import { createLocalBackend, type LocalBackend } from "../src/local-backend.ts";
 import { ProviderError } from "../src/providers/provider-error.ts";
-import type { ChatProvider, ChatRequest } from "../src/providers/provider.ts";
+import type { ChatProvider, ChatRequest, StreamPart } from "../src/providers/provider.ts";
 import { providerCandidates, providerOrder, type Candidate } from "../src/providers/registry.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -78,9 +78,10 @@ async function firstTokenOf(provider: ChatProvider, stopping: AbortSignal): Prom
   const begin = clock.now();
   let firstAt: number | null = null;
   try {
-    for await (const part of provider.stream(QUESTION, { signal: controller.signal })) {
-      if (part.type === "text-delta") firstAt ??= clock.now();
-    }
+    const onPart = ({ type }: StreamPart): void => {
+      if (type === "text-delta") firstAt ??= clock.now();
+    };
+    await provider.stream(QUESTION, { signal: controller.signal, onPart });
   } finally {
     stopTimer();
     stopping.removeEventListener("abort", stop);

@@ -236,7 +236,7 @@ export class ChatService {
   }
 
   #stop(running: RunningAnswer, reason: "cancelled" | "abandoned"): void {
-    running.stop(reason);
+    running.stop(new StopReason(reason));
     const { owner, conversation } = running.submission;
     const waiting = this.#lanes.remove(owner.client, conversation, (task) => task === running);
     if (waiting.length > 0) void this.#finish(running, this.#outcomeOf(running.signal.reason, running));
@@ -252,9 +252,9 @@ export class ChatService {
       return true;
     };
     const waiting = this.#lanes.remove(owner.client, conversation, leaves);
-    if (running.begun) running.stop("abandoned");
+    if (running.begun) running.stop(new StopReason("abandoned"));
     for (const dropped of waiting) {
-      dropped.stop("abandoned");
+      dropped.stop(new StopReason("abandoned"));
       void this.#finish(dropped, this.#outcomeOf(dropped.signal.reason, dropped));
     }
   }

@@ -9,6 +9,7 @@ export interface LaneTask {
 }
 
 interface Lane<T extends LaneTask> {
+  readonly conversation: string;
   running: T;
   readonly waiting: T[];
 }
@@ -26,7 +27,8 @@ const RETRY_AFTER_MS = 1000;
 /** Order within conversations: one task of each runs at a time, in order of arrival; both kinds of crowding are bounded. */
 export class ConversationLanes<T extends LaneTask> {
   readonly #limits: LaneLimits;
-  readonly #clients = new Map<string, Map<string, Lane<T>>>();
+  /** A client has few at a time. */
+  readonly #clients = new Map<string, Lane<T>[]>();
   #waiting = 0;
 
   constructor(limits: LaneLimits) {
@@ -40,10 +42,9 @@ export class ConversationLanes<T extends LaneTask> {
 
   /** @throws ServiceError `busy` when a bound is met; nothing has changed then. */
   check(client: string, conversation: string): void {
-    const lanes = this.#clients.get(client);
-    const lane = lanes?.get(conversation);
+    const lane = this.#find(client, conversation);
     const { maxPending, maxActivePerClient } = this.#limits;
-    if (lane === undefined && (lanes?.size ?? 0) >= maxActivePerClient) {
+    if (lane === undefined && (this.#clients.get(client)?.length ?? 0) >= maxActivePerClient) {
       const message = `You have ${maxActivePerClient} answers running or waiting; wait for one of them.`;
       throw new ServiceError("busy", message, { retryAfterMs: RETRY_AFTER_MS, limit: "active_answers" });
     }
@@ -55,13 +56,13 @@ export class ConversationLanes<T extends LaneTask> {
 
   /** Runs the task now, or when those before it in its conversation are done. Call {@link check} first. */
   enter(client: string, conversation: string, task: T): void {
-    let lanes = this.#clients.get(client);
-    if (lanes === undefined) this.#clients.set(client, (lanes = new Map()));
-    const lane = lanes.get(conversation);
+    const lane = this.#find(client, conversation);
     if (lane === undefined) {
-      const fresh: Lane<T> = { running: task, waiting: [] };
-      lanes.set(conversation, fresh);
-      this.#run(client, conversation, fresh);
+      const fresh: Lane<T> = { conversation, running: task, waiting: [] };
+      const lanes = this.#clients.get(client);
+      if (lanes === undefined) this.#clients.set(client, [fresh]);
+      else lanes.push(fresh);
+      this.#run(client, fresh);
       return;
     }
     lane.waiting.push(task);
@@ -71,7 +72,7 @@ export class ConversationLanes<T extends LaneTask> {
 
   /** Takes waiting tasks for which `leaves` holds out of a conversation; the running one stays. Returns them. */
   remove(client: string, conversation: string, leaves: (task: T) => boolean): T[] {
-    const lane = this.#clients.get(client)?.get(conversation);
+    const lane = this.#find(client, conversation);
     if (lane === undefined) return [];
     const removed = lane.waiting.filter(leaves);
     if (removed.length === 0) return [];
@@ -82,19 +83,23 @@ export class ConversationLanes<T extends LaneTask> {
     return removed;
   }
 
-  #run(client: string, conversation: string, lane: Lane<T>): void {
+  #find(client: string, conversation: string): Lane<T> | undefined {
+    return this.#clients.get(client)?.find((lane) => lane.conversation === conversation);
+  }
+
+  #run(client: string, lane: Lane<T>): void {
     void lane.running.run().finally(() => {
       const next = lane.waiting.shift();
       if (next === undefined) {
-        const lanes = this.#clients.get(client);
-        lanes?.delete(conversation);
-        if (lanes?.size === 0) this.#clients.delete(client);
+        const others = (this.#clients.get(client) ?? []).filter((it) => it !== lane);
+        if (others.length === 0) this.#clients.delete(client);
+        else this.#clients.set(client, others);
         return;
       }
       this.#waiting--;
       lane.running = next;
       announce(lane);
-      this.#run(client, conversation, lane);
+      this.#run(client, lane);
     });
   }
 }

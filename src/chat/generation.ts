@@ -1,8 +1,8 @@
 import type { Clock } from "../core/clock.ts";
-import { ServiceError } from "../core/errors.ts";
 import type { Metrics } from "../core/metrics.ts";
-import type { AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
+import type { AnswerPart, AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
 import type { AnswerWriter, FinishReason, Timings } from "./answer-log.ts";
+import type { StopSignal } from "../core/stop-signal.ts";
 
 /** What a model made of one request. */
 export interface Generation {
@@ -17,7 +17,9 @@ export interface Generation {
 export interface GenerationOptions {
   readonly provider: AnswerSource;
   readonly request: ChatRequest;
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
+  /** Aborts `signal`: the answer is as long as it may be. */
+  readonly stop: (reason: StopReason) => void;
   /** Takes status and text; null keeps the text back (answers with a schema are not streamed). */
   readonly writer: AnswerWriter;
   readonly streamed: boolean;
@@ -27,11 +29,11 @@ export interface GenerationOptions {
   readonly metrics: Metrics;
 }
 
-/** A reason to stop that is the user's doing and no fault. */
+/** A reason to stop that is no fault: the user's doing, or the answer is as long as it may be. */
 export class StopReason extends Error {
-  readonly finishReason: "cancelled" | "abandoned";
+  readonly finishReason: "cancelled" | "abandoned" | "length";
 
-  constructor(finishReason: "cancelled" | "abandoned") {
+  constructor(finishReason: "cancelled" | "abandoned" | "length") {
     super(finishReason);
     this.name = "StopReason";
     this.finishReason = finishReason;
@@ -41,7 +43,10 @@ export class StopReason extends Error {
 /** The course of one generation: counts, times and reports it. Several back ends may have written it, one after the other. */
 class Course {
   readonly #options: GenerationOptions;
-  #text = "";
+  /** Text that is kept back; what is streamed is in the log. */
+  #held = "";
+  /** Where its text begins in the log. */
+  readonly #from: number;
   /** Of the back ends that have failed. */
   #spent: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
   /** Of the present one. */
@@ -57,12 +62,13 @@ class Course {
 
   constructor(options: GenerationOptions) {
     this.#options = options;
+    this.#from = options.writer.reader.length;
     this.#provider = options.provider.name;
     this.#model = options.provider.describe().model;
     options.metrics.requestsWaiting(1);
   }
 
-  start(part: { provider: string; model: string; promptTokens?: number; cachedTokens?: number }): void {
+  #start(part: { provider: string; model: string; promptTokens?: number; cachedTokens?: number }): void {
     const { metrics, clock, writer } = this.#options;
     if (this.#state === "waiting") {
       metrics.requestsWaiting(-1);
@@ -77,12 +83,31 @@ class Course {
     if (writer.reader.status !== null) writer.setStatus(null);
   }
 
-  /** False when the answer is as long as it may be. */
-  add(text: string, tokens: number): boolean {
-    const { metrics, clock, writer, streamed, arrivedAt } = this.#options;
+  take(part: AnswerPart): void {
+    const { writer } = this.#options;
+    switch (part.type) {
+      case "text-delta":
+        this.#add(part.text, part.tokens);
+        break;
+      case "queued":
+        writer.setStatus(queuedStatus(part.position, part.etaMs));
+        break;
+      case "progress":
+        writer.setStatus(part);
+        break;
+      case "started":
+        this.#start(part);
+        break;
+      case "fallback":
+        this.#fallBack(part);
+    }
+  }
+
+  #add(text: string, tokens: number): void {
+    const { metrics, clock, writer, streamed, arrivedAt, stop } = this.#options;
     this.#completionTokens += tokens;
     // Tokens whose text was dropped were spent all the same.
-    if (text === "") return true;
+    if (text === "") return;
     const now = clock.now();
     if (this.#firstAt === null) {
       this.#firstAt = now;
@@ -91,16 +116,16 @@ class Course {
       metrics.interToken(this.#provider, (now - this.#lastAt) / 1000);
     }
     this.#lastAt = now;
-    if (streamed && !writer.append(text)) {
+    if (!streamed) {
+      this.#held += text;
+    } else if (!writer.append(text)) {
       this.#completionTokens -= tokens;
-      return false;
+      stop(new StopReason("length"));
     }
-    this.#text += text;
-    return true;
   }
 
   /** The present back end failed: its account is closed, and the answer waits for the next one. */
-  fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
+  #fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
     const { metrics, writer } = this.#options;
     this.#spent = this.#settle();
     this.#promptTokens = 0;
@@ -116,11 +141,11 @@ class Course {
   }
 
   end(finishReason: FinishReason, usage?: Usage): Generation {
-    const { arrivedAt, clock } = this.#options;
+    const { arrivedAt, clock, streamed, writer } = this.#options;
     const now = clock.now();
     this.#leave(finishReason, now);
     return {
-      text: this.#text,
+      text: streamed ? writer.reader.read(this.#from) : this.#held,
       finishReason,
       usage: this.#settle(usage),
       provider: this.#provider,
@@ -170,40 +195,17 @@ class Course {
  * there is; any other failure is thrown.
  */
 export async function generate(options: GenerationOptions): Promise<Generation> {
-  const { provider, request, signal, writer } = options;
+  const { provider, request, signal } = options;
   const course = new Course(options);
   try {
-    for await (const part of provider.stream(request, { signal })) {
-      switch (part.type) {
-        case "text-delta":
-          if (!course.add(part.text, part.tokens)) return course.end("length");
-          break;
-        case "queued":
-          writer.setStatus(queuedStatus(part.position, part.etaMs));
-          break;
-        case "progress":
-          writer.setStatus(part);
-          break;
-        case "started":
-          course.start(part);
-          break;
-        case "fallback":
-          course.fallBack(part);
-          break;
-        case "finish":
-          return course.end(part.reason, part.usage);
-      }
-    }
+    const onPart = (part: AnswerPart): void => course.take(part);
+    const { reason, usage } = await provider.stream(request, { signal, onPart });
+    return course.end(reason, usage);
   } catch (error) {
     if (signal.aborted && signal.reason instanceof StopReason) return course.end(signal.reason.finishReason);
     course.fail();
     throw error;
   }
-  course.fail();
-  throw new ServiceError(
-    "bad_answer",
-    `The ${provider.name} back end ended the answer without finishing it.`,
-  );
 }
 
 function queuedStatus(position: number, etaMs: number | undefined) {

@@ -89,7 +89,7 @@ function runCommand(
     ask: async (question) => {
       const generation = await ask(running, options, question);
       // A command is done or it is not: there is no half of one.
-      running.signal.throwIfAborted();
+      if (stoppedByUser(generation)) throw running.signal.reason;
       return generation;
     },
   });
@@ -104,10 +104,13 @@ async function ask(
   if (provider === null) throw new ServiceError("no_provider", mend);
   const { owner, conversation } = running.submission;
   const context = await store.context(owner.client);
-  const { ofConversation, ...asked } = question;
+  const { system, turns, ofConversation, maxTokens, sampling, jsonSchema } = question;
   const request: ChatRequest = {
-    ...asked,
+    system,
     context,
+    turns,
+    maxTokens,
+    sampling,
     principal: owner,
     // Names of conversations hold no slash: what stands apart gets a slot of its own, and the conversation keeps its KV.
     conversation: conversationKey(
@@ -117,12 +120,17 @@ async function ask(
   };
   return generate({
     provider,
-    request,
+    request: jsonSchema === undefined ? request : { ...request, jsonSchema },
     signal: running.signal,
+    stop: (reason) => running.stop(reason),
     writer: running.writer,
-    streamed: question.jsonSchema === undefined,
+    streamed: jsonSchema === undefined,
     arrivedAt: running.arrivedAt,
     clock,
     metrics,
   });
+}
+
+function stoppedByUser({ finishReason }: Generation): boolean {
+  return finishReason === "cancelled" || finishReason === "abandoned";
 }

@@ -1,12 +1,13 @@
 import type { Clock } from "../core/clock.ts";
 import type { Principal } from "../core/principal.ts";
+import { Stopper, type StopSignal } from "../core/stop-signal.ts";
 import type { MessageSyntax } from "../protocol/command-syntax.ts";
 import type { Sampling } from "../providers/provider.ts";
 import { Attendance, type Attendant } from "./attendance.ts";
 import type { AnswerReader, AnswerWriter } from "./answer-log.ts";
 import type { LaneTask } from "./conversation-lanes.ts";
 import type { MessageKey } from "./conversation-store.ts";
-import { StopReason } from "./generation.ts";
+import type { StopReason } from "./generation.ts";
 
 /** One message as a session hands it over. */
 export interface Submission {
@@ -42,7 +43,7 @@ export class RunningAnswer implements LaneTask, Ticket {
   readonly arrivedAt: number;
   /** The claimed id; null when the client named none. */
   readonly key: MessageKey | null;
-  readonly #controller = new AbortController();
+  readonly #stopper = new Stopper();
   readonly #attendance: Attendance;
   readonly #hooks: RunningAnswerHooks;
   #begun = false;
@@ -66,8 +67,8 @@ export class RunningAnswer implements LaneTask, Ticket {
     return this.writer.reader;
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get signal(): StopSignal {
+    return this.#stopper;
   }
 
   /** Whether a connected watcher takes what is ready. */
@@ -94,8 +95,8 @@ export class RunningAnswer implements LaneTask, Ticket {
   }
 
   /** Stops the work behind it; whoever runs it finishes the log. */
-  stop(reason: "cancelled" | "abandoned"): void {
-    this.#controller.abort(new StopReason(reason));
+  stop(reason: StopReason): void {
+    this.#stopper.abort(reason);
   }
 
   /** The log is finished: the clock stops. */

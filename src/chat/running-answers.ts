@@ -2,7 +2,7 @@ import type { RunningAnswer } from "./running-answer.ts";
 
 /** Every answer that runs or waits, by client. */
 export class RunningAnswers {
-  readonly #byClient = new Map<string, Set<RunningAnswer>>();
+  readonly #byClient = new Map<string, readonly RunningAnswer[]>();
   #count = 0;
   #idle: (() => void)[] = [];
 
@@ -26,17 +26,15 @@ export class RunningAnswers {
 
   add(running: RunningAnswer): void {
     const { client } = running.submission.owner;
-    const answers = this.#byClient.get(client);
-    if (answers === undefined) this.#byClient.set(client, new Set([running]));
-    else answers.add(running);
+    this.#byClient.set(client, [...(this.#byClient.get(client) ?? []), running]);
     this.#count++;
   }
 
   delete(running: RunningAnswer): void {
     const { client } = running.submission.owner;
-    const answers = this.#byClient.get(client);
-    answers?.delete(running);
-    if (answers?.size === 0) this.#byClient.delete(client);
+    const others = (this.#byClient.get(client) ?? []).filter((it) => it !== running);
+    if (others.length === 0) this.#byClient.delete(client);
+    else this.#byClient.set(client, others);
     this.#count--;
     if (this.#count === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }

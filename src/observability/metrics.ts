@@ -1,6 +1,7 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { Counter, Gauge, Registry, collectDefaultMetrics } from "prom-client";
 import { limits } from "../core/limits.ts";
 import type { Metrics } from "../core/metrics.ts";
+import { hotCounter, hotHistogram } from "./hot-metrics.ts";
 
 /** Seconds; from a token on a GPU to a long queue. Buckets follow vLLM's. */
 const FIRST_TOKEN_BUCKETS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160];
@@ -32,41 +33,38 @@ export function createMetrics(): PrometheusMetrics {
     new Counter({ name: `chat_${name}`, help, labelNames, registers });
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name: `chat_${name}`, help, labelNames, registers });
-  const histogram = (name: string, help: string, labelNames: string[], buckets: number[]) =>
-    new Histogram({ name: `chat_${name}`, help, labelNames, buckets, registers });
+  const hot = (name: string, help: string, labelNames: string[] = []) => ({
+    name: `chat_${name}`,
+    help,
+    labelNames,
+    registry,
+  });
 
-  const connections = gauge("connections", "Sockets that are connected", ["kind"]);
-  const opened = counter("connections_total", "Sockets that were connected", ["kind"]);
-  const closed = counter("connections_closed_total", "Sockets that were closed, by close code", [
-    "kind",
-    "code",
-  ]);
+  const connections = hotCounter(hot("connections", "Sockets that are connected", ["kind"]), "gauge");
+  const opened = hotCounter(hot("connections_total", "Sockets that were connected", ["kind"]));
+  const closed = hotCounter(
+    hot("connections_closed_total", "Sockets that were closed, by close code", ["kind", "code"]),
+  );
   const refused = counter("connections_refused_total", "Sockets turned away at the door", ["reason"]);
-  const received = hotCounter("frames_received_total", "Frames of clients", registers);
-  const sent = hotCounter("frames_sent_total", "Frames to clients", registers);
+  const received = hotCounter(hot("frames_received_total", "Frames of clients", ["type"]));
+  const sent = hotCounter(hot("frames_sent_total", "Frames to clients", ["type"]));
   const errors = counter("errors_total", "Error frames, by code", ["code"]);
   const hits = counter("limit_hits_total", "Limits that were met, by limit", ["limit"]);
   // Zero is a value too: an alert on a rate must find the series before the first hit.
   for (const limit of Object.keys(limits)) hits.inc({ limit }, 0);
-  const waiting = gauge("requests_waiting", "Requests that wait for a back end");
-  const running = gauge("requests_running", "Requests that a back end works on");
-  const firstToken = histogram(
-    "time_to_first_token_seconds",
-    "From the arrival of a message to its first text",
-    ["provider"],
+  const waiting = hotCounter(hot("requests_waiting", "Requests that wait for a back end"), "gauge");
+  const running = hotCounter(hot("requests_running", "Requests that a back end works on"), "gauge");
+  const firstToken = hotHistogram(
+    hot("time_to_first_token_seconds", "From the arrival of a message to its first text", ["provider"]),
     FIRST_TOKEN_BUCKETS,
   );
-  const interToken = histogram(
-    "inter_token_latency_seconds",
-    "Between two pieces of text of an answer",
-    ["provider"],
+  const interToken = hotHistogram(
+    hot("inter_token_latency_seconds", "Between two pieces of text of an answer", ["provider"]),
     INTER_TOKEN_BUCKETS,
   );
-  const tokens = counter("tokens_total", "Tokens by kind", ["provider", "kind"]);
-  const answers = histogram(
-    "answer_seconds",
-    "From the arrival of a message to the end of its answer",
-    ["provider", "outcome"],
+  const tokens = hotCounter(hot("tokens_total", "Tokens by kind", ["provider", "kind"]));
+  const answers = hotHistogram(
+    hot("answer_seconds", "From the arrival of a message to the end of its answer", ["provider", "outcome"]),
     ANSWER_BUCKETS,
   );
   const spendRefusals = counter(
@@ -92,24 +90,24 @@ export function createMetrics(): PrometheusMetrics {
     contentType: registry.contentType,
     render: () => registry.metrics(),
     connectionOpened(kind) {
-      connections.inc({ kind });
-      opened.inc({ kind });
+      connections(1, kind);
+      opened(1, kind);
     },
     connectionClosed(kind, code) {
-      connections.dec({ kind });
-      closed.inc({ kind, code: closeCodeLabel(code) });
+      connections(-1, kind);
+      closed(1, kind, closeCodeLabel(code));
     },
     connectionRefused: (reason) => refused.inc({ reason }),
-    frameReceived: (type) => received(type),
-    frameSent: (type) => sent(type),
+    frameReceived: (type) => received(1, type),
+    frameSent: (type) => sent(1, type),
     errorSent: (code) => errors.inc({ code }),
     limitHit: (limit) => hits.inc({ limit }),
-    requestsWaiting: (delta) => waiting.inc(delta),
-    requestsRunning: (delta) => running.inc(delta),
-    firstToken: (provider, seconds) => firstToken.observe({ provider }, seconds),
-    interToken: (provider, seconds) => interToken.observe({ provider }, seconds),
-    tokens: (provider, kind, count) => tokens.inc({ provider, kind }, count),
-    answerFinished: (provider, outcome, seconds) => answers.observe({ provider, outcome }, seconds),
+    requestsWaiting: (delta) => waiting(delta),
+    requestsRunning: (delta) => running(delta),
+    firstToken: (provider, seconds) => firstToken(seconds, provider),
+    interToken: (provider, seconds) => interToken(seconds, provider),
+    tokens: (provider, kind, count) => tokens(count, provider, kind),
+    answerFinished: (provider, outcome, seconds) => answers(seconds, provider, outcome),
     spendRefused: (limit) => spendRefusals.inc({ limit }),
     engineRestarted: () => restarts.inc(),
     providerFellBack: (from, to, phase) => fallbacks.inc({ from, to, phase }),
@@ -125,28 +123,5 @@ export function createMetrics(): PrometheusMetrics {
         },
       });
     },
-  };
-}
-
-/**
- * A counter of what happens with every frame. The library's own counters look their labels up on each call: here a call
- * adds to a plain number, and the numbers become samples when they are read.
- */
-function hotCounter(name: string, help: string, registers: Registry[]): (type: string) => void {
-  const cells = new Map<string, { count: number }>();
-  new Counter({
-    name: `chat_${name}`,
-    help,
-    labelNames: ["type"],
-    registers,
-    collect() {
-      this.reset();
-      for (const [type, { count }] of cells) this.inc({ type }, count);
-    },
-  });
-  return (type) => {
-    const cell = cells.get(type);
-    if (cell === undefined) cells.set(type, { count: 1 });
-    else cell.count++;
   };
 }

@@ -2,7 +2,7 @@ import { ServiceError } from "../core/errors.ts";
 import { estimateTokens } from "../core/estimate-tokens.ts";
 import type { Principal } from "../core/principal.ts";
 import { ProviderError } from "./provider-error.ts";
-import type { ChatProvider, ChatRequest, StreamPart } from "./provider.ts";
+import type { ChatProvider, ChatRequest, Finish, StreamOptions, StreamPart } from "./provider.ts";
 import type { Candidate, ProviderName } from "./registry.ts";
 import type { Payer, Reservation, SpendGuard } from "./spend-guard.ts";
 
@@ -26,7 +26,6 @@ function promptTokens({ system, context, turns, continueFrom, jsonSchema }: Chat
 class Course {
   readonly #prompt: number;
   #answer = 0;
-  #final: number | undefined;
 
   constructor(prompt: number) {
     this.#prompt = prompt;
@@ -34,12 +33,10 @@ class Course {
 
   see(part: StreamPart): void {
     if (part.type === "text-delta") this.#answer += part.tokens;
-    if (part.type === "finish") this.#final = part.usage.promptTokens + part.usage.completionTokens;
   }
 
-  /** @param error what ended the call; undefined when the reader left or it is whole */
-  tokens(error: unknown): number {
-    if (this.#final !== undefined) return this.#final;
+  /** @param error what ended the call */
+  tokensUntil(error: unknown): number {
     if (this.#answer === 0 && error instanceof ProviderError && refused(error)) return 0;
     return this.#prompt + this.#answer;
   }
@@ -69,25 +66,25 @@ export function guardSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
     }
   }
 
-  async function* stream(
+  async function stream(
     request: ChatRequest,
-    options: { signal: AbortSignal },
-  ): AsyncGenerator<StreamPart, void> {
-    options.signal.throwIfAborted();
+    { signal, onPart }: StreamOptions<StreamPart>,
+  ): Promise<Finish> {
+    signal.throwIfAborted();
     const prompt = promptTokens(request);
     const reservation = reserve(request, prompt);
     const course = new Course(Math.min(prompt, provider.describe().contextTokens));
-    let failure: unknown;
+    const seen = (part: StreamPart): void => {
+      course.see(part);
+      onPart(part);
+    };
     try {
-      for await (const part of provider.stream(request, options)) {
-        course.see(part);
-        yield part;
-      }
+      const finish = await provider.stream(request, { signal, onPart: seen });
+      reservation.settle(finish.usage.promptTokens + finish.usage.completionTokens);
+      return finish;
     } catch (error) {
-      failure = error;
+      reservation.settle(course.tokensUntil(error));
       throw error;
-    } finally {
-      reservation.settle(course.tokens(failure));
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Turn } from "../core/fit-prompt.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Sampling } from "../core/sampling.ts";
+import type { StopSignal } from "../core/stop-signal.ts";
 
 export type { Sampling };
 
@@ -54,9 +55,13 @@ export type StreamPart =
       readonly cachedTokens?: number;
     }
   /** Whole characters only; `tokens` is how many tokens they took (an estimate for remote back ends). */
-  | { readonly type: "text-delta"; readonly text: string; readonly tokens: number }
-  /** The last part of a whole answer. A stream that ends without it has failed and must throw instead. */
-  | { readonly type: "finish"; readonly reason: "stop" | "length"; readonly usage: Usage };
+  | { readonly type: "text-delta"; readonly text: string; readonly tokens: number };
+
+/** How a whole answer ended. */
+export interface Finish {
+  readonly reason: "stop" | "length";
+  readonly usage: Usage;
+}
 
 /** The answer goes on with another back end, or with the same one after its restart; its text so far stays. */
 export interface FallbackPart {
@@ -71,9 +76,16 @@ export interface FallbackPart {
 
 /**
  * A part of an answer that several back ends may have written. After a `fallback` another `queued`, `progress` and
- * `started` may come, even after text; `finish` then counts what came since the last `fallback`.
+ * `started` may come, even after text; the {@link Finish} then counts what came since the last `fallback`.
  */
 export type AnswerPart = StreamPart | FallbackPart;
+
+export interface StreamOptions<Part> {
+  /** Stops the work. */
+  readonly signal: StopSignal;
+  /** Takes the parts, one after the other, in plain calls: a promise for each token would cost more than the token. */
+  readonly onPart: (part: Part) => void;
+}
 
 /** What all requests of a client will begin with. */
 export type PromptBeginning = Pick<ChatRequest, "system" | "context" | "principal">;
@@ -87,10 +99,7 @@ export interface ProviderHealth {
   readonly reason: string;
 }
 
-/**
- * A back end that answers. Failures are thrown as `ProviderError`. When `signal` aborts, the work behind the stream
- * stops and the stream throws the signal's reason. Leaving the loop early stops the work as well.
- */
+/** A back end that answers. Failures are `ProviderError`s. */
 export interface ChatProvider {
   readonly name: "local" | "openai" | "huggingface" | "echo";
   /** Whether the text of a request leaves this machine. */
@@ -100,7 +109,12 @@ export interface ChatProvider {
    * (the default): it is told to, and may begin with a repetition of the end.
    */
   readonly continuation?: "prefilled" | "instructed";
-  stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncIterable<StreamPart>;
+  /**
+   * Hands an answer over, part by part, and fulfils once it is whole. When `signal` aborts, the work behind it stops, no
+   * further part comes, and the promise is rejected with the signal's reason. What `onPart` throws ends the answer, and no
+   * other one, and rejects as well.
+   */
+  stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish>;
   /** Makes the next answers to a client begin sooner, where the back end can; may do nothing. Never throws. */
   prepare?(beginning: PromptBeginning): void;
   /**
@@ -117,9 +131,9 @@ export interface ChatProvider {
   close(): Promise<void>;
 }
 
-/** What the chat layer asks for answers: a chain of back ends, or a single one. Failures are thrown as `ServiceError`. */
+/** What the chat layer asks for answers: a chain of back ends, or a single one. Failures are `ServiceError`s. */
 export interface AnswerSource extends Pick<ChatProvider, "prepare" | "forget" | "describe" | "countTokens"> {
   /** Of the back end that is asked first. */
   readonly name: string;
-  stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncIterable<AnswerPart>;
+  stream(request: ChatRequest, options: StreamOptions<AnswerPart>): Promise<Finish>;
 }

@@ -84,7 +84,7 @@ export class AnswerFeed implements CursorSink, Flushable {
 
   /** The socket has room. Called where everything that is sent leaves in one go. */
   pump(): void {
-    this.#cursors.pump(() => this.#outlet.writable);
+    this.#cursors.pump(this.#outlet);
     this.#histories?.serve();
   }
 

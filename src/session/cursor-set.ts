@@ -1,52 +1,47 @@
 import type { Cursor } from "./cursor.ts";
 
-/** The answers that one socket watches, in the order in which they may write next. Most sockets watch none. */
+/** The answers that one socket watches, in the order in which they may write next. Most sockets watch none or one. */
 export class CursorSet {
-  #cursors: Map<string, Cursor> | null = null;
+  #cursors: readonly Cursor[] = [];
 
   get size(): number {
-    return this.#cursors?.size ?? 0;
+    return this.#cursors.length;
   }
 
   /** Whether a pump may send more than one frame. */
   get sendsSeveral(): boolean {
-    if (this.#cursors === null) return false;
-    if (this.#cursors.size > 1) return true;
-    for (const cursor of this.#cursors.values()) return cursor.ends;
-    return false;
+    return this.#cursors.length > 1 || this.#cursors[0]?.ends === true;
   }
 
   get(answer: string): Cursor | undefined {
-    return this.#cursors?.get(answer);
+    return this.#cursors.find(({ reader }) => reader.meta.answer === answer);
   }
 
   add(cursor: Cursor): void {
-    this.#cursors ??= new Map();
-    this.#cursors.set(cursor.reader.meta.answer, cursor);
+    this.#cursors = [...this.#cursors, cursor];
   }
 
   delete(cursor: Cursor): void {
-    this.#cursors?.delete(cursor.reader.meta.answer);
-    if (this.#cursors?.size === 0) this.#cursors = null;
+    this.#cursors = this.#cursors.filter((it) => it !== cursor);
   }
 
-  /** Lets each cursor write as long as the socket is `writable`. */
-  pump(writable: () => boolean): void {
-    const cursors = this.#cursors;
-    if (cursors === null) return;
-    for (const [answer, cursor] of cursors) {
+  /** Lets each cursor write as long as the socket is writable. */
+  pump(socket: { readonly writable: boolean }): void {
+    for (const cursor of this.#cursors) {
       cursor.pump();
-      if (writable()) continue;
+      if (socket.writable) continue;
       // Who filled the socket comes last the next time: on a slow one the others would never have their turn.
-      if (cursors.size > 1 && cursors.delete(answer)) cursors.set(answer, cursor);
+      if (this.#cursors.includes(cursor)) {
+        this.delete(cursor);
+        this.add(cursor);
+      }
       return;
     }
   }
 
   /** The socket is gone. */
   leaveAll(): void {
-    if (this.#cursors === null) return;
-    for (const cursor of this.#cursors.values()) cursor.leave();
-    this.#cursors = null;
+    for (const cursor of this.#cursors) cursor.leave();
+    this.#cursors = [];
   }
 }

@@ -2,7 +2,6 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { reportOf } from "../../src/core/errors.ts";
 import { ProviderError } from "../../src/providers/provider-error.ts";
-import type { StreamPart } from "../../src/providers/provider.ts";
 import { chatRequest, textOf } from "../support/chat-request.ts";
 import {
   faultCases,
@@ -15,6 +14,7 @@ import {
 import { answerText, slowDrip, status, whole } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { remoteNames, remoteProvider, secretKey, type RemoteName } from "../support/remote-provider.ts";
+import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 /** Stands for the chain's deadlines: what has not moved this long is stopped. */
 const SILENCE_MS = 250;
@@ -22,14 +22,14 @@ const SILENCE_MS = 250;
 async function run(
   name: RemoteName,
   baseUrl: string,
-): Promise<{ parts: readonly StreamPart[]; thrown: unknown; health: string }> {
+): Promise<{ parts: readonly SeenPart[]; thrown: unknown; health: string }> {
   const provider = remoteProvider(name, baseUrl);
   const controller = new AbortController();
   const expire = () => controller.abort(new ProviderError(name, "provider_timeout", "it was silent"));
   let timer = setTimeout(expire, SILENCE_MS);
-  const parts: StreamPart[] = [];
+  const parts: SeenPart[] = [];
   try {
-    for await (const part of provider.stream(chatRequest(userText), { signal: controller.signal })) {
+    for await (const part of partsOf(provider, chatRequest(userText), { signal: controller.signal })) {
       clearTimeout(timer);
       timer = setTimeout(expire, SILENCE_MS);
       parts.push(part);

@@ -18,6 +18,7 @@ import {
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { remoteProvider } from "../support/remote-provider.ts";
 import { providerContract } from "./provider-contract.ts";
+import { partsOf } from "../support/parts-of.ts";
 
 const spent = answerUsage.prompt_tokens + answerUsage.completion_tokens;
 /** What the guard takes for the prompt of `chatRequest("Hi")`: (10 + 4) + (1 + 4). */
@@ -123,8 +124,7 @@ describe("a guarded provider", () => {
     await expect(answer).rejects.toThrow("enough");
     expect(guard.usedToday()).toBe(prompt);
     server.play(slowDrip(5));
-    const { signal } = new AbortController();
-    for await (const part of provider.stream(chatRequest("Hi"), { signal })) {
+    for await (const part of partsOf(provider, chatRequest("Hi"))) {
       if (part.type === "text-delta") break;
     }
     expect(guard.usedToday()).toBeGreaterThan(2 * prompt);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ChatProvider, StreamPart } from "../../src/providers/provider.ts";
+import type { ChatProvider } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
+import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 /** A provider under test, with its answers under control as far as its kind allows. */
 export interface ProviderUnderTest {
@@ -68,10 +69,7 @@ export function providerContract(
       await subject.close?.();
     }, timeoutMs);
 
-    const until = async (
-      type: StreamPart["type"],
-      stream: AsyncIterator<StreamPart>,
-    ): Promise<StreamPart> => {
+    const until = async (type: SeenPart["type"], stream: AsyncIterator<SeenPart>): Promise<SeenPart> => {
       for (;;) {
         const { done, value } = await stream.next();
         if (done === true) throw new Error(`the stream ended before ${type}`);
@@ -79,7 +77,7 @@ export function providerContract(
       }
     };
     const open = (controller: AbortController, message = "Tell me a long story") =>
-      provider.stream(chatRequest(message), { signal: controller.signal })[Symbol.asyncIterator]();
+      partsOf(provider, chatRequest(message), { signal: controller.signal });
     const stopped = async () => {
       if (subject.upstreamStopped)
         await within(cancelMs, subject.upstreamStopped(), "stopping the work behind");
@@ -171,14 +169,33 @@ export function providerContract(
       await expect(stream.next()).rejects.toBe(reason);
     });
 
-    it("stops the work when the reader leaves early", async () => {
+    it("hands nothing over any more, and stops the work, when it is aborted within a part", async () => {
       subject.slow();
-      for await (const part of provider.stream(chatRequest("Tell me a long story"), {
-        signal: new AbortController().signal,
-      })) {
-        if (part.type === "text-delta") break;
-      }
+      const controller = new AbortController();
+      const seen: string[] = [];
+      const answer = provider.stream(chatRequest("Tell me a long story"), {
+        signal: controller.signal,
+        onPart: ({ type }) => {
+          seen.push(type);
+          if (type === "text-delta") controller.abort(reason);
+        },
+      });
+      await expect(answer).rejects.toBe(reason);
+      expect(seen.indexOf("text-delta")).toBe(seen.length - 1);
       await stopped();
+    });
+
+    it("ends one answer and no other when its reader throws", async () => {
+      const fault = new Error("a fault of the reader");
+      const other = answerOf(provider, chatRequest("Keep going"));
+      const answer = provider.stream(chatRequest("Tell me a long story"), {
+        signal: new AbortController().signal,
+        onPart: ({ type }) => {
+          if (type === "text-delta") throw fault;
+        },
+      });
+      await expect(answer).rejects.toThrow(/fault/);
+      expect((await other).at(-1)?.type).toBe("finish");
       // It has to be of use afterwards.
       const again = new AbortController();
       expect(await until("text-delta", open(again))).toMatchObject({ type: "text-delta" });
@@ -187,11 +204,14 @@ export function providerContract(
 
     it("does not touch other streams when one is aborted", async () => {
       const controller = new AbortController();
-      const doomed = open(controller);
-      await until("started", doomed);
+      const doomed = provider.stream(chatRequest("Tell me a long story"), {
+        signal: controller.signal,
+        onPart: ({ type }) => {
+          if (type === "started") controller.abort(reason);
+        },
+      });
       const other = answerOf(provider, chatRequest("Keep going"));
-      controller.abort(reason);
-      await expect(until("finish", doomed)).rejects.toBe(reason);
+      await expect(doomed).rejects.toBe(reason);
       expect((await other).at(-1)?.type).toBe("finish");
     });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { StreamPart } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import type { ProviderUnderTest } from "./provider-contract.ts";
+import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 /** What holds for every provider with a model behind it: echo has no window. */
 export function windowContract(name: string, make: () => Promise<ProviderUnderTest>): void {
@@ -10,10 +10,9 @@ export function windowContract(name: string, make: () => Promise<ProviderUnderTe
       const { provider, close } = await make();
       try {
         const message = "word ".repeat(provider.describe().contextTokens);
-        const parts: StreamPart[] = [];
+        const parts: SeenPart[] = [];
         const read = async () => {
-          const { signal } = new AbortController();
-          for await (const part of provider.stream(chatRequest(message), { signal })) parts.push(part);
+          for await (const part of partsOf(provider, chatRequest(message))) parts.push(part);
         };
         await expect(read()).rejects.toMatchObject({
           code: "prompt_too_long",

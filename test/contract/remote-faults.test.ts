@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ProviderError } from "../../src/providers/provider-error.ts";
-import type { ChatProvider, ChatRequest, StreamPart } from "../../src/providers/provider.ts";
+import type { ChatProvider, ChatRequest } from "../../src/providers/provider.ts";
 import { chainedProvider } from "../support/chain.ts";
 import { chatRequest, collect, textOf } from "../support/chat-request.ts";
 import {
@@ -16,16 +16,17 @@ import {
 } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { remoteNames, remoteProvider } from "../support/remote-provider.ts";
+import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 interface Outcome {
-  readonly parts: StreamPart[];
+  readonly parts: SeenPart[];
   readonly error: unknown;
 }
 
 async function run(provider: ChatProvider, request: ChatRequest = chatRequest("Where?")): Promise<Outcome> {
-  const parts: StreamPart[] = [];
+  const parts: SeenPart[] = [];
   try {
-    for await (const part of provider.stream(request, { signal: new AbortController().signal })) {
+    for await (const part of partsOf(provider, request)) {
       parts.push(part);
     }
     return { parts, error: undefined };
@@ -108,7 +109,7 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
     for (const n of [-1, 0, 4]) {
       server.play(stallAfter(n));
       const controller = new AbortController();
-      const answer = collect(provider.stream(chatRequest("x"), { signal: controller.signal }));
+      const answer = collect(partsOf(provider, chatRequest("x"), { signal: controller.signal }));
       const seen = await server.request(server.requests.length);
       setTimeout(() => controller.abort(new Error("enough")), 30);
       await expect(answer).rejects.toThrow("enough");

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ChatProvider, StreamPart, Usage } from "../../src/providers/provider.ts";
+import type { ChatProvider, Usage } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import { done, event } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { remoteNames, remoteProvider } from "../support/remote-provider.ts";
+import type { SeenPart } from "../support/parts-of.ts";
 
 const head = { id: "1", object: "chat.completion.chunk", created: 1, model: "m" };
 
@@ -115,7 +116,7 @@ describe.each(remoteNames)("%s reads the stream of", (name) => {
       headers: { "content-type": "Text/Event-Stream; charset=utf-8" },
       steps: sent.map((send) => ({ send })),
     });
-    const parts: readonly StreamPart[] = await answerOf(provider, chatRequest("Hi"));
+    const parts: readonly SeenPart[] = await answerOf(provider, chatRequest("Hi"));
     expect(textOf(parts)).toBe("Hello");
     const finish = parts.at(-1);
     if (finish?.type !== "finish") throw new Error("no finish");

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { answerOf, chatRequest, collect } from "../support/chat-request.ts";
 import { startLocalEngine, type LocalEngine } from "../support/local-engine.ts";
+import { partsOf } from "../support/parts-of.ts";
 
 let engine: LocalEngine;
 
@@ -27,7 +28,7 @@ const gone = (pid: number | undefined) => {
 /** A stream whose request has reached the engine. */
 async function openStream(conversation: string) {
   const request = chatRequest("Hello", { maxTokens: 450, conversation });
-  const stream = engine.provider.stream(request, { signal: new AbortController().signal });
+  const stream = partsOf(engine.provider, request);
   await stream.next();
   return stream;
 }
@@ -72,7 +73,7 @@ describe("the engine process", () => {
     const hanging = await startLocalEngine({ stallMs: 1000 });
     try {
       const request = chatRequest("Hello", { maxTokens: 450 });
-      const stream = hanging.provider.stream(request, { signal: new AbortController().signal });
+      const stream = partsOf(hanging.provider, request);
       await stream.next();
       process.kill(hanging.supervisor.pid ?? 0, "SIGSTOP");
       await expect(collect(stream)).rejects.toMatchObject({ code: "engine_crashed", retryable: true });

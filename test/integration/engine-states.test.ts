@@ -1,11 +1,12 @@
 import { readdirSync, statSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import type { EngineSettings } from "../../src/engine/wire.ts";
-import type { ChatRequest, StreamPart, Usage } from "../../src/providers/provider.ts";
+import type { ChatRequest, Usage } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import { startLocalEngine, type LocalEngine } from "../support/local-engine.ts";
 import type { Metrics } from "../../src/core/metrics.ts";
 import { noMetrics } from "../../src/core/metrics.ts";
+import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 const greedy = { temperature: 0, repeatPenalty: 1 };
 const running: LocalEngine[] = [];
@@ -34,7 +35,7 @@ const request = (name: string, text: string, changes: Partial<ChatRequest> = {})
     maxTokens: 20,
     ...changes,
   });
-const usageOf = (parts: readonly StreamPart[]): Usage => {
+const usageOf = (parts: readonly SeenPart[]): Usage => {
   const last = parts.at(-1);
   if (last?.type !== "finish") throw new Error("no finish");
   return last.usage;
@@ -115,8 +116,8 @@ describe("states of sequences", () => {
     for (const it of greedyOnes) expected.push(textOf(await alone(it)));
     let begun = 0;
     const slow = greedyOnes.map(async (it) => {
-      const parts: StreamPart[] = [];
-      for await (const part of engine.provider.stream(it, { signal: new AbortController().signal })) {
+      const parts: SeenPart[] = [];
+      for await (const part of partsOf(engine.provider, it)) {
         parts.push(part);
         if (part.type === "started") begun++;
       }
@@ -151,8 +152,8 @@ describe("states of sequences", () => {
         jsonSchema,
         maxTokens: 1500,
       });
-      const parts: StreamPart[] = [];
-      for await (const part of engine.provider.stream(it, { signal: new AbortController().signal })) {
+      const parts: SeenPart[] = [];
+      for await (const part of partsOf(engine.provider, it)) {
         parts.push(part);
         if (parts.filter(({ type }) => type === "text-delta").length === 40) begun++;
       }

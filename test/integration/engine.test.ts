@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ChatRequest, StreamPart } from "../../src/providers/provider.ts";
+import type { ChatRequest } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import { localProvider, startLocalEngine, type LocalEngine } from "../support/local-engine.ts";
+import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 let engine: LocalEngine;
 
@@ -16,20 +17,20 @@ const request = (text: string, changes: Partial<ChatRequest> = {}) =>
   chatRequest(text, { maxTokens: 40, conversation: `c${++conversations}`, ...changes });
 const answer = (text: string, changes?: Partial<ChatRequest>) =>
   answerOf(engine.provider, request(text, changes));
-const finishOf = (parts: readonly StreamPart[]) => {
+const finishOf = (parts: readonly SeenPart[]) => {
   const part = parts.at(-1);
   if (part?.type !== "finish") throw new Error("the answer did not finish");
   return part;
 };
-const startedOf = (parts: readonly StreamPart[]) => {
+const startedOf = (parts: readonly SeenPart[]) => {
   const part = parts.find(({ type }) => type === "started");
   if (part?.type !== "started") throw new Error("the answer did not start");
   return part;
 };
 /** Opens a stream and reads up to a kind of part. */
-async function openUntil(type: StreamPart["type"], changes: Partial<ChatRequest>, text = "Hello") {
+async function openUntil(type: SeenPart["type"], changes: Partial<ChatRequest>, text = "Hello") {
   const abort = new AbortController();
-  const stream = engine.provider.stream(request(text, changes), { signal: abort.signal });
+  const stream = partsOf(engine.provider, request(text, changes), { signal: abort.signal });
   for (;;) {
     const { value, done } = await stream.next();
     if (done === true) throw new Error(`no ${type}`);
@@ -217,11 +218,10 @@ describe("the local engine", () => {
   it("stops a prompt at once when it is cancelled (trap 20)", async () => {
     const slow = await startLocalEngine({ settings: { contextTokens: 4096, slots: 1, maxTickMs: 20 } });
     try {
-      const stream = slow.provider.stream(
+      const stream = partsOf(
+        slow.provider,
         request("the water and the people ".repeat(700), { maxTokens: 1 }),
-        {
-          signal: AbortSignal.timeout(40),
-        },
+        { signal: AbortSignal.timeout(40) },
       );
       await expect(consume(stream)).rejects.toThrow();
       const from = performance.now();
@@ -257,8 +257,8 @@ describe("the local engine", () => {
   });
 });
 
-async function consume(stream: AsyncIterable<StreamPart>): Promise<StreamPart[]> {
-  const parts: StreamPart[] = [];
+async function consume(stream: AsyncIterable<SeenPart>): Promise<SeenPart[]> {
+  const parts: SeenPart[] = [];
   for await (const part of stream) parts.push(part);
   return parts;
 }

@@ -266,12 +266,13 @@ describe("limits of what is under way", () => {
       MAX_BUFFERED_MB: "1",
     });
     const stalled = await Promise.all(
-      Array.from({ length: 16 }, () => ChatSocket.greeted(`${service.url}/ws/chat`)),
+      Array.from({ length: 32 }, () => ChatSocket.greeted(`${service.url}/ws/chat`)),
     );
-    // A `message` holds its answer whole. What the kernel takes is not seen: several each, until nothing goes any more.
+    // A `message` holds its answer whole. What the kernel takes is not seen: several each, until nothing goes any more. It
+    // may take four of them nearly whole, so that each socket holds a few kilobytes only, and many are needed.
     for (const socket of stalled) {
       socket.pause();
-      for (let index = 0; index < 12; index++) socket.send({ message: "Hi", id: `i${index}` });
+      for (let index = 0; index < 6; index++) socket.send({ message: "Hi", id: `i${index}` });
     }
     const began = Date.now();
     while ((await hits(service, "buffered_bytes")) === 0) {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadModel, type LoadedModel } from "../../src/engine/model.ts";
-import type { ChatRequest, StreamPart } from "../../src/providers/provider.ts";
+import type { ChatRequest } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import { realModel, skipWithoutRealModel } from "../support/real-model.ts";
 import { startLocalEngine, tinySettings, type LocalEngine } from "../support/local-engine.ts";
+import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 const settings = {
   modelPath: realModel ?? "",
@@ -31,7 +32,7 @@ describe("the local engine on SmolLM2-135M-Instruct", () => {
       engine.provider,
       chatRequest(text, { maxTokens: 64, conversation: `c${++conversations}`, ...changes }),
     );
-  const usageOf = (parts: readonly StreamPart[]) => {
+  const usageOf = (parts: readonly SeenPart[]) => {
     const part = parts.at(-1);
     if (part?.type !== "finish") throw new Error("no finish");
     return part.usage;
@@ -108,9 +109,7 @@ describe("the local engine on SmolLM2-135M-Instruct", () => {
 
   it("goes on generating for others while a long prompt is processed", async () => {
     const long = "The quick brown fox jumps over the lazy dog. ".repeat(60);
-    const stream = engine.provider.stream(chatRequest("Tell me a very long story.", { maxTokens: 500 }), {
-      signal: new AbortController().signal,
-    });
+    const stream = partsOf(engine.provider, chatRequest("Tell me a very long story.", { maxTokens: 500 }));
     let longest = 0;
     let last = 0;
     let begun = 0;

@@ -3,7 +3,7 @@ import { silentLogger } from "../../src/core/logger.ts";
 import { noMetrics } from "../../src/core/metrics.ts";
 import { ProviderChain, type ChainOptions } from "../../src/providers/chain/provider-chain.ts";
 import type { ChainLink } from "../../src/providers/chain/chain-member.ts";
-import type { ChatProvider, StreamPart } from "../../src/providers/provider.ts";
+import type { ChatProvider, StreamOptions, AnswerPart } from "../../src/providers/provider.ts";
 
 /** A back end of a chain that runs already. */
 export function linkTo(provider: ChatProvider): ChainLink {
@@ -36,7 +36,7 @@ export function chainedProvider(provider: ChatProvider, changes: Partial<ChainOp
     name: provider.name,
     remote: provider.remote,
     // One back end alone, without retries of its own, has no fallback to tell of.
-    stream: (request, options) => chain.stream(request, options) as AsyncIterable<StreamPart>,
+    stream: (request, options) => chain.stream(request, options as StreamOptions<AnswerPart>),
     describe: () => chain.describe(),
     countTokens: (text) => chain.countTokens(text),
     health: () => provider.health(),

@@ -1,4 +1,5 @@
-import type { ChatProvider, ChatRequest, StreamPart } from "../../src/providers/provider.ts";
+import type { ChatProvider, ChatRequest } from "../../src/providers/provider.ts";
+import { partsOf, type SeenPart } from "./parts-of.ts";
 
 /** A request with sensible values; `message` is the user's. */
 export function chatRequest(message: string, changes: Partial<ChatRequest> = {}): ChatRequest {
@@ -15,14 +16,14 @@ export function chatRequest(message: string, changes: Partial<ChatRequest> = {})
 }
 
 /** Reads a stream to its end. */
-export async function collect(stream: AsyncIterable<StreamPart>): Promise<StreamPart[]> {
-  const parts: StreamPart[] = [];
+export async function collect(stream: AsyncIterable<SeenPart>): Promise<SeenPart[]> {
+  const parts: SeenPart[] = [];
   for await (const part of stream) parts.push(part);
   return parts;
 }
 
 /** The text of an answer. */
-export function textOf(parts: readonly StreamPart[]): string {
+export function textOf(parts: readonly SeenPart[]): string {
   return parts.map((part) => (part.type === "text-delta" ? part.text : "")).join("");
 }
 
@@ -31,6 +32,6 @@ export async function answerOf(
   provider: ChatProvider,
   request: ChatRequest,
   signal: AbortSignal = new AbortController().signal,
-): Promise<StreamPart[]> {
-  return collect(provider.stream(request, { signal }));
+): Promise<SeenPart[]> {
+  return collect(partsOf(provider, request, { signal }));
 }

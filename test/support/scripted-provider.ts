@@ -1,31 +1,31 @@
 import type {
   ChatProvider,
   ChatRequest,
+  Finish,
   Forgotten,
   ProviderHealth,
+  StreamOptions,
   StreamPart,
   Usage,
 } from "../../src/providers/provider.ts";
 
-type Event = { readonly part: StreamPart } | { readonly error: unknown } | { readonly end: true };
+type Event = { readonly part: StreamPart } | { readonly error: unknown } | { readonly finish: Finish };
 
 /** One stream of a {@link ScriptedProvider}, driven by a test. */
 export class ScriptedCall {
   readonly request: ChatRequest;
   readonly #provider: ChatProvider["name"];
-  readonly #signal: AbortSignal;
   readonly #events: Event[] = [];
   #wake: (() => void) | null = null;
   #stopped = false;
   #tokens = 0;
 
-  constructor(request: ChatRequest, signal: AbortSignal, provider: ChatProvider["name"] = "local") {
+  constructor(request: ChatRequest, provider: ChatProvider["name"] = "local") {
     this.request = request;
     this.#provider = provider;
-    this.#signal = signal;
   }
 
-  /** Whether the reader has left the stream, by its end or before. */
+  /** Whether the work is over, by its end or before. */
   get stopped(): boolean {
     return this.#stopped;
   }
@@ -60,7 +60,7 @@ export class ScriptedCall {
 
   finish(reason: "stop" | "length" = "stop", usage?: Usage): this {
     const counted = { promptTokens: 7, completionTokens: this.#tokens, cachedTokens: 0 };
-    return this.#push({ part: { type: "finish", reason, usage: usage ?? counted } });
+    return this.#push({ finish: { reason, usage: usage ?? counted } });
   }
 
   /** The whole answer at once. */
@@ -74,32 +74,28 @@ export class ScriptedCall {
     return this.#push({ error });
   }
 
-  /** Ends the stream without `finish`: a breach of the contract. */
-  breakOff(): this {
-    return this.#push({ end: true });
-  }
-
-  async *parts(): AsyncGenerator<StreamPart, void> {
+  /** Plays the script. @throws what it was told to, or the signal's reason */
+  async play({ signal, onPart }: StreamOptions<StreamPart>): Promise<Finish> {
     const wake = () => this.#wake?.();
-    this.#signal.addEventListener("abort", wake);
+    signal.addEventListener("abort", wake, { once: true });
     try {
       for (;;) {
-        this.#signal.throwIfAborted();
+        signal.throwIfAborted();
         const event = this.#events.shift();
         if (event === undefined) {
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });
         } else if ("part" in event) {
-          yield event.part;
+          onPart(event.part);
         } else if ("error" in event) {
           throw event.error;
         } else {
-          return;
+          return event.finish;
         }
       }
     } finally {
-      this.#signal.removeEventListener("abort", wake);
+      signal.removeEventListener("abort", wake);
       this.#stopped = true;
     }
   }
@@ -145,11 +141,11 @@ export class ScriptedProvider implements ChatProvider {
     return latest;
   }
 
-  stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncIterable<StreamPart> {
-    const call = new ScriptedCall(request, signal, this.name);
+  stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish> {
+    const call = new ScriptedCall(request, this.name);
     this.calls.push(call);
     this.#options.script?.(call, this.calls.length - 1);
-    return call.parts();
+    return call.play(options);
   }
 
   forget(gone: Forgotten): void {

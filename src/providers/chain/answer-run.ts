@@ -1,9 +1,18 @@
 import type { ServiceError } from "../../core/errors.ts";
-import type { ChatProvider, ChatRequest, FallbackPart, StreamPart, Usage } from "../provider.ts";
+import type {
+  AnswerPart,
+  ChatProvider,
+  ChatRequest,
+  FallbackPart,
+  StreamOptions,
+  StreamPart,
+  Usage,
+} from "../provider.ts";
 import type { ChainMember } from "./chain-member.ts";
 import { AnswerTime } from "./deadlines.ts";
 import { combinedError, type Failure } from "./failures.ts";
 import { OverlapGate, WholeGate, type Piece, type TextGate } from "./text-gates.ts";
+import type { StopSignal } from "../../core/stop-signal.ts";
 
 /** A death while the request had its turn, and one while it only waited. At {@link SUSPECT} a request goes on alone. */
 const DEATH_RUNNING = 1;
@@ -14,14 +23,16 @@ const GUILTY = 2;
 
 /** One answer on its way through the chain: what it has so far, who failed, who is next. */
 export class AnswerRun {
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
   readonly time: AnswerTime;
+  /** Hands a part to who asked for the answer. */
+  readonly tell: (part: AnswerPart) => void;
   readonly #request: ChatRequest;
   readonly #members: readonly ChainMember[];
   readonly #failures: Failure[] = [];
   #next = 0;
-  /** Passed on so far; empty while an answer with a schema is being made. */
-  #text = "";
+  /** Texts passed on so far; none while an answer with a schema is being made. */
+  readonly #texts: string[] = [];
   #tokens = 0;
   /** Of the present back end. */
   #usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
@@ -31,8 +42,14 @@ export class AnswerRun {
   #died: ChainMember | null = null;
   #suspicion = 0;
 
-  constructor(request: ChatRequest, signal: AbortSignal, members: readonly ChainMember[], totalMs: number) {
+  constructor(
+    request: ChatRequest,
+    { signal, onPart }: StreamOptions<AnswerPart>,
+    members: readonly ChainMember[],
+    totalMs: number,
+  ) {
     this.signal = signal;
+    this.tell = onPart;
     this.time = new AnswerTime(totalMs);
     this.#request = request;
     this.#members = members;
@@ -40,7 +57,7 @@ export class AnswerRun {
 
   /** Whether text of it was passed on. */
   get hasText(): boolean {
-    return this.#text !== "";
+    return this.#texts.length > 0;
   }
 
   get tokensLeft(): number {
@@ -77,13 +94,15 @@ export class AnswerRun {
   /** What the next back end is asked: the rest of the answer, or the whole where nothing was passed on. */
   requestTo(): ChatRequest {
     if (!this.hasText) return this.#request;
-    return { ...this.#request, continueFrom: this.#text, maxTokens: this.tokensLeft };
+    return { ...this.#request, continueFrom: this.#texts.join(""), maxTokens: this.tokensLeft };
   }
 
   /** What its text has to pass; null: nothing. */
   gateFor(provider: ChatProvider): TextGate | null {
     if (this.#request.jsonSchema !== undefined) return new WholeGate();
-    return this.hasText && provider.continuation !== "prefilled" ? new OverlapGate(this.#text) : null;
+    return this.hasText && provider.continuation !== "prefilled"
+      ? new OverlapGate(this.#texts.join(""))
+      : null;
   }
 
   /** A try begins. */
@@ -98,10 +117,12 @@ export class AnswerRun {
     this.#usage.cachedTokens = cachedTokens;
   }
 
-  add({ text, tokens }: Piece): void {
-    this.#usage.completionTokens += tokens;
-    this.#tokens += tokens;
-    if (this.#request.jsonSchema === undefined) this.#text += text;
+  /** Passes text on. */
+  say(piece: Piece): void {
+    this.#usage.completionTokens += piece.tokens;
+    this.#tokens += piece.tokens;
+    if (piece.text !== "" && this.#request.jsonSchema === undefined) this.#texts.push(piece.text);
+    this.tell(piece);
   }
 
   /** A back end gave up, or was not asked at all: the answer goes on with another one. */

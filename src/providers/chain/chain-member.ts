@@ -5,6 +5,7 @@ import type { Metrics } from "../../core/metrics.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatProvider, ProviderHealth } from "../provider.ts";
 import { CircuitBreaker, type BreakerState } from "./circuit-breaker.ts";
+import { Stopper, type StopSignal } from "../../core/stop-signal.ts";
 
 /** A back end of a chain: running, or to be started when it is needed. */
 export interface ChainLink {
@@ -94,7 +95,7 @@ export class ChainMember {
   }
 
   /** @throws ProviderError `no_provider` when it cannot start; the signal's reason */
-  async start(signal: AbortSignal): Promise<ChatProvider> {
+  async start(signal: StopSignal): Promise<ChatProvider> {
     if (this.#provider !== null) return this.#provider;
     this.#starting ??= this.#launch();
     return abortable(this.#starting, signal);
@@ -105,7 +106,7 @@ export class ChainMember {
     const call = this.#provider === null ? this.breaker.enter() : null;
     if (call === null) return;
     try {
-      await this.start(new AbortController().signal);
+      await this.start(new Stopper());
     } catch (error) {
       call.failed(error as ProviderError, true);
     }
@@ -181,11 +182,11 @@ export class ChainMember {
 }
 
 /** Waits for `work`, but not longer than for the signal. The work goes on for others. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function abortable<T>(work: Promise<T>, signal: StopSignal): Promise<T> {
   signal.throwIfAborted();
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason as Error);
+    onAbort = () => reject(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
   });
   try {

@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import { Stopper, type StopSignal } from "../../core/stop-signal.ts";
 import { ProviderError } from "../provider-error.ts";
 
 /** All in milliseconds, > 0. */
@@ -44,7 +45,7 @@ export interface WatchOptions {
   readonly time: AnswerTime;
   readonly clock: Clock;
   /** The caller's. */
-  readonly caller: AbortSignal;
+  readonly caller: StopSignal;
 }
 
 /** Queued: no text is due. First: the first text is due. Gap: the next text is due. */
@@ -56,8 +57,8 @@ type Phase = "queued" | "first" | "gap";
  */
 export class Watch {
   readonly #options: WatchOptions;
-  readonly #controller = new AbortController();
-  readonly #onAbort = (): void => this.#controller.abort(this.#options.caller.reason);
+  readonly #stopper = new Stopper();
+  readonly #onAbort = (): void => this.#stopper.abort(this.#options.caller.reason);
   #phase: Phase = "queued";
   #since = 0;
   #stopTimer: (() => void) | null = null;
@@ -65,13 +66,12 @@ export class Watch {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    // AbortSignal.any would be shorter; on Node 20 it keeps signals alive that should be collected.
     options.caller.addEventListener("abort", this.#onAbort, { once: true });
     this.#arm();
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get signal(): StopSignal {
+    return this.#stopper;
   }
 
   /** A back end that is not up yet has no queue: from now on its first text is due. */
@@ -106,11 +106,10 @@ export class Watch {
     this.#enter("gap");
   }
 
-  /** Ends the watch and, if it still runs, the work. */
+  /** The try is over. */
   close(): void {
     this.#stopTimer?.();
     this.#options.caller.removeEventListener("abort", this.#onAbort);
-    this.#controller.abort();
   }
 
   #enter(phase: Phase): void {
@@ -136,7 +135,7 @@ export class Watch {
       this.#stopTimer = null;
       this.#timerAt = Infinity;
       if (this.#options.clock.now() < this.#dueAt) this.#arm();
-      else this.#controller.abort(this.#missed());
+      else this.#stopper.abort(this.#missed());
     });
   }
 

@@ -1,15 +1,16 @@
 import type { Clock } from "../../core/clock.ts";
+import type { StopSignal } from "../../core/stop-signal.ts";
 
 /** Waits `ms` milliseconds. @throws the signal's reason as soon as it aborts */
-export function pause(ms: number, signal: AbortSignal, clock: Clock): Promise<void> {
+export function pause(ms: number, signal: StopSignal, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
-      reject(signal.reason as Error);
+      reject(signal.reason);
       return;
     }
     const onAbort = (): void => {
       stop();
-      reject(signal.reason as Error);
+      reject(signal.reason);
     };
     const stop = clock.after(ms, () => {
       signal.removeEventListener("abort", onAbort);

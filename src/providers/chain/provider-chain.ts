@@ -9,8 +9,10 @@ import type {
   AnswerSource,
   ChatProvider,
   ChatRequest,
+  Finish,
   Forgotten,
   PromptBeginning,
+  StreamOptions,
 } from "../provider.ts";
 import { AnswerRun } from "./answer-run.ts";
 import { ChainMember, type BreakerSettings, type ChainLink, type MemberStatus } from "./chain-member.ts";
@@ -19,7 +21,7 @@ import type { Deadlines } from "./deadlines.ts";
 import { countsAgainstBackEnd, opensAtOnce, retryWaitMs, type RetryPolicy } from "./failures.ts";
 import { pause } from "./pause.ts";
 import { SuspectLine } from "./suspect-line.ts";
-import { tryOnce } from "./try-once.ts";
+import { tryOnce, type TryTools } from "./try-once.ts";
 
 export interface ChainOptions {
   /** In the order in which they are asked; at least one, and at least one of them started. */
@@ -45,11 +47,13 @@ export class ProviderChain implements AnswerSource {
   readonly #options: ChainOptions;
   readonly #random: () => number;
   readonly #line = new SuspectLine();
+  readonly #tools: TryTools;
   readonly #first: ChatProvider;
 
   constructor(options: ChainOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.#tools = { ...options, line: this.#line };
     this.members = options.links.map((link) => new ChainMember(link, options));
     const first = options.links.find(({ provider }) => provider !== null)?.provider;
     if (!first) throw new TypeError("a chain needs a back end that was started");
@@ -111,31 +115,31 @@ export class ProviderChain implements AnswerSource {
     await Promise.all(this.members.map((member) => member.close()));
   }
 
-  async *stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncGenerator<AnswerPart, void> {
-    signal.throwIfAborted();
-    const run = new AnswerRun(request, signal, this.members, this.#options.deadlines.totalMs);
+  async stream(request: ChatRequest, options: StreamOptions<AnswerPart>): Promise<Finish> {
+    options.signal.throwIfAborted();
+    const run = new AnswerRun(request, options, this.members, this.#options.deadlines.totalMs);
     for (let member = run.nextMember(); member !== null; member = run.nextMember()) {
-      if (yield* this.#ask(member, run)) return;
+      const finish = await this.#ask(member, run);
+      if (finish !== null) return finish;
     }
     throw run.error();
   }
 
-  /** Asks one back end, more than once where that may help. @returns whether the answer is whole */
-  async *#ask(member: ChainMember, run: AnswerRun): AsyncGenerator<AnswerPart, boolean> {
+  /** Asks one back end, more than once where that may help. @returns null where the answer is not whole */
+  async #ask(member: ChainMember, run: AnswerRun): Promise<Finish | null> {
     for (let tries = 1; ; tries++) {
       const call = member.breaker.enter();
       if (call === null) {
         run.failed(member, member.refusal());
-        return false;
+        return null;
       }
       try {
-        yield* tryOnce({ ...this.#options, member, run, call, line: this.#line });
-        return true;
+        return await tryOnce({ member, run, call }, this.#tools);
       } catch (thrown) {
         run.signal.throwIfAborted();
         const error = this.#judge(thrown, member, run, call);
         const wait = call.spoken || !member.breaker.admits ? null : this.#retryWaitMs(error, tries, run);
-        if (wait === null) return yield* this.#giveUp(error, member, run);
+        if (wait === null) return this.#giveUp(error, member, run);
         this.#options.metrics.providerRetried(member.name);
         await pause(wait, run.signal, this.#options.clock);
       } finally {
@@ -151,14 +155,12 @@ export class ProviderChain implements AnswerSource {
     return wait !== null && this.#options.clock.now() + wait < run.time.dueAt ? wait : null;
   }
 
-  /** One back end gives no whole answer. @returns whether it is whole all the same; false: the next one is asked */
-  *#giveUp(error: ServiceError, member: ChainMember, run: AnswerRun): Generator<AnswerPart, boolean> {
+  /** One back end gives no whole answer. @returns how it ended where it is whole all the same; null: the next one is asked */
+  #giveUp(error: ServiceError, member: ChainMember, run: AnswerRun): Finish | null {
     run.failed(member, error);
     const final = this.#finalError(error, run);
     if (final !== null) throw final;
-    if (run.tokensLeft > 0) return false;
-    yield { type: "finish", reason: "length", usage: run.usage };
-    return true;
+    return run.tokensLeft > 0 ? null : { reason: "length", usage: run.usage };
   }
 
   /** Makes an error of what was thrown, tells the breaker and writes it down. */

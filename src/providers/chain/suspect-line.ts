@@ -1,9 +1,11 @@
+import type { StopSignal } from "../../core/stop-signal.ts";
+
 /** A place in the line. */
 export interface LinePlace {
   /** How many are before it; 0: it is its turn. */
   readonly position: number;
   /** Waits for the turn. @throws the signal's reason */
-  turn(signal: AbortSignal): Promise<void>;
+  turn(signal: StopSignal): Promise<void>;
   /** Gives the place up, in the line or at its head. Without effect the second time. */
   leave(): void;
 }
@@ -36,9 +38,9 @@ export class SuspectLine {
       admit: () => admit(),
       turn: (signal) =>
         new Promise((resolve, reject) => {
-          if (signal.aborted) return reject(signal.reason as Error);
+          if (signal.aborted) return reject(signal.reason);
           if (places[0] === place) return resolve();
-          const onAbort = (): void => reject(signal.reason as Error);
+          const onAbort = (): void => reject(signal.reason);
           signal.addEventListener("abort", onAbort, { once: true });
           admit = () => {
             signal.removeEventListener("abort", onAbort);

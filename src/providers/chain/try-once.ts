@@ -1,19 +1,21 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Metrics } from "../../core/metrics.ts";
-import { ProviderError } from "../provider-error.ts";
-import type { AnswerPart, ChatProvider, ChatRequest, StreamPart } from "../provider.ts";
+import type { ChatProvider, ChatRequest, Finish, StreamPart } from "../provider.ts";
 import type { AnswerRun } from "./answer-run.ts";
 import type { ChainMember } from "./chain-member.ts";
 import type { BreakerCall } from "./circuit-breaker.ts";
 import { Watch, type Deadlines } from "./deadlines.ts";
 import type { LinePlace, SuspectLine } from "./suspect-line.ts";
-import type { TextGate } from "./text-gates.ts";
 
-/** All that one try of one back end needs. */
+/** One try of one back end. */
 export interface Try {
   readonly member: ChainMember;
   readonly run: AnswerRun;
   readonly call: BreakerCall;
+}
+
+/** What all tries of a chain share. */
+export interface TryTools {
   readonly deadlines: Deadlines;
   readonly line: SuspectLine;
   readonly clock: Clock;
@@ -23,9 +25,10 @@ export interface Try {
 /** A suspect that runs so long past the point at which the engine died is cleared, and the next one has its turn. */
 const PROBATION_MS = 10_000;
 
-/** Asks one back end once. Ends after `finish`. @throws whatever kept it from a whole answer */
-export async function* tryOnce(attempt: Try): AsyncGenerator<AnswerPart, void> {
-  const { member, run, deadlines, clock, metrics } = attempt;
+/** Asks one back end once. @throws whatever kept it from a whole answer */
+export async function tryOnce(attempt: Try, tools: TryTools): Promise<Finish> {
+  const { member, run, call } = attempt;
+  const { deadlines, line, clock, metrics } = tools;
   const watch = new Watch({ provider: member.name, deadlines, time: run.time, clock, caller: run.signal });
   let place: LinePlace | undefined;
   let endProbation: (() => void) | undefined;
@@ -34,7 +37,7 @@ export async function* tryOnce(attempt: Try): AsyncGenerator<AnswerPart, void> {
     run.clear();
   };
   const spoke = (): void => {
-    attempt.call.spoke();
+    call.spoke();
     if (place !== undefined) endProbation = clock.after(PROBATION_MS, cleared);
   };
   run.begin();
@@ -45,16 +48,16 @@ export async function* tryOnce(attempt: Try): AsyncGenerator<AnswerPart, void> {
     const hop = run.takeHop(member.name);
     if (hop !== null) {
       metrics.providerFellBack(hop.fromProvider, hop.toProvider, hop.phase);
-      yield hop;
+      run.tell(hop);
     }
     if (run.suspected && member.name === "local") {
-      place = attempt.line.enter();
+      place = line.enter();
       watch.queued();
-      if (place.position > 0) yield { type: "queued", position: place.position };
+      if (place.position > 0) run.tell({ type: "queued", position: place.position });
       await place.turn(watch.signal);
       if (member.startingUp) watch.expectText();
     }
-    yield* read(attempt, provider, request, { watch, spoke });
+    return await read(attempt, provider, request, { watch, spoke });
   } finally {
     watch.close();
     endProbation?.();
@@ -62,56 +65,39 @@ export async function* tryOnce(attempt: Try): AsyncGenerator<AnswerPart, void> {
   }
 }
 
-async function* read(
+async function read(
   { member, run, call }: Try,
   provider: ChatProvider,
   request: ChatRequest,
   { watch, spoke }: { readonly watch: Watch; readonly spoke: () => void },
-): AsyncGenerator<AnswerPart, void> {
+): Promise<Finish> {
   const gate = run.gateFor(provider);
-  try {
-    for await (const part of provider.stream(request, { signal: watch.signal })) {
-      if (part.type === "text-delta") {
-        watch.heard();
-        if (!call.spoken) spoke();
-        const piece = gate === null ? part : gate.push(part);
-        if (piece === null) continue;
-        run.add(piece);
-        yield piece;
-      } else if (part.type === "finish") {
-        yield* finish(part, gate, run, call);
-        return;
-      } else {
-        if (part.type === "started") {
-          run.started(part);
-          watch.started();
-        } else if (part.type === "progress") watch.progress();
-        // While it starts, all wait for it, and none in its queue.
-        else if (!member.startingUp) watch.queued();
-        yield part;
-      }
+  const onPart = (part: StreamPart): void => {
+    if (part.type === "text-delta") {
+      watch.heard();
+      if (!call.spoken) spoke();
+      const piece = gate === null ? part : gate.push(part);
+      if (piece !== null) run.say(piece);
+      return;
     }
-    const message = `The ${member.name} back end ended the answer without finishing it.`;
-    throw new ProviderError(member.name, "bad_answer", message);
+    if (part.type === "started") {
+      run.started(part);
+      watch.started();
+    } else if (part.type === "progress") watch.progress();
+    // While it starts, all wait for it, and none in its queue.
+    else if (!member.startingUp) watch.queued();
+    run.tell(part);
+  };
+  try {
+    const finish = await provider.stream(request, { signal: watch.signal, onPart });
+    call.succeeded();
+    const rest = gate?.end();
+    if (rest) run.say(rest);
+    return finish;
   } catch (error) {
     // The text is dropped, its tokens were spent.
     const tokens = gate?.heldTokens ?? 0;
-    if (tokens > 0 && !run.signal.aborted) yield { type: "text-delta", text: "", tokens };
+    if (tokens > 0 && !run.signal.aborted) run.tell({ type: "text-delta", text: "", tokens });
     throw error;
   }
-}
-
-function* finish(
-  part: Extract<StreamPart, { type: "finish" }>,
-  gate: TextGate | null,
-  run: AnswerRun,
-  call: BreakerCall,
-): Generator<AnswerPart, void> {
-  call.succeeded();
-  const rest = gate?.end();
-  if (rest) {
-    run.add(rest);
-    yield rest;
-  }
-  yield part;
 }

@@ -1,9 +1,18 @@
 import type { Clock } from "../../core/clock.ts";
 import { systemMessage } from "../../core/fit-prompt.ts";
+import { OpenAnswer } from "../open-answer.ts";
 import { ProviderError } from "../provider-error.ts";
-import type { ChatProvider, ChatRequest, ProviderHealth, StreamPart } from "../provider.ts";
+import type {
+  ChatProvider,
+  ChatRequest,
+  Finish,
+  ProviderHealth,
+  StreamOptions,
+  StreamPart,
+} from "../provider.ts";
 import { echoAnswer, type EchoAnswer } from "./echo-answer.ts";
 import { countEchoTokens, tokenStart } from "./echo-tokens.ts";
+import { Pacer } from "./pacer.ts";
 import { SlotQueue, type Ticket } from "./slot-queue.ts";
 
 export interface EchoOptions {
@@ -24,37 +33,6 @@ const RETRY_AFTER_MS = 1000;
 /** Tokens in one part of an answer that comes at once: 16 KiB of ASCII. */
 const TOKENS_PER_PART = 4096;
 
-/**
- * A pause that can be ended. Each paced answer has a timer of its own: Node keeps timers of equal length in one list,
- * so that setting one costs the same with ten thousand others, and a common beat for all would send their tokens in
- * bursts that no real back end has.
- */
-class Pause {
-  readonly #clock: Clock;
-  #end: (() => void) | undefined;
-  #over = false;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  async for(ms: number): Promise<void> {
-    if (this.#over) return;
-    let stopTimer: (() => void) | undefined;
-    await new Promise<void>((resolve) => {
-      this.#end = resolve;
-      stopTimer = this.#clock.after(ms, resolve);
-    });
-    stopTimer?.();
-  }
-
-  /** Ends this pause and every later one. */
-  end(): void {
-    this.#over = true;
-    this.#end?.();
-  }
-}
-
 function promptTokensOf(request: ChatRequest): number {
   return request.turns.reduce(
     (sum, turn) => sum + countEchoTokens(turn.content),
@@ -71,15 +49,16 @@ class EchoProvider implements ChatProvider {
   readonly remote = false;
   readonly continuation = "prefilled";
   readonly #options: EchoOptions;
-  readonly #clock: Clock;
   readonly #queueLimit: number;
   readonly #queue: SlotQueue | null;
-  readonly #running = new Set<() => void>();
+  /** Null where the whole answer comes at once. */
+  readonly #pacer: Pacer | null;
+  readonly #running = new Set<OpenAnswer>();
   #closed = false;
 
   constructor(options: EchoOptions, clock: Clock) {
     this.#options = options;
-    this.#clock = clock;
+    this.#pacer = options.tokenMs > 0 ? new Pacer(options.tokenMs, clock) : null;
     this.#queueLimit = options.queueLimit ?? DEFAULT_QUEUE_LIMIT;
     this.#queue = options.slots > 0 ? new SlotQueue(options.slots, this.#queueLimit, clock) : null;
   }
@@ -98,62 +77,58 @@ class EchoProvider implements ChatProvider {
 
   close(): Promise<void> {
     this.#closed = true;
-    for (const stop of this.#running) stop();
+    for (const answer of this.#running) answer.fail(this.#closing());
     return Promise.resolve();
   }
 
-  async *stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncGenerator<StreamPart, void> {
-    this.#throwIfStopped(signal);
-    const ticket = this.#queue === null ? undefined : (this.#queue.enter() ?? this.#full());
-    const pause = new Pause(this.#clock);
-    const stop = () => {
-      ticket?.leave();
-      pause.end();
-    };
-    this.#running.add(stop);
-    signal.addEventListener("abort", stop, { once: true });
+  async stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish> {
+    options.signal.throwIfAborted();
+    if (this.#closed) throw this.#closing();
+    const ticket = this.#queue === null ? null : (this.#queue.enter() ?? this.#full());
+    const answer = new OpenAnswer(options);
+    this.#running.add(answer);
+    this.#answer(request, ticket, answer).catch((error: unknown) => answer.fail(error));
     try {
-      if (ticket && ticket.position > 0) yield* this.#wait(ticket, signal);
-      const promptTokens = promptTokensOf(request);
-      yield { type: "started", provider: this.name, model: MODEL, droppedTurns: 0, promptTokens };
-      this.#throwIfStopped(signal);
-      const answer = echoAnswer(request, this.#options.answerBytes);
-      yield* this.#texts(answer, pause, signal);
-      const usage = { promptTokens, completionTokens: countEchoTokens(answer.text), cachedTokens: 0 };
-      yield { type: "finish", reason: answer.reason, usage };
+      return await answer.whole;
     } finally {
-      signal.removeEventListener("abort", stop);
-      this.#running.delete(stop);
-      stop();
+      this.#running.delete(answer);
+      ticket?.leave();
     }
   }
 
-  async *#wait(ticket: Ticket, signal: AbortSignal): AsyncGenerator<StreamPart, void> {
-    for (; ticket.position > 0; await ticket.changed()) {
-      this.#throwIfStopped(signal);
-      yield { type: "queued", position: ticket.position };
-    }
-    this.#throwIfStopped(signal);
+  async #answer(request: ChatRequest, ticket: Ticket | null, answer: OpenAnswer): Promise<void> {
+    if (ticket !== null && ticket.position > 0) await this.#wait(ticket, answer);
+    const promptTokens = promptTokensOf(request);
+    answer.part({ type: "started", provider: this.name, model: MODEL, droppedTurns: 0, promptTokens });
+    this.#say(echoAnswer(request, this.#options.answerBytes), promptTokens, answer);
   }
 
-  async *#texts(answer: EchoAnswer, pause: Pause, signal: AbortSignal): AsyncGenerator<StreamPart, void> {
-    const { text } = answer;
-    const { tokenMs } = this.#options;
+  async #wait(ticket: Ticket, answer: OpenAnswer): Promise<void> {
+    for (; ticket.position > 0 && !answer.ended; await ticket.changed()) {
+      answer.part({ type: "queued", position: ticket.position });
+    }
+  }
+
+  /** Says the answer, a token each `tokenMs` or all of it now. */
+  #say({ text, reason }: EchoAnswer, promptTokens: number, answer: OpenAnswer): void {
     const total = countEchoTokens(text);
-    const perPart = tokenMs > 0 ? 1 : TOKENS_PER_PART;
-    const begin = tokenMs > 0 ? this.#clock.now() : 0;
-    for (let token = 0; token < total; token += perPart) {
-      if (tokenMs > 0) {
-        // Due times count from the beginning, so that late timers do not slow the pace.
-        const wait = begin + (token + 1) * tokenMs - this.#clock.now();
-        if (wait > 0) await pause.for(wait);
-        this.#throwIfStopped(signal);
+    const perPart = this.#pacer === null ? TOKENS_PER_PART : 1;
+    let token = 0;
+    const step = (): boolean => {
+      if (answer.ended) return false;
+      if (token < total) {
+        const end = Math.min(token + perPart, total);
+        const from = tokenStart(text, token);
+        const piece = text.slice(from, end === total ? text.length : tokenStart(text, end));
+        answer.part({ type: "text-delta", text: piece, tokens: end - token });
+        token = end;
       }
-      const end = Math.min(token + perPart, total);
-      const piece = text.slice(tokenStart(text, token), end === total ? text.length : tokenStart(text, end));
-      yield { type: "text-delta", text: piece, tokens: end - token };
-      this.#throwIfStopped(signal);
-    }
+      if (token < total) return true;
+      answer.finish({ reason, usage: { promptTokens, completionTokens: total, cachedTokens: 0 } });
+      return false;
+    };
+    if (this.#pacer !== null && total > 0) this.#pacer.add(step);
+    else while (step());
   }
 
   #full(): never {
@@ -161,11 +136,8 @@ class EchoProvider implements ChatProvider {
     throw new ProviderError(this.name, "overloaded", message, { retryAfterMs: RETRY_AFTER_MS });
   }
 
-  #throwIfStopped(signal: AbortSignal): void {
-    signal.throwIfAborted();
-    if (this.#closed) {
-      throw new ProviderError(this.name, "provider_unavailable", "The echo back end is being closed.");
-    }
+  #closing(): ProviderError {
+    return new ProviderError(this.name, "provider_unavailable", "The echo back end is being closed.");
   }
 }
 

@@ -2,16 +2,18 @@ import type { Clock } from "../../core/clock.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { EngineRequest, EngineStats } from "../../engine/wire.ts";
+import { OpenAnswer } from "../open-answer.ts";
 import type {
   ChatProvider,
   ChatRequest,
+  Finish,
   Forgotten,
   PromptBeginning,
   ProviderHealth,
+  StreamOptions,
   StreamPart,
 } from "../provider.ts";
 import { EngineClient, type CallEvents, type EngineSource } from "./engine-client.ts";
-import { PartQueue } from "./part-queue.ts";
 
 export interface LocalProviderOptions {
   /** The engine's supervisor. */
@@ -74,26 +76,12 @@ export class LocalProvider implements ChatProvider {
     for (const [name, help, read] of gauges) metrics.gauge(name, help, () => read(this.client.stats()));
   }
 
-  async *stream(request: ChatRequest, { signal }: { signal: AbortSignal }): AsyncGenerator<StreamPart, void> {
-    signal.throwIfAborted();
-    const parts = new PartQueue();
-    const call = this.client.start(engineRequest(request), this.eventsInto(parts));
-    const abort = (): void => {
-      call.cancel();
-      parts.fail(signal.reason);
-    };
-    signal.addEventListener("abort", abort, { once: true });
+  async stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish> {
+    const answer = new OpenAnswer(options);
+    const call = this.client.start(engineRequest(request), this.eventsOf(answer));
     try {
-      for (;;) {
-        for (const part of await parts.take()) {
-          yield part;
-          // The reader may have been slow, and the abort in between.
-          signal.throwIfAborted();
-          if (part.type === "finish") return;
-        }
-      }
+      return await answer.whole;
     } finally {
-      signal.removeEventListener("abort", abort);
       call.cancel();
     }
   }
@@ -128,12 +116,12 @@ export class LocalProvider implements ChatProvider {
     this.client.close();
   }
 
-  private eventsInto(parts: PartQueue): CallEvents {
+  private eventsOf(answer: OpenAnswer): CallEvents {
     return {
       queued: (position, etaMs) =>
-        parts.push({ type: "queued", position, ...(etaMs !== undefined && { etaMs }) }),
+        answer.part({ type: "queued", position, ...(etaMs !== undefined && { etaMs }) }),
       started: (promptTokens, cachedTokens, droppedTurns) =>
-        parts.push({
+        answer.part({
           type: "started",
           provider: this.name,
           model: this.describe().model,
@@ -141,10 +129,10 @@ export class LocalProvider implements ChatProvider {
           promptTokens,
           cachedTokens,
         }),
-      progress: (processed, total) => parts.push({ type: "progress", processed, total }),
-      delta: (text, tokens) => parts.push({ type: "text-delta", text, tokens }),
-      finished: (reason, usage) => parts.push({ type: "finish", reason, usage }),
-      failed: (error) => parts.fail(error),
+      progress: (processed, total) => answer.part({ type: "progress", processed, total }),
+      delta: (text, tokens) => answer.part({ type: "text-delta", text, tokens }),
+      finished: (reason, usage) => answer.finish({ reason, usage }),
+      failed: (error) => answer.fail(error),
     };
   }
 }

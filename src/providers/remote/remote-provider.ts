@@ -3,8 +3,10 @@ import { ProviderError } from "../provider-error.ts";
 import type {
   ChatProvider,
   ChatRequest,
+  Finish,
   JsonSchema,
   ProviderHealth,
+  StreamOptions,
   StreamPart,
   Usage,
 } from "../provider.ts";
@@ -34,6 +36,14 @@ function sumOf(a: Usage, b: Usage): Usage {
     cachedTokens: a.cachedTokens + b.cachedTokens,
     ...((a.estimated === true || b.estimated === true) && { estimated: true }),
   };
+}
+
+/** A request on its way. */
+interface Asked {
+  readonly call: RunningCall;
+  /** Hands a part over. @throws as {@link RunningCall.throwIfStopped} */
+  readonly tell: (part: StreamPart) => void;
+  readonly promptTokens: number;
 }
 
 class RemoteProvider implements ChatProvider {
@@ -74,24 +84,25 @@ class RemoteProvider implements ChatProvider {
     return Promise.resolve();
   }
 
-  async *stream(request: ChatRequest, options: { signal: AbortSignal }): AsyncGenerator<StreamPart, void> {
-    options.signal.throwIfAborted();
+  async stream(request: ChatRequest, { signal, onPart }: StreamOptions<StreamPart>): Promise<Finish> {
+    signal.throwIfAborted();
     if (this.#closed) throw this.#closingError();
     const { fitted } = this.#streams.prepare(request);
-    const call = new RunningCall(options.signal);
+    const call = new RunningCall(signal);
     this.#running.add(call);
-    try {
-      yield {
-        type: "started",
-        provider: this.name,
-        model: this.#backEnd.model,
-        droppedTurns: fitted.droppedTurns,
-        promptTokens: fitted.promptTokens,
-      };
+    const tell = (part: StreamPart): void => {
+      onPart(part);
       call.throwIfStopped();
+    };
+    const { droppedTurns, promptTokens } = fitted;
+    try {
+      tell({ type: "started", provider: this.name, model: this.#backEnd.model, droppedTurns, promptTokens });
       const { jsonSchema: schema } = request;
-      if (schema) yield* this.#jsonAnswer(request, schema, call, fitted.promptTokens);
-      else yield* this.#answer(request, call, fitted.promptTokens);
+      const finish = await (schema
+        ? this.#jsonAnswer(request, schema, { call, tell, promptTokens })
+        : this.#answer(request, { call, tell, promptTokens }));
+      this.#health = { state: "ready", reason: "" };
+      return finish;
     } catch (error) {
       call.throwIfStopped();
       throw this.#noted(error);
@@ -101,38 +112,30 @@ class RemoteProvider implements ChatProvider {
     }
   }
 
-  async *#answer(
-    request: ChatRequest,
-    call: RunningCall,
-    promptTokens: number,
-  ): AsyncGenerator<StreamPart, void> {
+  async #answer(request: ChatRequest, { call, tell, promptTokens }: Asked): Promise<Finish> {
     const reader = new AnswerReader(this.#backEnd.names, request.sampling.stop ?? []);
     const pulse = new Pulse(this.#deps.clock, promptTokens);
     let all = 0;
     for await (const text of this.#streams.texts(request, call, reader)) {
       if (text === "") {
         const sign = pulse.sign();
-        if (sign !== null) yield sign;
+        if (sign !== null) tell(sign);
       } else {
         const tokens = tokensOf(text);
         all += tokens;
         pulse.beat();
-        yield { type: "text-delta", text, tokens };
+        tell({ type: "text-delta", text, tokens });
       }
-      call.throwIfStopped();
     }
-    const reason = reader.finishReason();
-    this.#health = { state: "ready", reason: "" };
-    yield { type: "finish", reason, usage: reader.usage(promptTokens, all) };
+    return { reason: reader.finishReason(), usage: reader.usage(promptTokens, all) };
   }
 
   /** An answer with a schema: read whole, checked, and asked for once more where it does not hold. */
-  async *#jsonAnswer(
+  async #jsonAnswer(
     request: ChatRequest,
     schema: JsonSchema,
-    call: RunningCall,
-    promptTokens: number,
-  ): AsyncGenerator<StreamPart, void> {
+    { call, tell, promptTokens }: Asked,
+  ): Promise<Finish> {
     const pulse = new Pulse(this.#deps.clock, promptTokens);
     let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
     let correction: Correction | undefined;
@@ -142,8 +145,7 @@ class RemoteProvider implements ChatProvider {
       for await (const text of this.#streams.texts(request, call, reader, correction)) {
         whole += text;
         const sign = pulse.sign();
-        if (sign !== null) yield sign;
-        call.throwIfStopped();
+        if (sign !== null) tell(sign);
       }
       const reason = reader.finishReason();
       usage = sumOf(usage, reader.usage(promptTokens, tokensOf(whole)));
@@ -151,11 +153,8 @@ class RemoteProvider implements ChatProvider {
       const checked = reason === "length" ? { json: whole } : checkedJson(whole, schema);
       if ("json" in checked) {
         const { json: text } = checked;
-        if (text !== "") yield { type: "text-delta", text, tokens: tokensOf(text) };
-        call.throwIfStopped();
-        this.#health = { state: "ready", reason: "" };
-        yield { type: "finish", reason, usage };
-        return;
+        if (text !== "") tell({ type: "text-delta", text, tokens: tokensOf(text) });
+        return { reason, usage };
       }
       if (ask === MOST_ASKS)
         throw badAnswer(this.#backEnd.names, "its answer is not the JSON that was asked for");

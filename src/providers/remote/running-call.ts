@@ -1,13 +1,14 @@
 import type { ProviderError } from "../provider-error.ts";
+import type { StopSignal } from "../../core/stop-signal.ts";
 
 /** One call to the server: its connection, and why it was stopped from this side. */
 export class RunningCall {
   readonly #controller = new AbortController();
-  readonly #caller: AbortSignal;
+  readonly #caller: StopSignal;
   readonly #onAbort = () => this.#controller.abort();
   #closing: ProviderError | undefined;
 
-  constructor(caller: AbortSignal) {
+  constructor(caller: StopSignal) {
     this.#caller = caller;
     if (caller.aborted) this.#controller.abort();
     caller.addEventListener("abort", this.#onAbort, { once: true });

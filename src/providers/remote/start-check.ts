@@ -1,7 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { ProviderError } from "../provider-error.ts";
-import type { ChatProvider, ChatRequest } from "../provider.ts";
+import type { ChatProvider, ChatRequest, StreamPart } from "../provider.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { readBounded } from "./guarded-fetch.ts";
 import { mapFault, mapNetworkFault, readFault } from "./http-errors.ts";
@@ -144,18 +144,20 @@ export async function probe(
   { clock, logger }: CheckDependencies,
 ): Promise<void> {
   const controller = new AbortController();
+  let spoke = false;
+  const onPart = (part: StreamPart): void => {
+    if (part.type !== "text-delta") return;
+    spoke = true;
+    controller.abort();
+  };
   const stopTimer = clock.after(CHECK_MS, () => {
     const message = `The ${provider.name} back end did not answer within ${CHECK_MS / 1000} s.`;
     controller.abort(new ProviderError(provider.name, "provider_timeout", message));
   });
   try {
-    for await (const part of provider.stream(
-      { ...PROBE, principal: nobody },
-      { signal: controller.signal },
-    )) {
-      if (part.type === "text-delta") break;
-    }
+    await provider.stream({ ...PROBE, principal: nobody }, { signal: controller.signal, onPart });
   } catch (error) {
+    if (spoke) return;
     if (!(error instanceof ProviderError)) throw error;
     const { code, status } = error;
     if (!error.retryable)

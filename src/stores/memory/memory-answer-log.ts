@@ -34,6 +34,10 @@ export class MemoryAnswerLog implements AnswerLog {
   readonly #answers: OwnerLru<MemoryAnswer>;
   /** Finished answers in order of their end, with the time at which they go. */
   readonly #expiring = new Map<string, number>();
+  readonly #hooks: Hooks = {
+    grow: (meta, bytes) => this.#grow(meta, bytes),
+    finished: (meta, bytes, held) => this.#finished(meta, bytes, held),
+  };
   #sweeping = false;
   #runningBytes = 0;
   #cutShort = 0;
@@ -73,29 +77,8 @@ export class MemoryAnswerLog implements AnswerLog {
         retryAfterMs: 2000,
       });
     }
-    const key = meta.answer;
-    let held = RECORD_BYTES;
-    const grow = (bytes: number): void => {
-      held += bytes;
-      this.#runningBytes += bytes;
-      this.#answers.grow(key, bytes);
-    };
-    const answer = new MemoryAnswer(meta, maxAnswerBytes, {
-      grow: (bytes) => {
-        if (this.#answers.bytes + bytes > budgetBytes && !this.#answers.shrink(bytes, meta.charge)) {
-          this.#cutShort++;
-          return false;
-        }
-        grow(bytes);
-        return true;
-      },
-      finished: (bytes) => {
-        grow(bytes);
-        this.#runningBytes -= held;
-        this.#retain(key);
-      },
-    });
-    this.#answers.add(key, meta.charge, answer, RECORD_BYTES, true);
+    const answer = new MemoryAnswer(meta, maxAnswerBytes, this.#hooks);
+    this.#answers.add(meta.answer, meta.charge, answer, RECORD_BYTES, true);
     this.#runningBytes += RECORD_BYTES;
     return answer;
   }
@@ -106,7 +89,20 @@ export class MemoryAnswerLog implements AnswerLog {
     return Promise.resolve(this.#answers.get(answer));
   }
 
-  #retain(key: string): void {
+  #grow({ answer, charge }: AnswerMeta, bytes: number): boolean {
+    const { budgetBytes } = this.#options;
+    if (this.#answers.bytes + bytes > budgetBytes && !this.#answers.shrink(bytes, charge)) {
+      this.#cutShort++;
+      return false;
+    }
+    this.#runningBytes += bytes;
+    this.#answers.grow(answer, bytes);
+    return true;
+  }
+
+  #finished({ answer: key }: AnswerMeta, bytes: number, held: number): void {
+    this.#runningBytes -= RECORD_BYTES + held;
+    this.#answers.grow(key, bytes);
     this.#answers.pin(key, false);
     this.#answers.shrink();
     this.#expireLater(key, this.#options.retentionMs);
@@ -137,11 +133,12 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 }
 
+/** What an answer does with the budget of all of them. */
 interface Hooks {
-  /** Takes bytes out of the budget of all answers; false when they are not there. */
-  grow(bytes: number): boolean;
-  /** The end, with bytes that are kept in any case. */
-  finished(bytes: number): void;
+  /** Takes bytes out of it; false when they are not there. */
+  grow(meta: AnswerMeta, bytes: number): boolean;
+  /** The end of an answer that holds `held` bytes, with bytes that are kept in any case. */
+  finished(meta: AnswerMeta, bytes: number, held: number): void;
 }
 
 class MemoryAnswer implements AnswerReader, AnswerWriter {
@@ -153,7 +150,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
   #status: AnswerStatus | null = null;
   #outcome: AnswerOutcome | null = null;
   #evicted = false;
-  readonly #listeners = new Set<() => void>();
+  #listeners: readonly (() => void)[] = [];
 
   constructor(meta: AnswerMeta, maxBytes: number, hooks: Hooks) {
     this.meta = meta;
@@ -187,13 +184,13 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
 
   /** Whether anyone reads it. */
   get watched(): boolean {
-    return this.#listeners.size > 0;
+    return this.#listeners.length > 0;
   }
 
   append(text: string): boolean {
     if (this.#outcome !== null || text === "") return true;
     const bytes = Buffer.byteLength(text);
-    if (this.#text.length + bytes > this.#maxBytes || !this.#hooks.grow(bytes)) return false;
+    if (this.#text.length + bytes > this.#maxBytes || !this.#hooks.grow(this.meta, bytes)) return false;
     this.#text.append(text, bytes);
     this.#status = null;
     this.#changed();
@@ -218,7 +215,8 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
     this.#status = null;
     this.#text.seal();
     // A result may hold as much as a whole message, and is kept as long as the text.
-    this.#hooks.finished(outcome.type === "command" ? Buffer.byteLength(JSON.stringify(outcome.result)) : 0);
+    const kept = outcome.type === "command" ? Buffer.byteLength(JSON.stringify(outcome.result)) : 0;
+    this.#hooks.finished(this.meta, kept, this.#text.length);
     this.#changed();
   }
 
@@ -238,8 +236,10 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
   }
 
   subscribe(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.#listeners = [...this.#listeners, listener];
+    return () => {
+      this.#listeners = this.#listeners.filter((it) => it !== listener);
+    };
   }
 
   #changed(): void {

@@ -174,7 +174,8 @@ export class MemoryConversationStore implements ConversationStore {
     history.usedAt = this.#options.clock.now();
     let names = this.#names.get(history.client);
     if (names === undefined) this.#names.set(history.client, (names = new Set()));
-    names.delete(history.conversation);
+    // One name alone has no order.
+    if (names.size > 1) names.delete(history.conversation);
     names.add(history.conversation);
   }
 

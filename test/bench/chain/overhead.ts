@@ -1,5 +1,12 @@
 import { parseArgs } from "node:util";
-import type { ChatProvider, ChatRequest, StreamPart } from "../../../src/providers/provider.ts";
+import type {
+  AnswerPart,
+  ChatProvider,
+  ChatRequest,
+  Finish,
+  StreamOptions,
+  StreamPart,
+} from "../../../src/providers/provider.ts";
 import { chainOf } from "../../support/chain.ts";
 import { chatRequest } from "../../support/chat-request.ts";
 import { machineFacts } from "../harness/machine.ts";
@@ -19,18 +26,14 @@ class ReadyProvider implements ChatProvider {
     this.#tokens = tokens;
   }
 
-  // oxlint-disable-next-line require-await
-  async *stream(
-    _request: ChatRequest,
-    { signal }: { signal: AbortSignal },
-  ): AsyncGenerator<StreamPart, void> {
-    yield { type: "started", provider: "echo", model: "ready", droppedTurns: 0 };
+  stream(_request: ChatRequest, { signal, onPart }: StreamOptions<StreamPart>): Promise<Finish> {
+    onPart({ type: "started", provider: "echo", model: "ready", droppedTurns: 0 });
     for (let token = 0; token < this.#tokens; token++) {
       signal.throwIfAborted();
-      yield { type: "text-delta", text: " word", tokens: 1 };
+      onPart({ type: "text-delta", text: " word", tokens: 1 });
     }
     const usage = { promptTokens: 1, completionTokens: this.#tokens, cachedTokens: 0 };
-    yield { type: "finish", reason: "stop", usage };
+    return Promise.resolve({ reason: "stop", usage });
   }
 
   describe(): { model: string; contextTokens: number } {
@@ -55,9 +58,12 @@ async function read(source: Pick<ChatProvider, "stream">, tokens: number): Promi
   const request = chatRequest("Hi", { maxTokens: tokens });
   const begin = performance.now();
   let seen = 0;
-  for await (const part of source.stream(request, { signal: new AbortController().signal })) {
-    if (part.type === "text-delta") seen += part.tokens;
-  }
+  await source.stream(request, {
+    signal: new AbortController().signal,
+    onPart: (part: AnswerPart) => {
+      if (part.type === "text-delta") seen += part.tokens;
+    },
+  });
   const ms = performance.now() - begin;
   if (seen !== tokens) throw new Error(`${seen} of ${tokens} tokens came`);
   return (ms * 1000) / tokens;

@@ -232,10 +232,13 @@ describe("an answer", () => {
     expectBalanced(bench);
   });
 
-  it("that the back end breaks off is an error and not a short answer", async () => {
+  it("that breaks off is an error and not a short answer", async () => {
     const bench = chatBench();
     const ticket = await bench.say("Hi");
-    bench.provider.call.start().say("half").breakOff();
+    bench.provider.call
+      .start()
+      .say("half")
+      .fail(new ProviderError("local", "bad_answer", "It broke off."));
     await settle();
     expect(outcomeOf(ticket)).toMatchObject({
       type: "error",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { generate } from "../../../src/chat/generation.ts";
-import type { AnswerPart, AnswerSource } from "../../../src/providers/provider.ts";
+import type { AnswerPart, AnswerSource, Finish } from "../../../src/providers/provider.ts";
 import { MemoryAnswerLog } from "../../../src/stores/memory/memory-answer-log.ts";
 import { chatRequest } from "../../support/chat-request.ts";
 import { CountingMetrics } from "../../support/counting-metrics.ts";
@@ -20,7 +20,7 @@ const hop = (phase: "before_first_token" | "mid_stream") =>
   ({ type: "fallback", fromProvider: "local", toProvider: "openai", phase, reason: "it failed" }) as const;
 
 /** Plays parts as an answer of a chain. */
-async function play(parts: readonly AnswerPart[], streamed = true) {
+async function play(parts: readonly AnswerPart[], finish: Finish, streamed = true) {
   const clock = new VirtualClock();
   const metrics = new CountingMetrics();
   const log = new MemoryAnswerLog({ maxAnswerBytes: 1000, budgetBytes: 1_000_000, retentionMs: 1000, clock });
@@ -37,18 +37,19 @@ async function play(parts: readonly AnswerPart[], streamed = true) {
     name: "local",
     describe: () => ({ model: "local-model", contextTokens: 512 }),
     countTokens: (text) => Promise.resolve(text.length),
-    // oxlint-disable-next-line require-await
-    async *stream() {
+    stream(_request, { onPart }) {
       for (const part of parts) {
-        yield part;
+        onPart(part);
         states.push(`${part.type} ${metrics.waiting} ${metrics.running}`);
       }
+      return Promise.resolve(finish);
     },
   };
   const generation = await generate({
     provider,
     request: chatRequest("Hi"),
     signal: new AbortController().signal,
+    stop: () => {},
     writer,
     streamed,
     arrivedAt: clock.now(),
@@ -60,14 +61,10 @@ async function play(parts: readonly AnswerPart[], streamed = true) {
 
 describe("an answer of several back ends", () => {
   it("is one text with the notice at its place, and names who ended it", async () => {
-    const { generation, reader } = await play([
-      started("local", 10, 4),
-      delta("Grü"),
-      hop("mid_stream"),
-      started("openai", 30),
-      delta("ße"),
-      { type: "finish", reason: "stop", usage: { promptTokens: 31, completionTokens: 2, cachedTokens: 5 } },
-    ]);
+    const { generation, reader } = await play(
+      [started("local", 10, 4), delta("Grü"), hop("mid_stream"), started("openai", 30), delta("ße")],
+      { reason: "stop", usage: { promptTokens: 31, completionTokens: 2, cachedTokens: 5 } },
+    );
     expect(generation).toMatchObject({ text: "Grüße", provider: "openai", model: "openai-model" });
     expect(reader.read(0)).toBe("Grüße");
     expect(reader.events).toEqual([
@@ -83,21 +80,22 @@ describe("an answer of several back ends", () => {
   });
 
   it("counts what all of them took, dropped text included, each for itself in the metrics", async () => {
-    const { generation, metrics } = await play([
-      started("local", 10, 4),
-      delta("a", 3),
-      hop("mid_stream"),
-      started("openai", 30),
-      delta("", 7),
-      hop("mid_stream"),
-      started("openai", 20),
-      delta("b", 2),
+    const { generation, metrics } = await play(
+      [
+        started("local", 10, 4),
+        delta("a", 3),
+        hop("mid_stream"),
+        started("openai", 30),
+        delta("", 7),
+        hop("mid_stream"),
+        started("openai", 20),
+        delta("b", 2),
+      ],
       {
-        type: "finish",
         reason: "stop",
         usage: { promptTokens: 21, completionTokens: 2, cachedTokens: 5, estimated: true },
       },
-    ]);
+    );
     expect(generation.usage).toEqual({
       promptTokens: 61,
       completionTokens: 12,
@@ -108,15 +106,17 @@ describe("an answer of several back ends", () => {
   });
 
   it("waits again between two back ends, and a second try of one is not counted twice", async () => {
-    const { states, metrics } = await play([
-      started("local", 10),
-      started("local", 10),
-      hop("before_first_token"),
-      { type: "queued", position: 1 },
-      started("openai", 10),
-      delta("a"),
-      { type: "finish", reason: "stop", usage: { promptTokens: 1, completionTokens: 1, cachedTokens: 0 } },
-    ]);
+    const { states, metrics } = await play(
+      [
+        started("local", 10),
+        started("local", 10),
+        hop("before_first_token"),
+        { type: "queued", position: 1 },
+        started("openai", 10),
+        delta("a"),
+      ],
+      { reason: "stop", usage: { promptTokens: 1, completionTokens: 1, cachedTokens: 0 } },
+    );
     expect(states).toEqual([
       "started 0 1",
       "started 0 1",

@@ -8,6 +8,7 @@ import { chatRequest } from "../../../support/chat-request.ts";
 import { CountingMetrics } from "../../../support/counting-metrics.ts";
 import { ScriptedProvider, type ScriptedProviderOptions } from "../../../support/scripted-provider.ts";
 import { VirtualClock } from "../../../support/virtual-clock.ts";
+import { partsOf, type FinishPart } from "../../../support/parts-of.ts";
 
 export type Name = "local" | "openai" | "huggingface";
 
@@ -17,7 +18,7 @@ export function failure(name: string, code: ErrorCode, options: ProviderErrorOpt
 
 /** One answer that is being read. */
 export interface Reading {
-  readonly parts: AnswerPart[];
+  readonly parts: (AnswerPart | FinishPart)[];
   /** What ended it; undefined while it runs, null when it is whole. */
   ended: unknown;
   readonly controller: AbortController;
@@ -38,7 +39,7 @@ export function chainBench(
   );
   const chain = chainOf(scripted, { clock, metrics, logger: silentLogger, ...changes });
   const ask = (request: Partial<ChatRequest> = {}): Reading => {
-    const parts: AnswerPart[] = [];
+    const parts: (AnswerPart | FinishPart)[] = [];
     const controller = new AbortController();
     const of = <T extends AnswerPart["type"]>(type: T) =>
       parts.filter((part): part is Extract<AnswerPart, { type: T }> => part.type === type);
@@ -55,7 +56,9 @@ export function chainBench(
     };
     const read = async (): Promise<void> => {
       try {
-        for await (const part of chain.stream(chatRequest("Hi", request), { signal: controller.signal })) {
+        for await (const part of partsOf<AnswerPart>(chain, chatRequest("Hi", request), {
+          signal: controller.signal,
+        })) {
           parts.push(part);
         }
         reading.ended = null;

@@ -3,13 +3,14 @@ import { ServiceError } from "../../../../src/core/errors.ts";
 import type { Logger } from "../../../../src/core/logger.ts";
 import { noMetrics } from "../../../../src/core/metrics.ts";
 import type { ChainLink } from "../../../../src/providers/chain/chain-member.ts";
-import type { ChatProvider, ProviderHealth, StreamPart } from "../../../../src/providers/provider.ts";
+import type { ChatProvider, ProviderHealth } from "../../../../src/providers/provider.ts";
 import { announceHealth } from "../../../../src/health-news.ts";
 import { chainOf, linkTo } from "../../../support/chain.ts";
 import { answerOf, chatRequest, textOf } from "../../../support/chat-request.ts";
 import { ScriptedProvider } from "../../../support/scripted-provider.ts";
 import { settle, VirtualClock } from "../../../support/virtual-clock.ts";
 import { chainBench, failure } from "./chain-bench.ts";
+import type { SeenPart } from "../../../support/parts-of.ts";
 
 /** A fallback that starts when a test says so. */
 function lateLink(provider: ChatProvider) {
@@ -75,7 +76,7 @@ describe("a fallback that does not run yet", () => {
     const answers = [ask(), ask()];
     await settle();
     state.finish();
-    for (const answer of await Promise.all(answers)) expect(textOf(answer as StreamPart[])).toBe("local");
+    for (const answer of await Promise.all(answers)) expect(textOf(answer as SeenPart[])).toBe("local");
     expect(state.starts).toBe(1);
     expect(chain.status().map(({ name }) => name)).toEqual(["openai", "local"]);
   });

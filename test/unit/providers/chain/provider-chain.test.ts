@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { AnswerPart } from "../../../../src/providers/provider.ts";
 import { chatRequest } from "../../../support/chat-request.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 import { chainBench, failure } from "./chain-bench.ts";
+import { partsOf } from "../../../support/parts-of.ts";
 
 const retry = { retries: 2, longestWaitMs: 2000 };
 
@@ -18,9 +20,9 @@ describe("one back end that answers", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("ends its work when the reader leaves early", async () => {
+  it("ends its work when the reader stops it", async () => {
     const { chain, back } = chainBench(["local"]);
-    const stream = chain.stream(chatRequest("Hi"), { signal: new AbortController().signal });
+    const stream = partsOf<AnswerPart>(chain, chatRequest("Hi"));
     const first = stream.next();
     await settle();
     back(0).call.start().say("a");
@@ -164,17 +166,6 @@ describe("a failure in the middle", () => {
     await settle();
     expect(answer.text()).toBe(`a${"b".repeat(200)}c`);
     expect(answer.fallbacks()).toHaveLength(2);
-  });
-
-  it("takes a stream that ends without its finish for a failure", async () => {
-    const { ask, back } = chainBench(["openai", "local"]);
-    const answer = ask();
-    await settle();
-    back(0).call.start().say("short").breakOff();
-    await settle();
-    back(1).call.answer(" and whole");
-    await settle();
-    expect(answer.text()).toBe("short and whole");
   });
 
   it("trims what an instructed model repeats, and passes a prefilled one on untouched", async () => {

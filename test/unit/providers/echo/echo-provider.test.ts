@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../../src/core/clock.ts";
 import { createEchoProvider, type EchoOptions } from "../../../../src/providers/echo/echo-provider.ts";
-import type { StreamPart } from "../../../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../../../support/chat-request.ts";
 import { VirtualClock, settle } from "../../../support/virtual-clock.ts";
+import { partsOf, type SeenPart } from "../../../support/parts-of.ts";
 
 function echo(options: Partial<EchoOptions> = {}, clock: VirtualClock = new VirtualClock()) {
   return createEchoProvider({ tokenMs: 0, slots: 0, answerBytes: 0, ...options }, clock);
@@ -11,9 +11,9 @@ function echo(options: Partial<EchoOptions> = {}, clock: VirtualClock = new Virt
 
 /** Starts an answer and keeps what has come of it. */
 function watch(provider: ReturnType<typeof echo>, message: string, signal = new AbortController().signal) {
-  const parts: StreamPart[] = [];
+  const parts: SeenPart[] = [];
   const end = (async () => {
-    for await (const part of provider.stream(chatRequest(message), { signal })) parts.push(part);
+    for await (const part of partsOf(provider, chatRequest(message), { signal })) parts.push(part);
   })();
   return { parts, end, types: () => parts.map(({ type }) => type) };
 }

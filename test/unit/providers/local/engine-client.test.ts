@@ -12,8 +12,8 @@ import {
 } from "../../../../src/engine/wire.ts";
 import { noMetrics } from "../../../../src/core/metrics.ts";
 import { LocalProvider } from "../../../../src/providers/local/local-provider.ts";
-import type { StreamPart } from "../../../../src/providers/provider.ts";
 import { chatRequest, collect } from "../../../support/chat-request.ts";
+import { partsOf, type SeenPart } from "../../../support/parts-of.ts";
 
 /** An engine that does what the test says. */
 let folder: string;
@@ -48,9 +48,9 @@ const engineDown = () => {
   for (const socket of sockets.splice(0)) socket.destroy();
 };
 const begin = (signal = new AbortController().signal) => {
-  const parts: StreamPart[] = [];
+  const parts: SeenPart[] = [];
   const result = (async () => {
-    for await (const part of provider.stream(chatRequest("Hello"), { signal })) parts.push(part);
+    for await (const part of partsOf(provider, chatRequest("Hello"), { signal })) parts.push(part);
   })();
   // Each test awaits it; until then a rejection is not unhandled.
   result.catch(() => {});
@@ -224,7 +224,7 @@ describe("LocalProvider on its channel", () => {
   it("says cancel when the reader leaves, and not after the end", async () => {
     await engineUp();
     const left = (async () => {
-      for await (const part of provider.stream(chatRequest("Hi"), { signal: new AbortController().signal })) {
+      for await (const part of partsOf(provider, chatRequest("Hi"))) {
         if (part.type === "text-delta") return;
       }
     })();
@@ -264,7 +264,7 @@ describe("LocalProvider on its channel", () => {
   it("sends the request without what the engine has no use for", async () => {
     await engineUp();
     const request = chatRequest("Hello", { continueFrom: "Hi", jsonSchema: { type: "string" } });
-    const stream = collect(provider.stream(request, { signal: AbortSignal.timeout(200) }));
+    const stream = collect(partsOf(provider, request, { signal: AbortSignal.timeout(200) }));
     await expect(stream).rejects.toThrow();
     const { principal, ...rest } = request;
     expect(starts()[0]).toMatchObject({
