@@ -1,9 +1,11 @@
 // Weight of one observation: a change of load shows within about ten steps, one hiccup hardly.
 const WEIGHT = 0.15;
+// The same for how much depth adds: as many steps as several turns of all slots take.
+const SLOPE_WEIGHT = 0.02;
 // A prompt that took this many times the expected time is a hiccup of the machine and counts as this many.
 const OUTLIER = 4;
 // Below this spread of depths, in tokens, a difference of cost says nothing about depth.
-const LEAST_DEPTH_SPREAD = 32;
+const LEAST_DEPTH_SPREAD = 64;
 // A line is followed from so many chunks on.
 const LEAST_SEEN = 4;
 // Of fewer tokens a step takes about as long as of these: what each costs says nothing about others.
@@ -19,17 +21,21 @@ export interface PromptPart {
   readonly depth: number;
 }
 
-/** What one prompt token costs, as a line in its depth: the tokens before it, to which it attends. In milliseconds. */
+/**
+ * What one prompt token costs, in milliseconds, as a line in its depth: the tokens before it, to which it attends. The level
+ * follows the latest prompts; the slope comes from many more, since the latest ones are often equally deep.
+ */
 class DepthLine {
   private ms: number;
-  private meanDepth = 0;
-  private depthSquare = 0;
-  private depthProduct = 0;
+  private depth = 0;
   private slope = 0;
   private seen = 0;
+  /** Over many prompts; the first guess counts as one at depth 0. */
+  private readonly many: { ms: number; depth: number; square: number; product: number };
 
   constructor(firstMs: number) {
     this.ms = firstMs;
+    this.many = { ms: firstMs, depth: 0, square: 0, product: 0 };
   }
 
   get known(): boolean {
@@ -37,19 +43,23 @@ class DepthLine {
   }
 
   at(depth: number): number {
-    return Math.max(this.ms + this.slope * (depth - this.meanDepth), this.ms * LEAST_SHARE);
+    return Math.max(this.ms + this.slope * (depth - this.depth), this.ms * LEAST_SHARE);
   }
 
   /** So many chunks cost `ms` a token, at this depth on average. */
   observe(ms: number, depth: number, chunks: number): void {
     this.seen += chunks;
     this.ms += WEIGHT * (ms - this.ms);
-    this.meanDepth += WEIGHT * (depth - this.meanDepth);
-    this.depthSquare += WEIGHT * (depth ** 2 - this.depthSquare);
-    this.depthProduct += WEIGHT * (depth * ms - this.depthProduct);
-    const variance = this.depthSquare - this.meanDepth ** 2;
+    this.depth += WEIGHT * (depth - this.depth);
+    const { many } = this;
+    const weight = Math.max(SLOPE_WEIGHT, 1 / (this.seen + 1));
+    many.ms += weight * (ms - many.ms);
+    many.depth += weight * (depth - many.depth);
+    many.square += weight * (depth ** 2 - many.square);
+    many.product += weight * (depth * ms - many.product);
+    const variance = many.square - many.depth ** 2;
     if (variance < LEAST_DEPTH_SPREAD ** 2) return;
-    this.slope = Math.max(0, (this.depthProduct - this.meanDepth * this.ms) / variance);
+    this.slope = Math.max(0, (many.product - many.depth * many.ms) / variance);
   }
 }
 

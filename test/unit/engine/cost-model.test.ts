@@ -28,6 +28,17 @@ describe("CostModel", () => {
     expect(each(0)).toBeCloseTo(0.69, 1);
   });
 
+  it("does not take the noise of prompts that are about equally deep for the cost of depth", () => {
+    const cost = new CostModel(0.6);
+    const observe = (depth: number, noise: number) =>
+      cost.observe(noise * 90 * (0.6 + 0.001 * (depth + 45)), 0, [{ tokens: 90, depth }]);
+    for (let turn = 0; turn < 3; turn++) {
+      for (const depth of [0, 160, 312]) for (let step = 0; step < 8; step++) observe(depth, 1);
+      for (let step = 0; step < 20; step++) observe(440 + (step % 3) * 40, 1.2 - (step % 3) * 0.2);
+    }
+    expect(cost.promptTokenMsOf({ tokens: 90, depth: 0 })).toBeLessThan(0.85);
+  });
+
   it("knows chunks that fill a tile from shorter ones, also where a step has both", () => {
     const cost = new CostModel(1, 64);
     const truth = (tokens: number, depth: number) =>
