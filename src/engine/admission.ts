@@ -19,6 +19,8 @@ export interface AdmissionOptions {
   readonly cache: KvCache | undefined;
   /** Loads and saves hold up everybody's next token: past this time none is begun any more in a step. */
   readonly moveMs: number;
+  /** Its client or conversation is gone: nothing of it may be stored. */
+  readonly forgotten: (generation: Generation) => boolean;
   /** A request has got its first slot. */
   readonly started: (generation: Generation) => void;
   /** The request cannot have this slot. */
@@ -97,7 +99,9 @@ export class Admission {
     const slot = slots.find((candidate) => candidate.id === id);
     const generation = slot?.generation;
     if (!slot || !generation) return;
-    if (cache && slot.owner && this.stored.worthStoring(slot)) await this.store(slot, slot.owner);
+    if (cache && slot.owner && !this.options.forgotten(generation) && this.stored.worthStoring(slot)) {
+      await this.store(slot, slot.owner);
+    }
     await slot.release(clock.now());
     this.parkings++;
     generation.promptTokens = Math.max(1, generation.length - slot.sequence.length);
@@ -169,8 +173,10 @@ export class Admission {
   }
 
   private keepFor({ length, background }: Generation): (reusable: number) => number {
-    const { cost, limits } = this.options;
-    return (reusable) => (background ? reusable : tokensToKeep(length, reusable, cost, limits));
+    const { slots, cost, limits } = this.options;
+    if (background) return (reusable) => reusable;
+    const generating = slots.filter((slot) => slot.generation && slot.remaining === 0).length;
+    return (kept) => tokensToKeep({ length, kept, generating }, cost, limits);
   }
 
   private slotFor(generation: Generation, free: readonly Slot[], stored: Stored | undefined): Slot {

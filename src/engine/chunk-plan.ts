@@ -107,10 +107,11 @@ function firstChunk(
   const aimed = Math.min(affordable(prompt, target - base, batchTokens, cost, limits), most);
   // A prompt that is nearly done in this step is finished in it: one pass instead of two.
   if (remaining <= most && remaining <= aimed * 2) return remaining;
-  if (aimed < tileTokens && tileTokens <= most) {
+  const tile = prompt.draws && remaining === tileTokens - 1 ? remaining : tileTokens;
+  if (tileTokens > LEAST_CHUNK && aimed < tile && tile <= most) {
     // A tile may miss the aim by as much as it makes the prompt cheaper.
-    const cheaper = tokenMs(prompt, tileTokens - 1, cost) / tokenMs(prompt, tileTokens, cost);
-    if (base + chunkMs(prompt, tileTokens, cost) <= target * cheaper) return tileTokens;
+    const cheaper = shortTokenMs(prompt, tileTokens - 1, cost) / tokenMs(prompt, tile, cost);
+    if (base + chunkMs(prompt, tile, cost) <= target * cheaper) return tile;
   }
   return Math.min(remaining, Math.max(aimed, LEAST_CHUNK));
 }
@@ -128,7 +129,7 @@ function affordable(
   if (most === prompt.remaining && chunkMs(prompt, most, cost) <= ms) return most;
   const tiled = Math.min(most, Math.floor(ms / tokenMs(prompt, Math.max(most, tileTokens), cost)));
   if (tiled >= tileTokens) return tiled - (tiled % tileTokens);
-  const short = Math.floor(ms / tokenMs(prompt, Math.min(most, tileTokens - 1), cost));
+  const short = Math.floor(ms / shortTokenMs(prompt, Math.min(most, tileTokens - 1), cost));
   return Math.max(0, Math.min(most, short, tileTokens - 1));
 }
 
@@ -137,22 +138,33 @@ function tokenMs(prompt: Prefilling, tokens: number, cost: StepCost): number {
   return cost.promptTokenMsOf({ tokens: tokens + drawn, depth: prompt.depth });
 }
 
+/** Each of so many tokens that are not the last of the prompt. */
+function shortTokenMs({ depth }: Prefilling, tokens: number, cost: StepCost): number {
+  return cost.promptTokenMsOf({ tokens, depth });
+}
+
 function chunkMs(prompt: Prefilling, tokens: number, cost: StepCost): number {
   return tokens * tokenMs(prompt, tokens, cost);
 }
 
 /**
- * How many of the `kept` tokens of a prompt of `length` are best kept. Where what is left fills no tile, it can be quicker
- * to process some tokens once more and fill one; prompts with equally much left also share a pass.
+ * How many of the `kept` tokens of a prompt of `length` are best kept, beside so many that generate. Where what is left
+ * fills no tile, it can be quicker to process some tokens once more and fill one; prompts with equally much left also share
+ * a pass.
  */
-export function tokensToKeep(length: number, kept: number, cost: StepCost, limits: TickLimits): number {
+export function tokensToKeep(
+  { length, kept, generating }: { length: number; kept: number; generating: number },
+  cost: StepCost,
+  limits: TickLimits,
+): number {
   const { tileTokens, maxTickMs } = limits;
   const left = length - kept;
   if (left < 1 || left >= tileTokens || length < REFILL_TILES * tileTokens) return kept;
   const tileDepth = length - tileTokens;
   const tileMs = tileTokens * cost.promptTokenMsOf({ tokens: tileTokens, depth: tileDepth });
   const shortMs = left * cost.promptTokenMsOf({ tokens: left, depth: kept });
-  return tileMs < (1 - REFILL_GAIN) * shortMs && tileMs < maxTickMs ? tileDepth : kept;
+  const fits = cost.stepMs(generating) + tileMs <= maxTickMs;
+  return fits && tileMs < (1 - REFILL_GAIN) * shortMs ? tileDepth : kept;
 }
 
 /**

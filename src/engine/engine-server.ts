@@ -165,8 +165,15 @@ export class EngineServer implements ConnectionHost {
   /** A conversation was cleared, or a client is gone: what its prompts have left behind goes too. */
   forget(request: ForgetRequest): void {
     const context = request.conversation === undefined ? this.contexts.get(request.client) : undefined;
-    if (context) this.loop.cancel(context);
+    if (context) {
+      this.loop.cancel(context);
+      this.contexts.delete(request.client);
+    }
     this.loop.forget(request);
+  }
+
+  now(): number {
+    return this.options.clock.now();
   }
 
   cancel(generation: Generation): void {
@@ -224,7 +231,7 @@ export class EngineServer implements ConnectionHost {
     try {
       const prepared = await prompts.prepare(pending.request);
       if (pending.cancelled) return;
-      pending.generation = new Generation(prepared, pending.events, detokenize, this.options.clock.now());
+      pending.generation = new Generation(prepared, pending.events, detokenize, pending.arrivedAt);
       this.loop.submit(pending.generation);
     } catch (error) {
       if (!(error instanceof ServiceError)) this.options.onFault(error);

@@ -14,9 +14,6 @@ export interface ForgettingOptions {
 
 // Between two steps. Who comes beyond it goes when room is needed, as without any word.
 const MOST_DUE = 16_384;
-// Requests that run on while their client is forgotten are few: answers of those who left end soon.
-const REMEMBERED = 1024;
-
 /** Lets go of what is kept for a client, or for one conversation, that is gone: stored states and the KV of slots. */
 export class Forgetting {
   /** Slots and states that were emptied. */
@@ -24,7 +21,7 @@ export class Forgetting {
   private readonly options: ForgettingOptions;
   private readonly requests = new Map<string, ForgetRequest>();
   /** When it was asked for, by name: what was begun before must not be kept when it ends. */
-  private readonly times = new BoundedCache<string, number>(REMEMBERED);
+  private readonly times = new BoundedCache<string, number>(MOST_DUE);
 
   constructor(options: ForgettingOptions) {
     this.options = options;
@@ -59,12 +56,17 @@ export class Forgetting {
     this.count += cache.forgetAll(new Set(keys));
   }
 
+  /** Whether its client or conversation was forgotten since it came. */
+  concerns({ request, arrivedAt }: Generation): boolean {
+    return namesOf(request).some((name) => arrivedAt <= (this.times.get(name) ?? -Infinity));
+  }
+
   /** A request has left its slot. Only between steps. */
-  async left(slot: Slot, { request, arrivedAt }: Generation): Promise<void> {
-    const [client, conversation] = namesOf(request).map((name) => this.times.get(name) ?? -Infinity);
-    if (arrivedAt >= Math.max(client ?? -Infinity, conversation ?? -Infinity)) return;
+  async left(slot: Slot, generation: Generation): Promise<void> {
+    if (!this.concerns(generation)) return;
     await this.empty(slot);
     const { cache } = this.options;
+    const { request } = generation;
     if (cache) this.count += cache.forgetAll(new Set([cache.key(request.client, request.conversation)]));
   }
 

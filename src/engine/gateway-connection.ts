@@ -21,6 +21,8 @@ export interface ConnectionHost {
   prepareContext(request: PrepareRequest): void;
   forget(request: ForgetRequest): void;
   countTokens(text: string): number;
+  /** In milliseconds; any zero. */
+  now(): number;
   /** Something is to be sent outside of a step. */
   requestFlush(): void;
   closed(connection: GatewayConnection): void;
@@ -30,6 +32,8 @@ export interface ConnectionHost {
 export interface PendingRequest {
   readonly request: EngineRequest;
   readonly events: RequestEvents;
+  /** When it came, in milliseconds. */
+  readonly arrivedAt: number;
   cancelled: boolean;
   generation: Generation | undefined;
 }
@@ -95,6 +99,7 @@ export class GatewayConnection {
     const pending: PendingRequest = {
       request,
       events: this.eventsOf(id),
+      arrivedAt: this.host.now(),
       cancelled: false,
       generation: undefined,
     };

@@ -117,7 +117,11 @@ export class KvCache {
   /** Replaces what the sequence has by the stored state. @returns false when that failed; the sequence is empty then. */
   async load(key: string, sequence: EngineSequence): Promise<boolean> {
     const state = this.states.get(key);
-    if (!state) return false;
+    if (!state) {
+      // It was dropped since, to make room; what the sequence has belongs to somebody else.
+      await sequence.truncate(0);
+      return false;
+    }
     const { clock, longWork, onFault } = this.options;
     try {
       const from = clock.now();

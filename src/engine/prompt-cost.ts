@@ -105,7 +105,7 @@ export class PromptCost {
       depth: part.depth + part.tokens / 2,
     }));
     const telling = observed.filter(({ weight }) => weight >= LEAST_TELLING);
-    this.meanMs += WEIGHT * (mean(observed, "ms") - this.meanMs);
+    if (telling.length > 0) this.meanMs += WEIGHT * (mean(telling, "ms") - this.meanMs);
     for (const line of [this.short, this.tiled]) {
       const own = telling.filter(({ weight }) => this.line(weight) === line);
       if (own.length > 0) line.observe(mean(own, "ms"), mean(own, "depth"), own.length);

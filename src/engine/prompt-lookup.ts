@@ -49,6 +49,13 @@ export class PromptLookup {
     this.accepted += tokens - 1;
   }
 
+  /** A request has left its slot: none of its text stays here. */
+  left(generation: Generation): void {
+    if (generation !== this.generation) return;
+    this.generation = undefined;
+    this.index.clear();
+  }
+
   private begin(generation: Generation): void {
     this.generation = generation;
     this.index.clear();

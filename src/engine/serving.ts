@@ -6,6 +6,7 @@ import type { Drawn } from "./engine-port.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
+import type { PromptLookup } from "./prompt-lookup.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import type { Slot } from "./slot.ts";
 import { doStep, stepOf, type Step } from "./step.ts";
@@ -18,6 +19,7 @@ export interface ServingOptions {
   readonly rates: ServiceRates;
   readonly admission: Admission;
   readonly forgetting: Forgetting;
+  readonly lookup?: PromptLookup;
   readonly flush: () => void;
   readonly onFault: (error: unknown) => void;
 }
@@ -89,17 +91,21 @@ export class Serving {
   }
 
   /**
-   * A fault of one item rejects all items of the native batch. Alone it is the culprit; of several, each is tried
-   * again by itself, and only those that fail again are failed.
+   * A fault of one item rejects all items of its native batch. Alone it is the culprit; of several, or with guesses, each is
+   * tried again by itself, and only those that fail again are failed.
    */
-  async recover(steps: readonly Step[], results: readonly PromiseSettledResult<unknown>[]): Promise<void> {
+  async recover(
+    steps: readonly Step[],
+    results: readonly PromiseSettledResult<unknown>[],
+    guessed: boolean,
+  ): Promise<void> {
     const [fault] = results.filter((result) => result.status === "rejected");
     this.options.onFault(fault?.reason);
     for (const step of steps) {
       const { slot, generation } = step;
       if (generation.cancelled) continue;
       try {
-        if (steps.length === 1) throw fault?.reason;
+        if (steps.length === 1 && !guessed) throw fault?.reason;
         await slot.restart(generation);
         const again = stepOf(slot, generation, Math.min(slot.remaining, LEAST_CHUNK));
         await this.after(again, this.take(again, await doStep(again)));
@@ -127,10 +133,11 @@ export class Serving {
   }
 
   private async end(slot: Slot): Promise<void> {
-    const { queue, clock, forgetting } = this.options;
+    const { queue, clock, forgetting, lookup } = this.options;
     const { generation } = slot;
     await slot.release(clock.now());
     if (!generation) return;
+    lookup?.left(generation);
     queue.done(generation);
     await forgetting.left(slot, generation);
   }

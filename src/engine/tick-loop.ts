@@ -41,8 +41,8 @@ const LEAST_RETRY_MS = 1000;
 const MOVE_SHARE = 0.1;
 
 /**
- * Serves all slots in lock step: each step gives every generating slot one token and at most one length of prompt
- * chunks, as one native batch. Free-running generators would give smaller batches, starve each other and never leave
+ * Serves all slots in lock step: each step gives every generating slot one token, as one native batch, and processes
+ * chunks of prompts, a batch for each length. Free-running generators would give smaller batches, starve each other and never leave
  * the native lock to those who want a slot.
  */
 export class TickLoop {
@@ -68,6 +68,7 @@ export class TickLoop {
       ...options,
       cache: options.cache,
       moveMs: options.limits.itlTargetMs * MOVE_SHARE,
+      forgotten: (generation) => this.forgetting.concerns(generation),
       started: (generation) => this.notes.started(generation),
       failed: (slot, generation, error) => this.serving.fail(slot, generation, error),
     });
@@ -108,7 +109,7 @@ export class TickLoop {
     });
   }
 
-  /** Acts at once in the queue, and else after the present step, which is at most one prompt chunk long. */
+  /** Acts at once in the queue, and else after the present step, which is at most LOCAL_MAX_TICK_MS long. */
   cancel(generation: Generation): void {
     generation.cancelled = true;
     this.options.queue.remove(generation);
@@ -183,7 +184,7 @@ export class TickLoop {
       const result = results[index];
       if (result?.status === "fulfilled") await this.serving.after(step, result.value);
     }
-    if (failed.length > 0) await this.serving.recover(failed, results);
+    if (failed.length > 0) await this.serving.recover(failed, results, guesses.length > 0);
   }
 
   /** Ascending by id: native code puts only consecutive ascending ids into one pass. */

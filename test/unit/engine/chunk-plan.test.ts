@@ -183,6 +183,21 @@ describe("planChunks with tiles", () => {
     expect(plan(8, [{ ...deep, depth: 8000 }])[0]?.tokens).toBe(LEAST_CHUNK);
   });
 
+  it("fills a tile with the end of a prompt although that misses the aim", () => {
+    const end = { id: 0, remaining: 63, depth: 1500, draws: true };
+    expect(plan(8, [end])[0]?.tokens).toBe(63);
+  });
+
+  it("never cuts chunks under the least where length makes no difference", () => {
+    const cost = {
+      promptTokenMsOf: ({ tokens, depth }: PromptPart) => (tokens < 1 ? 3 : 0.5 + 0.001 * depth),
+      stepMs: () => 120,
+    };
+    const long = { id: 0, remaining: 300, depth: 0, draws: true };
+    const state = { generating: 8, prefilling: [long], waiting: 0, slots: 16 };
+    expect(planChunks(state, cost, limits)[0]?.tokens).toBe(LEAST_CHUNK);
+  });
+
   it("counts the token that draws to the tile", () => {
     const prompts = [63, 63, 63].map((remaining, id) => ({ id, remaining, depth: 400, draws: true }));
     expect(plan(0, prompts).map(({ tokens }) => tokens)).toEqual([63, 63, 63]);
@@ -232,18 +247,23 @@ describe("planChunks with tiles", () => {
 
 describe("tokensToKeep", () => {
   it("gives up as many tokens as fill a tile where that is quicker", () => {
-    expect(tokensToKeep(450, 400, tiled, tiles)).toBe(386);
-    expect(tokensToKeep(450, 430, tiled, tiles)).toBe(430);
+    expect(tokensToKeep({ length: 450, kept: 400, generating: 0 }, tiled, tiles)).toBe(386);
+    expect(tokensToKeep({ length: 450, kept: 430, generating: 0 }, tiled, tiles)).toBe(430);
   });
 
   it("keeps all where a tile is full, near the beginning, and where length makes no difference", () => {
-    expect(tokensToKeep(450, 380, tiled, tiles)).toBe(380);
-    expect(tokensToKeep(200, 150, tiled, tiles)).toBe(150);
-    expect(tokensToKeep(100, 50, tiled, tiles)).toBe(50);
-    expect(tokensToKeep(450, 400, tiled, limits)).toBe(400);
+    expect(tokensToKeep({ length: 450, kept: 380, generating: 0 }, tiled, tiles)).toBe(380);
+    expect(tokensToKeep({ length: 200, kept: 150, generating: 0 }, tiled, tiles)).toBe(150);
+    expect(tokensToKeep({ length: 100, kept: 50, generating: 0 }, tiled, tiles)).toBe(50);
+    expect(tokensToKeep({ length: 450, kept: 400, generating: 0 }, tiled, limits)).toBe(400);
   });
 
   it("keeps all where a tile does not fit into a step", () => {
-    expect(tokensToKeep(450, 400, tiled, { ...tiles, maxTickMs: 50 })).toBe(400);
+    const beside = (generating: number) => ({ length: 450, kept: 400, generating });
+    expect(tokensToKeep(beside(16), tiled, { ...tiles, maxTickMs: 100 })).toBe(386);
+    expect(tokensToKeep(beside(16), tiled, { ...tiles, maxTickMs: 80 })).toBe(400);
+    expect(tokensToKeep({ length: 450, kept: 400, generating: 0 }, tiled, { ...tiles, maxTickMs: 50 })).toBe(
+      400,
+    );
   });
 });

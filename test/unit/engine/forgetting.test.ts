@@ -45,7 +45,18 @@ function setUp() {
   const kept = () => slots.map(({ sequence }) => sequence.length);
   const stored = (client: string, conversation: string) =>
     cache.tokens(cache.key(client, conversation)) !== undefined;
-  return { forgetting, cache, begin, end, store, kept, stored, pass: (ms: number) => (now += ms) };
+  const sequenceOf = (slot: number) => (slots[slot] as Slot).sequence;
+  return {
+    forgetting,
+    cache,
+    begin,
+    end,
+    store,
+    kept,
+    stored,
+    sequenceOf,
+    pass: (ms: number) => (now += ms),
+  };
 }
 
 /** One request of each client and conversation, ended, with its state stored. */
@@ -108,6 +119,31 @@ describe("forgetting", () => {
     await end(0, runs);
     expect(kept()[0]).toBe(SHARED);
     expect(stored("ada", "1")).toBe(false);
+  });
+
+  it("knows for as long as a request runs that it is to be forgotten, and not of one that came later", async () => {
+    const { forgetting, begin, pass } = setUp();
+    const runs = await begin(0, "ada", "1");
+    const other = await begin(1, "bob", "1");
+    pass(5);
+    forgetting.add({ client: "ada", conversation: "1" });
+    for (let index = 0; index < 5000; index++) forgetting.add({ client: `gone ${index}` });
+    await forgetting.run();
+    pass(1);
+    const later = await begin(2, "ada", "1");
+    expect([runs, other, later].map((generation) => forgetting.concerns(generation))).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it("leaves nothing of others in a slot whose stored state is gone", async () => {
+    const { cache, begin, kept, sequenceOf } = setUp();
+    await begin(0, "ada", "1");
+    expect(kept()[0]).toBe(90);
+    expect(await cache.load(cache.key("bob", "1"), sequenceOf(0))).toBe(false);
+    expect(kept()[0]).toBe(0);
   });
 
   it("keeps what a client says afterwards", async () => {
