@@ -14,6 +14,7 @@ export interface ForgettingOptions {
 
 // Between two steps. Who comes beyond it goes when room is needed, as without any word.
 const MOST_DUE = 16_384;
+
 /** Lets go of what is kept for a client, or for one conversation, that is gone: stored states and the KV of slots. */
 export class Forgetting {
   /** Slots and states that were emptied. */
