@@ -20,8 +20,9 @@ export interface GenerationOptions {
   readonly signal: StopSignal;
   /** Aborts `signal`: the answer is as long as it may be. */
   readonly stop: (reason: StopReason) => void;
-  /** Takes status and text; null keeps the text back (answers with a schema are not streamed). */
+  /** Takes status and text. */
   readonly writer: AnswerWriter;
+  /** False keeps the text back (answers with a schema are not streamed). */
   readonly streamed: boolean;
   /** `clock.now()` at the arrival of the message. */
   readonly arrivedAt: number;

@@ -17,8 +17,6 @@ export interface AdmissionOptions {
   readonly clock: Clock;
   /** Absent: no states are stored. */
   readonly cache: KvCache | undefined;
-  /** Loads and saves hold up everybody's next token: past this time none is begun any more in a step. */
-  readonly moveMs: number;
   /** Its client or conversation is gone: nothing of it may be stored. */
   readonly forgotten: (generation: Generation) => boolean;
   /** A request has got its first slot. */
@@ -26,6 +24,13 @@ export interface AdmissionOptions {
   /** The request cannot have this slot. */
   readonly failed: (slot: Slot, generation: Generation, error: unknown) => Promise<void>;
 }
+
+// Share of the aim between two tokens that loading and saving states may take before a step.
+const MOVE_SHARE = 0.1;
+// While more than these wait for a slot and others' conversations must be stored first, share of the longest step: at one
+// store a step, a crowd of new users would come in one by one.
+const FEW_WAITING = 2;
+const CROWD_SHARE = 0.15;
 
 /** Holds what belongs to nobody. */
 const SHARED_OWNER = "";
@@ -83,8 +88,11 @@ export class Admission {
     if (cache && slot.owner && slot.sequence.length >= LEAST_STATE_TOKENS) await this.store(slot, slot.owner);
   }
 
-  private mayMove(): boolean {
-    return this.moves === 0 || this.movedMs < this.options.moveMs || !this.anyoneRuns();
+  /** Loads and saves hold up everybody's next token: past some time none is begun any more before a step. */
+  private mayMove(crowd = false): boolean {
+    const { limits } = this.options;
+    const mostMs = crowd ? limits.maxTickMs * CROWD_SHARE : limits.itlTargetMs * MOVE_SHARE;
+    return this.moves === 0 || this.movedMs < mostMs || !this.anyoneRuns();
   }
 
   private anyoneRuns(): boolean {
@@ -147,7 +155,7 @@ export class Admission {
       const slot = this.slotFor(generation, free, stored);
       const load = stored && this.stored.worthLoading(stored, slot.reusable(generation)) ? stored : undefined;
       const evicted = !slot.keeps(generation) && this.stored.worthStoring(slot);
-      if ((load || evicted) && !this.mayMove()) return;
+      if ((load || evicted) && !this.mayMove(evicted && queue.size > FEW_WAITING)) return;
       queue.take(slots.length, background);
       if (evicted && slot.owner) await this.store(slot, slot.owner);
       await this.assign(slot, generation, load);

@@ -108,7 +108,9 @@ export class PromptCost {
     if (telling.length > 0) this.meanMs += WEIGHT * (mean(telling, "ms") - this.meanMs);
     for (const line of [this.short, this.tiled]) {
       const own = telling.filter(({ weight }) => this.line(weight) === line);
-      if (own.length > 0) line.observe(mean(own, "ms"), mean(own, "depth"), own.length);
+      // A long chunk tells as much as several short ones.
+      const chunks = own.reduce((sum, { weight }) => sum + Math.ceil(weight / this.tileTokens), 0);
+      if (chunks > 0) line.observe(mean(own, "ms"), mean(own, "depth"), chunks);
     }
   }
 

@@ -37,8 +37,6 @@ export interface TickLoopOptions {
 }
 
 const LEAST_RETRY_MS = 1000;
-// Share of the aim between two tokens that loading and saving states may take.
-const MOVE_SHARE = 0.1;
 
 /**
  * Serves all slots in lock step: each step gives every generating slot one token, as one native batch, and processes
@@ -67,7 +65,6 @@ export class TickLoop {
     this.admission = new Admission({
       ...options,
       cache: options.cache,
-      moveMs: options.limits.itlTargetMs * MOVE_SHARE,
       forgotten: (generation) => this.forgetting.concerns(generation),
       started: (generation) => this.notes.started(generation),
       failed: (slot, generation, error) => this.serving.fail(slot, generation, error),

@@ -5,7 +5,7 @@ import { Counter, Gauge, type Histogram, type Registry } from "prom-client";
  * they make on each call: here a call adds to plain numbers, and the numbers become samples when they are read.
  */
 
-/** Name without prefix or labels; a metric has up to two labels. */
+/** Name with its prefix, without labels; a metric has up to two labels. */
 export interface HotMetricOptions {
   readonly name: string;
   readonly help: string;

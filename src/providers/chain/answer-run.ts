@@ -18,6 +18,8 @@ import type { StopSignal } from "../../core/stop-signal.ts";
 const DEATH_RUNNING = 1;
 const DEATH_WAITING = 0.5;
 const SUSPECT = 1;
+/** Texts that are kept apart: each costs more than its characters. */
+const MOST_PIECES = 1024;
 /** In flight at two deaths: it is not tried again. */
 const GUILTY = 2;
 
@@ -25,8 +27,9 @@ const GUILTY = 2;
 export class AnswerRun {
   readonly signal: StopSignal;
   readonly time: AnswerTime;
-  /** Hands a part to who asked for the answer. */
+  /** Hands a part to who asked for the answer, the reader. */
   readonly tell: (part: AnswerPart) => void;
+  #readerFault: { readonly error: unknown } | null = null;
   readonly #request: ChatRequest;
   readonly #members: readonly ChainMember[];
   readonly #failures: Failure[] = [];
@@ -49,10 +52,23 @@ export class AnswerRun {
     totalMs: number,
   ) {
     this.signal = signal;
-    this.tell = onPart;
+    this.tell = (part) => {
+      try {
+        onPart(part);
+      } catch (error) {
+        this.#readerFault ??= { error };
+        throw error;
+      }
+    };
     this.time = new AnswerTime(totalMs);
     this.#request = request;
     this.#members = members;
+  }
+
+  /** What ends the answer and is no fault of a back end. @throws the signal's reason, or what the reader has thrown */
+  throwIfOver(): void {
+    this.signal.throwIfAborted();
+    if (this.#readerFault !== null) throw this.#readerFault.error;
   }
 
   /** Whether text of it was passed on. */
@@ -121,7 +137,10 @@ export class AnswerRun {
   say(piece: Piece): void {
     this.#usage.completionTokens += piece.tokens;
     this.#tokens += piece.tokens;
-    if (piece.text !== "" && this.#request.jsonSchema === undefined) this.#texts.push(piece.text);
+    if (piece.text !== "" && this.#request.jsonSchema === undefined) {
+      this.#texts.push(piece.text);
+      if (this.#texts.length === MOST_PIECES) this.#texts.splice(0, MOST_PIECES, this.#texts.join(""));
+    }
     this.tell(piece);
   }
 

@@ -136,7 +136,7 @@ export class ProviderChain implements AnswerSource {
       try {
         return await tryOnce({ member, run, call }, this.#tools);
       } catch (thrown) {
-        run.signal.throwIfAborted();
+        run.throwIfOver();
         const error = this.#judge(thrown, member, run, call);
         const wait = call.spoken || !member.breaker.admits ? null : this.#retryWaitMs(error, tries, run);
         if (wait === null) return this.#giveUp(error, member, run);

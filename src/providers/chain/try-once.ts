@@ -92,7 +92,11 @@ async function read(
     const finish = await provider.stream(request, { signal: watch.signal, onPart });
     call.succeeded();
     const rest = gate?.end();
-    if (rest) run.say(rest);
+    if (rest) {
+      run.say(rest);
+      // It may have been more than the answer may have; the back end, which is done, does not see that any more.
+      run.signal.throwIfAborted();
+    }
     return finish;
   } catch (error) {
     // The text is dropped, its tokens were spent.

@@ -98,6 +98,7 @@ class EchoProvider implements ChatProvider {
 
   async #answer(request: ChatRequest, ticket: Ticket | null, answer: OpenAnswer): Promise<void> {
     if (ticket !== null && ticket.position > 0) await this.#wait(ticket, answer);
+    if (answer.ended) return;
     const promptTokens = promptTokensOf(request);
     answer.part({ type: "started", provider: this.name, model: MODEL, droppedTurns: 0, promptTokens });
     this.#say(echoAnswer(request, this.#options.answerBytes), promptTokens, answer);

@@ -9,8 +9,8 @@ interface Pacing {
 }
 
 /**
- * Calls steps at one pace, as many answers as there are with one timer. All have the same pace, so they come due in the
- * order in which they had their last step, and waiting in a queue is enough.
+ * Calls steps at one pace, as many answers as there are with one timer. All have the same pace, so they come due about in
+ * the order in which they had their last step, and a queue is enough.
  */
 export class Pacer {
   readonly #ms: number;
@@ -38,8 +38,11 @@ export class Pacer {
     // A timer cuts fractions off and would come too early.
     this.#clock.after(Math.ceil(next.dueAt - this.#clock.now()), () => {
       this.#timerSet = false;
-      this.#serve();
-      this.#wait();
+      try {
+        this.#serve();
+      } finally {
+        this.#wait();
+      }
     });
   }
 
@@ -47,13 +50,25 @@ export class Pacer {
     const now = this.#clock.now();
     const queue = this.#queue;
     let served = 0;
-    for (let next = queue[0]; next !== undefined && next.dueAt <= now; next = queue[served]) {
-      served++;
-      if (!next.step()) continue;
-      // From the due time, so that late timers do not slow the pace.
-      next.dueAt += this.#ms;
-      queue.push(next);
+    try {
+      for (let next = queue[0]; next !== undefined && next.dueAt <= now; next = queue[served]) {
+        served++;
+        if (!next.step()) continue;
+        // From the due time, so that late timers do not slow the pace.
+        next.dueAt += this.#ms;
+        this.#enqueue(next, served);
+      }
+    } finally {
+      queue.splice(0, served);
     }
-    queue.splice(0, served);
+  }
+
+  /** Nearly always at the end: only what is late is due before what was added meanwhile. */
+  #enqueue(pacing: Pacing, served: number): void {
+    const queue = this.#queue;
+    let at = queue.length;
+    while (at > served && (queue[at - 1] as Pacing).dueAt > pacing.dueAt) at--;
+    if (at === queue.length) queue.push(pacing);
+    else queue.splice(at, 0, pacing);
   }
 }

@@ -72,6 +72,8 @@ export class EngineClient {
   private readonly countings = new Map<number, Counting>();
   /** Lines that wait for the engine to start, by id, in order. */
   private readonly waiting = new Map<number, string>();
+  /** Of clients and conversations that have requests among those, perhaps. */
+  private waitingForgets: string[] = [];
 
   constructor(options: EngineClientOptions) {
     this.options = options;
@@ -131,11 +133,15 @@ export class EngineClient {
     if (this.connected && !this.closed && line.length <= MAX_LINE_CHARS) this.socket?.write(line);
   }
 
-  /** Dropped when the engine is not there: a new one holds nothing. */
+  /** Dropped when the engine is not there and nobody waits for it: a new one holds nothing. */
   forget(request: ForgetRequest): void {
-    if (!this.connected || this.closed || !this.socket) return;
-    if (this.socket.writableLength < MOST_UNSENT_BYTES)
-      this.socket.write(encodeLine({ type: "forget", request }));
+    if (this.closed) return;
+    const line = encodeLine({ type: "forget", request });
+    if (!this.connected) {
+      // What waits was asked before.
+      if (this.waiting.size > 0 && this.waitingForgets.length < this.options.queueLimit)
+        this.waitingForgets.push(line);
+    } else if (this.socket && this.socket.writableLength < MOST_UNSENT_BYTES) this.socket.write(line);
   }
 
   close(): void {
@@ -218,6 +224,7 @@ export class EngineClient {
     this.calls.clear();
     this.countings.clear();
     this.waiting.clear();
+    this.waitingForgets = [];
     for (const call of calls) call.failed(error);
     for (const counting of countings) counting.reject(error);
   }
@@ -232,7 +239,9 @@ export class EngineClient {
       this.lastInfo = message.info;
       this.connected = true;
       for (const line of this.waiting.values()) this.socket?.write(line);
+      for (const line of this.waitingForgets) this.socket?.write(line);
       this.waiting.clear();
+      this.waitingForgets = [];
     }
   }
 

@@ -91,6 +91,7 @@ class RemoteProvider implements ChatProvider {
     const call = new RunningCall(signal);
     this.#running.add(call);
     const tell = (part: StreamPart): void => {
+      call.throwIfStopped();
       onPart(part);
       call.throwIfStopped();
     };
