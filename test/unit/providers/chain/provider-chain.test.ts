@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Stopper } from "../../../../src/core/stop-signal.ts";
 import type { AnswerPart } from "../../../../src/providers/provider.ts";
 import { chatRequest } from "../../../support/chat-request.ts";
 import { settle } from "../../../support/virtual-clock.ts";
@@ -238,5 +239,48 @@ describe("an answer with a schema", () => {
     await settle();
     expect(answer.text()).toBe('{"a":2}');
     expect(answer.fallbacks()).toMatchObject([{ phase: "before_first_token" }]);
+  });
+});
+
+describe("the reader of an answer", () => {
+  it("may have enough in the very text that was held until the end: the answer is not whole", async () => {
+    const { chain, back } = chainBench(["local", { name: "openai", continuation: "instructed" }]);
+    const stopper = new Stopper();
+    const texts: string[] = [];
+    const answer = chain.stream(chatRequest("Hi"), {
+      signal: stopper,
+      onPart: (part) => {
+        if (part.type === "text-delta") texts.push(part.text);
+        if (texts.length === 2) stopper.abort(new Error("enough"));
+      },
+    });
+    const outcome = answer.then(
+      () => "whole",
+      (error: Error) => error.message,
+    );
+    await settle();
+    back(0).call.start().say("a").fail(failure("local", "engine_crashed"));
+    await settle();
+    back(1).call.answer("b");
+    expect(await outcome).toBe("enough");
+    expect(texts).toEqual(["a", "b"]);
+  });
+
+  it("ends the answer with what it throws, and no other back end is asked", async () => {
+    const { chain, back } = chainBench(["local", "openai"]);
+    const answer = chain.stream(chatRequest("Hi"), {
+      signal: new Stopper(),
+      onPart: ({ type }) => {
+        if (type === "text-delta") throw new Error("the log is broken");
+      },
+    });
+    const outcome = answer.then(
+      () => "whole",
+      (error: Error) => error.message,
+    );
+    await settle();
+    back(0).call.start().say("a");
+    expect(await outcome).toBe("the log is broken");
+    expect(back(1).calls).toHaveLength(0);
   });
 });
