@@ -32,6 +32,7 @@ const DEFAULT_QUEUE_LIMIT = 4096;
 const RETRY_AFTER_MS = 1000;
 /** Tokens in one part of an answer that comes at once: 16 KiB of ASCII. */
 const TOKENS_PER_PART = 4096;
+const PARTS_PER_TURN = 4;
 
 function promptTokensOf(request: ChatRequest): number {
   return request.turns.reduce(
@@ -129,7 +130,7 @@ class EchoProvider implements ChatProvider {
       return false;
     };
     if (this.#pacer !== null && total > 0) this.#pacer.add(step);
-    else while (step());
+    else sayAtOnce(step);
   }
 
   #full(): never {
@@ -140,6 +141,12 @@ class EchoProvider implements ChatProvider {
   #closing(): ProviderError {
     return new ProviderError(this.name, "provider_unavailable", "The echo back end is being closed.");
   }
+}
+
+/** A large answer gives others a turn now and then. */
+function sayAtOnce(step: () => boolean): void {
+  for (let part = 0; part < PARTS_PER_TURN; part++) if (!step()) return;
+  setImmediate(sayAtOnce, step);
 }
 
 export function createEchoProvider(options: EchoOptions, clock: Clock): ChatProvider {

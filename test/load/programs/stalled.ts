@@ -161,7 +161,8 @@ interface Stall {
 async function startStalled(service: Service, plan: Plan): Promise<Stall[]> {
   const readers = await openReaders(service, plan.stalled);
   const stalls = readers.map((reader, index) => {
-    const message = `${TEXT}stalled ${index} `;
+    // More than eight bytes a token: more of those than MAX_OUTPUT_TOKENS can allow would cut the answer.
+    const message = `${TEXT}${TEXT}stalled ${index} `;
     // Without acks it never reads a byte; with them it has to see some text first.
     if (!plan.acks) reader.stall();
     const answer = reader.ask(message).catch((error: unknown) => error as Error);
