@@ -1,9 +1,5 @@
+import { OUTLIER, WEIGHT } from "./observation.ts";
 import { PromptCost, type PromptPart } from "./prompt-cost.ts";
-
-// Weight of one observation: a change of load shows within about ten steps, one hiccup hardly.
-const WEIGHT = 0.15;
-// A step that took this many times the expected one is a hiccup of the machine and counts as this many.
-const OUTLIER = 4;
 
 /**
  * Learns how long a step of the engine takes: a step of `g` generating slots without prompts as a line in `g`, and what

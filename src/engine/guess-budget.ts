@@ -1,7 +1,5 @@
-// Weight of one observation.
-const WEIGHT = 0.15;
-// A step that took this many times the expected one is a hiccup of the machine and counts as this many.
-const OUTLIER = 4;
+import { OUTLIER, WEIGHT } from "./observation.ts";
+
 // Of the time of steps without guesses, what guesses may lose.
 const SHARE = 0.01;
 // In plain steps: what an answer may lose at its beginning, and the most that can be saved up.

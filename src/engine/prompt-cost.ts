@@ -1,9 +1,7 @@
-// Weight of one observation: a change of load shows within about ten steps, one hiccup hardly.
-const WEIGHT = 0.15;
-// The same for how much depth adds: as many steps as several turns of all slots take.
+import { OUTLIER, WEIGHT } from "./observation.ts";
+
+// Weight of one observation in how much depth adds: as many steps as several turns of all slots take.
 const SLOPE_WEIGHT = 0.02;
-// A prompt that took this many times the expected time is a hiccup of the machine and counts as this many.
-const OUTLIER = 4;
 // Below this spread of depths, in tokens, a difference of cost says nothing about depth.
 const LEAST_DEPTH_SPREAD = 64;
 // A line is followed from so many chunks on.

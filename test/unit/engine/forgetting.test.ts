@@ -3,9 +3,8 @@ import type { Clock } from "../../../src/core/clock.ts";
 import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
 import { Forgetting } from "../../../src/engine/forgetting.ts";
 import { Generation } from "../../../src/engine/generation.ts";
-import { KvCache } from "../../../src/engine/kv-cache.ts";
-import { LongWork } from "../../../src/engine/long-work.ts";
 import { Slot } from "../../../src/engine/slot.ts";
+import { fakeKvCache } from "../../support/fake-kv-cache.ts";
 import { FakeContext, preparedRequest, recordedEvents } from "../../support/fake-sequence.ts";
 
 const SHARED = 10;
@@ -15,15 +14,7 @@ function setUp() {
   const clock: Clock = { now: () => now, wall: () => now, after: () => () => {} };
   const context = new FakeContext();
   const slots = [0, 1, 2, 3].map((id) => new Slot(context.sequence(id)));
-  const cache = new KvCache({
-    folder: { path: "/nowhere", freeBytes: () => 1e12, remove: () => {} },
-    budgetBytes: 1e9,
-    bytesPerToken: 100,
-    model: "m",
-    clock,
-    longWork: new LongWork(() => {}),
-    onFault: () => {},
-  });
+  const cache = fakeKvCache(clock);
   const forgetting = new Forgetting({ slots, cache, clock });
   const begin = async (slot: number, client: string, conversation: string) => {
     const request: Partial<PreparedRequest> = { client, conversation, sharedTokens: SHARED };

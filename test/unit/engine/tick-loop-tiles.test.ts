@@ -5,10 +5,9 @@ import { CostModel } from "../../../src/engine/cost-model.ts";
 import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
 import { FairQueue } from "../../../src/engine/fair-queue.ts";
 import { Generation } from "../../../src/engine/generation.ts";
-import { KvCache } from "../../../src/engine/kv-cache.ts";
-import { LongWork } from "../../../src/engine/long-work.ts";
 import { Slot } from "../../../src/engine/slot.ts";
 import { TickLoop } from "../../../src/engine/tick-loop.ts";
+import { fakeKvCache } from "../../support/fake-kv-cache.ts";
 import { FakeContext, preparedRequest, recordedEvents } from "../../support/fake-sequence.ts";
 
 const TILE = 64;
@@ -32,20 +31,11 @@ function setUp(slotCount: number) {
     cost.observe(0.01 * TILE, 0, [{ tokens: TILE, depth: 0 }]);
     cost.observe(0.04 * 20, 0, [{ tokens: 20, depth: 0 }]);
   }
-  const folder = { path: "/nowhere", freeBytes: () => 1e12, remove: () => {} };
   const loop = new TickLoop({
     slots: Array.from({ length: slotCount }, (_, id) => new Slot(context.sequence(id))),
     queue: new FairQueue<Generation>({ requests: 100, promptTokens: 1_000_000, background: 10 }),
     cost,
-    cache: new KvCache({
-      folder,
-      budgetBytes: 1e9,
-      bytesPerToken: 100,
-      clock,
-      longWork: new LongWork(() => {}),
-      model: "m",
-      onFault: () => {},
-    }),
+    cache: fakeKvCache(clock),
     limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: TILE },
     clock,
     flush: () => hooks.onFlush(),

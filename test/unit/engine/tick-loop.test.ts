@@ -5,10 +5,9 @@ import { CostModel } from "../../../src/engine/cost-model.ts";
 import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
 import { FairQueue } from "../../../src/engine/fair-queue.ts";
 import { Generation } from "../../../src/engine/generation.ts";
-import { LongWork } from "../../../src/engine/long-work.ts";
-import { KvCache } from "../../../src/engine/kv-cache.ts";
 import { Slot } from "../../../src/engine/slot.ts";
 import { TickLoop } from "../../../src/engine/tick-loop.ts";
+import { fakeKvCache } from "../../support/fake-kv-cache.ts";
 import {
   FakeContext,
   FIRST_ANSWER_TOKEN,
@@ -34,7 +33,7 @@ function setUp(slotCount: number, queueLimit = 100, kvBytes = 0) {
     slots: sequences.map((sequence) => new Slot(sequence)),
     queue,
     cost: new CostModel(0.1),
-    ...(kvBytes > 0 && { cache: kvCache(kvBytes, clock) }),
+    ...(kvBytes > 0 && { cache: fakeKvCache(clock, kvBytes) }),
     limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 64, tileTokens: 1 },
     clock,
     flush: () => {},
@@ -49,20 +48,6 @@ function setUp(slotCount: number, queueLimit = 100, kvBytes = 0) {
     return { events, generation };
   };
   return { context, sequences, loop, queue, faults, submit, advance: (ms: number) => (now += ms) };
-}
-
-function kvCache(budgetBytes: number, clock: Clock): KvCache {
-  const folder = { path: "/nowhere", freeBytes: () => 1e12, remove: () => {} };
-  const longWork = new LongWork(() => {});
-  return new KvCache({
-    folder,
-    budgetBytes,
-    bytesPerToken: 100,
-    model: "m",
-    clock,
-    longWork,
-    onFault: () => {},
-  });
 }
 
 async function until(condition: () => boolean): Promise<void> {
