@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import type {
   Drawn,
   EngineSequence,
@@ -191,4 +192,16 @@ export function recordedEvents(): RequestEvents & { readonly lines: string[]; re
       lines.push(`finished ${reason} ${usage.promptTokens} ${usage.completionTokens} ${usage.cachedTokens}`),
     failed: (error) => lines.push(`failed ${error instanceof Error ? error.message : String(error)}`),
   };
+}
+
+/** Whether a request whose events are recorded has ended. */
+export const isOver = ({ lines }: { readonly lines: readonly string[] }): boolean =>
+  /^(finished|failed)/.test(lines.at(-1) ?? "");
+
+/** Gives the loop turns until a condition holds. */
+export async function until(condition: () => boolean): Promise<void> {
+  for (let turns = 0; !condition(); turns++) {
+    if (turns > 5000) throw new Error("it never came to that");
+    await turn();
+  }
 }

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../../src/core/clock.ts";
 import { CostModel } from "../../../src/engine/cost-model.ts";
@@ -11,8 +10,10 @@ import { TickLoop } from "../../../src/engine/tick-loop.ts";
 import {
   FakeContext,
   FIRST_ANSWER_TOKEN,
+  isOver,
   preparedRequest,
   recordedEvents,
+  until,
 } from "../../support/fake-sequence.ts";
 
 const LETTERS = 7;
@@ -60,15 +61,7 @@ function setUp(slotCount = 2, on = true) {
   return { context, sequences, loop, queue, cost, lookup, faults, submit };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let turns = 0; !condition(); turns++) {
-    if (turns > 5000) throw new Error("it never came to that");
-    await turn();
-  }
-}
-
-const over = ({ events }: { events: { lines: string[] } }) =>
-  /^(finished|failed)/.test(events.lines.at(-1) ?? "");
+const over = ({ events }: { events: { lines: string[] } }) => isOver(events);
 const running: TickLoop[] = [];
 afterEach(async () => {
   await Promise.all(running.splice(0).map((loop) => loop.stop()));

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../../src/core/clock.ts";
 import { CostModel } from "../../../src/engine/cost-model.ts";
@@ -8,7 +7,7 @@ import { Generation } from "../../../src/engine/generation.ts";
 import { Slot } from "../../../src/engine/slot.ts";
 import { TickLoop } from "../../../src/engine/tick-loop.ts";
 import { fakeKvCache } from "../../support/fake-kv-cache.ts";
-import { FakeContext, preparedRequest, recordedEvents } from "../../support/fake-sequence.ts";
+import { FakeContext, isOver, preparedRequest, recordedEvents, until } from "../../support/fake-sequence.ts";
 
 const TILE = 64;
 const running: TickLoop[] = [];
@@ -54,24 +53,14 @@ function setUp(slotCount: number) {
   return { context, loop, submit, hooks };
 }
 
-const over = ({ lines }: { lines: string[] }) => /^(finished|failed)/.test(lines.at(-1) ?? "");
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let round = 0; round < 5000; round++) {
-    if (condition()) return;
-    await turn();
-  }
-  throw new Error("it never came");
-}
-
 describe("TickLoop with tiles", () => {
   it("processes the end of what it has once more where that fills a tile, and counts it as not cached", async () => {
     const { submit, context } = setUp(1);
     const first = submit({ length: 400, maxTokens: 1, conversation: "c" });
-    await until(() => over(first.events));
+    await until(() => isOver(first.events));
     const tokens = [...first.generation.request.tokens, ...Array.from({ length: 40 }, (_, at) => at)];
     const second = submit({ tokens, maxTokens: 1, conversation: "c" });
-    await until(() => over(second.events));
+    await until(() => isOver(second.events));
     expect(second.events.lines).toContain(`started 440 ${440 - TILE} 0`);
     expect(second.events.lines.at(-1)).toBe(`finished length 440 1 ${440 - TILE}`);
     // The one that draws comes on top.
@@ -81,10 +70,10 @@ describe("TickLoop with tiles", () => {
   it("keeps what it has where little is left", async () => {
     const { submit } = setUp(1);
     const first = submit({ length: 400, maxTokens: 1, conversation: "c" });
-    await until(() => over(first.events));
+    await until(() => isOver(first.events));
     const tokens = [...first.generation.request.tokens, 1, 2, 3];
     const second = submit({ tokens, maxTokens: 1, conversation: "c" });
-    await until(() => over(second.events));
+    await until(() => isOver(second.events));
     expect(second.events.lines.at(-1)).toBe("finished length 403 1 400");
   });
 
@@ -96,7 +85,7 @@ describe("TickLoop with tiles", () => {
       const client = `anon:${index}`;
       return submit({ tokens, sharedTokens: 250, sharedKey: "s", maxTokens: 2, client, charge: client });
     });
-    await until(() => all.every(({ events }) => over(events)));
+    await until(() => all.every(({ events }) => isOver(events)));
     const cached = all.map(({ events }) => Number(events.lines.at(-1)?.split(" ").at(-1)));
     expect(cached.toSorted((a, b) => a - b)).toEqual([0, 290 - TILE, 290 - TILE, 290 - TILE]);
     expect([...context.files.values()]).toEqual([system]);
@@ -116,7 +105,7 @@ describe("TickLoop with tiles", () => {
     context.onBatch = () => {
       if (context.batches.length === 2) atSecondBatch = [sent, told(long)];
     };
-    await until(() => over(short.events) && over(long.events));
+    await until(() => isOver(short.events) && isOver(long.events));
     expect(atSecondBatch).toEqual([true, false]);
   });
 });

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Clock } from "../../../src/core/clock.ts";
 import { CostModel } from "../../../src/engine/cost-model.ts";
@@ -11,8 +10,10 @@ import { fakeKvCache } from "../../support/fake-kv-cache.ts";
 import {
   FakeContext,
   FIRST_ANSWER_TOKEN,
+  isOver,
   preparedRequest,
   recordedEvents,
+  until,
 } from "../../support/fake-sequence.ts";
 
 const detokenize = (tokens: readonly number[]) =>
@@ -50,14 +51,6 @@ function setUp(slotCount: number, queueLimit = 100, kvBytes = 0) {
   return { context, sequences, loop, queue, faults, submit, advance: (ms: number) => (now += ms) };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let turns = 0; !condition(); turns++) {
-    if (turns > 5000) throw new Error("it never came to that");
-    await turn();
-  }
-}
-
-const over = ({ lines }: { lines: string[] }) => /^(finished|failed)/.test(lines.at(-1) ?? "");
 const running: TickLoop[] = [];
 afterEach(async () => {
   await Promise.all(running.splice(0).map((loop) => loop.stop()));
@@ -67,7 +60,7 @@ describe("TickLoop", () => {
   it("gives each request its whole answer", async () => {
     const { submit } = setUp(2);
     const { events } = submit({ length: 20, maxTokens: 3 });
-    await until(() => over(events));
+    await until(() => isOver(events));
     expect(events.lines).toEqual([
       "started 20 0 0",
       "delta 0  1",
@@ -80,7 +73,7 @@ describe("TickLoop", () => {
   it("serves all that generate in one batch a step, in ascending order of id", async () => {
     const { submit, context } = setUp(4);
     const all = Array.from({ length: 4 }, () => submit({ length: 2, maxTokens: 6 }));
-    await until(() => all.every(({ events }) => over(events)));
+    await until(() => all.every(({ events }) => isOver(events)));
     expect(context.batches.filter(({ items }) => items.length === 4).length).toBeGreaterThanOrEqual(5);
     for (const { items } of context.batches) {
       const ids = items.map(({ id }) => id);
@@ -91,7 +84,7 @@ describe("TickLoop", () => {
   it("processes several prompts in a batch, the first one's chunk among them", async () => {
     const { submit, context } = setUp(6);
     const all = [200, 40, 300, 17, 90, 33].map((length) => submit({ length, maxTokens: 20 }));
-    await until(() => all.every(({ events }) => over(events)));
+    await until(() => all.every(({ events }) => isOver(events)));
     const prompts = context.batches.map(({ items }) => items.filter(({ tokens }) => tokens > 0).length);
     expect(Math.max(...prompts)).toBeGreaterThan(1);
   });
@@ -99,7 +92,7 @@ describe("TickLoop", () => {
   it("draws the first token in the step that ends the prompt", async () => {
     const { submit, context } = setUp(2);
     const { events } = submit({ length: 20, maxTokens: 3 });
-    await until(() => over(events));
+    await until(() => isOver(events));
     expect(context.batches.map(({ items }) => items)).toEqual([
       [{ id: 0, tokens: 19 }],
       [{ id: 0, tokens: 0 }],
@@ -113,7 +106,7 @@ describe("TickLoop", () => {
     await until(() => first.events.lines.length > 3);
     const from = context.batches.length;
     const second = submit({ length: 640, maxTokens: 1 });
-    await until(() => over(second.events));
+    await until(() => isOver(second.events));
     const during = context.batches.slice(from).filter(({ items }) => items.some(({ tokens }) => tokens > 0));
     expect(during.length).toBeGreaterThanOrEqual(10);
     for (const { items } of during)
@@ -127,7 +120,7 @@ describe("TickLoop", () => {
     const waiting = [1, 2, 3].map(() => submit({ maxTokens: 1 }));
     expect(waiting.map(({ events }) => events.lines)).toEqual([["queued 1"], ["queued 2"], ["queued 3"]]);
     advance(600);
-    await until(() => waiting.every(({ events }) => over(events)));
+    await until(() => waiting.every(({ events }) => isOver(events)));
     const last = waiting[2]?.events.lines ?? [];
     const places = last.filter((line) => line.startsWith("queued"));
     // After the first place at most one more: less than a second has passed.
@@ -139,7 +132,7 @@ describe("TickLoop", () => {
     const { submit } = setUp(3);
     const all = [1, 2, 3, 4].map(() => submit());
     expect(all.map(({ events }) => events.lines)).toEqual([[], [], [], ["queued 1"]]);
-    await until(() => all.every(({ events }) => over(events)));
+    await until(() => all.every(({ events }) => isOver(events)));
   });
 
   it("refuses what is over the queue's limit, and says when to come back", async () => {
@@ -161,7 +154,7 @@ describe("TickLoop", () => {
     const third = submit();
     loop.cancel(second.generation);
     expect(loop.stats().waiting).toBe(2);
-    await until(() => over(third.events) && over(first.events));
+    await until(() => isOver(third.events) && isOver(first.events));
     expect(second.events.lines).toEqual(["queued 1"]);
   });
 
@@ -189,24 +182,24 @@ describe("TickLoop", () => {
   it("keeps a conversation's KV and says exactly how much of a prompt it holds", async () => {
     const { submit } = setUp(3);
     const first = submit({ length: 30, maxTokens: 3, conversation: "c" });
-    await until(() => over(first.events));
+    await until(() => isOver(first.events));
     // The last token of an answer was drawn and never processed.
     const turns = [...first.generation.tokens(0, 32), 8, 9, 10];
     const second = submit({ tokens: turns, maxTokens: 1, conversation: "c" });
-    await until(() => over(second.events));
+    await until(() => isOver(second.events));
     expect(second.events.lines.at(-1)).toBe("finished length 35 1 32");
     const again = submit({ tokens: turns, maxTokens: 1, conversation: "c" });
-    await until(() => over(again.events));
+    await until(() => isOver(again.events));
     expect(again.events.lines.at(-1)).toBe("finished length 35 1 34");
   });
 
   it("uses nothing of another client's KV but what all clients share (trap 26)", async () => {
     const { submit } = setUp(1);
     const first = submit({ length: 30, maxTokens: 1, client: "anon:a" });
-    await until(() => over(first.events));
+    await until(() => isOver(first.events));
     const tokens = first.generation.request.tokens;
     const other = submit({ tokens, sharedTokens: 12, maxTokens: 1, client: "anon:b" });
-    await until(() => over(other.events));
+    await until(() => isOver(other.events));
     expect(other.events.lines.at(-1)).toBe("finished length 30 1 12");
   });
 
@@ -214,7 +207,7 @@ describe("TickLoop", () => {
     const { submit, context, advance } = setUp(1);
     context.onBatch = () => advance(200);
     const { events } = submit({ length: 1000, maxTokens: 1 });
-    await until(() => over(events));
+    await until(() => isOver(events));
     const progress = events.lines.filter((line) => line.startsWith("progress"));
     expect(progress.length).toBeGreaterThan(2);
     expect(progress.length).toBeLessThanOrEqual(context.batches.length / 2);
@@ -228,7 +221,7 @@ describe("TickLoop", () => {
     await until(() => good.events.lines.length > 4);
     context.poison.add(31_337);
     const bad = submit({ tokens: [1, 2, 31_337, 4, 5], maxTokens: 3 });
-    await until(() => [good, long, bad].every(({ events }) => over(events)));
+    await until(() => [good, long, bad].every(({ events }) => isOver(events)));
     expect(bad.events.lines.at(-1)).toBe("failed Eval has failed");
     expect(good.events.lines.at(-1)).toBe("finished length 5 40 0");
     expect(good.events.text()).toBe(Array.from({ length: 40 }, (_, index) => `${index} `).join(""));
@@ -238,7 +231,7 @@ describe("TickLoop", () => {
     const seeds = sequences.flatMap(({ seeds: used }) => used);
     expect(seeds.some((seed) => seed !== 7)).toBe(true);
     const next = submit({ length: 9 });
-    await until(() => over(next.events));
+    await until(() => isOver(next.events));
     expect(next.events.lines.at(-1)).toMatch(/^finished/);
   });
 
@@ -254,10 +247,10 @@ describe("TickLoop", () => {
       const light = [1, 2].map((index) =>
         submit({ length: 5, maxTokens: 3, client: `sub:${index}`, charge: `sub:${index}` }),
       );
-      await until(() => light.every(({ events }) => over(events)));
+      await until(() => light.every(({ events }) => isOver(events)));
       expect(loop.stats().parkings).toBe(2);
-      expect(heavy.filter(({ events }) => over(events))).toEqual([]);
-      await until(() => heavy.every(({ events }) => over(events)));
+      expect(heavy.filter(({ events }) => isOver(events))).toEqual([]);
+      await until(() => heavy.every(({ events }) => isOver(events)));
       for (const { events } of heavy) {
         expect(events.lines[0]).toBe("started 100 0 0");
         expect(events.lines.filter((line) => line.startsWith("started"))).toHaveLength(1);
@@ -274,7 +267,7 @@ describe("TickLoop", () => {
     const heavy = [1, 2].map(() => submit({ length: 10, maxTokens: 200 }));
     await until(() => heavy.every(({ events }) => events.lines.length > 12));
     const light = submit({ length: 5, maxTokens: 80, client: "sub:1", charge: "sub:1" });
-    await until(() => [light, ...heavy].every(({ events }) => over(events)));
+    await until(() => [light, ...heavy].every(({ events }) => isOver(events)));
     const parked = heavy.filter(({ events }) => events.lines.some((line) => line.startsWith("queued")));
     expect(parked).toHaveLength(1);
     for (const { events } of heavy) {
@@ -290,7 +283,7 @@ describe("TickLoop", () => {
     submit({ length: 50, maxTokens: 3000, charge: "a" });
     await until(() => first.events.lines.length > 4);
     const other = submit({ length: 5, maxTokens: 3, client: "b", charge: "b" });
-    await until(() => over(other.events) && over(first.events));
+    await until(() => isOver(other.events) && isOver(first.events));
     const standing = queue.standing("a");
     const second = (standing?.counter ?? 0) - 50 - 30;
     expect(second).toBeGreaterThanOrEqual(0);
@@ -300,16 +293,16 @@ describe("TickLoop", () => {
   it("brings a conversation back from its state, and counts it as cached", async () => {
     const { submit, loop } = setUp(1, 100, 1e6);
     const first = submit({ length: 200, maxTokens: 3, conversation: "c" });
-    await until(() => over(first.events));
+    await until(() => isOver(first.events));
     const between = submit({ length: 200, maxTokens: 3, client: "anon:b" });
-    await until(() => over(between.events));
+    await until(() => isOver(between.events));
     const tokens = [...first.generation.tokens(0, 202), 8, 9];
     const again = submit({ tokens, maxTokens: 1, conversation: "c" });
-    await until(() => over(again.events));
+    await until(() => isOver(again.events));
     expect(again.events.lines.at(-1)).toBe("finished length 204 1 202");
     expect(loop.stats()).toMatchObject({ cachedParked: 202, parkedStates: 2 });
     const stolen = submit({ tokens, maxTokens: 1, conversation: "c", client: "anon:thief" });
-    await until(() => over(stolen.events));
+    await until(() => isOver(stolen.events));
     expect(stolen.events.lines.at(-1)).toBe("finished length 204 1 1");
   });
 
@@ -321,7 +314,7 @@ describe("TickLoop", () => {
       const client = `anon:${index}`;
       return submit({ tokens, sharedTokens: 150, sharedKey: "s", maxTokens: 2, client, charge: client });
     });
-    await until(() => all.every(({ events }) => over(events)));
+    await until(() => all.every(({ events }) => isOver(events)));
     const cached = all.map(({ events }) => Number(events.lines.at(-1)?.split(" ").at(-1)));
     expect(cached.toSorted((a, b) => a - b)).toEqual([0, 150, 150, 150]);
     expect([...context.files.values()]).toEqual([system]);
@@ -334,29 +327,29 @@ describe("TickLoop", () => {
     const job = submit({ length: 640, maxTokens: 0, background: true, conversation: "context" });
     await until(() => context.batches.length >= 2);
     const chat = submit({ length: 5, maxTokens: 2, client: "anon:b", charge: "b" });
-    await until(() => over(chat.events));
-    expect(over(job.events)).toBe(false);
-    await until(() => over(job.events));
+    await until(() => isOver(chat.events));
+    expect(isOver(job.events)).toBe(false);
+    await until(() => isOver(job.events));
     expect(job.events.lines).toEqual(["finished stop 640 0 0"]);
     expect(loop.stats()).toMatchObject({ running: 0, waiting: 0 });
     const asked = submit({ tokens: [...job.generation.request.tokens, 5, 6], maxTokens: 1 });
-    await until(() => over(asked.events));
+    await until(() => isOver(asked.events));
     expect(asked.events.lines.at(-1)).toBe("finished length 642 1 640");
   });
 
   it("processes a prompt whose stored state cannot be loaded", async () => {
     const { submit, context, loop } = setUp(1, 100, 1e6);
     const first = submit({ length: 200, maxTokens: 3, conversation: "c" });
-    await until(() => over(first.events));
+    await until(() => isOver(first.events));
     const between = submit({ length: 200, maxTokens: 3, client: "anon:b" });
-    await until(() => over(between.events));
+    await until(() => isOver(between.events));
     context.files.clear();
     const again = submit({
       tokens: [...first.generation.tokens(0, 202), 8],
       maxTokens: 2,
       conversation: "c",
     });
-    await until(() => over(again.events));
+    await until(() => isOver(again.events));
     expect(again.events.lines.at(-1)).toBe("finished length 203 2 0");
     // The state of `between` was stored to make room; the one that failed is forgotten.
     expect(loop.stats()).toMatchObject({ parkedStates: 1, running: 0 });
@@ -381,11 +374,11 @@ describe("TickLoop", () => {
     ask("slow", 400);
     await until(() => slow.events.lines.length > 50);
     const quick = ask("q", 3);
-    await until(() => over(quick.events));
+    await until(() => isOver(quick.events));
     expect(loop.stats().parkings).toBeGreaterThan(0);
     // The stored states are lost while the answer is parked.
     context.files.clear();
-    await until(() => over(slow.events));
+    await until(() => isOver(slow.events));
     const [, , prompt, completion, cached] = slow.events.lines.at(-1)?.split(" ") ?? [];
     expect([prompt, completion]).toEqual(["250", "400"]);
     expect(Number(cached)).toBe(0);
