@@ -148,6 +148,8 @@ class UserSocket {
     if (!open) return;
     if (frame.type === "token") open.recorder.text(frame.content);
     else if (frame.type === "queued" && frame.reason === "engine") open.recorder.queued(frame.eta_ms ?? null);
+    // It replies to a cancel that came after the end, and may overtake the closing message.
+    else if (frame.type === "error" && frame.code === "unknown_answer") return;
     else if (frame.type === "error") open.reject(new Error(`the service: ${frame.code}: ${frame.message}`));
     else if (frame.type === "message") {
       const { prompt_tokens, completion_tokens, cached_tokens } = frame.usage;
