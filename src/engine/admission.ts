@@ -3,6 +3,7 @@ import { tokensToKeep, type Prefilling, type TickLimits } from "./chunk-plan.ts"
 import type { CostModel } from "./cost-model.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
+import { IdleStores } from "./idle-stores.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { chooseSlot, chooseVictim, type Holding } from "./scheduler.ts";
 import { LEAST_STATE_TOKENS, SharedPrefixes, type PrefillingSlot } from "./shared-prefix.ts";
@@ -47,6 +48,8 @@ export class Admission {
   readonly reuse: Reuse = { slot: 0, parked: 0, shared: 0 };
   /** Answers that had to give their slot away. */
   parkings = 0;
+  /** For times when nothing runs and nobody waits. */
+  readonly idle: IdleStores;
   private readonly options: AdmissionOptions;
   private readonly shared = new SharedPrefixes();
   private readonly stored: StoredStates;
@@ -56,11 +59,18 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     this.options = options;
     this.stored = new StoredStates(options.cache, options.cost);
+    this.idle = new IdleStores({ ...options, stored: this.stored });
+  }
+
+  /** How often a conversation that lost its slot comes back: over 0, at most 1. */
+  get returnRate(): number {
+    return this.stored.returns.value;
   }
 
   /** A request has come to the queue's door: says what of its prompt is left to process, as far as can be told. */
   note(generation: Generation): void {
     if (this.options.cache) this.shared.note(generation.request);
+    this.stored.asked(generation);
     let reusable = this.stored.storedFor(generation)?.reusable ?? 0;
     for (const slot of this.options.slots) {
       if (slot.keeps(generation)) reusable = Math.max(reusable, slot.reusable(generation));
@@ -107,7 +117,7 @@ export class Admission {
     const slot = slots.find((candidate) => candidate.id === id);
     const generation = slot?.generation;
     if (!slot || !generation) return;
-    if (cache && slot.owner && !this.options.forgotten(generation) && this.stored.worthStoring(slot)) {
+    if (cache && slot.owner && !this.options.forgotten(generation) && this.stored.worthStoring(slot, 1)) {
       await this.store(slot, slot.owner);
     }
     await slot.release(clock.now());
@@ -154,10 +164,12 @@ export class Admission {
       const stored = this.stored.storedFor(generation);
       const slot = this.slotFor(generation, free, stored);
       const load = stored && this.stored.worthLoading(stored, slot.reusable(generation)) ? stored : undefined;
-      const evicted = !slot.keeps(generation) && this.stored.worthStoring(slot);
-      if ((load || evicted) && !this.mayMove(evicted && queue.size > FEW_WAITING)) return;
+      const others = !slot.keeps(generation);
+      const storing = others && this.stored.worthStoring(slot);
+      if ((load || storing) && !this.mayMove(storing && queue.size > FEW_WAITING)) return;
       queue.take(slots.length, background);
-      if (evicted && slot.owner) await this.store(slot, slot.owner);
+      if (storing && slot.owner) await this.store(slot, slot.owner);
+      if (others) this.stored.displaced(slot);
       await this.assign(slot, generation, load);
     }
   }

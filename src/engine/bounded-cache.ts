@@ -20,6 +20,11 @@ export class BoundedCache<K, V> {
     return value;
   }
 
+  /** @returns whether it was there. */
+  delete(key: K): boolean {
+    return this.values.delete(key);
+  }
+
   set(key: K, value: V): void {
     this.values.delete(key);
     this.values.set(key, value);

@@ -28,7 +28,7 @@ export function engineStats(sources: StatsSources): EngineStats {
     if (slot.generation) running++;
     keptTokens += slot.sequence.length;
   }
-  const { reuse, parkings } = admission;
+  const { reuse, parkings, returnRate } = admission;
   return {
     waiting: queue.size,
     waitingTokens: queue.promptTokens,
@@ -43,6 +43,7 @@ export function engineStats(sources: StatsSources): EngineStats {
     parkedBytes: cache?.bytes ?? 0,
     parkedStates: cache?.size ?? 0,
     parkings,
+    returnRate: rounded(returnRate),
     forgotten: forgetting.count,
     guessedTokens: lookup?.guessed ?? 0,
     acceptedTokens: lookup?.accepted ?? 0,

@@ -88,16 +88,19 @@ export class KvCache {
     return tokens?.length === sequence.length && sequence.commonPrefix(tokens) === tokens.length;
   }
 
+  /** Whether so many tokens can be stored without dropping another state. */
+  hasRoom(tokens: number): boolean {
+    return this.budget.bytes + this.bytesOf(tokens) <= this.limit();
+  }
+
   /** Stores what a sequence has. @returns false when there is no room or it failed. */
   async save(key: string, owner: string, sequence: EngineSequence): Promise<boolean> {
-    const { folder, budgetBytes, bytesPerToken, clock, longWork, onFault } = this.options;
+    const { folder, clock, longWork, onFault } = this.options;
     const path = join(folder.path, `${++this.files}`);
     const tokens = sequence.tokens();
     try {
-      const expected = tokens.length * bytesPerToken + HEADER_BYTES;
-      const limit = Math.min(budgetBytes, this.budget.bytes + folder.freeBytes() * (1 - KEPT_FREE));
       // The old state of the same key makes room too, but stays until the new one is whole.
-      const dropped = this.budget.makeRoom(owner, expected, limit);
+      const dropped = this.budget.makeRoom(owner, this.bytesOf(tokens.length), this.limit());
       if (!dropped) return false;
       for (const other of dropped) this.forget(other);
       const from = clock.now();
@@ -155,6 +158,15 @@ export class KvCache {
   close(): void {
     this.states.clear();
     this.options.folder.remove();
+  }
+
+  private bytesOf(tokens: number): number {
+    return tokens * this.options.bytesPerToken + HEADER_BYTES;
+  }
+
+  private limit(): number {
+    const { budgetBytes, folder } = this.options;
+    return Math.min(budgetBytes, this.budget.bytes + folder.freeBytes() * (1 - KEPT_FREE));
   }
 
   private forget(key: string): void {

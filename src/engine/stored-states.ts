@@ -2,11 +2,14 @@ import type { CostModel } from "./cost-model.ts";
 import { CONTEXT_STATE } from "./engine-port.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
+import { ReturnRate } from "./return-rate.ts";
 import { LEAST_STATE_TOKENS, type PrefillingSlot } from "./shared-prefix.ts";
 import type { Slot } from "./slot.ts";
 
 // Fewer tokens are processed as quickly as they are loaded.
 const LEAST_GAIN = 32;
+// A state is saved once and loaded once, and must bring that much at least.
+const MOVES = 2;
 
 /** A stored state that a prompt begins with. */
 export interface Stored {
@@ -15,8 +18,10 @@ export interface Stored {
   readonly source: "parked" | "shared";
 }
 
-/** Which stored states are of use, by measured costs. */
+/** Which stored states are of use, by measured costs and by how many conversations come back. */
 export class StoredStates {
+  /** How often a conversation that lost its slot comes back. */
+  readonly returns = new ReturnRate();
   private readonly cache: KvCache | undefined;
   private readonly cost: CostModel;
 
@@ -53,12 +58,29 @@ export class StoredStates {
     return gain >= LEAST_GAIN && gain * cost.promptTokenMs > 2 * length * (cache?.msPerToken ?? 0);
   }
 
-  /** Whether a slot has something of its owner that would be missed and is not stored yet. */
-  worthStoring({ owner, sequence }: Slot): boolean {
+  /** A request has come. */
+  asked({ request, background }: Generation): void {
+    const { cache } = this;
+    if (cache && !background) this.returns.come(cache.key(request.client, request.conversation));
+  }
+
+  /** A slot is given to another conversation. */
+  displaced({ owner, sequence }: Slot): void {
+    const { cache } = this;
+    if (!cache || !owner || owner.conversation === CONTEXT_STATE) return;
+    if (sequence.length - owner.sharedTokens < LEAST_STATE_TOKENS) return;
+    this.returns.leave(cache.key(owner.client, owner.conversation));
+  }
+
+  /**
+   * Whether a slot has something of its owner that would be missed and is not stored yet. `returns`: how likely it is to be
+   * needed again; an answer that only waits for a slot is for sure.
+   */
+  worthStoring({ owner, sequence }: Slot, returns = this.returns.value): boolean {
     const { cache, cost } = this;
     const own = sequence.length - (owner?.sharedTokens ?? 0);
     if (!cache || !owner || own < LEAST_STATE_TOKENS) return false;
-    if (own * cost.promptTokenMs < 4 * sequence.length * cache.msPerToken) return false;
+    if (own * cost.promptTokenMs * returns < MOVES * sequence.length * cache.msPerToken) return false;
     return !cache.holds(cache.key(owner.client, owner.conversation), sequence);
   }
 

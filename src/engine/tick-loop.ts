@@ -38,6 +38,9 @@ export interface TickLoopOptions {
 
 const LEAST_RETRY_MS = 1000;
 
+/** So long after the last step the engine takes it that nobody's next message is on its way. */
+const REST_MS = 100;
+
 /**
  * Serves all slots in lock step: each step gives every generating slot one token, as one native batch, and processes
  * chunks of prompts, a batch for each length. Free-running generators would give smaller batches, starve each other and never leave
@@ -53,6 +56,8 @@ export class TickLoop {
   private readonly serving: Serving;
   private wake: (() => void) | undefined;
   private stopped = false;
+  /** Nothing has run for {@link REST_MS}. */
+  private rested = false;
   private readonly rates = new ServiceRates();
   /** When the last step ended, if nothing but admission came since. */
   private lastEnd: number | undefined;
@@ -133,23 +138,35 @@ export class TickLoop {
       // That a request has begun is told before its first step, not with its first token.
       this.options.flush();
       if (this.options.slots.some((slot) => slot.generation)) await this.tick();
-      else await this.sleep();
+      else await this.rest();
       this.options.flush();
     }
   }
 
-  private async sleep(): Promise<void> {
+  /** Until something comes; what is worth it is stored meanwhile, one state a turn of the loop. */
+  private async rest(): Promise<void> {
     this.lastEnd = undefined;
-    const { queue } = this.options;
+    const { queue, clock } = this.options;
+    const { idle } = this.admission;
     if (this.stopped || this.forgetting.due || queue.size + queue.background > 0) return;
-    await new Promise<void>((resolve) => {
+    if (this.rested && (await idle.storeOne())) return;
+    const awake = new Promise<void>((resolve) => {
       this.wake = resolve;
     });
+    const stopTimer = this.rested || !idle.due ? undefined : clock.after(REST_MS, () => this.beginToRest());
+    await awake;
+    stopTimer?.();
     this.wake = undefined;
+  }
+
+  private beginToRest(): void {
+    this.rested = true;
+    this.wake?.();
   }
 
   private async tick(): Promise<void> {
     const { clock, cost, lookup } = this.options;
+    this.rested = false;
     const steps = this.plan();
     if (steps.length === 0) {
       // All that has a slot waits for a state; whoever cancels must get a turn meanwhile.

@@ -84,6 +84,8 @@ export interface EngineStats {
   readonly parkedStates: number;
   /** Answers that had to give their slot away for a time, since the start. */
   readonly parkings: number;
+  /** How often conversations that lost their slot come back, over 0 and at most 1, by the latest. */
+  readonly returnRate: number;
   /** Slots and stored states that were emptied since their client or conversation is gone, since the start. */
   readonly forgotten: number;
   /** Tokens guessed by prompt look-up since the start, and those of them that the model drew as well. */
@@ -105,6 +107,7 @@ export const NO_STATS: EngineStats = {
   parkedBytes: 0,
   parkedStates: 0,
   parkings: 0,
+  returnRate: 1,
   forgotten: 0,
   guessedTokens: 0,
   acceptedTokens: 0,

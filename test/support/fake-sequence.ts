@@ -31,6 +31,8 @@ export class FakeContext {
   inTurn = false;
   /** Runs when a batch is done, before its promises settle. */
   onBatch: () => void = () => {};
+  /** Runs while a state of so many tokens is saved or loaded. */
+  onMove: (tokens: number) => void = () => {};
   private items: {
     id: number;
     tokens: readonly number[];
@@ -98,6 +100,7 @@ export class FakeSequence implements EngineSequence {
 
   async save(path: string): Promise<number> {
     this.context.moves.push(`save ${this.kv.length}`);
+    this.context.onMove(this.kv.length);
     this.context.files.set(path, [...this.kv]);
     return Promise.resolve(this.kv.length * 100);
   }
@@ -107,6 +110,7 @@ export class FakeSequence implements EngineSequence {
     this.kv = [];
     if (!tokens) throw new Error("no such file");
     this.context.moves.push(`load ${tokens.length}`);
+    this.context.onMove(tokens.length);
     this.kv = [...tokens];
     return Promise.resolve();
   }

@@ -53,6 +53,11 @@ const gauges: readonly (readonly [name: string, help: string, read: (stats: Engi
   ["engine_parked_states", "Stored states.", ({ parkedStates }) => parkedStates],
   ["engine_parkings", "Answers that gave their slot away for a time.", ({ parkings }) => parkings],
   [
+    "engine_return_ratio",
+    "How often conversations that lost their slot come back.",
+    ({ returnRate }) => returnRate,
+  ],
+  [
     "engine_forgotten",
     "Slots and stored states emptied since their client or conversation is gone.",
     ({ forgotten }) => forgotten,

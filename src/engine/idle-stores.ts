@@ -1,0 +1,54 @@
+import type { TickLimits } from "./chunk-plan.ts";
+import type { KvCache } from "./kv-cache.ts";
+import type { Slot } from "./slot.ts";
+import type { StoredStates } from "./stored-states.ts";
+
+export interface IdleStoresOptions {
+  readonly slots: readonly Slot[];
+  readonly cache: KvCache | undefined;
+  readonly stored: StoredStates;
+  readonly limits: TickLimits;
+}
+
+// Who comes while a state is being stored waits for it: at most this share of the aim between two tokens.
+const MOST_SHARE = 0.5;
+
+/**
+ * Stores what free slots keep while the engine has nothing else to do: else whoever needs the slot later would wait for
+ * it. Only where slots are scarce, and never at the cost of a state that is stored already.
+ */
+export class IdleStores {
+  private readonly options: IdleStoresOptions;
+
+  constructor(options: IdleStoresOptions) {
+    this.options = options;
+  }
+
+  /** Whether there is something to store. */
+  get due(): boolean {
+    return this.next() !== undefined;
+  }
+
+  /** Stores one. @returns false when there was nothing, or it could not be stored. */
+  async storeOne(): Promise<boolean> {
+    const { cache } = this.options;
+    const slot = this.next();
+    if (!cache || !slot?.owner) return false;
+    const { client, conversation, charge } = slot.owner;
+    return cache.save(cache.key(client, conversation), charge, slot.sequence);
+  }
+
+  /** The one that is given away first. */
+  private next(): Slot | undefined {
+    const { slots, cache, stored } = this.options;
+    if (!cache || slots.some(({ sequence, owner }) => !owner || sequence.length === 0)) return undefined;
+    return slots
+      .toSorted((a, b) => a.lastUsed - b.lastUsed)
+      .find((slot) => !slot.generation && this.isQuick(slot, cache) && stored.worthStoring(slot));
+  }
+
+  private isQuick({ sequence }: Slot, cache: KvCache): boolean {
+    const { itlTargetMs } = this.options.limits;
+    return sequence.length * cache.msPerToken <= itlTargetMs * MOST_SHARE && cache.hasRoom(sequence.length);
+  }
+}
