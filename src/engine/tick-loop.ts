@@ -9,6 +9,7 @@ import type { FairQueue } from "./fair-queue.ts";
 import { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
+import { Pauses } from "./pauses.ts";
 import type { PromptLookup } from "./prompt-lookup.ts";
 import { QueueNotes } from "./queue-notes.ts";
 import { Serving } from "./serving.ts";
@@ -59,7 +60,12 @@ export class TickLoop {
   /** Nothing has run for {@link REST_MS}. */
   private rested = false;
   private readonly rates = new ServiceRates();
-  /** When the last step ended, if nothing but admission came since. */
+  private readonly pauses = new Pauses();
+  /** Those who generate leave out the present step. */
+  private paused = false;
+  /** Prompts that the present step could process. */
+  private prompts = 0;
+  /** When the last step ended that was not left out by those who generate, if nothing but admission came since. */
   private lastEnd: number | undefined;
   private ended: Promise<void> | undefined;
 
@@ -191,7 +197,8 @@ export class TickLoop {
     lookup?.observe(steps, ms, guesses.length, drawn);
     const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
     this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
-    this.lastEnd = from + ms;
+    this.pauses.step(ms, cost.stepMs(generating), this.prompts);
+    if (!this.paused) this.lastEnd = from + ms;
     // A step with guesses is longer and gives more: it says nothing of others.
     if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
     for (const [index, step] of steps.entries()) {
@@ -206,14 +213,17 @@ export class TickLoop {
     const { slots, queue, cost, limits } = this.options;
     const busy = slots.filter((slot) => slot.generation && !slot.generation.cancelled);
     const prefilling = this.admission.prefilling();
-    const generating = busy.filter((slot) => slot.remaining === 0).length;
+    const drawing = busy.filter((slot) => slot.remaining === 0).length;
+    this.prompts = prefilling.length;
+    this.paused = this.pauses.due(drawing, this.prompts);
+    const generating = this.paused ? 0 : drawing;
     const input = { generating, prefilling, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];
     for (const slot of busy) {
       const promptTokens = chunks.get(slot.id) ?? 0;
       const { generation } = slot;
-      if (generation && (promptTokens > 0 || slot.remaining === 0)) {
+      if (generation && (promptTokens > 0 || (slot.remaining === 0 && !this.paused))) {
         steps.push(stepOf(slot, generation, promptTokens));
       }
     }

@@ -1,6 +1,7 @@
 import { planChunks, type TickLimits } from "../../src/engine/chunk-plan.ts";
 import { CostModel } from "../../src/engine/cost-model.ts";
 import { FairQueue, type QueuedJob } from "../../src/engine/fair-queue.ts";
+import { Pauses } from "../../src/engine/pauses.ts";
 import { chooseSlot, chooseVictim } from "../../src/engine/scheduler.ts";
 
 /** What a user sends: lengths in tokens. */
@@ -99,6 +100,7 @@ export class EngineSimulator {
   private readonly options: SimulatorOptions;
   private readonly learned: CostModel;
   private readonly slots: SimulatedSlot[];
+  private readonly pauses = new Pauses();
   /** Actions to come, in order of time. */
   private events: { readonly at: number; readonly act: () => void }[] = [];
   private sorted = true;
@@ -219,7 +221,8 @@ export class EngineSimulator {
       .filter((slot) => left(slot) > 0)
       .toSorted((a, b) => a.startedAt - b.startedAt || a.id - b.id)
       .map((slot) => ({ id: slot.id, remaining: left(slot), depth: slot.kept, draws: true }));
-    const drawing = busy.filter((slot) => left(slot) === 0);
+    const ready = busy.filter((slot) => left(slot) === 0);
+    const drawing = this.pauses.due(ready.length, prefilling.length) ? [] : ready;
     const input = {
       generating: drawing.length,
       prefilling,
@@ -232,6 +235,7 @@ export class EngineSimulator {
     const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
     const ms = step + cost.promptTokenMs * promptTokens;
     const parts = chunks.map(({ id, tokens }) => ({ tokens, depth: this.slots[id]?.kept ?? 0 }));
+    this.pauses.step(ms, this.learned.stepMs(drawing.length), prefilling.length);
     this.learned.observe(ms, drawing.length, parts);
     this.now += ms + 2 * movedTokens * cost.moveTokenMs;
     this.tickObserver({

@@ -16,6 +16,7 @@ import { scenarios } from "./scenarios/index.ts";
 import { startFreeRunning } from "./targets/free-running.ts";
 import { startLlamaServer } from "./targets/llama-server.ts";
 import { startServiceTarget } from "./targets/service.ts";
+import { tradePlot } from "./trade-plot.ts";
 
 const results = fileURLToPath(new URL("../../../test-results/", import.meta.url));
 
@@ -46,7 +47,7 @@ export async function engineBench(args: readonly string[]): Promise<number> {
   for (const scenario of options.scenarios) {
     const means = { ...options, model, llamaServer: llamaServer?.binary ?? null, print };
     done.push(await runScenario(scenario, means));
-    const file = save(options, { machine, llamaServer, model, options: summaryOf(options), done });
+    const file = save(options, done, { machine, llamaServer, model, options: summaryOf(options) });
     if (scenario === options.scenarios.at(-1)) console.log(`All samples: ${file}`);
   }
   console.log(summaryText(verdictsOf(done)));
@@ -142,11 +143,14 @@ function summaryOf({ scenarios: chosen, ...rest }: EngineBenchOptions): object {
   return { ...rest, scenarios: chosen.map(({ name, full, quick }) => ({ name, full, quick })) };
 }
 
-function save(options: EngineBenchOptions, result: object): string {
+/** `trade` is drawn as well, into a file beside. */
+function save(options: EngineBenchOptions, done: readonly ScenarioResult[], facts: object): string {
   const names = options.scenarios.length > 2 ? "all" : options.scenarios.map(({ name }) => name).join("+");
   const model = /^[\w-]+$/.test(options.model) ? options.model : "file";
   const name = `${options.out ?? `bench-engine-${names}-${model}`}.json`;
   mkdirSync(results, { recursive: true });
-  writeFileSync(join(results, name), `${JSON.stringify({ bench: "engine", ...result }, null, 2)}\n`);
+  writeFileSync(join(results, name), `${JSON.stringify({ bench: "engine", ...facts, done }, null, 2)}\n`);
+  const plot = tradePlot(done.flatMap(({ cases }) => cases));
+  if (plot !== null) writeFileSync(join(results, name.replace(/json$/, "svg")), plot);
   return join("test-results", name);
 }

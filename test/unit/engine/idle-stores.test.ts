@@ -1,62 +1,18 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import { CostModel } from "../../../src/engine/cost-model.ts";
-import type { PreparedRequest } from "../../../src/engine/engine-port.ts";
-import { FairQueue } from "../../../src/engine/fair-queue.ts";
-import { Generation } from "../../../src/engine/generation.ts";
-import { Slot } from "../../../src/engine/slot.ts";
-import { TickLoop } from "../../../src/engine/tick-loop.ts";
-import { fakeKvCache } from "../../support/fake-kv-cache.ts";
-import { FakeContext, isOver, preparedRequest, recordedEvents, until } from "../../support/fake-sequence.ts";
-import { VirtualClock } from "../../support/virtual-clock.ts";
-
-// What the cache thinks to move in a millisecond before it has measured.
-const FIRST_GUESS = 1_400_000;
+import type { TickLoop } from "../../../src/engine/tick-loop.ts";
+import { isOver, until } from "../../support/fake-sequence.ts";
+import { loopBench, type LoopBenchOptions } from "../../support/loop-bench.ts";
 
 const loops: TickLoop[] = [];
 afterEach(async () => {
   await Promise.all(loops.splice(0).map((loop) => loop.stop()));
 });
 
-/** Two slots. A token takes half a millisecond, and `moveMs` to save or load. */
-function setUp({ budgetBytes = 1e12, moveMs = 0.0001 } = {}) {
-  const context = new FakeContext();
-  const clock = new VirtualClock();
-  context.onMove = (tokens) => clock.advance(tokens * moveMs);
-  context.onBatch = () => {
-    const tokens = context.batches.at(-1)?.items.reduce((sum, item) => sum + item.tokens + 1, 0) ?? 0;
-    clock.advance(tokens / 2);
-  };
-  const cache = fakeKvCache(clock, budgetBytes, moveMs * FIRST_GUESS);
-  const loop = new TickLoop({
-    slots: [0, 1].map((id) => new Slot(context.sequence(id))),
-    queue: new FairQueue<Generation>({ requests: 100, promptTokens: 1_000_000, background: 10 }),
-    cost: new CostModel(0.5),
-    cache,
-    limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
-    clock,
-    flush: () => {},
-    onFault: () => {},
-  });
-  void loop.start();
+function setUp(options: Partial<LoopBenchOptions> = {}) {
+  const bench = loopBench({ slots: 2, tokenMs: 0.5, ...options });
+  const { context, clock, loop } = bench;
   loops.push(loop);
-  const begin = (client: string, changes: Partial<PreparedRequest> & { length?: number } = {}) => {
-    const request = { client, charge: client, conversation: "c", maxTokens: 3, ...changes };
-    const events = recordedEvents();
-    const generation = new Generation(
-      preparedRequest(changes.length ?? 200, request),
-      events,
-      () => "",
-      clock.now(),
-    );
-    loop.submit(generation);
-    return { generation, events };
-  };
-  const ask = async (client: string, changes: Partial<PreparedRequest> & { length?: number } = {}) => {
-    const { generation, events } = begin(client, changes);
-    await until(() => isOver(events));
-    return generation.request;
-  };
   /** Nothing comes for so long. */
   const rest = async (ms: number) => {
     for (let turns = 0; turns < 20; turns++) await turn();
@@ -64,7 +20,7 @@ function setUp({ budgetBytes = 1e12, moveMs = 0.0001 } = {}) {
     for (let turns = 0; turns < 20; turns++) await turn();
   };
   const saves = () => context.moves.filter((move) => move.startsWith("save")).length;
-  return { context, clock, cache, loop, begin, ask, rest, saves };
+  return { ...bench, rest, saves };
 }
 
 describe("what free slots keep", () => {

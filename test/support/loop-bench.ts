@@ -1,0 +1,61 @@
+import { CostModel } from "../../src/engine/cost-model.ts";
+import type { PreparedRequest } from "../../src/engine/engine-port.ts";
+import { FairQueue } from "../../src/engine/fair-queue.ts";
+import { Generation } from "../../src/engine/generation.ts";
+import { Slot } from "../../src/engine/slot.ts";
+import { TickLoop } from "../../src/engine/tick-loop.ts";
+import { fakeKvCache } from "./fake-kv-cache.ts";
+import { FakeContext, isOver, preparedRequest, recordedEvents, until } from "./fake-sequence.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+
+// What the cache thinks to move in a millisecond before it has measured.
+const FIRST_GUESS = 1_400_000;
+
+export interface LoopBenchOptions {
+  readonly slots: number;
+  /** What a token takes, of a prompt or of an answer. */
+  readonly tokenMs: number;
+  /** What it takes to save or load a token. */
+  readonly moveMs?: number;
+  readonly budgetBytes?: number;
+}
+
+/** The engine's loop on virtual time, over a native context in which each token takes its time. */
+export function loopBench({ slots, tokenMs, moveMs = 0.0001, budgetBytes = 1e12 }: LoopBenchOptions) {
+  const context = new FakeContext();
+  const clock = new VirtualClock();
+  context.onMove = (tokens) => clock.advance(tokens * moveMs);
+  context.onBatch = () => {
+    const tokens = context.batches.at(-1)?.items.reduce((sum, item) => sum + item.tokens + 1, 0) ?? 0;
+    clock.advance(tokens * tokenMs);
+  };
+  const cache = fakeKvCache(clock, budgetBytes, moveMs * FIRST_GUESS);
+  const loop = new TickLoop({
+    slots: Array.from({ length: slots }, (_, id) => new Slot(context.sequence(id))),
+    queue: new FairQueue<Generation>({ requests: 100, promptTokens: 1_000_000, background: 10 }),
+    cost: new CostModel(tokenMs),
+    cache,
+    limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
+    clock,
+    flush: () => {},
+    onFault: (error) => {
+      throw error;
+    },
+  });
+  void loop.start();
+  type Changes = Partial<PreparedRequest> & { readonly length?: number };
+  const begin = (client: string, changes: Changes = {}) => {
+    const request = { client, charge: client, conversation: "c", maxTokens: 3, ...changes };
+    const prepared = preparedRequest(changes.length ?? 200, request);
+    const events = recordedEvents();
+    const generation = new Generation(prepared, events, () => "x", clock.now());
+    loop.submit(generation);
+    return { generation, events };
+  };
+  const ask = async (client: string, changes: Changes = {}) => {
+    const { generation, events } = begin(client, changes);
+    await until(() => isOver(events));
+    return generation.request;
+  };
+  return { context, clock, cache, loop, begin, ask };
+}
