@@ -1,3 +1,4 @@
+import { PROMPT_SHARE } from "./pauses.ts";
 import type { PromptPart } from "./prompt-cost.ts";
 
 /**
@@ -55,6 +56,8 @@ export interface TickInput {
   readonly generating: number;
   /** Slots with prompt tokens left, in the order of service. */
   readonly prefilling: readonly Prefilling[];
+  /** Prompts crowd: see {@link PROMPT_SHARE}. */
+  readonly crowd: boolean;
   /** Requests without a slot. */
   readonly waiting: number;
   readonly slots: number;
@@ -73,7 +76,7 @@ export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits)
   const [first, ...others] = input.prefilling;
   if (!first) return [];
   const base = cost.stepMs(input.generating);
-  const target = targetMs(input, limits);
+  const target = targetMs(input, base, limits);
   const tokens = firstChunk(first, base, target, cost, limits);
   const chunks: Chunk[] = [{ id: first.id, tokens }];
   let room = limits.batchTokens - tokens;
@@ -88,10 +91,11 @@ export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits)
   return chunks;
 }
 
-/** A part of a prompt that is begun behind others: each other length is another pass, and a tile is not broken. */
+/** A part of a prompt that is begun behind others: each other length is another pass, and a tile that would fit is not broken. */
 function leastPart(prompt: Prefilling, ms: number, cost: StepCost, limits: TickLimits): number {
   const alone = affordable(prompt, ms, limits.batchTokens, cost, limits);
-  return Math.max(LEAST_CHUNK, Math.min(alone, limits.tileTokens), alone * WORTH_A_PART);
+  const tile = alone >= limits.tileTokens ? limits.tileTokens : 0;
+  return Math.max(LEAST_CHUNK, tile, alone * WORTH_A_PART);
 }
 
 function firstChunk(
@@ -171,11 +175,12 @@ export function tokensToKeep(
  * The aim between two tokens of those who generate loosens as others wait: prompt tokens in small chunks cost more,
  * and with a fixed aim the queue would grow without end.
  */
-function targetMs(input: TickInput, limits: TickLimits): number {
-  if (input.generating === 0) return limits.maxTickMs;
-  const least = Math.min(limits.itlTargetMs, limits.maxTickMs);
+function targetMs(input: TickInput, base: number, { maxTickMs, itlTargetMs }: TickLimits): number {
+  if (input.generating === 0) return maxTickMs;
+  const shared = input.crowd ? base / (1 - PROMPT_SHARE) : 0;
+  const least = Math.min(Math.max(itlTargetMs, shared), maxTickMs);
   // Two prompts at a time are not a crowd.
   const others = Math.max(0, input.waiting + input.prefilling.length - 2);
   const pressure = Math.min(1, others / Math.max(1, input.slots * FULL_PRESSURE_SHARE));
-  return least + (limits.maxTickMs - least) * pressure;
+  return least + (maxTickMs - least) * pressure;
 }

@@ -1,6 +1,14 @@
 import { OUTLIER, WEIGHT } from "./observation.ts";
 import { PromptCost, type PromptPart } from "./prompt-cost.ts";
 
+// Below this variance of the number of sequences, a difference of cost says nothing about their number.
+const LEAST_VARIANCE = 1;
+// How far what was learned may be off, as a share of it; what those who generate take changes with more than their number.
+const STEP_DOUBT = 0.15;
+const PROMPT_DOUBT = 0.1;
+// A sequence more than were seen lately may cost as much as so many prompt tokens.
+const UNSEEN_TOKENS = 4;
+
 /**
  * Learns how long a step of the engine takes: a step of `g` generating slots without prompts as a line in `g`, and what
  * prompt tokens add ({@link PromptCost}). All times in milliseconds.
@@ -12,6 +20,7 @@ export class CostModel {
   private meanMs = 0;
   private meanSquare = 0;
   private meanProduct = 0;
+  private slope = 0;
 
   /**
    * @param promptTokenMs the first guess, measured when the model was loaded
@@ -35,16 +44,33 @@ export class CostModel {
   stepMs(generating: number): number {
     if (generating === 0) return 0;
     if (!this.seen) return this.prompt.tokenMs * generating;
-    const variance = this.meanSquare - this.meanCount ** 2;
-    const slope = variance > 0.05 ? (this.meanProduct - this.meanCount * this.meanMs) / variance : 0;
-    const rise = Math.max(slope, 0);
-    return Math.max(this.meanMs + rise * (generating - this.meanCount), this.meanMs * 0.1, 0);
+    return Math.max(this.meanMs + this.slope * (generating - this.meanCount), this.meanMs * 0.1, 0);
   }
 
   /** A step with these parts of prompts took `ms`. */
   observe(ms: number, generating: number, prompts: readonly PromptPart[]): void {
-    if (prompts.length > 0) this.prompt.observe(ms - this.stepMs(generating), prompts);
-    else if (generating > 0) this.observeStep(ms, generating);
+    if (prompts.length === 0) {
+      if (generating > 0) this.observeStep(ms, generating);
+      return;
+    }
+    const stepMs = this.stepMs(generating);
+    const promptMs = this.prompt.msOf(prompts);
+    const off = ms - stepMs - promptMs;
+    const ofStep = generating === 0 ? 0 : off * this.blame(stepMs, promptMs, generating);
+    this.prompt.observe(promptMs + off - ofStep, prompts);
+    if (generating > 0) this.observeStep(Math.max(stepMs / OUTLIER, stepMs + ofStep), generating);
+  }
+
+  /**
+   * Of what a step with both was off, the share of those who generate: by how well both are known. As a crowd comes in there is
+   * no step without prompts, and more generate with each: what the new ones cost must not be taken for a cost of prompts.
+   */
+  private blame(stepMs: number, promptMs: number, generating: number): number {
+    const near = this.seen ? Math.sqrt(Math.max(0, this.meanSquare - this.meanCount ** 2)) : 0;
+    const unseen = Math.max(0, Math.abs(generating - this.meanCount) - near);
+    const step = STEP_DOUBT * stepMs + UNSEEN_TOKENS * this.prompt.tokenMs * unseen;
+    const prompt = PROMPT_DOUBT * promptMs;
+    return step ** 2 / (step ** 2 + prompt ** 2);
   }
 
   private observeStep(ms: number, generating: number): void {
@@ -55,5 +81,9 @@ export class CostModel {
     this.meanMs += weight * (bounded - this.meanMs);
     this.meanSquare += weight * (generating ** 2 - this.meanSquare);
     this.meanProduct += weight * (generating * bounded - this.meanProduct);
+    const variance = this.meanSquare - this.meanCount ** 2;
+    // Where the number has not changed for long, what was known of its cost still holds.
+    if (variance < LEAST_VARIANCE) return;
+    this.slope = Math.max(0, (this.meanProduct - this.meanCount * this.meanMs) / variance);
   }
 }

@@ -1,27 +1,34 @@
-/** Of the time of steps prompts get at least this share while more than two of them wait. */
-const PROMPT_SHARE = 2 / 3;
+/** Of the time of steps prompts get at least this share while they crowd. */
+export const PROMPT_SHARE = 2 / 3;
 
-/** Two prompts at a time are not a crowd. */
+/** Two prompts at a time are not a crowd; more are, until the last of them is done. */
 const FEW_PROMPTS = 2;
 
 /**
- * Where a step of those who generate is long by itself (many slots, a slow machine), little of it is left for prompts, and
- * those who wait for their first token would wait without end. While several wait, those who generate leave out as many steps as
- * keep them within their share of the time. Pure; times in milliseconds.
+ * Where a step of those who generate takes most of the longest one by itself (many slots, a slow machine), little of it is left
+ * for prompts, and those who wait for their first token would wait without end. While prompts crowd, those who generate leave out as
+ * many steps as keep them within their share of the time. Pure; times in milliseconds.
  */
 export class Pauses {
+  private crowd = false;
   /** What those who generate have had beyond their share, since prompts crowd. */
   private aheadMs = 0;
 
   /** Whether those who generate leave out the next step, beside so many prompts. */
   due(generating: number, prompts: number): boolean {
-    return generating > 0 && prompts > FEW_PROMPTS && this.aheadMs > 0;
+    return generating > 0 && this.isCrowd(prompts) && this.aheadMs > 0;
+  }
+
+  /** Whether prompts get their share beside so many that are being processed. */
+  isCrowd(prompts: number): boolean {
+    return prompts > FEW_PROMPTS || (this.crowd && prompts > 0);
   }
 
   /** A step beside so many prompts took `ms`, about `generatingMs` of it for those who generate. */
   step(ms: number, generatingMs: number, prompts: number): void {
+    this.crowd = this.isCrowd(prompts);
     const ahead = this.aheadMs + generatingMs / (1 - PROMPT_SHARE) - ms;
     // What they have left out beyond a step is not given back.
-    this.aheadMs = prompts > FEW_PROMPTS ? Math.max(-ms, ahead) : 0;
+    this.aheadMs = this.crowd ? Math.max(-ms, ahead) : 0;
   }
 }

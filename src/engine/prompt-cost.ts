@@ -93,10 +93,14 @@ export class PromptCost {
     return line.known ? line.at(depth + tokens / 2) : this.meanMs;
   }
 
+  /** All parts of a step together. */
+  msOf(parts: readonly PromptPart[]): number {
+    return parts.reduce((sum, part) => sum + part.tokens * this.tokenMsOf(part), 0);
+  }
+
   /** All parts of one step together took `ms`. */
   observe(ms: number, parts: readonly PromptPart[]): void {
-    const expected = parts.reduce((sum, part) => sum + part.tokens * this.tokenMsOf(part), 0);
-    const ratio = Math.min(Math.max(ms / expected, 1 / OUTLIER), OUTLIER);
+    const ratio = Math.min(Math.max(ms / this.msOf(parts), 1 / OUTLIER), OUTLIER);
     const observed = parts.map((part) => ({
       weight: part.tokens,
       ms: this.tokenMsOf(part) * ratio,

@@ -217,7 +217,8 @@ export class TickLoop {
     this.prompts = prefilling.length;
     this.paused = this.pauses.due(drawing, this.prompts);
     const generating = this.paused ? 0 : drawing;
-    const input = { generating, prefilling, waiting: queue.size, slots: slots.length };
+    const crowd = this.pauses.isCrowd(this.prompts);
+    const input = { generating, prefilling, crowd, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];
     for (const slot of busy) {

@@ -226,6 +226,7 @@ export class EngineSimulator {
     const input = {
       generating: drawing.length,
       prefilling,
+      crowd: this.pauses.isCrowd(prefilling.length),
       waiting: this.queue.size,
       slots: this.slots.length,
     };

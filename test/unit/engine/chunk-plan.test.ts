@@ -14,11 +14,13 @@ const input = fc
   .record({
     generating: fc.nat(16),
     remaining: fc.array(fc.integer({ min: 1, max: 4000 }), { minLength: 1, maxLength: 8 }),
+    crowd: fc.boolean(),
     waiting: fc.nat(50),
   })
-  .map(({ generating, remaining, waiting }): TickInput => ({
+  .map(({ generating, remaining, crowd, waiting }): TickInput => ({
     generating,
     prefilling: remaining.map((tokens, id) => ({ id, remaining: tokens, depth: 0, draws: true })),
+    crowd,
     waiting,
     slots: generating + remaining.length,
   }));
@@ -94,6 +96,7 @@ describe("planChunks", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 2000, depth: 0, draws: true }],
+      crowd: false,
       waiting: 0,
       slots: 8,
     };
@@ -105,6 +108,7 @@ describe("planChunks", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 2000, depth: 0, draws: true }],
+      crowd: false,
       waiting: 8,
       slots: 8,
     };
@@ -112,10 +116,44 @@ describe("planChunks", () => {
     expect(chunk?.tokens).toBe((250 - 14) / 0.5);
   });
 
+  it("begins the next prompt with what the end of one leaves of a step that fits no tile", () => {
+    const state = {
+      generating: 10,
+      prefilling: [
+        { id: 11, remaining: 1, depth: 95, draws: true },
+        { id: 12, remaining: 96, depth: 0, draws: true },
+      ],
+      crowd: true,
+      waiting: 4,
+      slots: 16,
+    };
+    const slow = { promptTokenMsOf: () => 5, stepMs: () => 90 };
+    expect(planChunks(state, slow, { ...limits, tileTokens: 64 })).toEqual([
+      { id: 11, tokens: 1 },
+      { id: 12, tokens: (250 - 90 - 5) / 5 },
+    ]);
+  });
+
+  it("gives prompts their share of the step while they crowd, up to the longest tick", () => {
+    const state = {
+      generating: 6,
+      prefilling: [{ id: 7, remaining: 2000, depth: 0, draws: true }],
+      crowd: true,
+      waiting: 0,
+      slots: 8,
+    };
+    const slow = { promptTokenMsOf: () => 2, stepMs: (generating: number) => 10 * generating };
+    expect(Math.abs((planChunks(state, slow, limits)[0]?.tokens ?? 0) - (180 - 60) / 2)).toBeLessThan(2);
+    expect(planChunks({ ...state, generating: 12 }, slow, limits)).toEqual([
+      { id: 7, tokens: (250 - 120) / 2 },
+    ]);
+  });
+
   it("uses the longest tick when nobody generates", () => {
     const state = {
       generating: 0,
       prefilling: [{ id: 0, remaining: 2000, depth: 0, draws: true }],
+      crowd: false,
       waiting: 0,
       slots: 8,
     };
@@ -126,6 +164,7 @@ describe("planChunks", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 200, depth: 0, draws: true }],
+      crowd: false,
       waiting: 0,
       slots: 8,
     };
@@ -140,7 +179,10 @@ describe("planChunks", () => {
       { id: 4, remaining: 900, depth: 0, draws: true },
     ];
     const plan = (maxTickMs: number) =>
-      planChunks({ generating: 0, prefilling, waiting: 0, slots: 8 }, quick, { ...limits, maxTickMs });
+      planChunks({ generating: 0, prefilling, crowd: false, waiting: 0, slots: 8 }, quick, {
+        ...limits,
+        maxTickMs,
+      });
     const whole = [
       { id: 1, tokens: 40 },
       { id: 2, tokens: 90 },
@@ -154,7 +196,9 @@ describe("planChunks", () => {
   });
 
   it("plans nothing when there is no prompt", () => {
-    expect(planChunks({ generating: 3, prefilling: [], waiting: 9, slots: 8 }, quick, limits)).toEqual([]);
+    expect(
+      planChunks({ generating: 3, prefilling: [], crowd: false, waiting: 9, slots: 8 }, quick, limits),
+    ).toEqual([]);
   });
 });
 
@@ -168,7 +212,10 @@ const tiles: TickLimits = { ...limits, tileTokens: 64 };
 
 describe("planChunks with tiles", () => {
   const plan = (generating: number, prefilling: readonly Prefilling[], changes: Partial<TickLimits> = {}) =>
-    planChunks({ generating, prefilling, waiting: 0, slots: 16 }, tiled, { ...tiles, ...changes });
+    planChunks({ generating, prefilling, crowd: false, waiting: 0, slots: 16 }, tiled, {
+      ...tiles,
+      ...changes,
+    });
 
   it("cuts whole tiles off a long prompt", () => {
     const long = { id: 0, remaining: 2000, depth: 0, draws: true };
@@ -194,7 +241,7 @@ describe("planChunks with tiles", () => {
       stepMs: () => 120,
     };
     const long = { id: 0, remaining: 300, depth: 0, draws: true };
-    const state = { generating: 8, prefilling: [long], waiting: 0, slots: 16 };
+    const state = { generating: 8, prefilling: [long], crowd: false, waiting: 0, slots: 16 };
     expect(planChunks(state, cost, limits)[0]?.tokens).toBe(LEAST_CHUNK);
   });
 
@@ -228,6 +275,7 @@ describe("planChunks with tiles", () => {
           const state = {
             generating: busy,
             prefilling: prompts.map((prompt, id) => ({ id, ...prompt })),
+            crowd: false,
             waiting: 0,
             slots: 24,
           };

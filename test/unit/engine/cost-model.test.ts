@@ -62,6 +62,28 @@ describe("CostModel", () => {
     }
   });
 
+  it("does not take what a crowd of answers costs for a cost of prompts, though no step is without them", () => {
+    const cost = new CostModel(4.5);
+    const truth = (generating: number, prompt: number) => 5 + 9 * generating + 4.6 * prompt;
+    for (let round = 0; round < 15; round++) cost.observe(truth(1, 0), 1, []);
+    // Sixteen prompts, and as each is done, one more generates.
+    for (let generating = 1; generating <= 15; generating++) {
+      for (const tokens of [48, 49]) {
+        cost.observe(truth(generating, tokens), generating, [{ tokens, depth: 0 }]);
+      }
+    }
+    expect(cost.promptTokenMs).toBeLessThan(5.5);
+    expect(cost.stepMs(15)).toBeGreaterThan(110);
+    expect(cost.stepMs(15)).toBeLessThan(170);
+  });
+
+  it("still knows what a sequence costs after their number has not changed for long", () => {
+    const cost = new CostModel(1);
+    for (let round = 0; round < 60; round++) cost.observe(5 + 9 * (1 + (round % 8)), 1 + (round % 8), []);
+    for (let round = 0; round < 200; round++) cost.observe(5 + 9 * 4, 4, []);
+    expect(cost.stepMs(12)).toBeCloseTo(113, -1);
+  });
+
   it("follows a change of load within some steps", () => {
     const cost = new CostModel(1);
     for (let round = 0; round < 50; round++) cost.observe(10, 2, []);

@@ -50,9 +50,13 @@ describe("those who generate", () => {
     pauses.step(300, 240, 5);
     expect(pauses.due(8, 5)).toBe(true);
     expect(pauses.due(0, 5)).toBe(false);
+    // The last prompts of a crowd are of it, two by themselves are none.
+    expect(pauses.due(8, 1)).toBe(true);
+    expect(pauses.due(8, 0)).toBe(false);
+    pauses.step(300, 240, 0);
     expect(pauses.due(8, 2)).toBe(false);
     pauses.step(300, 240, 2);
-    expect(pauses.due(8, 5)).toBe(false);
+    expect(pauses.due(8, 2)).toBe(false);
   });
 });
 
