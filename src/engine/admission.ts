@@ -33,6 +33,9 @@ const MOVE_SHARE = 0.1;
 const FEW_WAITING = 2;
 const CROWD_SHARE = 0.15;
 
+// As if so many tokens were left: background jobs come last.
+const NEVER = Number.MAX_SAFE_INTEGER;
+
 /** Holds what belongs to nobody. */
 const SHARED_OWNER = "";
 
@@ -87,9 +90,13 @@ export class Admission {
     await this.useShared();
   }
 
-  /** Prompt tokens that each slot may process now, in the order of service. */
-  prefilling(): Prefilling[] {
-    return this.shared.limits(this.prefillingSlots(), (slot) => this.stored.loadable(slot)?.length);
+  /** Prompt tokens that each slot may process now, in the order of service: the oldest first, or the shortest. */
+  prefilling(shortestFirst = false): Prefilling[] {
+    const slots = this.prefillingSlots();
+    const limits = this.shared.limits(slots, (slot) => this.stored.loadable(slot)?.length);
+    if (!shortestFirst) return limits;
+    const left = new Map(slots.map(({ id, background, remaining }) => [id, background ? NEVER : remaining]));
+    return limits.toSorted((a, b) => (left.get(a.id) ?? 0) - (left.get(b.id) ?? 0));
   }
 
   /** A background job has processed its prompt. */
@@ -274,7 +281,7 @@ export class Admission {
     return busy.map(({ id, remaining, sequence, generation, refills }) => ({
       id,
       remaining,
-      draws: !generation?.background,
+      background: generation?.background === true,
       refills,
       length: sequence.length,
       request: (generation as Generation).request,

@@ -1,12 +1,20 @@
 /** Of the time of steps prompts get at least this share while they crowd. */
 export const PROMPT_SHARE = 2 / 3;
 
-/** Two prompts at a time are not a crowd; more are, until the last of them is done. */
+/** Two short prompts at a time are not a crowd; more are, until the last of them is done. */
 const FEW_PROMPTS = 2;
+
+/** A prompt that takes longer by itself is a long one: who sends it expects to wait. */
+const SHORT_MS = 1000;
+
+/** How many prompts are short, of so many tokens that each take so long. */
+export function shortPrompts(remaining: readonly number[], tokenMs: number): number {
+  return remaining.filter((tokens) => tokens * tokenMs <= SHORT_MS).length;
+}
 
 /**
  * Where a step of those who generate takes most of the longest one by itself (many slots, a slow machine), little of it is left
- * for prompts, and those who wait for their first token would wait without end. While prompts crowd, those who generate leave out as
+ * for prompts, and those who wait for their first token would wait without end. While short prompts crowd, those who generate leave out as
  * many steps as keep them within their share of the time. Pure; times in milliseconds.
  */
 export class Pauses {
@@ -14,17 +22,17 @@ export class Pauses {
   /** What those who generate have had beyond their share, since prompts crowd. */
   private aheadMs = 0;
 
-  /** Whether those who generate leave out the next step, beside so many prompts. */
+  /** Whether those who generate leave out the next step, beside so many short prompts. */
   due(generating: number, prompts: number): boolean {
     return generating > 0 && this.isCrowd(prompts) && this.aheadMs > 0;
   }
 
-  /** Whether prompts get their share beside so many that are being processed. */
+  /** Whether prompts get their share, while so many short ones are being processed. */
   isCrowd(prompts: number): boolean {
     return prompts > FEW_PROMPTS || (this.crowd && prompts > 0);
   }
 
-  /** A step beside so many prompts took `ms`, about `generatingMs` of it for those who generate. */
+  /** A step beside so many short prompts took `ms`, about `generatingMs` of it for those who generate. */
   step(ms: number, generatingMs: number, prompts: number): void {
     this.crowd = this.isCrowd(prompts);
     const ahead = this.aheadMs + generatingMs / (1 - PROMPT_SHARE) - ms;

@@ -8,8 +8,8 @@ export interface PrefillingSlot {
   readonly length: number;
   /** Prompt tokens left. */
   readonly remaining: number;
-  /** The token after them draws; a background job has none. */
-  readonly draws: boolean;
+  /** Nobody waits for it: no token after them draws. */
+  readonly background: boolean;
   /** It gave up the end of what it had, to process that once more: see {@link Slot.refills}. */
   readonly refills: boolean;
   readonly request: Pick<PreparedRequest, "sharedKey" | "sharedTokens">;
@@ -62,7 +62,8 @@ export class SharedPrefixes {
     const led = new Set<string>();
     const limits: Prefilling[] = [];
     for (const slot of slots) {
-      const { request, length, id, draws } = slot;
+      const { request, length, id } = slot;
+      const draws = !slot.background;
       const { sharedKey, sharedTokens } = request;
       if (length >= sharedTokens || slot.refills || !this.wanted(request))
         limits.push({ id, remaining: slot.remaining, depth: length, draws });

@@ -9,7 +9,7 @@ import type { FairQueue } from "./fair-queue.ts";
 import { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
-import { Pauses } from "./pauses.ts";
+import { Pauses, shortPrompts } from "./pauses.ts";
 import type { PromptLookup } from "./prompt-lookup.ts";
 import { QueueNotes } from "./queue-notes.ts";
 import { Serving } from "./serving.ts";
@@ -63,8 +63,8 @@ export class TickLoop {
   private readonly pauses = new Pauses();
   /** Those who generate leave out the present step. */
   private paused = false;
-  /** Prompts that the present step could process. */
-  private prompts = 0;
+  /** Short prompts that the present step could process. */
+  private shortPrompts = 0;
   /** When the last step ended that was not left out by those who generate, if nothing but admission came since. */
   private lastEnd: number | undefined;
   private ended: Promise<void> | undefined;
@@ -197,7 +197,7 @@ export class TickLoop {
     lookup?.observe(steps, ms, guesses.length, drawn);
     const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
     this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
-    this.pauses.step(ms, cost.stepMs(generating), this.prompts);
+    this.pauses.step(ms, cost.stepMs(generating), this.shortPrompts);
     if (!this.paused) this.lastEnd = from + ms;
     // A step with guesses is longer and gives more: it says nothing of others.
     if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
@@ -212,12 +212,14 @@ export class TickLoop {
   private plan(): Step[] {
     const { slots, queue, cost, limits } = this.options;
     const busy = slots.filter((slot) => slot.generation && !slot.generation.cancelled);
-    const prefilling = this.admission.prefilling();
+    // In turns: a short message does not wait until the long texts of others are done, nor they for ever.
+    const prefilling = this.admission.prefilling(this.steps % 2 === 1);
     const drawing = busy.filter((slot) => slot.remaining === 0).length;
-    this.prompts = prefilling.length;
-    this.paused = this.pauses.due(drawing, this.prompts);
+    const lengths = prefilling.map(({ remaining }) => remaining);
+    this.shortPrompts = shortPrompts(lengths, cost.promptTokenMs);
+    this.paused = this.pauses.due(drawing, this.shortPrompts);
     const generating = this.paused ? 0 : drawing;
-    const crowd = this.pauses.isCrowd(this.prompts);
+    const crowd = this.pauses.isCrowd(this.shortPrompts);
     const input = { generating, prefilling, crowd, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];

@@ -1,7 +1,7 @@
 import { planChunks, type TickLimits } from "../../src/engine/chunk-plan.ts";
 import { CostModel } from "../../src/engine/cost-model.ts";
 import { FairQueue, type QueuedJob } from "../../src/engine/fair-queue.ts";
-import { Pauses } from "../../src/engine/pauses.ts";
+import { Pauses, shortPrompts } from "../../src/engine/pauses.ts";
 import { chooseSlot, chooseVictim } from "../../src/engine/scheduler.ts";
 
 /** What a user sends: lengths in tokens. */
@@ -101,6 +101,7 @@ export class EngineSimulator {
   private readonly learned: CostModel;
   private readonly slots: SimulatedSlot[];
   private readonly pauses = new Pauses();
+  private steps = 0;
   /** Actions to come, in order of time. */
   private events: { readonly at: number; readonly act: () => void }[] = [];
   private sorted = true;
@@ -217,16 +218,20 @@ export class EngineSimulator {
     const { cost, limits } = this.options;
     const busy = this.slots.filter(({ job }) => job);
     const left = ({ job, kept }: SimulatedSlot): number => (job ? Math.max(0, job.length - 1 - kept) : 0);
+    // The oldest first and the shortest in turns, as the loop does.
+    const byLength = this.steps++ % 2;
     const prefilling = busy
       .filter((slot) => left(slot) > 0)
-      .toSorted((a, b) => a.startedAt - b.startedAt || a.id - b.id)
+      .toSorted((a, b) => byLength * (left(a) - left(b)) || a.startedAt - b.startedAt || a.id - b.id)
       .map((slot) => ({ id: slot.id, remaining: left(slot), depth: slot.kept, draws: true }));
     const ready = busy.filter((slot) => left(slot) === 0);
-    const drawing = this.pauses.due(ready.length, prefilling.length) ? [] : ready;
+    const lengths = prefilling.map(({ remaining }) => remaining);
+    const short = shortPrompts(lengths, this.learned.promptTokenMs);
+    const drawing = this.pauses.due(ready.length, short) ? [] : ready;
     const input = {
       generating: drawing.length,
       prefilling,
-      crowd: this.pauses.isCrowd(prefilling.length),
+      crowd: this.pauses.isCrowd(short),
       waiting: this.queue.size,
       slots: this.slots.length,
     };
@@ -236,7 +241,7 @@ export class EngineSimulator {
     const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
     const ms = step + cost.promptTokenMs * promptTokens;
     const parts = chunks.map(({ id, tokens }) => ({ tokens, depth: this.slots[id]?.kept ?? 0 }));
-    this.pauses.step(ms, this.learned.stepMs(drawing.length), prefilling.length);
+    this.pauses.step(ms, this.learned.stepMs(drawing.length), short);
     this.learned.observe(ms, drawing.length, parts);
     this.now += ms + 2 * movedTokens * cost.moveTokenMs;
     this.tickObserver({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Pauses } from "../../../src/engine/pauses.ts";
+import { Pauses, shortPrompts } from "../../../src/engine/pauses.ts";
 import { isOver, until } from "../../support/fake-sequence.ts";
 import { loopBench } from "../../support/loop-bench.ts";
 import { EngineSimulator, type SimulatedJob } from "../../support/engine-simulator.ts";
@@ -60,13 +60,43 @@ describe("those who generate", () => {
   });
 });
 
+describe("prompts of a crowd", () => {
+  it("are those that take up to a second by themselves", () => {
+    expect(shortPrompts([10, 200, 1200, 217, 218], 4.6)).toBe(3);
+    expect(shortPrompts([], 4.6)).toBe(0);
+  });
+});
+
+describe("a short message beside two long texts of others", () => {
+  it("is answered while they are processed, and they are not held up for long", () => {
+    const run = (messages: number) => {
+      const engine = new EngineSimulator({
+        slots: 8,
+        limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
+        cost: { stepMs: 5, sequenceMs: 9, promptTokenMs: 4.6, moveTokenMs: 0.03 },
+        queueLimit: 100,
+      });
+      const ask = (principal: string, promptTokens: number) =>
+        engine.submit({ principal, conversation: principal, promptTokens, answerTokens: 8 });
+      const long = [ask("a", 1200), ask("b", 1200)];
+      const short = Array.from({ length: messages }, (_, index) => ask(`short ${index}`, 60));
+      engine.run();
+      const waits = (jobs: typeof long) => jobs.map((job) => job?.firstTokenAt ?? Infinity);
+      return { short: Math.max(0, ...waits(short)), long: Math.max(...waits(long)) };
+    };
+    const beside = run(2);
+    expect(beside.short).toBeLessThan(2500);
+    expect(beside.long).toBeLessThan(run(0).long + 1500);
+  });
+});
+
 describe("TickLoop", () => {
   it("gives prompts steps of their own while they crowd, and nobody loses a token", async () => {
     const { begin, loop, context } = loopBench({ slots: 16, tokenMs: 12 });
     const talkers = Array.from({ length: 12 }, (_, index) => `talker ${index}`);
     const talking = talkers.map((client) => begin(client, { length: 4, maxTokens: 60 }));
     await until(() => talking.every(({ generation }) => generation.generatedTokens > 2));
-    const coming = [1, 2, 3, 4].map((id) => begin(`${id}`, { length: 90, maxTokens: 4 }));
+    const coming = [1, 2, 3, 4].map((id) => begin(`${id}`, { length: 70, maxTokens: 4 }));
     const from = context.batches.length;
     await until(() => coming.every(({ generation }) => generation.generatedTokens > 0));
     const sizes = context.batches.slice(from).map(({ items }) => items.length);
