@@ -19,6 +19,8 @@ const MOST_SHARE = 0.5;
  */
 export class IdleStores {
   private readonly options: IdleStoresOptions;
+  /** When each slot was last used as it was stored: no use is stored twice, whatever becomes of its state. */
+  private readonly storedAt = new Map<number, number>();
 
   constructor(options: IdleStoresOptions) {
     this.options = options;
@@ -35,6 +37,7 @@ export class IdleStores {
     const slot = this.next();
     if (!cache || !slot?.owner) return false;
     const { client, conversation, charge } = slot.owner;
+    this.storedAt.set(slot.id, slot.lastUsed);
     return cache.save(cache.key(client, conversation), charge, slot.sequence);
   }
 
@@ -44,11 +47,19 @@ export class IdleStores {
     if (!cache || slots.some(({ sequence, owner }) => !owner || sequence.length === 0)) return undefined;
     return slots
       .toSorted((a, b) => a.lastUsed - b.lastUsed)
-      .find((slot) => !slot.generation && this.isQuick(slot, cache) && stored.worthStoring(slot));
+      .find((slot) => this.mayStore(slot, cache) && stored.worthStoring(slot));
   }
 
-  private isQuick({ sequence }: Slot, cache: KvCache): boolean {
-    const { itlTargetMs } = this.options.limits;
-    return sequence.length * cache.msPerToken <= itlTargetMs * MOST_SHARE && cache.hasRoom(sequence.length);
+  private mayStore(slot: Slot, cache: KvCache): boolean {
+    const { slots, limits } = this.options;
+    if (slot.generation || this.storedAt.get(slot.id) === slot.lastUsed) return false;
+    // Two slots can have something of one conversation; only the later of them is of use.
+    if (slots.some((other) => other.lastUsed > slot.lastUsed && isSameOwner(other, slot))) return false;
+    const { length } = slot.sequence;
+    return length * cache.msPerToken <= limits.itlTargetMs * MOST_SHARE && cache.hasRoom(length);
   }
+}
+
+function isSameOwner({ owner: a }: Slot, { owner: b }: Slot): boolean {
+  return a?.client === b?.client && a?.conversation === b?.conversation;
 }

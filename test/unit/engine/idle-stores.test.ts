@@ -39,6 +39,28 @@ describe("what free slots keep", () => {
     expect(loop.stats().cachedParked).toBeGreaterThanOrEqual(200);
   });
 
+  it("is stored once, the later of two where both have something of one conversation", async () => {
+    const { begin, rest, context, clock } = setUp();
+    const both = [150, 250].map((length) => begin("ada", { length, maxTokens: length === 150 ? 3 : 9 }));
+    await until(() => both.every(({ events }) => isOver(events)));
+    await rest(100);
+    expect(context.moves).toEqual(["save 258"]);
+    await rest(1000);
+    expect(context.moves).toHaveLength(1);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("is not stored again while nobody uses it, though its state was dropped", async () => {
+    const { ask, rest, cache, saves, loop } = setUp();
+    await ask("ada");
+    await ask("bob");
+    await rest(100);
+    cache.drop(cache.key("ada", "c"));
+    loop.forget({ client: "nobody" });
+    await rest(1000);
+    expect(saves()).toBe(2);
+  });
+
   it("is not stored while a slot is nobody's", async () => {
     const { ask, rest, saves, clock } = setUp();
     await ask("ada");
