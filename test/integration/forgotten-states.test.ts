@@ -30,6 +30,18 @@ describe("KV of a client", () => {
     const [folder] = readdirSync("/dev/shm").filter((name) => name.startsWith(prefix));
     return folder === undefined ? [] : readdirSync(`/dev/shm/${folder}`);
   };
+  /** Number of stored states once the engine, which stores while it rests, has no more to store; metrics are a second old. */
+  const settled = async (): Promise<number> => {
+    let before = -1;
+    const unchanged = async (): Promise<boolean> => {
+      const [count, told] = [files().length, await figure("parked_states")];
+      const same = count === before && told === count;
+      before = count;
+      return same;
+    };
+    await expect.poll(unchanged, { timeout: 10_000, interval: 1200 }).toBe(true);
+    return before;
+  };
 
   beforeAll(async () => {
     service = await startService({
@@ -56,15 +68,15 @@ describe("KV of a client", () => {
     }
     // Theirs, and that of the system text.
     await expect.poll(() => figure("parked_states"), { timeout: 5000 }).toBeGreaterThanOrEqual(2);
-    const stored = files().length;
-    expect(await figure("parked_states")).toBe(stored);
+    const stored = await settled();
 
     await ada.ask("/clear", { conversation: "stored", id: "clear 1" });
     await expect.poll(() => figure("forgotten"), { timeout: 5000 }).toBe(1);
     await expect.poll(() => figure("parked_states")).toBe(stored - 1);
     expect(files()).toHaveLength(stored - 1);
     await ada.ask("/clear", { conversation: "slot", id: "clear 2" });
-    await expect.poll(() => figure("forgotten"), { timeout: 5000 }).toBe(2);
+    // What was stored of the slot while the engine rested counts as well.
+    await expect.poll(() => figure("forgotten"), { timeout: 5000 }).toBeGreaterThanOrEqual(2);
 
     // The very same prompt as the first one: all of it would still be there.
     expect(cached(await ask(ada, long("ada"), "slot"))).toBeLessThan(0.3);
@@ -82,7 +94,8 @@ describe("KV of a client", () => {
     await ask(ida, long("ida"), "a");
     const before = await figure("forgotten");
     await eve.close();
-    await expect.poll(() => figure("forgotten"), { timeout: 8000 }).toBe(before + 1);
+    // Her slot, and what was stored of it while the engine rested.
+    await expect.poll(() => figure("forgotten"), { timeout: 8000 }).toBeGreaterThan(before);
     expect(cached(await ask(ida, "And?", "a"))).toBeGreaterThan(0.7);
     await ida.close();
   });
