@@ -56,8 +56,8 @@ export interface TickInput {
   readonly generating: number;
   /** Slots with prompt tokens left, in the order of service. */
   readonly prefilling: readonly Prefilling[];
-  /** Prompts crowd: see {@link PROMPT_SHARE}. */
-  readonly crowd: boolean;
+  /** A prompt that takes up to a second is among them: it gets {@link PROMPT_SHARE}, since small chunks would make it several. */
+  readonly short: boolean;
   /** Requests without a slot. */
   readonly waiting: number;
   readonly slots: number;
@@ -177,7 +177,7 @@ export function tokensToKeep(
  */
 function targetMs(input: TickInput, base: number, { maxTickMs, itlTargetMs }: TickLimits): number {
   if (input.generating === 0) return maxTickMs;
-  const shared = input.crowd ? base / (1 - PROMPT_SHARE) : 0;
+  const shared = input.short ? base / (1 - PROMPT_SHARE) : 0;
   const least = Math.min(Math.max(itlTargetMs, shared), maxTickMs);
   // Two prompts at a time are not a crowd.
   const others = Math.max(0, input.waiting + input.prefilling.length - 2);

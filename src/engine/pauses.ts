@@ -1,4 +1,4 @@
-/** Of the time of steps prompts get at least this share while they crowd. */
+/** Of a step with a short prompt, and of all steps while several crowd, prompts get at least this share of the time. */
 export const PROMPT_SHARE = 2 / 3;
 
 /** Two short prompts at a time are not a crowd; more are, until the last of them is done. */
@@ -27,16 +27,15 @@ export class Pauses {
     return generating > 0 && this.isCrowd(prompts) && this.aheadMs > 0;
   }
 
-  /** Whether prompts get their share, while so many short ones are being processed. */
-  isCrowd(prompts: number): boolean {
-    return prompts > FEW_PROMPTS || (this.crowd && prompts > 0);
-  }
-
   /** A step beside so many short prompts took `ms`, about `generatingMs` of it for those who generate. */
   step(ms: number, generatingMs: number, prompts: number): void {
     this.crowd = this.isCrowd(prompts);
     const ahead = this.aheadMs + generatingMs / (1 - PROMPT_SHARE) - ms;
     // What they have left out beyond a step is not given back.
     this.aheadMs = this.crowd ? Math.max(-ms, ahead) : 0;
+  }
+
+  private isCrowd(prompts: number): boolean {
+    return prompts > FEW_PROMPTS || (this.crowd && prompts > 0);
   }
 }

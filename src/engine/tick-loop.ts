@@ -219,8 +219,8 @@ export class TickLoop {
     this.shortPrompts = shortPrompts(lengths, cost.promptTokenMs);
     this.paused = this.pauses.due(drawing, this.shortPrompts);
     const generating = this.paused ? 0 : drawing;
-    const crowd = this.pauses.isCrowd(this.shortPrompts);
-    const input = { generating, prefilling, crowd, waiting: queue.size, slots: slots.length };
+    const short = this.shortPrompts > 0;
+    const input = { generating, prefilling, short, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];
     for (const slot of busy) {

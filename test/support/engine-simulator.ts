@@ -231,7 +231,7 @@ export class EngineSimulator {
     const input = {
       generating: drawing.length,
       prefilling,
-      crowd: this.pauses.isCrowd(short),
+      short: short > 0,
       waiting: this.queue.size,
       slots: this.slots.length,
     };
