@@ -7,7 +7,7 @@ import { IdleStores } from "./idle-stores.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { chooseSlot, chooseVictim, type Holding } from "./scheduler.ts";
 import { LEAST_STATE_TOKENS, SharedPrefixes, type PrefillingSlot } from "./shared-prefix.ts";
-import type { Slot, SlotOwner } from "./slot.ts";
+import type { Slot } from "./slot.ts";
 import { StoredStates, type Stored } from "./stored-states.ts";
 
 export interface AdmissionOptions {
@@ -101,8 +101,7 @@ export class Admission {
 
   /** A background job has processed its prompt. */
   async keepContext(slot: Slot): Promise<void> {
-    const { cache } = this.options;
-    if (cache && slot.owner && slot.sequence.length >= LEAST_STATE_TOKENS) await this.store(slot, slot.owner);
+    if (slot.sequence.length >= LEAST_STATE_TOKENS) await this.store(slot);
   }
 
   /** Loads and saves hold up everybody's next token: past some time none is begun any more before a step. */
@@ -117,16 +116,14 @@ export class Admission {
   }
 
   private async park(): Promise<void> {
-    const { queue, slots, cache, clock } = this.options;
+    const { queue, slots, clock } = this.options;
     const waiter = queue.peek(slots.length);
     if (!waiter || slots.some((slot) => !slot.generation)) return;
     const id = chooseVictim(this.holdings(), waiter.charge, (charge) => this.claimOf(charge));
     const slot = slots.find((candidate) => candidate.id === id);
     const generation = slot?.generation;
     if (!slot || !generation) return;
-    if (cache && slot.owner && !this.options.forgotten(generation) && this.stored.worthStoring(slot, 1)) {
-      await this.store(slot, slot.owner);
-    }
+    if (!this.options.forgotten(generation) && this.stored.worthStoring(slot, 1)) await this.store(slot);
     await slot.release(clock.now());
     this.parkings++;
     generation.promptTokens = Math.max(1, generation.length - slot.sequence.length);
@@ -175,7 +172,7 @@ export class Admission {
       const storing = others && this.stored.worthStoring(slot);
       if ((load || storing) && !this.mayMove(storing && queue.size > FEW_WAITING)) return;
       queue.take(slots.length, background);
-      if (storing && slot.owner) await this.store(slot, slot.owner);
+      if (storing) await this.store(slot);
       if (others) this.stored.displaced(slot);
       await this.assign(slot, generation, load);
     }
@@ -222,11 +219,8 @@ export class Admission {
     return free.find((slot) => slot.id === id) ?? (free[0] as Slot);
   }
 
-  private async store({ sequence }: Slot, owner: SlotOwner): Promise<void> {
-    const { cache } = this.options;
-    await this.move(async () =>
-      cache?.save(cache.key(owner.client, owner.conversation), owner.charge, sequence),
-    );
+  private async store(slot: Slot): Promise<void> {
+    await this.move(() => this.stored.store(slot));
   }
 
   private async load(slot: Slot, key: string, generation: Generation): Promise<boolean> {

@@ -33,12 +33,10 @@ export class IdleStores {
 
   /** Stores one. @returns false when there was nothing, or it could not be stored. */
   async storeOne(): Promise<boolean> {
-    const { cache } = this.options;
     const slot = this.next();
-    if (!cache || !slot?.owner) return false;
-    const { client, conversation, charge } = slot.owner;
+    if (!slot) return false;
     this.storedAt.set(slot.id, slot.lastUsed);
-    return cache.save(cache.key(client, conversation), charge, slot.sequence);
+    return this.options.stored.store(slot);
   }
 
   /** The one that is given away first. */

@@ -65,20 +65,29 @@ export class StoredStates {
   }
 
   /** A slot is given to another conversation. */
-  displaced({ owner, sequence }: Slot): void {
+  displaced(slot: Slot): void {
     const { cache } = this;
+    const { owner } = slot;
     if (!cache || !owner || owner.conversation === CONTEXT_STATE) return;
-    if (sequence.length - owner.sharedTokens < LEAST_STATE_TOKENS) return;
+    if (ownTokens(slot) < LEAST_STATE_TOKENS) return;
     this.returns.leave(cache.key(owner.client, owner.conversation));
+  }
+
+  /** Stores what a slot has for its owner. @returns false when nothing was stored. */
+  async store({ owner, sequence }: Slot): Promise<boolean> {
+    const { cache } = this;
+    if (!cache || !owner) return false;
+    return cache.save(cache.key(owner.client, owner.conversation), owner.charge, sequence);
   }
 
   /**
    * Whether a slot has something of its owner that would be missed and is not stored yet. `returns`: how likely it is to be
    * needed again; an answer that only waits for a slot is for sure.
    */
-  worthStoring({ owner, sequence }: Slot, returns = this.returns.value): boolean {
+  worthStoring(slot: Slot, returns = this.returns.value): boolean {
     const { cache, cost } = this;
-    const own = sequence.length - (owner?.sharedTokens ?? 0);
+    const { owner, sequence } = slot;
+    const own = ownTokens(slot);
     if (!cache || !owner || own < LEAST_STATE_TOKENS) return false;
     if (own * cost.promptTokenMs * returns < MOVES * sequence.length * cache.msPerToken) return false;
     return !cache.holds(cache.key(owner.client, owner.conversation), sequence);
@@ -92,4 +101,9 @@ export class StoredStates {
     if (!tokens) return undefined;
     return this.worthLoading({ key, reusable: tokens.length, source: "shared" }, length) ? tokens : undefined;
   }
+}
+
+/** Tokens that are its owner's alone. */
+function ownTokens({ owner, sequence }: Slot): number {
+  return sequence.length - (owner?.sharedTokens ?? 0);
 }
