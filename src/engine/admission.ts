@@ -215,7 +215,7 @@ export class Admission {
       };
     });
     const active = this.options.slots.filter((slot) => slot.generation).map((slot) => slot.id);
-    const id = chooseSlot(choices, active, generation.length);
+    const id = chooseSlot(choices, active, generation.length, this.returnRate);
     return free.find((slot) => slot.id === id) ?? (free[0] as Slot);
   }
 

@@ -110,9 +110,7 @@ export class PromptBuilder {
   prepareContext(request: PrepareRequest): PreparedRequest | undefined {
     const { breakMarkers, contextTokens, sampling } = this.options;
     const system = breakMarkers(systemMessage(request.system, request.context));
-    const [one, other] = ["a", "0"].map((content) => this.render(system, [{ role: "user", content }], ""));
-    if (!one || !other) return undefined;
-    const tokens = one.slice(0, commonLength(one, other));
+    const tokens = this.beginning(system);
     if (tokens.length === 0 || tokens.length >= contextTokens) return undefined;
     return {
       tokens,
@@ -171,12 +169,20 @@ export class PromptBuilder {
     return shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
   }
 
+  /** What all prompts with this system message begin with, up to the first message of the user: templates leave out an empty one. */
+  private beginning(system: string): readonly number[] {
+    const [one = [], other = []] = ["a", "0"].map((content) =>
+      this.render(system, [{ role: "user", content }], ""),
+    );
+    return one.slice(0, commonLength(one, other));
+  }
+
   /** The prompt's beginning that does not depend on the client: template and system text. */
   private shareOf(system: string, tokens: readonly number[]): { sharedTokens: number; sharedKey: string } {
     const text = this.options.breakMarkers(system);
     let shared = this.shared.get(text);
     if (!shared) {
-      shared = this.render(text, [{ role: "user", content: "" }], "");
+      shared = this.beginning(text);
       this.shared.set(text, shared);
     }
     const length = commonLength(shared, tokens);

@@ -16,25 +16,29 @@ export interface SlotChoice {
 
 // What one more run of ids costs, in prompt tokens: it makes each later step 1–2 % longer.
 const RUN_COST = 4;
-// What it costs to drop the most recently used of the conversations kept by free slots, in prompt tokens.
+// What it costs to drop the most recently used of the conversations kept by free slots, in prompt tokens, if it is sure to
+// come back.
 const EVICTION_COST = 24;
 
 /**
  * The free slot with the least cost: tokens to process, runs of active ids (a gap splits the native batch), and the
  * conversation that would lose its KV, the least recently used one first.
  *
+ * @param returnRate how often a conversation that lost its slot comes back: where nobody does, a common beginning in a used
+ *   slot is worth more than what is lost
  * @throws RangeError when no slot is free.
  */
 export function chooseSlot(
   free: readonly SlotChoice[],
   active: readonly number[],
   promptTokens: number,
+  returnRate = 1,
 ): number {
   const taken = new Set(active);
   const byAge = free.filter((slot) => slot.kept > 0).toSorted((a, b) => a.lastUsed - b.lastUsed);
   const costOf = (slot: SlotChoice): number => {
     const loses = slot.kept > 0 && !slot.same;
-    const eviction = loses ? (EVICTION_COST * (byAge.indexOf(slot) + 1)) / byAge.length : 0;
+    const eviction = loses ? (returnRate * EVICTION_COST * (byAge.indexOf(slot) + 1)) / byAge.length : 0;
     return promptTokens - slot.reusable + RUN_COST * addedRuns(slot.id, taken) + eviction;
   };
   let best: SlotChoice | undefined;

@@ -161,6 +161,12 @@ describe("prompts of the local engine", () => {
       "<|system|>\nYou are a helpful assistant.",
     );
   });
+
+  it("share all of the template before the user's text where it leaves out an empty message", async () => {
+    const chatMl = await loadModel(await tinySettings({ template: "chatML" }));
+    const { tokens, sharedTokens } = await chatMl.prompts.prepare(request("water"));
+    expect(textOf(chatMl, tokens.slice(0, sharedTokens))).toMatch(/You are a helpful assistant\..*user\s*$/s);
+  });
 });
 
 /** The ids of a role marker, as the template writes it after a line. */

@@ -14,6 +14,11 @@ describe("chooseSlot", () => {
     expect(chooseSlot(free, [], 500)).toBe(1);
   });
 
+  it("takes the common beginning of a used slot where nobody comes back", () => {
+    const free = [{ id: 0, reusable: 20, same: false, kept: 450, lastUsed: 5 }, empty(1)];
+    expect(chooseSlot(free, [], 500, 0.1)).toBe(0);
+  });
+
   it("drops the conversation that was used the longest ago", () => {
     const free = [4, 2, 9].map((lastUsed, id) => ({ id, reusable: 20, same: false, kept: 100, lastUsed }));
     expect(chooseSlot(free, [], 500)).toBe(1);
