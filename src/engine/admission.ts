@@ -1,12 +1,17 @@
 import type { Clock } from "../core/clock.ts";
-import { tokensToKeep, type Prefilling, type TickLimits } from "./chunk-plan.ts";
+import { tokensToKeep, type TickLimits } from "./chunk-plan.ts";
 import type { CostModel } from "./cost-model.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import { IdleStores } from "./idle-stores.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { chooseSlot, chooseVictim, type Holding } from "./scheduler.ts";
-import { LEAST_STATE_TOKENS, SharedPrefixes, type PrefillingSlot } from "./shared-prefix.ts";
+import {
+  LEAST_STATE_TOKENS,
+  SharedPrefixes,
+  type PrefillingSlot,
+  type PromptLimit,
+} from "./shared-prefix.ts";
 import type { Slot } from "./slot.ts";
 import { StoredStates, type Stored } from "./stored-states.ts";
 
@@ -32,9 +37,6 @@ const MOVE_SHARE = 0.1;
 // store a step, a crowd of new users would come in one by one.
 const FEW_WAITING = 2;
 const CROWD_SHARE = 0.15;
-
-// As if so many tokens were left: background jobs come last.
-const NEVER = Number.MAX_SAFE_INTEGER;
 
 /** Holds what belongs to nobody. */
 const SHARED_OWNER = "";
@@ -90,13 +92,9 @@ export class Admission {
     await this.useShared();
   }
 
-  /** Prompt tokens that each slot may process now, in the order of service: the oldest first, or the shortest. */
-  prefilling(shortestFirst = false): Prefilling[] {
-    const slots = this.prefillingSlots();
-    const limits = this.shared.limits(slots, (slot) => this.stored.loadable(slot)?.length);
-    if (!shortestFirst) return limits;
-    const left = new Map(slots.map(({ id, background, remaining }) => [id, background ? NEVER : remaining]));
-    return limits.toSorted((a, b) => (left.get(a.id) ?? 0) - (left.get(b.id) ?? 0));
+  /** Prompt tokens that each slot may process now, those of the oldest first. */
+  prefilling(): PromptLimit[] {
+    return this.shared.limits(this.prefillingSlots(), (slot) => this.stored.loadable(slot)?.length);
   }
 
   /** A background job has processed its prompt. */

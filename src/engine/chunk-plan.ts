@@ -1,4 +1,3 @@
-import { PROMPT_SHARE } from "./pauses.ts";
 import type { PromptPart } from "./prompt-cost.ts";
 
 /**
@@ -56,8 +55,8 @@ export interface TickInput {
   readonly generating: number;
   /** Slots with prompt tokens left, in the order of service. */
   readonly prefilling: readonly Prefilling[];
-  /** A prompt that takes up to a second is among them: it gets {@link PROMPT_SHARE}, since small chunks would make it several. */
-  readonly short: boolean;
+  /** How many times as long as a step of those who generate the step may be at least, see `Demand`; ≥ 1. */
+  readonly stretch: number;
   /** Requests without a slot. */
   readonly waiting: number;
   readonly slots: number;
@@ -177,8 +176,7 @@ export function tokensToKeep(
  */
 function targetMs(input: TickInput, base: number, { maxTickMs, itlTargetMs }: TickLimits): number {
   if (input.generating === 0) return maxTickMs;
-  const shared = input.short ? base / (1 - PROMPT_SHARE) : 0;
-  const least = Math.min(Math.max(itlTargetMs, shared), maxTickMs);
+  const least = Math.min(Math.max(itlTargetMs, base * input.stretch), maxTickMs);
   // Two prompts at a time are not a crowd.
   const others = Math.max(0, input.waiting + input.prefilling.length - 2);
   const pressure = Math.min(1, others / Math.max(1, input.slots * FULL_PRESSURE_SHARE));

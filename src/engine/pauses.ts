@@ -1,41 +1,66 @@
-/** Of a step with a short prompt, and of all steps while several crowd, prompts get at least this share of the time. */
-export const PROMPT_SHARE = 2 / 3;
-
-/** Two short prompts at a time are not a crowd; more are, until the last of them is done. */
-const FEW_PROMPTS = 2;
-
 /** A prompt that takes longer by itself is a long one: who sends it expects to wait. */
 const SHORT_MS = 1000;
 
-/** How many prompts are short, of so many tokens that each take so long. */
-export function shortPrompts(remaining: readonly number[], tokenMs: number): number {
-  return remaining.filter((tokens) => tokens * tokenMs <= SHORT_MS).length;
+interface Prompt {
+  /** Tokens left. */
+  readonly remaining: number;
+  /** Nobody waits for it. */
+  readonly background: boolean;
+}
+
+/** Those with the least left first, background jobs last. */
+export function shortestFirst<T extends Prompt>(prompts: readonly T[]): T[] {
+  return prompts.toSorted((a, b) => Number(a.background) - Number(b.background) || a.remaining - b.remaining);
+}
+
+// One short prompt counts twice as much as all who generate together; two or more, four times. More for more of them would make
+// the time between two tokens of those who have begun grow with each that comes.
+const ONE_STRETCH = 3;
+const MORE_STRETCH = 5;
+// Beside long prompts alone, so that at the 99th percentile the time between two tokens stays under twice the usual.
+const LONG_STRETCH = 2.5;
+
+/** What prompts ask of a step. */
+export interface Demand {
+  /** How many of them somebody waits for who expects an answer soon. */
+  readonly short: number;
+  /** How many times as long as a step of those who generate it is when prompts have their part of it; ≥ 1. */
+  readonly stretch: number;
+}
+
+/** What these prompts ask for, where each token takes so long. */
+export function demandOf(prompts: readonly Prompt[], tokenMs: number): Demand {
+  const awaited = prompts.filter(({ background }) => !background);
+  const short = awaited.filter(({ remaining }) => remaining * tokenMs <= SHORT_MS).length;
+  if (short > 0) return { short, stretch: short === 1 ? ONE_STRETCH : MORE_STRETCH };
+  return { short, stretch: awaited.length > 0 ? LONG_STRETCH : 1 };
 }
 
 /**
- * Where a step of those who generate takes most of the longest one by itself (many slots, a slow machine), little of it is left
- * for prompts, and those who wait for their first token would wait without end. While short prompts crowd, those who generate leave out as
- * many steps as keep them within their share of the time. Pure; times in milliseconds.
+ * Where a step of those who generate takes most of the longest one by itself (many slots, a slow machine), or many prompts came
+ * at once, the longest step leaves prompts less than their parts, and those who wait for their first token would wait for as long as
+ * the others talk. Those who generate then leave out as many steps as keep them to their part. Pure; times in milliseconds.
  */
 export class Pauses {
-  private crowd = false;
-  /** What those who generate have had beyond their share, since prompts crowd. */
+  private readonly maxTickMs: number;
+  /** What those who generate have had beyond their part, in the time it should have come with, since short prompts wait. */
   private aheadMs = 0;
 
-  /** Whether those who generate leave out the next step, beside so many short prompts. */
-  due(generating: number, prompts: number): boolean {
-    return generating > 0 && this.isCrowd(prompts) && this.aheadMs > 0;
+  /** @param maxTickMs the longest step; where it suffices nobody leaves out one */
+  constructor(maxTickMs: number) {
+    this.maxTickMs = maxTickMs;
   }
 
-  /** A step beside so many short prompts took `ms`, about `generatingMs` of it for those who generate. */
-  step(ms: number, generatingMs: number, prompts: number): void {
-    this.crowd = this.isCrowd(prompts);
-    const ahead = this.aheadMs + generatingMs / (1 - PROMPT_SHARE) - ms;
+  /** Whether so many that generate leave out the next step. */
+  due(generating: number, { short }: Demand): boolean {
+    return generating > 0 && short > 0 && this.aheadMs > 0;
+  }
+
+  /** A step with this demand took `ms`, about `generatingMs` of it for those who generate. */
+  step(ms: number, generatingMs: number, { short, stretch }: Demand): void {
+    const part = generatingMs * stretch;
+    const owed = generatingMs === 0 ? -ms : Math.max(0, part - Math.max(ms, this.maxTickMs));
     // What they have left out beyond a step is not given back.
-    this.aheadMs = this.crowd ? Math.max(-ms, ahead) : 0;
-  }
-
-  private isCrowd(prompts: number): boolean {
-    return prompts > FEW_PROMPTS || (this.crowd && prompts > 0);
+    this.aheadMs = short > 0 ? Math.max(-ms, this.aheadMs + owed) : 0;
   }
 }

@@ -15,6 +15,11 @@ export interface PrefillingSlot {
   readonly request: Pick<PreparedRequest, "sharedKey" | "sharedTokens">;
 }
 
+/** What of it may be processed now. */
+export interface PromptLimit extends Prefilling {
+  readonly background: boolean;
+}
+
 /** The least number of tokens that is worth a state of its own. */
 export const LEAST_STATE_TOKENS = 64;
 const REMEMBERED = 256;
@@ -58,20 +63,20 @@ export class SharedPrefixes {
   limits(
     slots: readonly PrefillingSlot[],
     stored: (slot: PrefillingSlot) => number | undefined,
-  ): Prefilling[] {
+  ): PromptLimit[] {
     const led = new Set<string>();
-    const limits: Prefilling[] = [];
+    const limits: PromptLimit[] = [];
     for (const slot of slots) {
-      const { request, length, id } = slot;
-      const draws = !slot.background;
+      const { request, length, id, background } = slot;
+      const draws = !background;
       const { sharedKey, sharedTokens } = request;
       if (length >= sharedTokens || slot.refills || !this.wanted(request))
-        limits.push({ id, remaining: slot.remaining, depth: length, draws });
+        limits.push({ id, remaining: slot.remaining, depth: length, draws, background });
       else if (stored(slot) === undefined && !led.has(sharedKey)) {
         led.add(sharedKey);
         const own = sharedTokens - length;
         const remaining = Math.min(slot.remaining, own);
-        limits.push({ id, remaining, depth: length, draws: draws && slot.remaining <= own });
+        limits.push({ id, remaining, depth: length, draws: draws && slot.remaining <= own, background });
       }
     }
     return limits.filter(({ remaining }) => remaining > 0);

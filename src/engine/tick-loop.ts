@@ -9,7 +9,7 @@ import type { FairQueue } from "./fair-queue.ts";
 import { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
-import { Pauses, shortPrompts } from "./pauses.ts";
+import { demandOf, Pauses, shortestFirst, type Demand } from "./pauses.ts";
 import type { PromptLookup } from "./prompt-lookup.ts";
 import { QueueNotes } from "./queue-notes.ts";
 import { Serving } from "./serving.ts";
@@ -60,17 +60,18 @@ export class TickLoop {
   /** Nothing has run for {@link REST_MS}. */
   private rested = false;
   private readonly rates = new ServiceRates();
-  private readonly pauses = new Pauses();
+  private readonly pauses: Pauses;
   /** Those who generate leave out the present step. */
   private paused = false;
-  /** Short prompts that the present step could process. */
-  private shortPrompts = 0;
+  /** Of the prompts that the present step could process. */
+  private demand: Demand = demandOf([], 0);
   /** When the last step ended that was not left out by those who generate, if nothing but admission came since. */
   private lastEnd: number | undefined;
   private ended: Promise<void> | undefined;
 
   constructor(options: TickLoopOptions) {
     this.options = options;
+    this.pauses = new Pauses(options.limits.maxTickMs);
     this.notes = new QueueNotes(options.queue, options.slots, options.clock, this.rates);
     this.forgetting = new Forgetting(options);
     this.admission = new Admission({
@@ -197,7 +198,7 @@ export class TickLoop {
     lookup?.observe(steps, ms, guesses.length, drawn);
     const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
     this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
-    this.pauses.step(ms, cost.stepMs(generating), this.shortPrompts);
+    this.pauses.step(ms, cost.stepMs(generating), this.demand);
     if (!this.paused) this.lastEnd = from + ms;
     // A step with guesses is longer and gives more: it says nothing of others.
     if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
@@ -212,15 +213,17 @@ export class TickLoop {
   private plan(): Step[] {
     const { slots, queue, cost, limits } = this.options;
     const busy = slots.filter((slot) => slot.generation && !slot.generation.cancelled);
-    // In turns: a short message does not wait until the long texts of others are done, nor they for ever.
-    const prefilling = this.admission.prefilling(this.steps % 2 === 1);
+    const oldestFirst = this.admission.prefilling();
     const drawing = busy.filter((slot) => slot.remaining === 0).length;
-    const lengths = prefilling.map(({ remaining }) => remaining);
-    this.shortPrompts = shortPrompts(lengths, cost.promptTokenMs);
-    this.paused = this.pauses.due(drawing, this.shortPrompts);
+    this.demand = demandOf(oldestFirst, cost.promptTokenMs);
+    this.paused = this.pauses.due(drawing, this.demand);
     const generating = this.paused ? 0 : drawing;
-    const short = this.shortPrompts > 0;
-    const input = { generating, prefilling, short, waiting: queue.size, slots: slots.length };
+    // In turns: a short message does not wait until the long texts of others are done, nor they for ever. Steps are left out
+    // for short ones alone.
+    const shortest = this.paused || this.steps % 2 === 1;
+    const prefilling = shortest ? shortestFirst(oldestFirst) : oldestFirst;
+    const { stretch } = this.demand;
+    const input = { generating, prefilling, stretch, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];
     for (const slot of busy) {

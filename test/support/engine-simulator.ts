@@ -1,7 +1,7 @@
 import { planChunks, type TickLimits } from "../../src/engine/chunk-plan.ts";
 import { CostModel } from "../../src/engine/cost-model.ts";
 import { FairQueue, type QueuedJob } from "../../src/engine/fair-queue.ts";
-import { Pauses, shortPrompts } from "../../src/engine/pauses.ts";
+import { demandOf, Pauses, shortestFirst } from "../../src/engine/pauses.ts";
 import { chooseSlot, chooseVictim } from "../../src/engine/scheduler.ts";
 
 /** What a user sends: lengths in tokens. */
@@ -100,7 +100,7 @@ export class EngineSimulator {
   private readonly options: SimulatorOptions;
   private readonly learned: CostModel;
   private readonly slots: SimulatedSlot[];
-  private readonly pauses = new Pauses();
+  private readonly pauses: Pauses;
   private steps = 0;
   /** Actions to come, in order of time. */
   private events: { readonly at: number; readonly act: () => void }[] = [];
@@ -110,6 +110,7 @@ export class EngineSimulator {
     this.options = options;
     this.queue = new FairQueue({ requests: options.queueLimit, promptTokens: 1e9, background: 0 });
     this.learned = new CostModel(options.cost.promptTokenMs * 2);
+    this.pauses = new Pauses(options.limits.maxTickMs);
     this.slots = Array.from({ length: options.slots }, (_, id) => {
       return { id, job: undefined, conversation: "", kept: 0, lastUsed: 0, startedAt: 0 };
     });
@@ -218,20 +219,27 @@ export class EngineSimulator {
     const { cost, limits } = this.options;
     const busy = this.slots.filter(({ job }) => job);
     const left = ({ job, kept }: SimulatedSlot): number => (job ? Math.max(0, job.length - 1 - kept) : 0);
-    // The oldest first and the shortest in turns, as the loop does.
-    const byLength = this.steps++ % 2;
-    const prefilling = busy
+    const oldestFirst = busy
       .filter((slot) => left(slot) > 0)
-      .toSorted((a, b) => byLength * (left(a) - left(b)) || a.startedAt - b.startedAt || a.id - b.id)
-      .map((slot) => ({ id: slot.id, remaining: left(slot), depth: slot.kept, draws: true }));
+      .toSorted((a, b) => a.startedAt - b.startedAt || a.id - b.id)
+      .map((slot) => ({
+        id: slot.id,
+        remaining: left(slot),
+        depth: slot.kept,
+        draws: true,
+        background: false,
+      }));
     const ready = busy.filter((slot) => left(slot) === 0);
-    const lengths = prefilling.map(({ remaining }) => remaining);
-    const short = shortPrompts(lengths, this.learned.promptTokenMs);
-    const drawing = this.pauses.due(ready.length, short) ? [] : ready;
+    const demand = demandOf(oldestFirst, this.learned.promptTokenMs);
+    const paused = this.pauses.due(ready.length, demand);
+    const drawing = paused ? [] : ready;
+    // As the loop does.
+    const prefilling = paused || this.steps % 2 === 1 ? shortestFirst(oldestFirst) : oldestFirst;
+    this.steps++;
     const input = {
       generating: drawing.length,
       prefilling,
-      short: short > 0,
+      stretch: demand.stretch,
       waiting: this.queue.size,
       slots: this.slots.length,
     };
@@ -241,7 +249,7 @@ export class EngineSimulator {
     const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
     const ms = step + cost.promptTokenMs * promptTokens;
     const parts = chunks.map(({ id, tokens }) => ({ tokens, depth: this.slots[id]?.kept ?? 0 }));
-    this.pauses.step(ms, this.learned.stepMs(drawing.length), short);
+    this.pauses.step(ms, this.learned.stepMs(drawing.length), demand);
     this.learned.observe(ms, drawing.length, parts);
     this.now += ms + 2 * movedTokens * cost.moveTokenMs;
     this.tickObserver({

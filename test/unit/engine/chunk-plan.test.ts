@@ -14,13 +14,13 @@ const input = fc
   .record({
     generating: fc.nat(16),
     remaining: fc.array(fc.integer({ min: 1, max: 4000 }), { minLength: 1, maxLength: 8 }),
-    short: fc.boolean(),
+    stretch: fc.constantFrom(1, 2.5, 5),
     waiting: fc.nat(50),
   })
-  .map(({ generating, remaining, short, waiting }): TickInput => ({
+  .map(({ generating, remaining, stretch, waiting }): TickInput => ({
     generating,
     prefilling: remaining.map((tokens, id) => ({ id, remaining: tokens, depth: 0, draws: true })),
-    short,
+    stretch,
     waiting,
     slots: generating + remaining.length,
   }));
@@ -96,7 +96,7 @@ describe("planChunks", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 2000, depth: 0, draws: true }],
-      short: false,
+      stretch: 1,
       waiting: 0,
       slots: 8,
     };
@@ -108,7 +108,7 @@ describe("planChunks", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 2000, depth: 0, draws: true }],
-      short: false,
+      stretch: 1,
       waiting: 8,
       slots: 8,
     };
@@ -123,7 +123,7 @@ describe("planChunks", () => {
         { id: 11, remaining: 1, depth: 95, draws: true },
         { id: 12, remaining: 96, depth: 0, draws: true },
       ],
-      short: true,
+      stretch: 3,
       waiting: 4,
       slots: 16,
     };
@@ -134,11 +134,11 @@ describe("planChunks", () => {
     ]);
   });
 
-  it("gives short prompts their share of the step, up to the longest tick", () => {
+  it("gives prompts their part of the step, up to the longest tick", () => {
     const state = {
       generating: 6,
       prefilling: [{ id: 7, remaining: 2000, depth: 0, draws: true }],
-      short: true,
+      stretch: 3,
       waiting: 0,
       slots: 8,
     };
@@ -153,7 +153,7 @@ describe("planChunks", () => {
     const state = {
       generating: 0,
       prefilling: [{ id: 0, remaining: 2000, depth: 0, draws: true }],
-      short: false,
+      stretch: 1,
       waiting: 0,
       slots: 8,
     };
@@ -164,7 +164,7 @@ describe("planChunks", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 200, depth: 0, draws: true }],
-      short: false,
+      stretch: 1,
       waiting: 0,
       slots: 8,
     };
@@ -179,7 +179,7 @@ describe("planChunks", () => {
       { id: 4, remaining: 900, depth: 0, draws: true },
     ];
     const plan = (maxTickMs: number) =>
-      planChunks({ generating: 0, prefilling, short: false, waiting: 0, slots: 8 }, quick, {
+      planChunks({ generating: 0, prefilling, stretch: 1, waiting: 0, slots: 8 }, quick, {
         ...limits,
         maxTickMs,
       });
@@ -197,7 +197,7 @@ describe("planChunks", () => {
 
   it("plans nothing when there is no prompt", () => {
     expect(
-      planChunks({ generating: 3, prefilling: [], short: false, waiting: 9, slots: 8 }, quick, limits),
+      planChunks({ generating: 3, prefilling: [], stretch: 1, waiting: 9, slots: 8 }, quick, limits),
     ).toEqual([]);
   });
 });
@@ -212,7 +212,7 @@ const tiles: TickLimits = { ...limits, tileTokens: 64 };
 
 describe("planChunks with tiles", () => {
   const plan = (generating: number, prefilling: readonly Prefilling[], changes: Partial<TickLimits> = {}) =>
-    planChunks({ generating, prefilling, short: false, waiting: 0, slots: 16 }, tiled, {
+    planChunks({ generating, prefilling, stretch: 1, waiting: 0, slots: 16 }, tiled, {
       ...tiles,
       ...changes,
     });
@@ -241,7 +241,7 @@ describe("planChunks with tiles", () => {
       stepMs: () => 120,
     };
     const long = { id: 0, remaining: 300, depth: 0, draws: true };
-    const state = { generating: 8, prefilling: [long], short: false, waiting: 0, slots: 16 };
+    const state = { generating: 8, prefilling: [long], stretch: 1, waiting: 0, slots: 16 };
     expect(planChunks(state, cost, limits)[0]?.tokens).toBe(LEAST_CHUNK);
   });
 
@@ -275,7 +275,7 @@ describe("planChunks with tiles", () => {
           const state = {
             generating: busy,
             prefilling: prompts.map((prompt, id) => ({ id, ...prompt })),
-            short: false,
+            stretch: 1,
             waiting: 0,
             slots: 24,
           };

@@ -1,20 +1,30 @@
 import { describe, expect, it } from "vitest";
-import { Pauses, shortPrompts } from "../../../src/engine/pauses.ts";
+import { demandOf, Pauses, shortestFirst, type Demand } from "../../../src/engine/pauses.ts";
 import { isOver, until } from "../../support/fake-sequence.ts";
 import { loopBench } from "../../support/loop-bench.ts";
 import { EngineSimulator, type SimulatedJob } from "../../support/engine-simulator.ts";
 
-/** Steps of `generatingMs` with a chunk, or of a chunk alone. @returns what was left out, and the longest time between two tokens. */
-function steps(count: number, generatingMs: number, prompts: number) {
-  const pauses = new Pauses();
+const MAX_TICK = 250;
+
+const prompt = (remaining: number, background = false) => ({ remaining, background });
+const shorts = (count: number): Demand =>
+  demandOf(
+    Array.from({ length: count }, () => prompt(50)),
+    1,
+  );
+
+/** Steps of those who generate with what the longest step leaves for prompts, or of prompts alone. */
+function steps(count: number, generatingMs: number, demand: Demand) {
+  const pauses = new Pauses(MAX_TICK);
   let left = 0;
   let gap = 0;
   let longest = 0;
   let generated = 0;
   let all = 0;
   for (let step = 0; step < count; step++) {
-    const paused = pauses.due(8, prompts);
-    const ms = paused ? 250 : Math.max(250, generatingMs + 70);
+    const paused = pauses.due(8, demand);
+    const aim = Math.min(MAX_TICK, generatingMs * demand.stretch);
+    const ms = paused ? MAX_TICK : Math.max(aim, generatingMs + 16);
     gap += ms;
     all += ms;
     longest = Math.max(longest, gap);
@@ -23,47 +33,67 @@ function steps(count: number, generatingMs: number, prompts: number) {
       gap = 0;
       generated += generatingMs;
     }
-    pauses.step(ms, paused ? 0 : generatingMs, prompts);
+    pauses.step(ms, paused ? 0 : generatingMs, demand);
   }
   return { left, longest, share: generated / all };
 }
 
 describe("those who generate", () => {
-  it("leave out no step where theirs are short, or where few prompts wait", () => {
-    expect(steps(100, 80, 8).left).toBe(0);
-    expect(steps(100, 240, 2).left).toBe(0);
+  it("leave out no step where prompts have their part beside theirs, or none is short", () => {
+    expect(steps(100, 80, shorts(1)).left).toBe(0);
+    expect(steps(100, 20, shorts(5)).left).toBe(0);
+    expect(steps(100, 240, demandOf([prompt(2000)], 1)).left).toBe(0);
   });
 
-  it("keep to a third of the time where their steps are long and prompts crowd", () => {
+  it("keep to their part of the time: a third beside one prompt, a fifth beside more", () => {
     for (const generatingMs of [100, 150, 200, 240, 400]) {
-      const { share, longest } = steps(1000, generatingMs, 3);
-      expect(share).toBeGreaterThan(0.25);
-      expect(share).toBeLessThan(0.34);
-      expect(longest).toBeLessThan(3 * generatingMs + 250);
+      for (const [prompts, part] of [
+        [1, 1 / 3],
+        [2, 1 / 5],
+        [8, 1 / 5],
+      ] as const) {
+        const { share, longest } = steps(5000, generatingMs, shorts(prompts));
+        expect(share / part).toBeGreaterThan(0.7);
+        expect(share / part).toBeLessThan(1.02);
+        expect(longest).toBeLessThan((1 / part + 1) * generatingMs + 2 * MAX_TICK);
+      }
     }
   });
 
-  it("owe nothing for the time before the crowd, and are never left out where nobody generates", () => {
-    const pauses = new Pauses();
-    for (let step = 0; step < 100; step++) pauses.step(240, 240, 0);
-    expect(pauses.due(8, 5)).toBe(false);
-    pauses.step(300, 240, 5);
-    expect(pauses.due(8, 5)).toBe(true);
-    expect(pauses.due(0, 5)).toBe(false);
-    // The last prompts of a crowd are of it, two by themselves are none.
-    expect(pauses.due(8, 1)).toBe(true);
-    expect(pauses.due(8, 0)).toBe(false);
-    pauses.step(300, 240, 0);
-    expect(pauses.due(8, 2)).toBe(false);
-    pauses.step(300, 240, 2);
-    expect(pauses.due(8, 2)).toBe(false);
+  it("owe nothing for the time before prompts came", () => {
+    const pauses = new Pauses(MAX_TICK);
+    for (let step = 0; step < 100; step++) pauses.step(240, 240, shorts(0));
+    expect(pauses.due(8, shorts(5))).toBe(false);
+    pauses.step(300, 240, shorts(5));
+    expect(pauses.due(8, shorts(5))).toBe(true);
+    expect(pauses.due(0, shorts(5))).toBe(false);
+    expect(pauses.due(8, shorts(0))).toBe(false);
+    pauses.step(300, 240, shorts(0));
+    expect(pauses.due(8, shorts(2))).toBe(false);
   });
 });
 
-describe("prompts of a crowd", () => {
-  it("are those that take up to a second by themselves", () => {
-    expect(shortPrompts([10, 200, 1200, 217, 218], 4.6)).toBe(3);
-    expect(shortPrompts([], 4.6)).toBe(0);
+describe("prompts", () => {
+  it("ask for more where they take up to a second by themselves, and for most where several do", () => {
+    const ask = (...lengths: number[]) =>
+      demandOf(
+        lengths.map((length) => prompt(length)),
+        4.6,
+      );
+    expect(ask(218, 1200)).toEqual({ short: 0, stretch: 2.5 });
+    expect(ask(217, 1200)).toEqual({ short: 1, stretch: 3 });
+    expect(ask(10, 20, 30, 1200)).toEqual({ short: 3, stretch: 5 });
+  });
+
+  it("ask for nothing that the others would feel where nobody waits for them", () => {
+    expect(demandOf([], 4.6)).toEqual({ short: 0, stretch: 1 });
+    expect(demandOf([prompt(10, true), prompt(1000, true)], 4.6)).toEqual({ short: 0, stretch: 1 });
+    expect(demandOf([prompt(10, true), prompt(1000)], 4.6)).toEqual({ short: 0, stretch: 2.5 });
+  });
+
+  it("come first, those that nobody waits for last", () => {
+    const prompts = [prompt(5, true), prompt(900), prompt(20), prompt(3, true), prompt(900)];
+    expect(shortestFirst(prompts).map((it) => prompts.indexOf(it))).toEqual([2, 1, 4, 3, 0]);
   });
 });
 
