@@ -270,9 +270,10 @@ export class Admission {
     // Background jobs last.
     const last = (slot: Slot): number => (slot.generation?.background ? 1 : 0);
     busy.sort((a, b) => last(a) - last(b) || a.startedAt - b.startedAt || a.id - b.id);
-    return busy.map(({ id, remaining, sequence, generation, refills }) => ({
+    return busy.map(({ id, remaining, promptWork, sequence, generation, refills }) => ({
       id,
       remaining,
+      work: promptWork,
       background: generation?.background === true,
       refills,
       length: sequence.length,

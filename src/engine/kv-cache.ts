@@ -82,10 +82,10 @@ export class KvCache {
     return length;
   }
 
-  /** Whether exactly what the sequence has is stored. */
+  /** Whether what the sequence has is stored, or what is stored begins with it: a slot that a conversation has left has less. */
   holds(key: string, sequence: EngineSequence): boolean {
     const tokens = this.states.get(key)?.tokens;
-    return tokens?.length === sequence.length && sequence.commonPrefix(tokens) === tokens.length;
+    return tokens !== undefined && sequence.commonPrefix(tokens) === sequence.length;
   }
 
   /** Whether so many tokens can be stored without dropping another state. */

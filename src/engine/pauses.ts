@@ -4,6 +4,8 @@ const SHORT_MS = 1000;
 interface Prompt {
   /** Tokens left. */
   readonly remaining: number;
+  /** Tokens that it had left when it began: the end of a long prompt is no short one. */
+  readonly work: number;
   /** Nobody waits for it. */
   readonly background: boolean;
 }
@@ -31,7 +33,7 @@ export interface Demand {
 /** What these prompts ask for, where each token takes so long. */
 export function demandOf(prompts: readonly Prompt[], tokenMs: number): Demand {
   const awaited = prompts.filter(({ background }) => !background);
-  const short = awaited.filter(({ remaining }) => remaining * tokenMs <= SHORT_MS).length;
+  const short = awaited.filter(({ work }) => work * tokenMs <= SHORT_MS).length;
   if (short > 0) return { short, stretch: short === 1 ? ONE_STRETCH : MORE_STRETCH };
   return { short, stretch: awaited.length > 0 ? LONG_STRETCH : 1 };
 }

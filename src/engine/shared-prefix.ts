@@ -8,6 +8,8 @@ export interface PrefillingSlot {
   readonly length: number;
   /** Prompt tokens left. */
   readonly remaining: number;
+  /** What these were at first, see `Slot`. */
+  readonly work: number;
   /** Nobody waits for it: no token after them draws. */
   readonly background: boolean;
   /** It gave up the end of what it had, to process that once more: see {@link Slot.refills}. */
@@ -17,6 +19,7 @@ export interface PrefillingSlot {
 
 /** What of it may be processed now. */
 export interface PromptLimit extends Prefilling {
+  readonly work: number;
   readonly background: boolean;
 }
 
@@ -67,16 +70,23 @@ export class SharedPrefixes {
     const led = new Set<string>();
     const limits: PromptLimit[] = [];
     for (const slot of slots) {
-      const { request, length, id, background } = slot;
+      const { request, length, id, work, background } = slot;
       const draws = !background;
       const { sharedKey, sharedTokens } = request;
       if (length >= sharedTokens || slot.refills || !this.wanted(request))
-        limits.push({ id, remaining: slot.remaining, depth: length, draws, background });
+        limits.push({ id, remaining: slot.remaining, depth: length, draws, work, background });
       else if (stored(slot) === undefined && !led.has(sharedKey)) {
         led.add(sharedKey);
         const own = sharedTokens - length;
         const remaining = Math.min(slot.remaining, own);
-        limits.push({ id, remaining, depth: length, draws: draws && slot.remaining <= own, background });
+        limits.push({
+          id,
+          remaining,
+          depth: length,
+          draws: draws && slot.remaining <= own,
+          work,
+          background,
+        });
       }
     }
     return limits.filter(({ remaining }) => remaining > 0);

@@ -30,6 +30,8 @@ export class Slot {
    * once more; it is not to be loaded again.
    */
   refills = false;
+  /** Prompt tokens that were to be processed when the present request got the slot, or last had something loaded. */
+  promptWork = 0;
   private iterator: TokenIterator | undefined;
 
   constructor(sequence: EngineSequence) {
@@ -85,6 +87,7 @@ export class Slot {
     const kept = keep(reusable);
     this.refills = kept < reusable;
     await this.sequence.truncate(kept);
+    this.promptWork = this.remaining;
   }
 
   /** Adds the next `count` tokens of the prompt, which is longer. */

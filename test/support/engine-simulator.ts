@@ -55,6 +55,7 @@ interface SimulatedSlot {
   job: SimulatedJob | undefined;
   conversation: string;
   kept: number;
+  work: number;
   lastUsed: number;
   startedAt: number;
 }
@@ -112,7 +113,7 @@ export class EngineSimulator {
     this.learned = new CostModel(options.cost.promptTokenMs * 2);
     this.pauses = new Pauses(options.limits.maxTickMs);
     this.slots = Array.from({ length: options.slots }, (_, id) => {
-      return { id, job: undefined, conversation: "", kept: 0, lastUsed: 0, startedAt: 0 };
+      return { id, job: undefined, conversation: "", kept: 0, work: 0, lastUsed: 0, startedAt: 0 };
     });
   }
 
@@ -209,6 +210,7 @@ export class EngineSimulator {
       slot.kept = choices.find((choice) => choice.id === id)?.reusable ?? 0;
       slot.conversation = job.request.conversation;
       slot.startedAt = this.now;
+      slot.work = job.length - 1 - slot.kept;
       slot.job = job;
       if (job.startedAt === undefined) job.cached = slot.kept;
       job.startedAt ??= this.now;
@@ -225,6 +227,7 @@ export class EngineSimulator {
       .map((slot) => ({
         id: slot.id,
         remaining: left(slot),
+        work: slot.work,
         depth: slot.kept,
         draws: true,
         background: false,

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import type { TickLoop } from "../../../src/engine/tick-loop.ts";
-import { isOver, until } from "../../support/fake-sequence.ts";
+import { FIRST_ANSWER_TOKEN, isOver, preparedRequest, until } from "../../support/fake-sequence.ts";
 import { loopBench, type LoopBenchOptions } from "../../support/loop-bench.ts";
 
 const loops: TickLoop[] = [];
@@ -48,6 +48,22 @@ describe("what free slots keep", () => {
     await rest(1000);
     expect(context.moves).toHaveLength(1);
     expect(clock.pending).toBe(0);
+  });
+
+  it("is not overwritten by what an older slot has less of the conversation", async () => {
+    const { begin, ask, rest, context } = setUp();
+    const older = preparedRequest(150).tokens;
+    const newer = [...older, FIRST_ANSWER_TOKEN, FIRST_ANSWER_TOKEN + 1, ...preparedRequest(100).tokens];
+    const both = [older, newer].map((tokens) =>
+      begin("ada", { tokens, maxTokens: tokens === older ? 3 : 9 }),
+    );
+    await until(() => both.every(({ events }) => isOver(events)));
+    await rest(100);
+    expect(context.moves).toEqual(["save 260"]);
+    await Promise.all([ask("bob"), ask("cy")]);
+    expect(context.moves).toEqual(["save 260"]);
+    await ask("ada", { tokens: [...newer, 5, 6] });
+    expect(context.moves).toContain("load 260");
   });
 
   it("is not stored again while nobody uses it, though its state was dropped", async () => {

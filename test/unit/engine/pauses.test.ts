@@ -6,7 +6,7 @@ import { EngineSimulator, type SimulatedJob } from "../../support/engine-simulat
 
 const MAX_TICK = 250;
 
-const prompt = (remaining: number, background = false) => ({ remaining, background });
+const prompt = (remaining: number, background = false, work = remaining) => ({ remaining, background, work });
 const shorts = (count: number): Demand =>
   demandOf(
     Array.from({ length: count }, () => prompt(50)),
@@ -74,7 +74,7 @@ describe("those who generate", () => {
 });
 
 describe("prompts", () => {
-  it("ask for more where they take up to a second by themselves, and for most where several do", () => {
+  it("ask for more where several take up to a second by themselves", () => {
     const ask = (...lengths: number[]) =>
       demandOf(
         lengths.map((length) => prompt(length)),
@@ -83,6 +83,13 @@ describe("prompts", () => {
     expect(ask(218, 1200)).toEqual({ short: 0, stretch: 2.5 });
     expect(ask(217, 1200)).toEqual({ short: 1, stretch: 3 });
     expect(ask(10, 20, 30, 1200)).toEqual({ short: 3, stretch: 5 });
+  });
+
+  it("are no short ones at the end of long ones", () => {
+    expect(demandOf([prompt(10, false, 1200), prompt(20, false, 1200)], 4.6)).toEqual({
+      short: 0,
+      stretch: 2.5,
+    });
   });
 
   it("ask for nothing that the others would feel where nobody waits for them", () => {
