@@ -104,7 +104,7 @@ export const settingGroups = {
       doc: "`auto` takes a GPU whose binaries are installed (npm run gpu) and else the CPU; a named one must work.",
     }),
     LOCAL_MAX_TICK_MS: integer(20, 10_000, 250, {
-      doc: "Longest step of the engine while prompts are processed; while three short ones and more crowd, answers may leave out steps.",
+      doc: "Longest step of the engine while prompts are processed; beside short ones answers may leave out steps.",
     }),
     LOCAL_ITL_TARGET_MS: integer(5, 10_000, 100, {
       doc: "Aim for the time between two tokens of an answer while prompts of others are processed.",

@@ -117,7 +117,9 @@ function tick(x: number, y: number, value: number, side: "x" | "y"): string {
 function axis(values: readonly number[], from: number, to: number) {
   const low = Math.log(Math.min(...values) / 1.15);
   const high = Math.log(Math.max(...values) * 1.15);
-  const ticks = [1, 10, 100, 1000, 10_000, 100_000].flatMap((power) => [1, 2, 5].map((step) => step * power));
+  const ticks = [1, 10, 100, 1000, 10_000, 100_000].flatMap((power) =>
+    [1, 1.5, 2, 3, 5, 7].map((step) => step * power),
+  );
   return {
     at: (value: number) => from + ((Math.log(value) - low) / (high - low)) * (to - from),
     ticks: ticks.filter((value) => Math.log(value) >= low && Math.log(value) <= high),
