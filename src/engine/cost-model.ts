@@ -6,6 +6,8 @@ const LEAST_VARIANCE = 1;
 // How far what was learned may be off, as a share of it; what those who generate take changes with more than their number.
 const STEP_DOUBT = 0.15;
 const PROMPT_DOUBT = 0.1;
+// Weight of a step without prompts after some with them: what it shows, it shows for those too.
+const RARE_WEIGHT = 0.4;
 // A sequence more than were seen lately may cost as much as so many prompt tokens.
 const UNSEEN_TOKENS = 4;
 
@@ -16,6 +18,8 @@ const UNSEEN_TOKENS = 4;
 export class CostModel {
   private readonly prompt: PromptCost;
   private seen = false;
+  /** The latest step with those who generate had prompts. */
+  private mixed = false;
   private meanCount = 0;
   private meanMs = 0;
   private meanSquare = 0;
@@ -50,7 +54,9 @@ export class CostModel {
   /** A step with these parts of prompts took `ms`. */
   observe(ms: number, generating: number, prompts: readonly PromptPart[]): void {
     if (prompts.length === 0) {
-      if (generating > 0) this.observeStep(ms, generating);
+      if (generating === 0) return;
+      this.observeStep(ms, generating, this.mixed ? RARE_WEIGHT : WEIGHT);
+      this.mixed = false;
       return;
     }
     const stepMs = this.stepMs(generating);
@@ -58,7 +64,9 @@ export class CostModel {
     const off = ms - stepMs - promptMs;
     const ofStep = generating === 0 ? 0 : off * this.blame(stepMs, promptMs, generating);
     this.prompt.observe(promptMs + off - ofStep, prompts);
-    if (generating > 0) this.observeStep(Math.max(stepMs / OUTLIER, stepMs + ofStep), generating);
+    if (generating === 0) return;
+    this.mixed = true;
+    this.observeStep(Math.max(stepMs / OUTLIER, stepMs + ofStep), generating, WEIGHT);
   }
 
   /**
@@ -73,9 +81,9 @@ export class CostModel {
     return step ** 2 / (step ** 2 + prompt ** 2);
   }
 
-  private observeStep(ms: number, generating: number): void {
+  private observeStep(ms: number, generating: number, usual: number): void {
     const bounded = this.seen ? Math.min(ms, this.stepMs(generating) * OUTLIER) : ms;
-    const weight = this.seen ? WEIGHT : 1;
+    const weight = this.seen ? usual : 1;
     this.seen = true;
     this.meanCount += weight * (generating - this.meanCount);
     this.meanMs += weight * (bounded - this.meanMs);

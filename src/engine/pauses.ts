@@ -38,28 +38,63 @@ export function demandOf(prompts: readonly Prompt[], tokenMs: number): Demand {
   return { short, stretch: awaited.length > 0 ? LONG_STRETCH : 1 };
 }
 
+/** So many steps in a row have both prompts and those who generate, then one is without prompts. */
+const MOST_MIXED = 8;
+
+/** Who takes part in a step. */
+export interface Parts<T extends Prompt> {
+  /** How many that generate: all, or 0. */
+  readonly generating: number;
+  /** In the order of service. */
+  readonly prompts: readonly T[];
+  readonly demand: Demand;
+}
+
 /**
+ * Who takes part in a step, those who generate or prompts or both.
+ *
  * Where a step of those who generate takes most of the longest one by itself (many slots, a slow machine), or many prompts came
  * at once, the longest step leaves prompts less than their parts, and those who wait for their first token would wait for as long as
- * the others talk. Those who generate then leave out as many steps as keep them to their part. Pure; times in milliseconds.
+ * the others talk. Those who generate then leave out as many steps as keep them to their part.
+ *
+ * Of a step with both nobody can tell what took how long. Where one follows the other, prompts now and then leave out one, which shows
+ * what those who generate take; else a cost of theirs would count as one of prompts, and they would have far more than their part.
+ *
+ * Pure; times in milliseconds.
  */
 export class Pauses {
   private readonly maxTickMs: number;
   /** What those who generate have had beyond their part, in the time it should have come with, since short prompts wait. */
   private aheadMs = 0;
+  private steps = 0;
+  /** Steps with both since one without prompts. */
+  private mixed = 0;
 
-  /** @param maxTickMs the longest step; where it suffices nobody leaves out one */
+  /** @param maxTickMs the longest step; where it suffices those who generate leave out none */
   constructor(maxTickMs: number) {
     this.maxTickMs = maxTickMs;
   }
 
-  /** Whether so many that generate leave out the next step. */
-  due(generating: number, { short }: Demand): boolean {
-    return generating > 0 && short > 0 && this.aheadMs > 0;
+  /**
+   * @param drawing how many generate
+   * @param oldestFirst the prompts that could be processed
+   * @param tokenMs what a prompt token takes
+   */
+  next<T extends Prompt>(drawing: number, oldestFirst: readonly T[], tokenMs: number): Parts<T> {
+    const demand = demandOf(oldestFirst, tokenMs);
+    const paused = drawing > 0 && demand.short > 0 && this.aheadMs > 0;
+    const generating = paused ? 0 : drawing;
+    if (generating > 0 && this.mixed >= MOST_MIXED) return { generating, prompts: [], demand };
+    // In turns: a short message does not wait until the long texts of others are done, nor they for ever. Steps are left out
+    // for short ones alone.
+    const shortest = paused || this.steps % 2 === 1;
+    return { generating, prompts: shortest ? shortestFirst(oldestFirst) : oldestFirst, demand };
   }
 
-  /** A step with this demand took `ms`, about `generatingMs` of it for those who generate. */
-  step(ms: number, generatingMs: number, { short, stretch }: Demand): void {
+  /** A step took `ms`, about `generatingMs` of it for those who generate, beside so many prompt tokens. */
+  step(ms: number, generatingMs: number, promptTokens: number, { short, stretch }: Demand): void {
+    this.steps++;
+    if (generatingMs > 0) this.mixed = promptTokens > 0 ? this.mixed + 1 : 0;
     const part = generatingMs * stretch;
     const owed = generatingMs === 0 ? -ms : Math.max(0, part - Math.max(ms, this.maxTickMs));
     // What they have left out beyond a step is not given back.

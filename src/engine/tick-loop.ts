@@ -9,7 +9,7 @@ import type { FairQueue } from "./fair-queue.ts";
 import { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
-import { demandOf, Pauses, shortestFirst, type Demand } from "./pauses.ts";
+import { demandOf, Pauses, type Demand } from "./pauses.ts";
 import type { PromptLookup } from "./prompt-lookup.ts";
 import { QueueNotes } from "./queue-notes.ts";
 import { Serving } from "./serving.ts";
@@ -198,7 +198,7 @@ export class TickLoop {
     lookup?.observe(steps, ms, guesses.length, drawn);
     const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
     this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
-    this.pauses.step(ms, cost.stepMs(generating), this.demand);
+    this.pauses.step(ms, cost.stepMs(generating), promptTokens, this.demand);
     if (!this.paused) this.lastEnd = from + ms;
     // A step with guesses is longer and gives more: it says nothing of others.
     if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
@@ -215,15 +215,11 @@ export class TickLoop {
     const busy = slots.filter((slot) => slot.generation && !slot.generation.cancelled);
     const oldestFirst = this.admission.prefilling();
     const drawing = busy.filter((slot) => slot.remaining === 0).length;
-    this.demand = demandOf(oldestFirst, cost.promptTokenMs);
-    this.paused = this.pauses.due(drawing, this.demand);
-    const generating = this.paused ? 0 : drawing;
-    // In turns: a short message does not wait until the long texts of others are done, nor they for ever. Steps are left out
-    // for short ones alone.
-    const shortest = this.paused || this.steps % 2 === 1;
-    const prefilling = shortest ? shortestFirst(oldestFirst) : oldestFirst;
-    const { stretch } = this.demand;
-    const input = { generating, prefilling, stretch, waiting: queue.size, slots: slots.length };
+    const { generating, prompts, demand } = this.pauses.next(drawing, oldestFirst, cost.promptTokenMs);
+    this.demand = demand;
+    this.paused = generating < drawing;
+    const { stretch } = demand;
+    const input = { generating, prefilling: prompts, stretch, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];
     for (const slot of busy) {

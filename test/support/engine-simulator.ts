@@ -1,7 +1,7 @@
 import { planChunks, type TickLimits } from "../../src/engine/chunk-plan.ts";
 import { CostModel } from "../../src/engine/cost-model.ts";
 import { FairQueue, type QueuedJob } from "../../src/engine/fair-queue.ts";
-import { demandOf, Pauses, shortestFirst } from "../../src/engine/pauses.ts";
+import { Pauses } from "../../src/engine/pauses.ts";
 import { chooseSlot, chooseVictim } from "../../src/engine/scheduler.ts";
 
 /** What a user sends: lengths in tokens. */
@@ -102,7 +102,6 @@ export class EngineSimulator {
   private readonly learned: CostModel;
   private readonly slots: SimulatedSlot[];
   private readonly pauses: Pauses;
-  private steps = 0;
   /** Actions to come, in order of time. */
   private events: { readonly at: number; readonly act: () => void }[] = [];
   private sorted = true;
@@ -233,26 +232,23 @@ export class EngineSimulator {
         background: false,
       }));
     const ready = busy.filter((slot) => left(slot) === 0);
-    const demand = demandOf(oldestFirst, this.learned.promptTokenMs);
-    const paused = this.pauses.due(ready.length, demand);
-    const drawing = paused ? [] : ready;
-    // As the loop does.
-    const prefilling = paused || this.steps % 2 === 1 ? shortestFirst(oldestFirst) : oldestFirst;
-    this.steps++;
+    const tokenMs = this.learned.promptTokenMs;
+    const { generating, prompts, demand } = this.pauses.next(ready.length, oldestFirst, tokenMs);
+    const drawing = generating > 0 ? ready : [];
     const input = {
-      generating: drawing.length,
-      prefilling,
+      generating,
+      prefilling: prompts,
       stretch: demand.stretch,
       waiting: this.queue.size,
       slots: this.slots.length,
     };
     const chunks = planChunks(input, this.learned, limits);
     const promptTokens = chunks.reduce((sum, { tokens }) => sum + tokens, 0);
-    const expectedMs = this.learned.stepMs(drawing.length) + promptTokens * this.learned.promptTokenMs;
+    const expectedMs = this.learned.stepMs(drawing.length) + promptTokens * tokenMs;
     const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
     const ms = step + cost.promptTokenMs * promptTokens;
     const parts = chunks.map(({ id, tokens }) => ({ tokens, depth: this.slots[id]?.kept ?? 0 }));
-    this.pauses.step(ms, this.learned.stepMs(drawing.length), demand);
+    this.pauses.step(ms, this.learned.stepMs(drawing.length), promptTokens, demand);
     this.learned.observe(ms, drawing.length, parts);
     this.now += ms + 2 * movedTokens * cost.moveTokenMs;
     this.tickObserver({

@@ -77,6 +77,22 @@ describe("CostModel", () => {
     expect(cost.stepMs(15)).toBeLessThan(170);
   });
 
+  it("tells a cost of answers from one of prompts by a step in nine that has none, whatever it thought before", () => {
+    // Behind 400 others, on two cores without AMX.
+    const truth = (generating: number, prompt: number) => 10 + 6 * generating + 5.5 * prompt;
+    const cost = new CostModel(8);
+    for (let round = 0; round < 15; round++) cost.observe(truth(1, 0), 1, []);
+    for (let step = 1; step <= 54; step++) {
+      const generating = Math.min(8, 1 + Math.floor(step / 2));
+      const tokens = step % 9 === 0 ? 0 : 18 + (step % 2) * 11;
+      cost.observe(truth(generating, tokens), generating, tokens > 0 ? [{ tokens, depth: 400 }] : []);
+    }
+    expect(cost.stepMs(8)).toBeGreaterThan(52);
+    expect(cost.stepMs(8)).toBeLessThan(64);
+    expect(cost.promptTokenMs).toBeGreaterThan(5);
+    expect(cost.promptTokenMs).toBeLessThan(6);
+  });
+
   it("still knows what a sequence costs after their number has not changed for long", () => {
     const cost = new CostModel(1);
     for (let round = 0; round < 60; round++) cost.observe(5 + 9 * (1 + (round % 8)), 1 + (round % 8), []);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { demandOf, Pauses, shortestFirst, type Demand } from "../../../src/engine/pauses.ts";
+import { demandOf, Pauses, shortestFirst } from "../../../src/engine/pauses.ts";
 import { isOver, until } from "../../support/fake-sequence.ts";
 import { loopBench } from "../../support/loop-bench.ts";
 import { EngineSimulator, type SimulatedJob } from "../../support/engine-simulator.ts";
@@ -7,69 +7,81 @@ import { EngineSimulator, type SimulatedJob } from "../../support/engine-simulat
 const MAX_TICK = 250;
 
 const prompt = (remaining: number, background = false, work = remaining) => ({ remaining, background, work });
-const shorts = (count: number): Demand =>
-  demandOf(
-    Array.from({ length: count }, () => prompt(50)),
-    1,
-  );
+const prompts = (count: number, length = 50) => Array.from({ length: count }, () => prompt(length));
 
-/** Steps of those who generate with what the longest step leaves for prompts, or of prompts alone. */
-function steps(count: number, generatingMs: number, demand: Demand) {
+/** Steps of eight that generate with what the longest step leaves for prompts, or of prompts alone. */
+function steps(count: number, generatingMs: number, waiting: ReturnType<typeof prompts>) {
   const pauses = new Pauses(MAX_TICK);
-  let left = 0;
+  const seen = { paused: 0, alone: 0, longest: 0, share: 0 };
   let gap = 0;
-  let longest = 0;
-  let generated = 0;
   let all = 0;
   for (let step = 0; step < count; step++) {
-    const paused = pauses.due(8, demand);
+    const { generating, prompts: taken, demand } = pauses.next(8, waiting, 1);
     const aim = Math.min(MAX_TICK, generatingMs * demand.stretch);
-    const ms = paused ? MAX_TICK : Math.max(aim, generatingMs + 16);
+    const withPrompts = generating > 0 ? Math.max(aim, generatingMs + 16) : MAX_TICK;
+    const ms = taken.length > 0 ? withPrompts : generatingMs;
     gap += ms;
     all += ms;
-    longest = Math.max(longest, gap);
-    if (paused) left++;
+    seen.longest = Math.max(seen.longest, gap);
+    if (taken.length === 0) seen.alone++;
+    if (generating === 0) seen.paused++;
     else {
       gap = 0;
-      generated += generatingMs;
+      seen.share += generatingMs;
     }
-    pauses.step(ms, paused ? 0 : generatingMs, demand);
+    pauses.step(ms, generating > 0 ? generatingMs : 0, taken.length > 0 ? 16 : 0, demand);
   }
-  return { left, longest, share: generated / all };
+  return { ...seen, share: seen.share / all };
 }
 
 describe("those who generate", () => {
   it("leave out no step where prompts have their part beside theirs, or none is short", () => {
-    expect(steps(100, 80, shorts(1)).left).toBe(0);
-    expect(steps(100, 20, shorts(5)).left).toBe(0);
-    expect(steps(100, 240, demandOf([prompt(2000)], 1)).left).toBe(0);
+    expect(steps(100, 80, prompts(1)).paused).toBe(0);
+    expect(steps(100, 20, prompts(5)).paused).toBe(0);
+    expect(steps(100, 240, prompts(1, 2000)).paused).toBe(0);
   });
 
   it("keep to their part of the time: a third beside one prompt, a fifth beside more", () => {
     for (const generatingMs of [100, 150, 200, 240, 400]) {
-      for (const [prompts, part] of [
+      for (const [count, part] of [
         [1, 1 / 3],
         [2, 1 / 5],
         [8, 1 / 5],
       ] as const) {
-        const { share, longest } = steps(5000, generatingMs, shorts(prompts));
-        expect(share / part).toBeGreaterThan(0.7);
-        expect(share / part).toBeLessThan(1.02);
-        expect(longest).toBeLessThan((1 / part + 1) * generatingMs + 2 * MAX_TICK);
+        const { share, longest } = steps(5000, generatingMs, prompts(count));
+        expect(share / part).toBeGreaterThan(0.99);
+        expect(share / part).toBeLessThan(1.05);
+        expect(longest).toBeLessThanOrEqual(generatingMs / part + MAX_TICK);
       }
+    }
+  });
+
+  it("have every ninth step to themselves where prompts never end, so that it is seen what they take", () => {
+    expect(steps(90, 80, prompts(1))).toMatchObject({ alone: 10, paused: 0 });
+    expect(steps(90, 80, prompts(2, 2000))).toMatchObject({ alone: 10, paused: 0 });
+    const pauses = new Pauses(MAX_TICK);
+    const waiting = prompts(2);
+    for (let step = 0; step < 90; step++) {
+      const { prompts: taken, demand } = pauses.next(0, waiting, 1);
+      expect(taken).toHaveLength(2);
+      pauses.step(MAX_TICK, 0, 250, demand);
     }
   });
 
   it("owe nothing for the time before prompts came", () => {
     const pauses = new Pauses(MAX_TICK);
-    for (let step = 0; step < 100; step++) pauses.step(240, 240, shorts(0));
-    expect(pauses.due(8, shorts(5))).toBe(false);
-    pauses.step(300, 240, shorts(5));
-    expect(pauses.due(8, shorts(5))).toBe(true);
-    expect(pauses.due(0, shorts(5))).toBe(false);
-    expect(pauses.due(8, shorts(0))).toBe(false);
-    pauses.step(300, 240, shorts(0));
-    expect(pauses.due(8, shorts(2))).toBe(false);
+    const generating = (waiting: number) => pauses.next(8, prompts(waiting), 1).generating;
+    const step = (ms: number, waiting: number) => {
+      const { demand } = pauses.next(8, prompts(waiting), 1);
+      pauses.step(ms, 240, waiting > 0 ? 16 : 0, demand);
+    };
+    for (let index = 0; index < 100; index++) step(240, 0);
+    expect(generating(5)).toBe(8);
+    step(300, 5);
+    expect(generating(5)).toBe(0);
+    expect(generating(0)).toBe(8);
+    step(240, 0);
+    expect(generating(2)).toBe(8);
   });
 });
 
