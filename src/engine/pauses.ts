@@ -1,5 +1,7 @@
-/** A prompt that takes longer by itself is a long one: who sends it expects to wait. */
+// A prompt that takes longer by itself is a long one: who sends it expects to wait. Not so who sends a message of some lines, however
+// slow the machine is.
 const SHORT_MS = 1000;
+const SHORT_TOKENS = 200;
 
 interface Prompt {
   /** Tokens left. */
@@ -33,7 +35,8 @@ export interface Demand {
 /** What these prompts ask for, where each token takes so long. */
 export function demandOf(prompts: readonly Prompt[], tokenMs: number): Demand {
   const awaited = prompts.filter(({ background }) => !background);
-  const short = awaited.filter(({ work }) => work * tokenMs <= SHORT_MS).length;
+  const most = Math.max(SHORT_TOKENS, SHORT_MS / tokenMs);
+  const short = awaited.filter(({ work }) => work <= most).length;
   if (short > 0) return { short, stretch: short === 1 ? ONE_STRETCH : MORE_STRETCH };
   return { short, stretch: awaited.length > 0 ? LONG_STRETCH : 1 };
 }

@@ -97,6 +97,11 @@ describe("prompts", () => {
     expect(ask(10, 20, 30, 1200)).toEqual({ short: 3, stretch: 5 });
   });
 
+  it("of some lines are short however slow the machine is", () => {
+    expect(demandOf(prompts(16, 200), 33)).toEqual({ short: 16, stretch: 5 });
+    expect(demandOf(prompts(16, 201), 33)).toEqual({ short: 0, stretch: 2.5 });
+  });
+
   it("are no short ones at the end of long ones", () => {
     expect(demandOf([prompt(10, false, 1200), prompt(20, false, 1200)], 4.6)).toEqual({
       short: 0,
@@ -185,5 +190,28 @@ describe("on a slow machine with many slots", () => {
     // 16 tokens a step beside 32 sequences would make it 14 s.
     expect(later[Math.floor(later.length / 2)]).toBeLessThan(8000);
     expect(firsts.length).toBeGreaterThan(200);
+  });
+
+  it("messages of some lines that come at once are answered before texts that others read grow by much", () => {
+    const engine = new EngineSimulator({
+      slots: 16,
+      limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
+      // A model of 1.1 billion weights in Q4_0 on the same cores.
+      cost: { stepMs: 20, sequenceMs: 22, promptTokenMs: 11, moveTokenMs: 0.03 },
+      queueLimit: 100,
+    });
+    const jobs = Array.from({ length: 16 }, (_, index) =>
+      engine.submit({
+        principal: `u${index}`,
+        conversation: `${index}`,
+        promptTokens: 101,
+        answerTokens: 64,
+      }),
+    );
+    engine.run();
+    const last = Math.max(...jobs.map((job) => job?.firstTokenAt ?? Infinity));
+    // All the prompts by themselves, and a fifth of the time for those who have begun.
+    const least = (16 * 100 * 11) / 0.8;
+    expect(last).toBeLessThan(least * 1.15);
   });
 });
