@@ -17,10 +17,10 @@ export function shortestFirst<T extends Prompt>(prompts: readonly T[]): T[] {
   return prompts.toSorted((a, b) => Number(a.background) - Number(b.background) || a.remaining - b.remaining);
 }
 
-// One short prompt counts twice as much as all who generate together; two or more, four times. More for more of them would make
+// One short prompt counts twice as much as all who generate together; two or more, five times. More for more of them would make
 // the time between two tokens of those who have begun grow with each that comes.
 const ONE_STRETCH = 3;
-const MORE_STRETCH = 5;
+const MORE_STRETCH = 6;
 // Beside long prompts alone, so that at the 99th percentile the time between two tokens stays under twice the usual.
 const LONG_STRETCH = 2.5;
 

@@ -41,12 +41,12 @@ describe("those who generate", () => {
     expect(steps(100, 240, prompts(1, 2000)).paused).toBe(0);
   });
 
-  it("keep to their part of the time: a third beside one prompt, a fifth beside more", () => {
+  it("keep to their part of the time: a third beside one prompt, a sixth beside more", () => {
     for (const generatingMs of [100, 150, 200, 240, 400]) {
       for (const [count, part] of [
         [1, 1 / 3],
-        [2, 1 / 5],
-        [8, 1 / 5],
+        [2, 1 / 6],
+        [8, 1 / 6],
       ] as const) {
         const { share, longest } = steps(5000, generatingMs, prompts(count));
         expect(share / part).toBeGreaterThan(0.99);
@@ -94,11 +94,11 @@ describe("prompts", () => {
       );
     expect(ask(218, 1200)).toEqual({ short: 0, stretch: 2.5 });
     expect(ask(217, 1200)).toEqual({ short: 1, stretch: 3 });
-    expect(ask(10, 20, 30, 1200)).toEqual({ short: 3, stretch: 5 });
+    expect(ask(10, 20, 30, 1200)).toEqual({ short: 3, stretch: 6 });
   });
 
   it("of some lines are short however slow the machine is", () => {
-    expect(demandOf(prompts(16, 200), 33)).toEqual({ short: 16, stretch: 5 });
+    expect(demandOf(prompts(16, 200), 33)).toEqual({ short: 16, stretch: 6 });
     expect(demandOf(prompts(16, 201), 33)).toEqual({ short: 0, stretch: 2.5 });
   });
 
@@ -210,8 +210,8 @@ describe("on a slow machine with many slots", () => {
     );
     engine.run();
     const last = Math.max(...jobs.map((job) => job?.firstTokenAt ?? Infinity));
-    // All the prompts by themselves, and a fifth of the time for those who have begun.
-    const least = (16 * 100 * 11) / 0.8;
+    // All the prompts by themselves, and a sixth of the time for those who have begun.
+    const least = (16 * 100 * 11) / (5 / 6);
     expect(last).toBeLessThan(least * 1.15);
   });
 });
