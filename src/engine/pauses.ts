@@ -50,7 +50,8 @@ export interface Parts<T extends Prompt> {
   readonly generating: number;
   /** In the order of service. */
   readonly prompts: readonly T[];
-  readonly demand: Demand;
+  /** See {@link Demand}. */
+  readonly stretch: number;
 }
 
 /**
@@ -70,6 +71,8 @@ export class Pauses {
   /** What those who generate have had beyond their part, in the time it should have come with, since short prompts wait. */
   private aheadMs = 0;
   private steps = 0;
+  /** Of the prompts that the present step could process. */
+  private demand: Demand = demandOf([], 0);
   /** Steps with both since one without prompts. */
   private mixed = 0;
 
@@ -84,18 +87,20 @@ export class Pauses {
    * @param tokenMs what a prompt token takes
    */
   next<T extends Prompt>(drawing: number, oldestFirst: readonly T[], tokenMs: number): Parts<T> {
-    const demand = demandOf(oldestFirst, tokenMs);
-    const paused = drawing > 0 && demand.short > 0 && this.aheadMs > 0;
+    this.demand = demandOf(oldestFirst, tokenMs);
+    const { short, stretch } = this.demand;
+    const paused = drawing > 0 && short > 0 && this.aheadMs > 0;
     const generating = paused ? 0 : drawing;
-    if (generating > 0 && this.mixed >= MOST_MIXED) return { generating, prompts: [], demand };
+    if (generating > 0 && this.mixed >= MOST_MIXED) return { generating, prompts: [], stretch };
     // In turns: a short message does not wait until the long texts of others are done, nor they for ever. Steps are left out
     // for short ones alone.
     const shortest = paused || this.steps % 2 === 1;
-    return { generating, prompts: shortest ? shortestFirst(oldestFirst) : oldestFirst, demand };
+    return { generating, prompts: shortest ? shortestFirst(oldestFirst) : oldestFirst, stretch };
   }
 
-  /** A step took `ms`, about `generatingMs` of it for those who generate, beside so many prompt tokens. */
-  step(ms: number, generatingMs: number, promptTokens: number, { short, stretch }: Demand): void {
+  /** The step that was planned last took `ms`, about `generatingMs` of it for those who generate, beside so many prompt tokens. */
+  step(ms: number, generatingMs: number, promptTokens: number): void {
+    const { short, stretch } = this.demand;
     this.steps++;
     if (generatingMs > 0) this.mixed = promptTokens > 0 ? this.mixed + 1 : 0;
     const part = generatingMs * stretch;

@@ -9,7 +9,7 @@ import type { FairQueue } from "./fair-queue.ts";
 import { Forgetting } from "./forgetting.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
-import { demandOf, Pauses, type Demand } from "./pauses.ts";
+import { Pauses } from "./pauses.ts";
 import type { PromptLookup } from "./prompt-lookup.ts";
 import { QueueNotes } from "./queue-notes.ts";
 import { Serving } from "./serving.ts";
@@ -63,8 +63,6 @@ export class TickLoop {
   private readonly pauses: Pauses;
   /** Those who generate leave out the present step. */
   private paused = false;
-  /** Of the prompts that the present step could process. */
-  private demand: Demand = demandOf([], 0);
   /** When the last step ended that was not left out by those who generate, if nothing but admission came since. */
   private lastEnd: number | undefined;
   private ended: Promise<void> | undefined;
@@ -198,7 +196,7 @@ export class TickLoop {
     lookup?.observe(steps, ms, guesses.length, drawn);
     const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
     this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
-    this.pauses.step(ms, cost.stepMs(generating), promptTokens, this.demand);
+    this.pauses.step(ms, cost.stepMs(generating), promptTokens);
     if (!this.paused) this.lastEnd = from + ms;
     // A step with guesses is longer and gives more: it says nothing of others.
     if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
@@ -215,10 +213,8 @@ export class TickLoop {
     const busy = slots.filter((slot) => slot.generation && !slot.generation.cancelled);
     const oldestFirst = this.admission.prefilling();
     const drawing = busy.filter((slot) => slot.remaining === 0).length;
-    const { generating, prompts, demand } = this.pauses.next(drawing, oldestFirst, cost.promptTokenMs);
-    this.demand = demand;
+    const { generating, prompts, stretch } = this.pauses.next(drawing, oldestFirst, cost.promptTokenMs);
     this.paused = generating < drawing;
-    const { stretch } = demand;
     const input = { generating, prefilling: prompts, stretch, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];

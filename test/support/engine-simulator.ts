@@ -233,12 +233,12 @@ export class EngineSimulator {
       }));
     const ready = busy.filter((slot) => left(slot) === 0);
     const tokenMs = this.learned.promptTokenMs;
-    const { generating, prompts, demand } = this.pauses.next(ready.length, oldestFirst, tokenMs);
+    const { generating, prompts, stretch } = this.pauses.next(ready.length, oldestFirst, tokenMs);
     const drawing = generating > 0 ? ready : [];
     const input = {
       generating,
       prefilling: prompts,
-      stretch: demand.stretch,
+      stretch,
       waiting: this.queue.size,
       slots: this.slots.length,
     };
@@ -248,7 +248,7 @@ export class EngineSimulator {
     const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
     const ms = step + cost.promptTokenMs * promptTokens;
     const parts = chunks.map(({ id, tokens }) => ({ tokens, depth: this.slots[id]?.kept ?? 0 }));
-    this.pauses.step(ms, this.learned.stepMs(drawing.length), promptTokens, demand);
+    this.pauses.step(ms, this.learned.stepMs(drawing.length), promptTokens);
     this.learned.observe(ms, drawing.length, parts);
     this.now += ms + 2 * movedTokens * cost.moveTokenMs;
     this.tickObserver({

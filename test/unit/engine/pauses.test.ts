@@ -16,8 +16,8 @@ function steps(count: number, generatingMs: number, waiting: ReturnType<typeof p
   let gap = 0;
   let all = 0;
   for (let step = 0; step < count; step++) {
-    const { generating, prompts: taken, demand } = pauses.next(8, waiting, 1);
-    const aim = Math.min(MAX_TICK, generatingMs * demand.stretch);
+    const { generating, prompts: taken, stretch } = pauses.next(8, waiting, 1);
+    const aim = Math.min(MAX_TICK, generatingMs * stretch);
     const withPrompts = generating > 0 ? Math.max(aim, generatingMs + 16) : MAX_TICK;
     const ms = taken.length > 0 ? withPrompts : generatingMs;
     gap += ms;
@@ -29,7 +29,7 @@ function steps(count: number, generatingMs: number, waiting: ReturnType<typeof p
       gap = 0;
       seen.share += generatingMs;
     }
-    pauses.step(ms, generating > 0 ? generatingMs : 0, taken.length > 0 ? 16 : 0, demand);
+    pauses.step(ms, generating > 0 ? generatingMs : 0, taken.length > 0 ? 16 : 0);
   }
   return { ...seen, share: seen.share / all };
 }
@@ -62,9 +62,9 @@ describe("those who generate", () => {
     const pauses = new Pauses(MAX_TICK);
     const waiting = prompts(2);
     for (let step = 0; step < 90; step++) {
-      const { prompts: taken, demand } = pauses.next(0, waiting, 1);
+      const { prompts: taken } = pauses.next(0, waiting, 1);
       expect(taken).toHaveLength(2);
-      pauses.step(MAX_TICK, 0, 250, demand);
+      pauses.step(MAX_TICK, 0, 250);
     }
   });
 
@@ -72,8 +72,8 @@ describe("those who generate", () => {
     const pauses = new Pauses(MAX_TICK);
     const generating = (waiting: number) => pauses.next(8, prompts(waiting), 1).generating;
     const step = (ms: number, waiting: number) => {
-      const { demand } = pauses.next(8, prompts(waiting), 1);
-      pauses.step(ms, 240, waiting > 0 ? 16 : 0, demand);
+      pauses.next(8, prompts(waiting), 1);
+      pauses.step(ms, 240, waiting > 0 ? 16 : 0);
     };
     for (let index = 0; index < 100; index++) step(240, 0);
     expect(generating(5)).toBe(8);
