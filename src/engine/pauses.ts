@@ -17,12 +17,10 @@ export function shortestFirst<T extends Prompt>(prompts: readonly T[]): T[] {
   return prompts.toSorted((a, b) => Number(a.background) - Number(b.background) || a.remaining - b.remaining);
 }
 
-// One short prompt counts twice as much as all who generate together; two or more, five times. More for more of them would make
-// the time between two tokens of those who have begun grow with each that comes.
-const ONE_STRETCH = 3;
-const MORE_STRETCH = 6;
-// Beside long prompts alone, so that at the 99th percentile the time between two tokens stays under twice the usual.
-const LONG_STRETCH = 2.5;
+// One short prompt, or any number of long ones, counts twice as much as all who generate together; two or more short ones, five
+// times. More for more of them would make the time between two tokens of those who have begun grow with each that comes.
+const STRETCH = 3;
+const CROWD_STRETCH = 6;
 
 /** What prompts ask of a step. */
 export interface Demand {
@@ -37,8 +35,8 @@ export function demandOf(prompts: readonly Prompt[], tokenMs: number): Demand {
   const awaited = prompts.filter(({ background }) => !background);
   const most = Math.max(SHORT_TOKENS, SHORT_MS / tokenMs);
   const short = awaited.filter(({ work }) => work <= most).length;
-  if (short > 0) return { short, stretch: short === 1 ? ONE_STRETCH : MORE_STRETCH };
-  return { short, stretch: awaited.length > 0 ? LONG_STRETCH : 1 };
+  if (short > 1) return { short, stretch: CROWD_STRETCH };
+  return { short, stretch: awaited.length > 0 ? STRETCH : 1 };
 }
 
 /** So many steps in a row have both prompts and those who generate, then one is without prompts. */

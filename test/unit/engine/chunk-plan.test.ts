@@ -14,7 +14,7 @@ const input = fc
   .record({
     generating: fc.nat(16),
     remaining: fc.array(fc.integer({ min: 1, max: 4000 }), { minLength: 1, maxLength: 8 }),
-    stretch: fc.constantFrom(1, 2.5, 5),
+    stretch: fc.constantFrom(1, 3, 6),
     waiting: fc.nat(50),
   })
   .map(({ generating, remaining, stretch, waiting }): TickInput => ({
