@@ -1,4 +1,5 @@
 import { processCpuSeconds } from "../harness/cpu-time.ts";
+import { untilQuiet } from "../harness/until-quiet.ts";
 import type { ChatTarget, TargetSpec } from "./chat-target.ts";
 import { judge, type Pair, type Verdict } from "./load/bars.ts";
 import { askOnce } from "./load/chatting.ts";
@@ -37,8 +38,8 @@ export interface Contender {
 const WARM_UP = { words: 20, tokens: 16 };
 
 /**
- * Measures a case pair by pair; who goes first changes with each pair. Servers stay up and idle while the other is
- * driven, or are started anew for each run where the case asks for it.
+ * Measures a case pair by pair; who goes first changes with each pair. Servers stay up while the other is
+ * driven, which begins when they have come to rest, or are started anew for each run where the case asks for it.
  */
 export async function measureCase(it: Case, options: MeasureOptions): Promise<CaseResult> {
   const service = new Runner(it, options.service);
@@ -51,6 +52,7 @@ export async function measureCase(it: Case, options: MeasureOptions): Promise<Ca
       const runners = control === null ? [service] : [service, control];
       const figures = new Map<Runner, Figures>();
       for (const runner of pair % 2 === 0 ? runners : runners.toReversed()) {
+        for (const each of runners) await each.atRest();
         figures.set(runner, await runner.run(seed, calibrated));
       }
       pairs.push({
@@ -91,6 +93,12 @@ class Runner {
 
   async calibrate(): Promise<Figures | undefined> {
     return this.#case.calibrate?.(await this.#ready());
+  }
+
+  /** Resolves when nothing is left of what it was told to do; at once where it is not up. */
+  async atRest(): Promise<void> {
+    const target = this.#target;
+    if (target !== null) await untilQuiet(target.name, () => cpuOf(target));
   }
 
   async run(seed: number, calibrated: Figures): Promise<Figures> {
