@@ -132,8 +132,9 @@ function affordable(
   if (most === prompt.remaining && chunkMs(prompt, most, cost) <= ms) return most;
   const tiled = Math.min(most, Math.floor(ms / tokenMs(prompt, Math.max(most, tileTokens), cost)));
   if (tiled >= tileTokens) return tiled - (tiled % tileTokens);
-  const short = Math.floor(ms / shortTokenMs(prompt, Math.min(most, tileTokens - 1), cost));
-  return Math.max(0, Math.min(most, short, tileTokens - 1));
+  // The whole prompt draws one token more, which was too much already.
+  const part = Math.min(prompt.remaining - 1, most, tileTokens - 1);
+  return Math.max(0, Math.min(part, Math.floor(ms / shortTokenMs(prompt, part, cost))));
 }
 
 function tokenMs(prompt: Prefilling, tokens: number, cost: StepCost): number {

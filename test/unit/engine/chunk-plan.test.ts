@@ -252,6 +252,15 @@ describe("planChunks with tiles", () => {
     expect(plan(0, silent)).toHaveLength(2);
   });
 
+  it("takes less than the whole prompt where the token that draws is what does not fit", () => {
+    const prompt = { id: 0, remaining: 40, depth: 200, draws: true };
+    const partMs = 40 * tiled.promptTokenMsOf({ tokens: 40, depth: 200 });
+    const wholeMs = 40 * tiled.promptTokenMsOf({ tokens: 41, depth: 200 });
+    expect(wholeMs).toBeGreaterThan(partMs);
+    expect(plan(0, [prompt], { maxTickMs: wholeMs })[0]?.tokens).toBe(40);
+    expect(plan(0, [prompt], { maxTickMs: (partMs + wholeMs) / 2 })[0]?.tokens).toBe(39);
+  });
+
   it("does not break a tile to fill up a step", () => {
     const prompts = [0, 1, 2, 3].map((id) => ({ id, remaining: 63, depth: 600, draws: true }));
     expect(plan(0, prompts).map(({ tokens }) => tokens)).toEqual([63, 63, 63]);
