@@ -132,7 +132,7 @@ function affordable(
   if (most === prompt.remaining && chunkMs(prompt, most, cost) <= ms) return most;
   const tiled = Math.min(most, Math.floor(ms / tokenMs(prompt, Math.max(most, tileTokens), cost)));
   if (tiled >= tileTokens) return tiled - (tiled % tileTokens);
-  // The whole prompt draws one token more, which was too much already.
+  // All of it was too much already, with the token that it may draw.
   const part = Math.min(prompt.remaining - 1, most, tileTokens - 1);
   return Math.max(0, Math.min(part, Math.floor(ms / shortTokenMs(prompt, part, cost))));
 }

@@ -38,8 +38,8 @@ export interface Contender {
 const WARM_UP = { words: 20, tokens: 16 };
 
 /**
- * Measures a case pair by pair; who goes first changes with each pair. Servers stay up while the other is
- * driven, which begins when they have come to rest, or are started anew for each run where the case asks for it.
+ * Measures a case pair by pair; who goes first changes with each pair. A run begins when both servers
+ * are at rest. They stay up and idle while the other is driven, or are started anew for each run where the case asks for it.
  */
 export async function measureCase(it: Case, options: MeasureOptions): Promise<CaseResult> {
   const service = new Runner(it, options.service);

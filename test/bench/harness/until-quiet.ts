@@ -1,3 +1,5 @@
+import { setTimeout as pause } from "node:timers/promises";
+
 /** A process that uses less than this share of a core has nothing left to do. */
 const QUIET_SHARE = 0.1;
 
@@ -8,7 +10,7 @@ export interface QuietOptions {
 }
 
 /**
- * Waits until whoever was driven has done with what it was told to do. A server may work on for seconds at answers that
+ * Waits until whoever was driven has done with what it was told to do. A server may work on for a while at answers that
  * nobody reads any more, and whoever is measured next would pay for it.
  *
  * @param cpuSeconds CPU time used so far
@@ -23,7 +25,7 @@ export async function untilQuiet(
   let at = performance.now();
   let used = cpuSeconds();
   while (at < end) {
-    await new Promise((resolve) => setTimeout(resolve, windowMs));
+    await pause(windowMs);
     const nowAt = performance.now();
     const nowUsed = cpuSeconds();
     if (((nowUsed - used) * 1000) / (nowAt - at) < QUIET_SHARE) return;
