@@ -10,6 +10,7 @@ import { outageBench } from "./chain/outage.ts";
 import { measureChatPath } from "./chat-path.ts";
 import { measureConnect } from "./connect.ts";
 import { engineBench } from "./engine/engine-bench.ts";
+import { lockStepBench } from "./engine/lock-step.ts";
 import { measureFramePath, type FramePathOptions } from "./frame-path.ts";
 import { machineFacts, type MachineFacts } from "./harness/machine.ts";
 import type { RoundsResult, Standing } from "./harness/rounds.ts";
@@ -18,7 +19,8 @@ import { measurePacedTokens } from "./paced-tokens.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const USAGE = `npm run bench -- frame-path|chat-path|paced-tokens|connect|idle-memory|engine|chain|outage [options]
+const USAGE = `npm run bench -- frame-path|chat-path|paced-tokens|connect|idle-memory|engine|lock-step|chain|outage
+                     [options]
 
   frame-path    ping to pong against a raw uWebSockets.js echo of as many bytes, per CPU second of the server
   chat-path     a message to its whole answer by the echo back end against that echo, per CPU second of the server
@@ -26,6 +28,8 @@ const USAGE = `npm run bench -- frame-path|chat-path|paced-tokens|connect|idle-m
   connect       upgrade and welcome, with and without a token, against a raw upgrade, per CPU second of the server
   idle-memory   what an idle authenticated socket adds to the memory of the process; has no options
   engine        answers of the local model against llama-server; has options of its own: engine --help
+  lock-step     a token for each of several chats in one pass and in a pass each, without the service: --model NAME
+                (tinyllama-shape), --chats 2,4,8,16,32, --rounds N (9), --prompt N (100), --answer N (64)
   chain         what the chain of back ends adds to a token: --pairs N (31), --tokens N (50000)
   outage        a back end that fails every request, under load: --seconds N (60), --rate N (50), --breaker N (2)
 
@@ -75,6 +79,7 @@ async function main(): Promise<number> {
     buildOnce();
     return engineBench(rest);
   }
+  if (name === "lock-step") return lockStepBench(rest);
   if (name === "chain") return chainOverheadBench(rest);
   if (name === "outage") {
     buildOnce();

@@ -1,0 +1,175 @@
+import { parseArgs } from "node:util";
+import { getLlama, LlamaLogLevel, type LlamaContextSequence, type Token } from "node-llama-cpp";
+import { usableCores } from "../../../src/core/usable-cores.ts";
+import { autoThreads } from "../../../src/engine/capacity.ts";
+import { tableLines } from "../../support/table.ts";
+import { spreadOf, type Spread } from "../harness/statistics.ts";
+import type { Model } from "./chat-target.ts";
+import { findModel } from "./models.ts";
+
+export interface LockStepOptions {
+  readonly model: Model;
+  readonly threads: number;
+  /** How many chats generate, one figure for each. */
+  readonly chats: readonly number[];
+  readonly rounds: number;
+  /** Tokens of each prompt. */
+  readonly promptTokens: number;
+}
+
+/** Milliseconds. */
+export interface LockStepResult {
+  /** One pass that gives a token to each of so many chats. */
+  readonly passes: readonly { readonly chats: number; readonly ms: Spread }[];
+  /** A pass that gives one chat its token. */
+  readonly single: Spread;
+  /** A token of a prompt that has its pass to itself. */
+  readonly promptToken: Spread;
+}
+
+/** Single passes in a round, so that one slow pass does not spoil the figure that all others are held against. */
+const SINGLES = 4;
+
+/**
+ * What a token costs in a pass for all chats and in a pass of its own, by whole passes of node-llama-cpp with the
+ * drawing of the tokens. Each round measures all of them in turns; the first only warms up.
+ */
+export async function measureLockStep(options: LockStepOptions): Promise<LockStepResult> {
+  const model = await openModel(options);
+  const together = options.chats.map((): number[] => []);
+  const single: number[] = [];
+  const promptToken: number[] = [];
+  try {
+    for (let round = 0; round <= options.rounds; round++) {
+      const keep = (list: number[] | undefined, ms: number): void => void (round > 0 && list?.push(ms));
+      for (const [index, count] of options.chats.entries()) {
+        keep(together[index], await timed(() => model.pass(0, count)));
+      }
+      for (let pass = 0; pass < SINGLES; pass++) {
+        const which = (round * SINGLES + pass) % Math.max(...options.chats);
+        keep(single, await timed(() => model.pass(which, which + 1)));
+      }
+      keep(promptToken, (await timed(() => model.prompt())) / options.promptTokens);
+    }
+  } finally {
+    await model.close();
+  }
+  return {
+    passes: options.chats.map((chats, index) => ({ chats, ms: spreadOf(together[index] ?? []) })),
+    single: spreadOf(single),
+    promptToken: spreadOf(promptToken),
+  };
+}
+
+interface OpenModel {
+  /** A token for each of the chats `from` to `to` - 1. */
+  pass(from: number, to: number): Promise<unknown>;
+  /** A prompt in a sequence of its own. */
+  prompt(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The model with as many chats as the largest figure asks for, each with its prompt behind it. */
+async function openModel(options: LockStepOptions): Promise<OpenModel> {
+  const { chats, rounds, promptTokens, threads } = options;
+  const most = Math.max(...chats);
+  const llama = await getLlama({
+    gpu: false,
+    build: "never",
+    skipDownload: true,
+    progressLogs: false,
+    logLevel: LlamaLogLevel.error,
+    maxThreads: threads,
+  });
+  const model = await llama.loadModel({ modelPath: options.model.path });
+  const context = await model.createContext({
+    sequences: most + 1,
+    contextSize: promptTokens + (rounds + 1) * (chats.length + SINGLES),
+    batchSize: Math.max(most, promptTokens),
+    threads,
+  });
+  const words = model.tokenize("one two three four five six seven eight nine ten ");
+  const prompt = Array.from({ length: promptTokens }, (_, index) => words[index % words.length] as Token);
+  const sequences = Array.from({ length: most }, () => context.getSequence());
+  const spare = context.getSequence();
+  for (const sequence of sequences) await sequence.evaluateWithoutGeneratingNewTokens(prompt);
+  const draw = (sequence: LlamaContextSequence) =>
+    sequence.controlledEvaluate([[words[0] as Token, { generateNext: { token: true } }]]);
+  return {
+    pass: (from, to) => Promise.all(sequences.slice(from, to).map(draw)),
+    async prompt() {
+      await spare.clearHistory();
+      await spare.evaluateWithoutGeneratingNewTokens(prompt);
+    },
+    close: () => llama.dispose(),
+  };
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  await work();
+  return performance.now() - begin;
+}
+
+/**
+ * How much sooner so many answers are done when their tokens share passes of `passMs` than when each token has its own, prompts
+ * included: the most that lock step can win over loops that run free.
+ */
+export function mostToWin(
+  chats: number,
+  passMs: number,
+  { single, promptToken }: Pick<LockStepResult, "single" | "promptToken">,
+  { promptTokens, answerTokens }: { promptTokens: number; answerTokens: number },
+): number {
+  const prompt = promptTokens * promptToken.median;
+  return (prompt + answerTokens * single.median) / (prompt + (answerTokens * passMs) / chats);
+}
+
+/** `npm run bench -- lock-step`. @returns the exit code */
+export async function lockStepBench(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      model: { type: "string", default: "tinyllama-shape" },
+      chats: { type: "string", default: "2,4,8,16,32" },
+      rounds: { type: "string", default: "9" },
+      prompt: { type: "string", default: "100" },
+      answer: { type: "string", default: "64" },
+    },
+  });
+  const options = {
+    model: await findModel(values.model),
+    threads: autoThreads(usableCores(), 0),
+    chats: values.chats.split(",").map((text) => whole("chats", text)),
+    rounds: whole("rounds", values.rounds),
+    promptTokens: whole("prompt", values.prompt),
+    answerTokens: whole("answer", values.answer),
+  };
+  const result = await measureLockStep(options);
+  const { passes, single, promptToken } = result;
+  console.log(`${options.model.name}, ${options.threads} threads, medians of ${options.rounds} rounds`);
+  console.log(
+    `a pass for one chat: ${range(single)} ms; a token of a prompt: ${range(promptToken)} ms; ` +
+      `"answers" have ${options.answerTokens} tokens and a prompt of ${options.promptTokens}\n`,
+  );
+  const rows = passes.map(({ chats, ms }) => [
+    String(chats),
+    range(ms),
+    (single.median * chats).toFixed(1),
+    ((single.median * chats) / ms.median).toFixed(2),
+    mostToWin(chats, ms.median, result, options).toFixed(2),
+  ]);
+  const head = ["chats", "one pass, ms", "a pass each, ms", "tokens", "answers"];
+  for (const line of tableLines([head, ...rows])) console.log(line);
+  return 0;
+}
+
+function range({ median, least, most }: Spread): string {
+  return `${median.toFixed(1)} (${least.toFixed(1)}–${most.toFixed(1)})`;
+}
+
+function whole(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new RangeError(`--${name} must be a whole number over 0, not ${JSON.stringify(text)}.`);
+}
