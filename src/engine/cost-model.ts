@@ -51,6 +51,11 @@ export class CostModel {
     return Math.max(this.meanMs + this.slope * (generating - this.meanCount), this.meanMs * 0.1, 0);
   }
 
+  /** What one more sequence that generates adds to a step: about a prompt token's cost, as long as nothing shows it. */
+  get sequenceMs(): number {
+    return this.slope > 0 ? this.slope : this.prompt.tokenMs;
+  }
+
   /** A step with these parts of prompts took `ms`. */
   observe(ms: number, generating: number, prompts: readonly PromptPart[]): void {
     if (prompts.length === 0) {

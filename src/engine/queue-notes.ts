@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { CostModel } from "./cost-model.ts";
 import type { FairQueue } from "./fair-queue.ts";
 import type { Generation } from "./generation.ts";
 import type { ServiceRates } from "./service-rates.ts";
@@ -19,14 +20,27 @@ export class QueueNotes {
   private readonly slots: readonly Slot[];
   private readonly clock: Clock;
   private readonly rates: ServiceRates;
+  private readonly cost: Pick<CostModel, "sequenceMs">;
   private toldAt = Number.NEGATIVE_INFINITY;
   private drift = 1;
 
-  constructor(queue: FairQueue<Generation>, slots: readonly Slot[], clock: Clock, rates: ServiceRates) {
+  constructor(
+    queue: FairQueue<Generation>,
+    slots: readonly Slot[],
+    clock: Clock,
+    rates: ServiceRates,
+    cost: Pick<CostModel, "sequenceMs">,
+  ) {
     this.queue = queue;
     this.slots = slots;
     this.clock = clock;
     this.rates = rates;
+    this.cost = cost;
+  }
+
+  /** While somebody waits all slots are busy. */
+  private get intervalMs(): number {
+    return this.rates.intervalMs(this.slots.length, this.cost.sequenceMs);
   }
 
   /** One has begun to wait. */
@@ -42,7 +56,7 @@ export class QueueNotes {
   started({ firstEta, arrivedAt }: Generation): void {
     if (firstEta === undefined || firstEta.waitMs < LEAST_MEASURED_MS || firstEta.intervalMs === 0) return;
     // Steps have become longer or shorter since, which the estimates know by themselves.
-    const expected = firstEta.waitMs * (this.rates.intervalMs / firstEta.intervalMs);
+    const expected = firstEta.waitMs * (this.intervalMs / firstEta.intervalMs);
     const ratio = (this.clock.now() - arrivedAt) / expected;
     const bounded = Math.min(Math.max(ratio, 1 / MOST_DRIFT), MOST_DRIFT);
     this.drift *= (bounded / this.drift) ** DRIFT_WEIGHT;
@@ -74,7 +88,7 @@ export class QueueNotes {
       const raw = times[index];
       // A parked one waits again: its reader is told, but it says nothing of how long others wait.
       if (generation.toldPosition === 0 && !generation.started && raw !== undefined) {
-        generation.firstEta = { waitMs: raw, intervalMs: this.rates.intervalMs };
+        generation.firstEta = { waitMs: raw, intervalMs: this.intervalMs };
       }
       generation.toldPosition = position;
       generation.toldAt = now;
@@ -87,13 +101,13 @@ export class QueueNotes {
   }
 
   private times(order: readonly Generation[]): number[] {
-    const { rates } = this;
+    const { rates, intervalMs } = this;
     const freeIn = this.slots.map(({ generation, remaining }) => {
       if (!generation || generation.background) return 0;
-      return rates.holdMs(remaining, generation.generatedTokens, generation.request.maxTokens);
+      return rates.holdMs(remaining, generation.generatedTokens, generation.request.maxTokens, intervalMs);
     });
     const holds = order.map(({ promptTokens, generatedTokens, request }) =>
-      rates.holdMs(promptTokens, generatedTokens, request.maxTokens),
+      rates.holdMs(promptTokens, generatedTokens, request.maxTokens, intervalMs),
     );
     return startTimes(freeIn, holds);
   }

@@ -12,6 +12,8 @@ export class ServiceRates {
   /** Of prompt tokens in all tokens of a step. */
   promptShare = 0;
   private interval: number | undefined;
+  /** How many generated in the steps that made up the interval. */
+  private generating = 0;
   private promptMs = 0;
   private promptTokens = 0;
 
@@ -33,8 +35,9 @@ export class ServiceRates {
       SMOOTHING * (promptTokens / Math.max(1, promptTokens + generating) - this.promptShare);
     if (generating === 0) return;
     const interval = (sinceLast ?? ms) / Math.max(1, each);
-    this.interval =
-      this.interval === undefined ? interval : this.interval + SLOW * (interval - this.interval);
+    const weight = this.interval === undefined ? 1 : SLOW;
+    this.interval = (this.interval ?? 0) + weight * (interval - (this.interval ?? 0));
+    this.generating += weight * (generating - this.generating);
   }
 
   /** A prompt of `tokens` that were not cached had its first token `ms` after it got its slot. */
@@ -43,9 +46,13 @@ export class ServiceRates {
     this.promptTokens += SMOOTHING * (tokens - this.promptTokens);
   }
 
-  /** Mean time between two tokens of an answer; 0 while unknown. */
-  get intervalMs(): number {
-    return this.interval ?? 0;
+  /**
+   * Mean time between two tokens of an answer while so many generate; 0 while unknown. Each one more than were seen lately adds
+   * `sequenceMs`: who asks as a crowd comes in would otherwise be told times of when all was quiet.
+   */
+  intervalMs(generating: number, sequenceMs: number): number {
+    if (this.interval === undefined) return 0;
+    return this.interval + Math.max(0, generating - this.generating) * sequenceMs;
   }
 
   /** Whether times can be told. */
@@ -53,9 +60,9 @@ export class ServiceRates {
     return this.interval !== undefined && this.lengths.known;
   }
 
-  /** How long a slot will be held by a request, from where it stands. */
-  holdMs(promptTokens: number, generated: number, maxTokens: number): number {
+  /** How long a slot will be held by a request, from where it stands, at so long between two tokens. */
+  holdMs(promptTokens: number, generated: number, maxTokens: number, intervalMs: number): number {
     const each = this.promptTokens > 0 ? this.promptMs / this.promptTokens : 0;
-    return promptTokens * each + this.lengths.remaining(generated, maxTokens) * (this.interval ?? 0);
+    return promptTokens * each + this.lengths.remaining(generated, maxTokens) * intervalMs;
   }
 }

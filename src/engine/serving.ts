@@ -66,8 +66,7 @@ export class Serving {
     if (generation.cancelled) return;
     if (!taken) {
       this.pay(generation, slot.sequence.length);
-      if (!generation.background) this.tellProgress(slot, generation);
-      else if (slot.remaining === 0) {
+      if (generation.background && slot.remaining === 0) {
         await this.options.admission.keepContext(slot);
         generation.finishBackground();
         await this.end(slot);
@@ -78,6 +77,23 @@ export class Serving {
     const { generatedTokens, request } = generation;
     this.options.rates.lengths.observe(generatedTokens, generatedTokens < request.maxTokens);
     await this.end(slot);
+  }
+
+  /**
+   * Tells how far prompts are that take long, also of those that had no part of the latest steps: while others come first
+   * theirs waits in its slot, and whoever asked must hear that it is not lost (a sign of life renews the deadline of the first token).
+   */
+  tellProgress(): void {
+    const { slots, clock, cost } = this.options;
+    const now = clock.now();
+    for (const slot of slots) {
+      const { generation, remaining, sequence } = slot;
+      if (!generation || generation.background || generation.cancelled || remaining === 0) continue;
+      const expected = remaining * cost.promptTokenMs;
+      if (now - slot.startedAt + expected < LONG_PROMPT_MS || now - slot.progressAt < PROGRESS_MS) continue;
+      slot.progressAt = now;
+      generation.events.progress(sequence.length, generation.request.tokens.length);
+    }
   }
 
   async releaseCancelled(): Promise<void> {
@@ -140,13 +156,5 @@ export class Serving {
     lookup?.left(generation);
     queue.done(generation);
     await forgetting.left(slot, generation);
-  }
-
-  private tellProgress(slot: Slot, generation: Generation): void {
-    const now = this.options.clock.now();
-    const expected = slot.remaining * this.options.cost.promptTokenMs;
-    if (now - slot.startedAt + expected < LONG_PROMPT_MS || now - slot.progressAt < PROGRESS_MS) return;
-    slot.progressAt = now;
-    generation.events.progress(slot.sequence.length, generation.request.tokens.length);
   }
 }

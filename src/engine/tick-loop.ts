@@ -70,7 +70,7 @@ export class TickLoop {
   constructor(options: TickLoopOptions) {
     this.options = options;
     this.pauses = new Pauses(options.limits.maxTickMs);
-    this.notes = new QueueNotes(options.queue, options.slots, options.clock, this.rates);
+    this.notes = new QueueNotes(options.queue, options.slots, options.clock, this.rates, options.cost);
     this.forgetting = new Forgetting(options);
     this.admission = new Admission({
       ...options,
@@ -205,6 +205,7 @@ export class TickLoop {
       if (result?.status === "fulfilled") await this.serving.after(step, result.value);
     }
     if (failed.length > 0) await this.serving.recover(failed, results, guesses.length > 0);
+    this.serving.tellProgress();
   }
 
   /** Ascending by id: native code puts only consecutive ascending ids into one pass. */

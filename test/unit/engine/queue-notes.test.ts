@@ -100,6 +100,35 @@ describe("QueueNotes", () => {
   }, 30_000);
 });
 
+describe("the first estimates of a crowd", () => {
+  /** What one is told who waits behind as many as there are slots, where until now one alone had a token each 10 ms. */
+  function firstEta(sequenceMs: number): number {
+    const clock: Clock = { now: () => 0, wall: () => 0, after: () => () => {} };
+    const rates = new ServiceRates();
+    for (let step = 0; step < 100; step++) rates.step(10, 10, 1, 0, 1);
+    rates.lengths.observe(100, false);
+    const queue = new FairQueue<Generation>({ requests: 100, promptTokens: 1e6, background: 1 });
+    const context = new FakeContext();
+    const slots = Array.from({ length: SLOTS }, (_, id) => new Slot(context.sequence(id)));
+    let eta = Number.NaN;
+    const generation = (name: string): Generation => {
+      const request = preparedRequest(1, { client: name, charge: name, maxTokens: 100 });
+      const events = { ...recordedEvents(), queued: (_: number, etaMs = Number.NaN) => void (eta = etaMs) };
+      return new Generation(request, events, () => "", 0);
+    };
+    for (const slot of slots) slot.generation = generation(`sub:${slot.id}`);
+    const waiter = generation("sub:late");
+    queue.add(waiter);
+    new QueueNotes(queue, slots, clock, rates, { sequenceMs }).added(waiter);
+    return eta;
+  }
+
+  it("reckon with all slots busy, where few were until now", () => {
+    expect(firstEta(0)).toBeCloseTo(100 * 10, -1);
+    expect(firstEta(5)).toBeCloseTo(100 * (10 + 7 * 5), -1);
+  });
+});
+
 describe("the correction of estimates", () => {
   it("does not grow because steps became longer after the first estimate", () => {
     let now = 0;
@@ -107,7 +136,7 @@ describe("the correction of estimates", () => {
     const rates = new ServiceRates();
     const queue = new FairQueue<Generation>({ requests: 100, promptTokens: 1e6, background: 1 });
     const slot = new Slot(new FakeContext().sequence(0));
-    const notes = new QueueNotes(queue, [slot], clock, rates);
+    const notes = new QueueNotes(queue, [slot], clock, rates, { sequenceMs: 0 });
     const etas: (number | undefined)[] = [];
     const generation = (name: string): Generation => {
       const request = preparedRequest(1, { client: name, charge: name, maxTokens: 100 });

@@ -214,6 +214,19 @@ describe("TickLoop", () => {
     expect(progress[0]).toMatch(/^progress \d+\/1000$/);
   });
 
+  it("tells it of a prompt that waits in its slot while others come first", async () => {
+    const { submit, context, advance } = setUp(3);
+    context.onBatch = () => advance(200);
+    const long = [submit({ length: 3000, maxTokens: 1 }), submit({ length: 3000, maxTokens: 1 })];
+    await until(() => long.every(({ events }) => events.lines.some((line) => line.startsWith("progress"))));
+    const last = submit({ length: 2999, maxTokens: 1 });
+    const had = () => context.batches.some(({ items }) => items.some(({ id }) => id === 2));
+    await until(() => had() || last.events.lines.some((line) => line.startsWith("progress")));
+    expect(had()).toBe(false);
+    expect(last.events.lines.filter((line) => line.startsWith("progress"))).toEqual(["progress 0/2999"]);
+    await until(() => [...long, last].every(({ events }) => isOver(events)));
+  });
+
   it("fails only the culprit when a batch fails, and the others go on (trap 21)", async () => {
     const { submit, context, sequences, faults } = setUp(3);
     const good = submit({ length: 5, maxTokens: 40 });
