@@ -17,10 +17,12 @@ export function shortestFirst<T extends Prompt>(prompts: readonly T[]): T[] {
   return prompts.toSorted((a, b) => Number(a.background) - Number(b.background) || a.remaining - b.remaining);
 }
 
-// One short prompt, or any number of long ones, counts twice as much as all who generate together; two or more short ones, five
-// times. More for more of them would make the time between two tokens of those who have begun grow with each that comes.
+// One short prompt counts twice as much as all who generate together; two or more, five times. More for more of them would make the
+// time between two tokens of those who have begun grow with each that comes. Long ones, any number of them, count two
+// and a half times.
 const STRETCH = 3;
 const CROWD_STRETCH = 6;
+const LONG_STRETCH = 3.5;
 
 /** What prompts ask of a step. */
 export interface Demand {
@@ -36,7 +38,8 @@ export function demandOf(prompts: readonly Prompt[], tokenMs: number): Demand {
   const most = Math.max(SHORT_TOKENS, SHORT_MS / tokenMs);
   const short = awaited.filter(({ work }) => work <= most).length;
   if (short > 1) return { short, stretch: CROWD_STRETCH };
-  return { short, stretch: awaited.length > 0 ? STRETCH : 1 };
+  if (awaited.length > short) return { short, stretch: LONG_STRETCH };
+  return { short, stretch: short > 0 ? STRETCH : 1 };
 }
 
 /** So many steps in a row have both prompts and those who generate, then one is without prompts. */

@@ -92,27 +92,28 @@ describe("prompts", () => {
         lengths.map((length) => prompt(length)),
         4.6,
       );
-    expect(ask(218, 1200)).toEqual({ short: 0, stretch: 3 });
-    expect(ask(217, 1200)).toEqual({ short: 1, stretch: 3 });
+    expect(ask(218, 1200)).toEqual({ short: 0, stretch: 3.5 });
+    expect(ask(217, 1200)).toEqual({ short: 1, stretch: 3.5 });
+    expect(ask(217)).toEqual({ short: 1, stretch: 3 });
     expect(ask(10, 20, 30, 1200)).toEqual({ short: 3, stretch: 6 });
   });
 
   it("of some lines are short however slow the machine is", () => {
     expect(demandOf(prompts(16, 200), 33)).toEqual({ short: 16, stretch: 6 });
-    expect(demandOf(prompts(16, 201), 33)).toEqual({ short: 0, stretch: 3 });
+    expect(demandOf(prompts(16, 201), 33)).toEqual({ short: 0, stretch: 3.5 });
   });
 
   it("are no short ones at the end of long ones", () => {
     expect(demandOf([prompt(10, false, 1200), prompt(20, false, 1200)], 4.6)).toEqual({
       short: 0,
-      stretch: 3,
+      stretch: 3.5,
     });
   });
 
   it("ask for nothing that the others would feel where nobody waits for them", () => {
     expect(demandOf([], 4.6)).toEqual({ short: 0, stretch: 1 });
     expect(demandOf([prompt(10, true), prompt(1000, true)], 4.6)).toEqual({ short: 0, stretch: 1 });
-    expect(demandOf([prompt(10, true), prompt(1000)], 4.6)).toEqual({ short: 0, stretch: 3 });
+    expect(demandOf([prompt(10, true), prompt(1000)], 4.6)).toEqual({ short: 0, stretch: 3.5 });
   });
 
   it("come first, those that nobody waits for last", () => {
