@@ -11,8 +11,8 @@ export class ServiceRates {
   batch = 0;
   /** Of prompt tokens in all tokens of a step. */
   promptShare = 0;
-  private interval: number | undefined;
-  /** How many generated in the steps that made up the interval. */
+  private interval = 0;
+  /** How many generated in the steps that made up the interval; 0: there were none yet. */
   private generating = 0;
   private promptMs = 0;
   private promptTokens = 0;
@@ -35,8 +35,8 @@ export class ServiceRates {
       SMOOTHING * (promptTokens / Math.max(1, promptTokens + generating) - this.promptShare);
     if (generating === 0) return;
     const interval = (sinceLast ?? ms) / Math.max(1, each);
-    const weight = this.interval === undefined ? 1 : SLOW;
-    this.interval = (this.interval ?? 0) + weight * (interval - (this.interval ?? 0));
+    const weight = this.generating === 0 ? 1 : SLOW;
+    this.interval += weight * (interval - this.interval);
     this.generating += weight * (generating - this.generating);
   }
 
@@ -51,13 +51,13 @@ export class ServiceRates {
    * `sequenceMs`: who asks as a crowd comes in would otherwise be told times of when all was quiet.
    */
   intervalMs(generating: number, sequenceMs: number): number {
-    if (this.interval === undefined) return 0;
+    if (this.generating === 0) return 0;
     return this.interval + Math.max(0, generating - this.generating) * sequenceMs;
   }
 
   /** Whether times can be told. */
   get known(): boolean {
-    return this.interval !== undefined && this.lengths.known;
+    return this.generating > 0 && this.lengths.known;
   }
 
   /** How long a slot will be held by a request, from where it stands, at so long between two tokens. */

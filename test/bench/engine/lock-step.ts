@@ -1,11 +1,14 @@
 import { parseArgs } from "node:util";
-import { getLlama, LlamaLogLevel, type LlamaContextSequence, type Token } from "node-llama-cpp";
+import type { LlamaContextSequence, Token } from "node-llama-cpp";
 import { usableCores } from "../../../src/core/usable-cores.ts";
 import { autoThreads } from "../../../src/engine/capacity.ts";
 import { tableLines } from "../../support/table.ts";
 import { spreadOf, type Spread } from "../harness/statistics.ts";
 import type { Model } from "./chat-target.ts";
+import { openCpuModel } from "./cpu-model.ts";
 import { findModel } from "./models.ts";
+import { countOf } from "./options.ts";
+import { spreadText } from "./report.ts";
 
 export interface LockStepOptions {
   readonly model: Model;
@@ -73,15 +76,7 @@ interface OpenModel {
 async function openModel(options: LockStepOptions): Promise<OpenModel> {
   const { chats, rounds, promptTokens, threads } = options;
   const most = Math.max(...chats);
-  const llama = await getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-    progressLogs: false,
-    logLevel: LlamaLogLevel.error,
-    maxThreads: threads,
-  });
-  const model = await llama.loadModel({ modelPath: options.model.path });
+  const model = await openCpuModel(options.model.path, threads);
   const context = await model.createContext({
     sequences: most + 1,
     contextSize: promptTokens + (rounds + 1) * (chats.length + SINGLES),
@@ -101,7 +96,7 @@ async function openModel(options: LockStepOptions): Promise<OpenModel> {
       await spare.clearHistory();
       await spare.evaluateWithoutGeneratingNewTokens(prompt);
     },
-    close: () => llama.dispose(),
+    close: () => model.dispose(),
   };
 }
 
@@ -140,21 +135,21 @@ export async function lockStepBench(args: readonly string[]): Promise<number> {
   const options = {
     model: await findModel(values.model),
     threads: autoThreads(usableCores(), 0),
-    chats: values.chats.split(",").map((text) => whole("chats", text)),
-    rounds: whole("rounds", values.rounds),
-    promptTokens: whole("prompt", values.prompt),
-    answerTokens: whole("answer", values.answer),
+    chats: values.chats.split(",").map((text) => countOf("chats", text)),
+    rounds: countOf("rounds", values.rounds),
+    promptTokens: countOf("prompt", values.prompt),
+    answerTokens: countOf("answer", values.answer),
   };
   const result = await measureLockStep(options);
   const { passes, single, promptToken } = result;
   console.log(`${options.model.name}, ${options.threads} threads, medians of ${options.rounds} rounds`);
   console.log(
-    `a pass for one chat: ${range(single)} ms; a token of a prompt: ${range(promptToken)} ms; ` +
+    `a pass for one chat: ${spreadText(single)} ms; a token of a prompt: ${spreadText(promptToken)} ms; ` +
       `"answers" have ${options.answerTokens} tokens and a prompt of ${options.promptTokens}\n`,
   );
   const rows = passes.map(({ chats, ms }) => [
     String(chats),
-    range(ms),
+    spreadText(ms),
     (single.median * chats).toFixed(1),
     ((single.median * chats) / ms.median).toFixed(2),
     mostToWin(chats, ms.median, result, options).toFixed(2),
@@ -162,14 +157,4 @@ export async function lockStepBench(args: readonly string[]): Promise<number> {
   const head = ["chats", "one pass, ms", "a pass each, ms", "tokens", "answers"];
   for (const line of tableLines([head, ...rows])) console.log(line);
   return 0;
-}
-
-function range({ median, least, most }: Spread): string {
-  return `${median.toFixed(1)} (${least.toFixed(1)}–${most.toFixed(1)})`;
-}
-
-function whole(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new RangeError(`--${name} must be a whole number over 0, not ${JSON.stringify(text)}.`);
 }

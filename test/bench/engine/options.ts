@@ -113,7 +113,8 @@ function numberOf(name: string, text: string): number {
   throw new Error(`--${name} must be a number from 0 on, not ${JSON.stringify(text)}.`);
 }
 
-function countOf(name: string, text: string): number {
+/** @throws Error when the text of `--name` is no whole number over 0. */
+export function countOf(name: string, text: string): number {
   const value = numberOf(name, text);
   if (Number.isSafeInteger(value) && value > 0) return value;
   throw new Error(`--${name} must be a positive whole number, not ${JSON.stringify(text)}.`);

@@ -1,5 +1,6 @@
-import { getLlama, LlamaLogLevel, type LlamaContextSequence, type LlamaModel } from "node-llama-cpp";
+import type { LlamaContextSequence, LlamaModel } from "node-llama-cpp";
 import type { Model, Sampling } from "../chat-target.ts";
+import { openCpuModel } from "../cpu-model.ts";
 
 /** Process of the free-running control: takes orders over the fork channel until that closes. */
 export type FreeRunningOrder =
@@ -55,15 +56,7 @@ async function obey(order: FreeRunningOrder): Promise<void> {
 
 async function load(order: FreeRunningOrder & { type: "load" }): Promise<Loaded> {
   const { threads, slots, contextTokens } = order;
-  const llama = await getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-    progressLogs: false,
-    logLevel: LlamaLogLevel.error,
-    maxThreads: threads,
-  });
-  const model = await llama.loadModel({ modelPath: order.model.path });
+  const model = await openCpuModel(order.model.path, threads);
   const context = await model.createContext({ sequences: slots, contextSize: contextTokens, threads });
   const free = Array.from({ length: slots }, () => context.getSequence());
   return { model, sampling: order.model.sampling, free };
