@@ -1,5 +1,4 @@
-// What this machine must offer for the service to run, checked before anything else, so that a wrong Node version or
-// C library ends in one line and not in a stack trace out of a native module.
+// What npm start needs before it can build and run the service: a recent Node and the packages. Each fault is one line.
 import { createRequire } from "node:module";
 
 /** The least Node version, as in package.json's `engines`. */
@@ -18,39 +17,16 @@ export function nodeFault(version) {
 }
 
 /**
- * A line that says why uWebSockets.js cannot be loaded here, or null. Its package carries one binary for each
- * platform and Node version; those for Node 22 and later need glibc 2.38.
- * @param {(name: string) => unknown} load loads a package by name and throws where it cannot
+ * A line that says that the packages are missing, or null. Nothing is loaded: the service itself checks the binary of
+ * uWebSockets.js before it loads it.
+ * @param {(name: string) => unknown} resolve finds a package by name and throws where it is not installed
  * @returns {string | null}
  */
-export function socketLibraryFault(load = createRequire(import.meta.url)) {
+export function packagesFault(resolve = createRequire(import.meta.url).resolve) {
   try {
-    load("uWebSockets.js");
+    resolve("uWebSockets.js");
     return null;
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    const here = `Node ${process.versions.node} on ${process.platform}-${process.arch}`;
-    if (/Cannot find (module|package) 'uWebSockets\.js'/.test(text)) {
-      return "The packages are not installed: run npm ci first.";
-    }
-    const library = /GLIBC_[\d.]+/.exec(text)?.[0]?.replace("GLIBC_", "glibc ");
-    if (library !== undefined) {
-      return (
-        `uWebSockets.js for ${here} needs ${library}, which this system lacks (it has ${glibcVersion()}). ` +
-        "Use Node 20, or a system such as Debian 13 or Ubuntu 24.04."
-      );
-    }
-    if (/libc\.musl|ld-musl|musl/.test(text)) {
-      return "uWebSockets.js has no binary for musl (Alpine): use a system with glibc.";
-    }
-    return `uWebSockets.js has no binary for ${here}: use Node 20 (or 22, 24) on glibc Linux, macOS or Windows.`;
+  } catch {
+    return "The packages are not installed: run npm ci first.";
   }
-}
-
-function glibcVersion() {
-  const report = /** @type {{ header?: { glibcVersionRuntime?: string } }} */ (
-    process.report?.getReport() ?? {}
-  );
-  const version = report.header?.glibcVersionRuntime;
-  return version === undefined ? "no glibc" : `glibc ${version}`;
 }

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, hasCompiler, isUpToDate } from "./build.mjs";
-import { nodeFault, socketLibraryFault } from "./requirements.mjs";
+import { nodeFault, packagesFault } from "./requirements.mjs";
 
 /**
  * @param {string} line
@@ -33,7 +33,7 @@ function prepare(root) {
 }
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const fault = nodeFault(process.versions.node) ?? socketLibraryFault();
+const fault = nodeFault(process.versions.node) ?? packagesFault();
 if (fault !== null) giveUp(fault);
 prepare(root);
 const main = join(root, "dist", "main.js");

@@ -14,6 +14,8 @@ import { providerCandidates, selectProvider, type Selection } from "./providers/
 import { SpendGuard } from "./providers/spend-guard.ts";
 import { startServer } from "./server.ts";
 import { renderStartBlock } from "./start-block.ts";
+import { checkTextOutput } from "./transport/uws/self-test.ts";
+import { loadSocketLibrary } from "./transport/uws/socket-library.ts";
 
 /** The folder that holds dist/ (or src/) and models/. */
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -72,6 +74,8 @@ async function start(
   logger: ServiceLogger,
   signal: AbortSignal,
 ): Promise<Run> {
+  const socketLibrary = loadSocketLibrary(config.UWS_SHA256);
+  await checkTextOutput(socketLibrary);
   const metrics = createMetrics();
   metrics.gauge("log_lines_dropped", "Log lines dropped because their reader stalled", () =>
     logger.droppedLines(),
@@ -109,6 +113,7 @@ async function start(
       chain,
       logger,
       metrics,
+      socketLibrary,
       webFolder,
     });
     void chain?.startEarly();

@@ -25,6 +25,7 @@ import { SessionRegistry } from "./session/session-registry.ts";
 import { MemoryAnswerLog } from "./stores/memory/memory-answer-log.ts";
 import { MemoryConversationStore } from "./stores/memory/memory-conversation-store.ts";
 import { MemorySessionStore } from "./stores/memory/memory-session-store.ts";
+import type { SocketLibrary } from "./transport/uws/socket-library.ts";
 import { createStatusRoutes } from "./transport/uws/status-routes.ts";
 import { loadStaticFiles } from "./transport/uws/static-files.ts";
 import { createUwsTransport, softLimitBytes, type UwsTransport } from "./transport/uws/uws-transport.ts";
@@ -59,6 +60,7 @@ export interface ServerOptions {
   readonly chain: ProviderChain | null;
   readonly logger: Logger;
   readonly metrics: PrometheusMetrics;
+  readonly socketLibrary: SocketLibrary;
   /** The built web client. */
   readonly webFolder: string;
 }
@@ -258,6 +260,7 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
     metricsToken: config.METRICS_TOKEN,
   });
   return createUwsTransport({
+    library: options.socketLibrary,
     host: config.HOST,
     port: config.PORT,
     maxFrameBytes: config.MAX_FRAME_BYTES,

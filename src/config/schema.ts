@@ -50,6 +50,16 @@ export const settingGroups = {
       doc: "Bearer token for /metrics. Without one /metrics answers only loopback addresses.",
       secret: true,
     }),
+    UWS_SHA256: list(
+      [],
+      "comma-separated SHA-256 sums of 64 hexadecimal digits",
+      {
+        doc:
+          "Sums of further uWebSockets.js binaries that may be loaded, such as an official build that was put in place of " +
+          "the packaged one; see docs/security.md.",
+      },
+      (word) => /^[0-9a-f]{64}$/.test(word),
+    ),
   },
   "Who may connect": {
     ALLOW_ANONYMOUS: flag(true, { doc: "Whether /ws/chat takes clients without a token (false: 4401)." }),

@@ -121,8 +121,8 @@ export class AnswerFeed implements CursorSink, Flushable {
     return wait;
   }
 
-  send(type: ServerFrameType, text: string): void {
-    this.#outlet.send(type, text);
+  send(type: ServerFrameType, text: string, head?: Uint8Array): void {
+    this.#outlet.send(type, text, head);
   }
 
   errorSent(code: ErrorCode): void {

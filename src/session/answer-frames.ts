@@ -18,9 +18,10 @@ import type {
   WireUsage,
 } from "../protocol/server-frames.ts";
 
-/** The part of a `token` frame that is the same for a whole answer. */
-export function tokenPrefix({ id, answer }: AnswerMeta): string {
-  return `{"type":"token","id":${JSON.stringify(id)},"answer":${JSON.stringify(answer)},"content":`;
+/** The beginning of a `token` frame, in UTF-8. It is the same for a whole answer, so that it is encoded once. */
+export function tokenHead({ id, answer }: AnswerMeta): Uint8Array {
+  const names = `"id":${JSON.stringify(id)},"answer":${JSON.stringify(answer)}`;
+  return Buffer.from(`{"type":"token",${names},"content":`, "utf8");
 }
 
 export function statusFrame({ id, answer }: AnswerMeta, status: AnswerStatus): QueuedFrame | ProgressFrame {

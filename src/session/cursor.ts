@@ -11,7 +11,7 @@ import {
   fallbackFrame,
   fallbackNotice,
   statusFrame,
-  tokenPrefix,
+  tokenHead,
 } from "./answer-frames.ts";
 
 /** Where a cursor's frames go: the session of one socket. */
@@ -25,7 +25,7 @@ export interface CursorSink {
   takeReplay(bytes: number): number;
   /** Has {@link Cursor.pump} called soon, or `atOnce`; false when the socket does not take anything now. */
   wantsPump(atOnce: boolean): boolean;
-  send(type: ServerFrameType, text: string): void;
+  send(type: ServerFrameType, text: string, head?: Uint8Array): void;
   errorSent(code: ErrorCode): void;
   /** The closing frame was sent: the cursor's work is over. */
   done(cursor: Cursor): void;
@@ -60,7 +60,8 @@ export class Cursor {
   readonly #sink: CursorSink;
   readonly #attendant: Attendant;
   readonly #unsubscribe: () => void;
-  readonly #prefix: string;
+  /** What every `token` frame of the answer begins with, in UTF-8; undefined where none is sent. */
+  readonly #tokenHead: Uint8Array | undefined;
   /** Text before this offset is old: sending it counts against the client's budget for replays. */
   readonly #oldTo: number;
   #endIsOld: boolean;
@@ -79,7 +80,7 @@ export class Cursor {
     this.#streamed = streamed;
     this.#sink = sink;
     this.#attendant = ticket.attend();
-    this.#prefix = streamed ? tokenPrefix(reader.meta) : "";
+    this.#tokenHead = streamed ? tokenHead(reader.meta) : undefined;
     this.#oldTo = reader.length;
     this.#endIsOld = reader.length > 0 || reader.outcome !== null;
     this.#sentTo = this.#ackedTo = streamed ? reader.boundary(from) : 0;
@@ -178,7 +179,7 @@ export class Cursor {
     if (to <= from || (from < this.#oldTo && !this.#replayAllowed(to - from))) return false;
     const text = JSON.stringify(this.reader.read(from, to));
     this.#sentTo = to;
-    this.#sink.send("token", `${this.#prefix}${text},"from":${from},"to":${to}}`);
+    this.#sink.send("token", `${text},"from":${from},"to":${to}}`, this.#tokenHead);
     return true;
   }
 

@@ -1,9 +1,11 @@
+import type { FrameText } from "./socket.ts";
+
 const MAX_FRAMES = 64;
 const MAX_BYTES = 16_384;
 
 interface WaitingFrame {
   readonly type: string;
-  readonly text: string;
+  readonly text: FrameText;
   readonly notice: string | undefined;
 }
 
@@ -20,7 +22,7 @@ export class Outbox {
    * Keeps a frame. `notice` names news of which only the newest counts: it takes the place of one that waits already;
    * everything else (errors, pongs, replies) is never merged. False when the box is full: 64 frames or 16 KiB.
    */
-  add(type: string, text: string, notice?: string): boolean {
+  add(type: string, text: FrameText, notice?: string): boolean {
     if (notice !== undefined) this.#remove(notice);
     const bytes = Buffer.byteLength(text);
     if (this.#frames.length >= MAX_FRAMES || this.#bytes + bytes > MAX_BYTES) return false;
@@ -30,7 +32,7 @@ export class Outbox {
   }
 
   /** The frame that waits longest. */
-  take(): { readonly type: string; readonly text: string } | undefined {
+  take(): { readonly type: string; readonly text: FrameText } | undefined {
     const frame = this.#frames.shift();
     if (frame !== undefined) this.#bytes -= Buffer.byteLength(frame.text);
     return frame;

@@ -1,7 +1,7 @@
 import type { ServerFrameType } from "../protocol/server-frames.ts";
 import { Outbox } from "./outbox.ts";
 import type { SessionHost } from "./session-host.ts";
-import type { Socket } from "./socket.ts";
+import type { FrameText, Socket } from "./socket.ts";
 
 /** Told when the socket cannot go on. */
 export type OutletFault = "frame_too_big" | "not_read";
@@ -31,15 +31,15 @@ export class Outlet {
     return !this.#blocked && !this.#shut;
   }
 
-  /** Writes a frame; only while {@link writable}. */
-  send(type: ServerFrameType, text: string): void {
+  /** Writes a frame, `head` before `text`; only while {@link writable}. */
+  send(type: ServerFrameType, text: FrameText, head?: Uint8Array): void {
     if (this.#shut) return;
     this.#host.metrics.frameSent(type);
-    const result = this.#socket.send(text);
+    const result = this.#socket.send(text, head);
     if (result === "sent") return;
     this.#blocked = true;
     if (result === "queued") return;
-    this.#host.logger.error({ type, bytes: text.length }, "a frame did not fit the socket's buffer");
+    this.#host.logger.error({ type, chars: text.length }, "a frame did not fit the socket's buffer");
     this.#owner.outletFailed("frame_too_big");
   }
 
@@ -47,7 +47,7 @@ export class Outlet {
    * A frame outside any answer: sent now, or kept in the outbox while the socket holds bytes back. `notice` names news of
    * which only the newest counts.
    */
-  deliver(type: ServerFrameType, text: string, notice?: string): void {
+  deliver(type: ServerFrameType, text: FrameText, notice?: string): void {
     if (this.writable) {
       this.send(type, text);
       return;

@@ -21,7 +21,7 @@ import { TaskSequence } from "./task-sequence.ts";
 /** Until a slow reader that was closed may try again. */
 const RETRY_AFTER_MS = 5000;
 
-const PONG = encode({ type: "pong" });
+const PONG = Buffer.from(encode({ type: "pong" }));
 
 /** Frames that may wait while a `resume` or a submission before them is on its way to the store. */
 const MAX_WAITING_FRAMES = 64;

@@ -1,5 +1,5 @@
 import { MAX_CLOSE_REASON_BYTES } from "../../src/protocol/close-codes.ts";
-import type { SendResult, Socket } from "../../src/session/socket.ts";
+import type { FrameText, SendResult, Socket } from "../../src/session/socket.ts";
 
 export type Frame = Readonly<Record<string, unknown>>;
 
@@ -46,7 +46,8 @@ export class FakeSocket implements Socket {
     return frames;
   }
 
-  send(text: string): SendResult {
+  send(frame: FrameText, head?: Uint8Array): SendResult {
+    const text = Buffer.concat([head ?? Buffer.alloc(0), Buffer.from(frame)]).toString();
     if (this.#closed) return "dropped";
     if (this.#buffered > 0) this.breaches.push(`sent while blocked: ${text.slice(0, 60)}`);
     const result = this.onSend(text);

@@ -5,12 +5,7 @@ import { tokenFrom } from "../../auth/token-from.ts";
 import { TokenError, type TokenVerifier, type VerifiedToken } from "../../auth/token-verifier.ts";
 import type { LimitName } from "../../core/limits.ts";
 import type { Metrics } from "../../core/metrics.ts";
-import {
-  closeCodes,
-  comeBackIn,
-  MAX_CLOSE_REASON_BYTES,
-  type CloseReason,
-} from "../../protocol/close-codes.ts";
+import { closeCodes, comeBackIn, type CloseReason } from "../../protocol/close-codes.ts";
 import type { Visitor } from "../../session/session-registry.ts";
 import type { AddressLimits } from "./address-limits.ts";
 
@@ -81,7 +76,7 @@ export function createDoor(options: DoorOptions): (facts: UpgradeFacts) => Verdi
     const refuse = (reason: CloseReason, text: string): Verdict => ({
       kind: "refuse",
       code: closeCodes[reason].code,
-      reason: clip(text),
+      reason: text,
       subprotocol,
     });
     if (origin.outcome === "refused_null") {
@@ -179,12 +174,4 @@ function checkToken(
       ? "a token is missing: ?token=…, Authorization: Bearer …, or subprotocols chat.v1, bearer.…"
       : "two different tokens were given: send one";
   return { refused: "unauthorized", text };
-}
-
-/** Cuts a reason to what a close frame holds, at a character. */
-function clip(text: string): string {
-  if (Buffer.byteLength(text) <= MAX_CLOSE_REASON_BYTES) return text;
-  let clipped = text.slice(0, MAX_CLOSE_REASON_BYTES - 3);
-  while (Buffer.byteLength(clipped) > MAX_CLOSE_REASON_BYTES - 3) clipped = clipped.slice(0, -1);
-  return `${clipped.replace(/[\uD800-\uDBFF]$/, "")}…`;
 }

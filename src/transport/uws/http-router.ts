@@ -3,14 +3,10 @@ import type { AddressResolver } from "../../auth/client-address.ts";
 import type { HostPolicy } from "../../auth/host-policy.ts";
 import type { OriginPolicy } from "../../auth/origin-policy.ts";
 import type { Logger } from "../../core/logger.ts";
-import {
-  errorReply,
-  statusLine,
-  type HttpReply,
-  type HttpRequestFacts,
-  type HttpRoute,
-} from "./http-reply.ts";
+import { errorReply, type HttpReply, type HttpRequestFacts, type HttpRoute } from "./http-reply.ts";
 import { peerFacts } from "./peer-facts.ts";
+import type { WireEncoder } from "./wire-encoder.ts";
+import { writeReply } from "./write-reply.ts";
 
 export interface HttpRouterOptions {
   /** GET and HEAD by path; nothing else is served. */
@@ -20,6 +16,7 @@ export interface HttpRouterOptions {
   readonly originPolicy: OriginPolicy;
   readonly hostPolicy: HostPolicy;
   readonly resolveAddress: AddressResolver;
+  readonly encoder: WireEncoder;
   readonly logger: Logger;
 }
 
@@ -36,18 +33,26 @@ export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse
       aborted = true;
     });
     const { facts, cors, refusal } = examine(res, req, options);
+    const failed = (error: unknown): HttpReply => {
+      options.logger.error({ err: error, path: facts.path }, "a request failed");
+      return errorReply(500, "The server met an unexpected fault; it was logged.");
+    };
+    const write = (reply: HttpReply): void => {
+      try {
+        writeReply(res, withCors(reply, cors), facts.method, options.encoder);
+      } catch (error) {
+        writeReply(res, failed(error), facts.method, options.encoder);
+      }
+    };
     const reply = refusal ?? route(facts, options);
     if (!(reply instanceof Promise)) {
-      write(res, reply, facts.method, cors);
+      write(reply);
       return;
     }
     reply
-      .catch((error: unknown) => {
-        options.logger.error({ err: error, path: facts.path }, "a request failed");
-        return errorReply(500, "The server met an unexpected fault; it was logged.");
-      })
+      .catch(failed)
       .then((made) => {
-        if (!aborted) res.cork(() => write(res, made, facts.method, cors));
+        if (!aborted) res.cork(() => write(made));
       })
       .catch((error: unknown) => options.logger.error({ err: error, path: facts.path }, "a reply failed"));
   };
@@ -103,13 +108,8 @@ function route(
   return handler(facts);
 }
 
-function write(res: HttpResponse, reply: HttpReply, method: string, cors: string): void {
-  res.writeStatus(statusLine(reply.status));
-  for (const [name, value] of Object.entries(reply.headers)) res.writeHeader(name, value);
-  if (cors !== "") res.writeHeader("access-control-allow-origin", cors);
-  res.writeHeader("vary", "Origin");
-  if (reply.status === 204 || reply.status === 304) res.end();
-  // The library takes no further request on a connection after a reply without its body: say so to the client.
-  else if (method === "HEAD") res.endWithoutBody(Buffer.byteLength(reply.body), true);
-  else res.end(reply.body);
+/** A reply with the headers that depend on the page that asks. */
+function withCors(reply: HttpReply, cors: string): HttpReply {
+  const allowed = cors === "" ? {} : { "access-control-allow-origin": cors };
+  return { ...reply, headers: { ...reply.headers, ...allowed, vary: "Origin" } };
 }

@@ -1,6 +1,7 @@
 import type { WebSocket } from "uWebSockets.js";
 import type { BufferAccount, BufferHolder } from "../../session/buffer-account.ts";
-import type { SendResult, Socket } from "../../session/socket.ts";
+import type { FrameText, SendResult, Socket } from "../../session/socket.ts";
+import type { WireEncoder } from "./wire-encoder.ts";
 
 /** By uWebSockets.js' numbers. */
 const sendResults: readonly SendResult[] = ["queued", "sent", "dropped"];
@@ -8,6 +9,7 @@ const sendResults: readonly SendResult[] = ["queued", "sent", "dropped"];
 /** What all sockets of a transport share. */
 export interface SocketHost {
   readonly buffers: BufferAccount;
+  readonly encoder: WireEncoder;
   /** A socket was ended while bytes waited before its close frame. */
   endedWithBytes(): void;
 }
@@ -35,9 +37,9 @@ export class UwsSocket<UserData> implements Socket, BufferHolder {
     this.#account(0);
   }
 
-  send(text: string): SendResult {
+  send(text: FrameText, head?: Uint8Array): SendResult {
     if (this.#ws === null) return "dropped";
-    const result = sendResults[this.#ws.send(text)] ?? "dropped";
+    const result = sendResults[this.#ws.send(this.#host.encoder.encode(text, head))] ?? "dropped";
     if (result === "queued") this.bufferedBytes();
     return result;
   }
@@ -55,7 +57,7 @@ export class UwsSocket<UserData> implements Socket, BufferHolder {
 
   end(code: number, reason: string): void {
     if (this.bufferedBytes() > 0) this.#host.endedWithBytes();
-    this.#ws?.end(code, reason);
+    this.#ws?.end(code, this.#host.encoder.closeReason(reason));
   }
 
   // Nearly all sockets hold nothing nearly always: that costs no look-up.

@@ -1,9 +1,9 @@
-import uWS, {
-  type HttpRequest,
-  type HttpResponse,
-  type us_listen_socket,
-  type us_socket_context_t,
-  type WebSocket,
+import type {
+  HttpRequest,
+  HttpResponse,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket,
 } from "uWebSockets.js";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
@@ -11,12 +11,17 @@ import type { BufferAccount } from "../../session/buffer-account.ts";
 import type { Session } from "../../session/session.ts";
 import type { SessionRegistry } from "../../session/session-registry.ts";
 import { createDoor, type DoorOptions, type UpgradeFacts, type Verdict } from "./door.ts";
-import { errorReply, statusLine, type HttpRoute } from "./http-reply.ts";
+import { errorReply, type HttpRoute } from "./http-reply.ts";
 import { createHttpRouter } from "./http-router.ts";
+import { listenOn } from "./listen.ts";
 import { peerFacts } from "./peer-facts.ts";
+import type { SocketLibrary } from "./socket-library.ts";
 import { UwsSocket, type SocketHost } from "./uws-socket.ts";
+import { WireEncoder } from "./wire-encoder.ts";
+import { writeReply } from "./write-reply.ts";
 
 export interface UwsTransportOptions {
+  readonly library: SocketLibrary;
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
@@ -42,9 +47,6 @@ export interface UwsTransport {
   /** Ends everything that is still connected, without a close frame. */
   close(): void;
 }
-
-/** LIBUS_LISTEN_EXCLUSIVE_PORT; the enum of the types does not exist at run time. */
-const EXCLUSIVE_PORT = 1;
 
 /** A frame over MAX_FRAME_BYTES is answered with 1009 by us; over this multiple the library drops the connection. */
 const PAYLOAD_HEADROOM = 4;
@@ -82,11 +84,16 @@ interface UserData {
 
 /** The one place that knows uWebSockets.js: one event loop, one port, all sockets. */
 export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
-  const { sessions, metrics, logger, maxFrameBytes } = options;
+  const { library, sessions, metrics, logger, maxFrameBytes } = options;
   const { addresses } = options.door;
   let draining = false;
   let endedWithBytes = false;
-  const host: SocketHost = { buffers: options.buffers, endedWithBytes: () => (endedWithBytes = true) };
+  const encoder = new WireEncoder();
+  const host: SocketHost = {
+    buffers: options.buffers,
+    encoder,
+    endedWithBytes: () => (endedWithBytes = true),
+  };
   let listener: us_listen_socket | null = null;
   const decide = createDoor({
     ...options.door,
@@ -95,15 +102,19 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
     subjectFull: (subject) => sessions.subjectFull(subject),
     draining: () => draining,
   });
-  const app = uWS.App();
+  const app = library.App();
   for (const [path, endpoint] of Object.entries(endpoints)) {
     app.ws<UserData>(path, {
-      compression: uWS.DISABLED,
+      compression: library.DISABLED,
       maxPayloadLength: maxFrameBytes * PAYLOAD_HEADROOM,
       maxBackpressure: backPressureBytes(options.maxAnswerBytes),
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
-      upgrade: (res, req, context) => upgrade(res, req, context, endpoint, decide),
+      upgrade: (res, req, context) => {
+        const verdict = decide(upgradeFacts(res, req, endpoint));
+        if (verdict.kind === "reject") reject(res, verdict, encoder);
+        else accept(res, req, context, endpoint, verdict);
+      },
       open: (ws) => open(ws, host, options),
       message: (ws, message, isBinary) => {
         const { session } = ws.getUserData();
@@ -140,40 +151,23 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       originPolicy,
       hostPolicy,
       resolveAddress,
+      encoder,
       logger,
     }),
   );
 
   return {
-    listen: () =>
-      new Promise((resolve, reject) => {
-        const { host, port } = options;
-        const listened = (socket: us_listen_socket | false): void => {
-          if (socket === false) {
-            const mend = "Is another server running? Set PORT to a free one.";
-            reject(new Error(`Cannot listen on ${host} port ${port}: it is taken or not allowed. ${mend}`));
-            return;
-          }
-          listener = socket;
-          resolve(uWS.us_socket_local_port(socket));
-        };
-        // The library takes host, port and options together, but its types do not know it. Without the exclusive
-        // option a second server on the port would share its clients and nobody would be told.
-        const listen = app.listen.bind(app) as unknown as (
-          host: string,
-          port: number,
-          options: number,
-          callback: (socket: us_listen_socket | false) => void,
-        ) => void;
-        listen(host, port, EXCLUSIVE_PORT, listened);
-      }),
+    async listen() {
+      listener = await listenOn(app, options.host, options.port);
+      return library.us_socket_local_port(listener);
+    },
     get endedWithBytes() {
       return endedWithBytes;
     },
     stopListening() {
       draining = true;
       endedWithBytes = false;
-      if (listener !== null) uWS.us_listen_socket_close(listener);
+      if (listener !== null) library.us_listen_socket_close(listener);
       listener = null;
     },
     close() {
@@ -182,16 +176,9 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   };
 }
 
-function upgrade(
-  res: HttpResponse,
-  req: HttpRequest,
-  context: us_socket_context_t,
-  endpoint: Endpoint,
-  decide: (facts: UpgradeFacts) => Verdict,
-): void {
-  const key = req.getHeader("sec-websocket-key");
-  const extensions = req.getHeader("sec-websocket-extensions");
-  const verdict = decide({
+/** What the request says, copied before the library takes its buffers back. */
+function upgradeFacts(res: HttpResponse, req: HttpRequest, endpoint: Endpoint): UpgradeFacts {
+  return {
     endpoint,
     host: req.getHeader("host"),
     origin: req.getHeader("origin"),
@@ -199,17 +186,28 @@ function upgrade(
     authorization: req.getHeader("authorization"),
     protocols: req.getHeader("sec-websocket-protocol"),
     ...peerFacts(res, req),
-  });
-  if (verdict.kind === "reject") {
-    const { retryAfterMs } = verdict;
-    const headers =
-      retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
-    const reply = errorReply(verdict.status, verdict.message, headers);
-    res.writeStatus(statusLine(reply.status));
-    for (const [name, value] of Object.entries(reply.headers)) res.writeHeader(name, value);
-    res.end(reply.body);
-    return;
-  }
+  };
+}
+
+function reject(
+  res: HttpResponse,
+  { status, message, retryAfterMs }: Extract<Verdict, { kind: "reject" }>,
+  encoder: WireEncoder,
+): void {
+  const headers: Record<string, string> =
+    retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
+  writeReply(res, errorReply(status, message, headers), "GET", encoder);
+}
+
+function accept(
+  res: HttpResponse,
+  req: HttpRequest,
+  context: us_socket_context_t,
+  endpoint: Endpoint,
+  verdict: Exclude<Verdict, { kind: "reject" }>,
+): void {
+  const key = req.getHeader("sec-websocket-key");
+  const extensions = req.getHeader("sec-websocket-extensions");
   const data: UserData = { endpoint, verdict, address: "", socket: null, session: null };
   res.upgrade(data, key, verdict.subprotocol, extensions, context);
 }
@@ -224,7 +222,7 @@ function open(
   if (verdict === null) return;
   data.verdict = null;
   if (verdict.kind === "refuse") {
-    ws.end(verdict.code, verdict.reason);
+    ws.end(verdict.code, host.encoder.closeReason(verdict.reason));
     return;
   }
   metrics.connectionOpened(endpoint);

@@ -1,11 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nodeFault, socketLibraryFault } from "../../../scripts/requirements.mjs";
-
-function failing(message: string) {
-  return () => {
-    throw new Error(message);
-  };
-}
+import { nodeFault, packagesFault } from "../../../scripts/requirements.mjs";
 
 describe("the check of Node's version", () => {
   it.each(["18.20.0", "20.10.9"])("refuses %s in one line", (version) => {
@@ -16,23 +10,13 @@ describe("the check of Node's version", () => {
   );
 });
 
-describe("the check of the socket library", () => {
-  it("is content here", () => expect(socketLibraryFault()).toBeNull());
+describe("the check of the packages", () => {
+  it("finds the installed ones", () => expect(packagesFault()).toBeNull());
 
-  it.each([
-    ["Cannot find module 'uWebSockets.js'", "run npm ci first"],
-    [
-      "This version of uWS.js supports only …\n\nError: /lib/libc.so.6: version `GLIBC_2.38' not found (required by …)",
-      "needs glibc 2.38, which this system lacks (it has glibc",
-    ],
-    ["Error: libc.musl-x86_64.so.1: cannot open", "Alpine"],
-    [
-      "This version of uWS.js supports only …\n\nError: Cannot find module './uws_linux_x64_131.node'",
-      "no binary for Node",
-    ],
-  ])("makes one clear line of %j", (message, expected) => {
-    const fault = socketLibraryFault(failing(message));
-    expect(fault).toContain(expected);
-    expect(fault).not.toContain("\n");
+  it("says in one line what to do where they are missing", () => {
+    const fault = packagesFault(() => {
+      throw new Error("Cannot find module 'uWebSockets.js'\nRequire stack: …");
+    });
+    expect(fault).toBe("The packages are not installed: run npm ci first.");
   });
 });

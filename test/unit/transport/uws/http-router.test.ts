@@ -10,6 +10,7 @@ import {
   type HttpRoute,
 } from "../../../../src/transport/uws/http-reply.ts";
 import { createHttpRouter } from "../../../../src/transport/uws/http-router.ts";
+import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 
 interface Asked {
@@ -40,6 +41,8 @@ const routes = new Map<string, HttpRoute>([
   ["/readyz", () => jsonReply(200, {})],
   ["/later", () => Promise.resolve(jsonReply(200, { later: true }))],
   ["/fails", () => Promise.reject(new Error("with a secret"))],
+  ["/bad-header", () => jsonReply(200, {}, { "x-name": "é" })],
+  ["/bad-header-later", () => Promise.resolve(jsonReply(200, {}, { "x-name": "two\r\nlines" }))],
   ["/unchanged", () => ({ status: 304, headers: { etag: '"x"' }, body: "" })],
 ]);
 
@@ -57,6 +60,7 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
     originPolicy: createOriginPolicy({ allowedOrigins: ["https://chat.example.org"] }),
     hostPolicy: createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] }),
     resolveAddress: createAddressResolver(["127.0.0.1"]),
+    encoder: new WireEncoder(),
     logger,
   });
   const answer: Answer = { status: "", headers: {}, body: "", ends: 0, bodyless: null, closes: false };
@@ -68,9 +72,11 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
     getRemoteAddressAsText: () => new TextEncoder().encode(peer).buffer,
     writeStatus: (status: string) => (answer.status = status),
     writeHeader: (name: string, value: string) => (answer.headers[name] = value),
-    end: (body: string | Uint8Array = "") => {
+    // Some binaries of the library garble strings, so a body has to come as bytes.
+    end: (body: Uint8Array = Buffer.alloc(0)) => {
       answer.ends++;
-      answer.body = Buffer.from(body as string).toString();
+      if (!(body instanceof Uint8Array)) throw new TypeError("a body that is not bytes");
+      answer.body = Buffer.from(body).toString();
     },
     endWithoutBody: (length: number, close: boolean) => {
       answer.ends++;
@@ -133,6 +139,16 @@ describe("the HTTP router", () => {
     expect(answer.body).not.toContain("secret");
     expect(answer.faults).toEqual(["a request failed"]);
   });
+
+  it.each(["/bad-header", "/bad-header-later"])(
+    "sends no header that is not printable ASCII: %s is answered with 500",
+    async (path) => {
+      const answer = await ask({ path });
+      expect(answer).toMatchObject({ status: "500 Internal Server Error", ends: 1 });
+      expect(answer.headers).not.toHaveProperty("x-name");
+      expect(answer.faults).toEqual(["a request failed"]);
+    },
+  );
 
   it.each(["/nothing", "/..", "/WS/chat", "/ws/chat/", "//", "/client"])(
     "says what there is instead of %s: 404",

@@ -15,6 +15,7 @@ import type { SessionRegistry } from "../../../../src/session/session-registry.t
 import { jsonReply, type HttpRoute } from "../../../../src/transport/uws/http-reply.ts";
 import { UwsSocket } from "../../../../src/transport/uws/uws-socket.ts";
 import { createUwsTransport, type UwsTransport } from "../../../../src/transport/uws/uws-transport.ts";
+import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
 import { systemClock } from "../../../../src/core/clock.ts";
 import { WireClient } from "../../../support/wire-client.ts";
 import { opcodes } from "../../../support/wire-frames.ts";
@@ -54,6 +55,7 @@ describe("what the transport takes from uWebSockets.js", () => {
     const open = (): Session => (turns.push("open"), session);
     const sessions = { size: 0, subjectFull: () => false, open, closed() {} };
     transport = createUwsTransport({
+      library: uWS,
       host: "127.0.0.1",
       port: 0,
       maxFrameBytes: 65_536,
@@ -162,7 +164,7 @@ describe("a socket that has ended", () => {
       maxBackpressure: 8_000_000,
       open: (ws) => {
         raw = ws;
-        socket = new UwsSocket(ws, { buffers, endedWithBytes() {} });
+        socket = new UwsSocket(ws, { buffers, encoder: new WireEncoder(), endedWithBytes() {} });
       },
       close: () => socket.markClosed(),
     });

@@ -1,0 +1,124 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { BufferAccount } from "../../session/buffer-account.ts";
+import { listenOn } from "./listen.ts";
+import type { SocketLibrary } from "./socket-library.ts";
+import { UwsSocket } from "./uws-socket.ts";
+import { WireEncoder } from "./wire-encoder.ts";
+import { writeReply } from "./write-reply.ts";
+
+/**
+ * Texts in the forms that V8 has: one byte a character, which a faulty binary garbles; two bytes; the sum of several
+ * strings; and a part of a longer one.
+ */
+const PROBES: readonly string[] = [
+  "Grüße, ¿qué tal?",
+  "你好 😀",
+  "à la carte ".repeat(3),
+  "¡ÄÖÜ äöüß ÀÉÎÕÜ!".slice(1),
+];
+
+/** A body of one-byte characters alone: one wider character in it would hide the fault. */
+const BODY = "Grüße, ¿qué tal?\n";
+
+/** Reason of the close frame behind the probes. */
+const CLOSE_REASON = "à bientôt";
+
+const CLOSE_CODE = 1000;
+
+/** Far more than it takes on a busy machine; the test itself takes a few milliseconds. */
+const DEADLINE_MS = 10_000;
+
+const NO_REPLY = "uWebSockets.js did not answer its own check on 127.0.0.1 in time.";
+
+const UPGRADE_REQUEST = [
+  "GET / HTTP/1.1",
+  "Host: localhost",
+  "Upgrade: websocket",
+  "Connection: Upgrade",
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+  "Sec-WebSocket-Version: 13",
+  "\r\n",
+].join("\r\n");
+
+const PAGE_REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/**
+ * Checks that text arrives as the UTF-8 bytes that it should be: frames, a close reason and an HTTP body go through the
+ * transport's own code to a listener on a free loopback port, and are read as raw bytes.
+ *
+ * @throws Error with one clear line where they differ or do not come
+ */
+export async function checkTextOutput(library: SocketLibrary, encoder = new WireEncoder()): Promise<void> {
+  const host = { buffers: new BufferAccount(Infinity), encoder, endedWithBytes() {} };
+  const app = library.App();
+  app.ws("/*", {
+    open(ws) {
+      const socket = new UwsSocket(ws, host);
+      for (const text of PROBES) socket.send(text);
+      for (const text of PROBES) socket.send(text, Buffer.from(text));
+      socket.end(CLOSE_CODE, CLOSE_REASON);
+    },
+  });
+  app.any("/*", (res) =>
+    writeReply(res, { status: 200, headers: { "content-type": "text/plain" }, body: BODY }, "GET", encoder),
+  );
+  const listener = await listenOn(app, "127.0.0.1", 0);
+  try {
+    const port = library.us_socket_local_port(listener);
+    const [frames, page] = await Promise.all([
+      exchange(port, UPGRADE_REQUEST, expectedFrames()),
+      exchange(port, PAGE_REQUEST, Buffer.from(BODY)),
+    ]);
+    const faults = [frames ? "" : "WebSocket frames", page ? "" : "HTTP bodies"].filter(
+      (each) => each !== "",
+    );
+    if (faults.length > 0) {
+      throw new Error(
+        `The binary of uWebSockets.js for Node ${process.versions.node} does not send text as UTF-8 ` +
+          `(${faults.join(" and ")}). Reinstall the packages with npm ci, or use another version of Node.`,
+      );
+    }
+  } finally {
+    app.close();
+  }
+}
+
+/** All frames of the socket as RFC 6455 frames them, unmasked, each shorter than 126 bytes. */
+function expectedFrames(): Buffer {
+  const text = (payload: Buffer): Buffer[] => [Buffer.from([0x81, payload.length]), payload];
+  const reason = Buffer.from(CLOSE_REASON);
+  const code = Buffer.alloc(2);
+  code.writeUInt16BE(CLOSE_CODE);
+  const probes = PROBES.map((probe) => Buffer.from(probe));
+  return Buffer.concat([
+    ...probes.flatMap(text),
+    ...probes.flatMap((probe) => text(Buffer.concat([probe, probe]))),
+    Buffer.from([0x88, code.length + reason.length]),
+    code,
+    reason,
+  ]);
+}
+
+/** Whether exactly the expected bytes come behind the headers of the reply to `request`. */
+async function exchange(port: number, request: string, expected: Buffer): Promise<boolean> {
+  const socket = connect({ port, host: "127.0.0.1" });
+  try {
+    socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error(NO_REPLY)));
+    await once(socket, "connect");
+    socket.write(request);
+    let received = Buffer.alloc(0);
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      received = Buffer.concat([received, chunk]);
+      const end = received.indexOf("\r\n\r\n");
+      if (end === -1) continue;
+      const content = received.subarray(end + 4);
+      if (content.length >= expected.length || !expected.subarray(0, content.length).equals(content)) {
+        return expected.equals(content);
+      }
+    }
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,97 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type uWS from "uWebSockets.js";
+import { binarySums } from "./binary-sums.ts";
+
+/** What uWebSockets.js offers at run time. */
+export type SocketLibrary = typeof uWS;
+
+/** The Node.js versions that have a binary, as errors name them. */
+const SUPPORTED = "Use Node 24 (recommended), 22 or 20 on Linux with glibc";
+
+export interface LibrarySource {
+  /** Folder of the package uWebSockets.js. @throws Error where it is not installed. */
+  folder(): string;
+  /** Loads a native module by its path. @throws Error where the system cannot load it. */
+  load(file: string): unknown;
+}
+
+const require = createRequire(import.meta.url);
+
+const installed: LibrarySource = {
+  folder: () => dirname(require.resolve("uWebSockets.js")),
+  load: (file) => require(file),
+};
+
+/**
+ * Loads the binary of uWebSockets.js for this version of Node. The package comes from a third party, so the binary is
+ * compared with known sums first, and loaded by its path, so that nothing else of the package runs.
+ *
+ * @param allowedSums further SHA-256 sums that are accepted, as hexadecimal digits: those of a binary that the operator
+ *   put in place of the packaged one
+ * @throws Error with one clear line where no binary fits this machine, or where its sum is unknown
+ */
+export function loadSocketLibrary(
+  allowedSums: readonly string[],
+  source: LibrarySource = installed,
+): SocketLibrary {
+  const name = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
+  let folder: string;
+  try {
+    folder = source.folder();
+  } catch {
+    throw new Error("The package uWebSockets.js is not installed: run npm ci.");
+  }
+  const file = join(folder, name);
+  const sum = sumOf(file);
+  if (sum === null) {
+    throw new Error(`uWebSockets.js has no binary for ${hostName()}. ${SUPPORTED}, or macOS or Windows.`);
+  }
+  if (sum !== binarySums[name] && !allowedSums.includes(sum)) {
+    throw new Error(
+      `The binary ${name} of uWebSockets.js was not loaded: its SHA-256 sum is ${sum}, which is not a known one. ` +
+        "Run npm ci to install the packaged binary, or, if you put this one there, set UWS_SHA256 to its sum.",
+    );
+  }
+  try {
+    return source.load(file) as SocketLibrary;
+  } catch (error) {
+    throw new Error(loadFault(error), { cause: error });
+  }
+}
+
+/** The SHA-256 sum of a file in hexadecimal digits; null where there is no such file. */
+function sumOf(file: string): string | null {
+  try {
+    return createHash("sha256").update(readFileSync(file)).digest("hex");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** One line on why the system's loader refused the binary. */
+function loadFault(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const library = /GLIBC_([\d.]+)/.exec(text)?.[1];
+  if (library !== undefined) {
+    return (
+      `uWebSockets.js for ${hostName()} needs glibc ${library}, and this system has ${glibcVersion()}. ` +
+      "Use Node 20, or a system such as Debian 13 or Ubuntu 24.04."
+    );
+  }
+  if (/musl/.test(text)) return `uWebSockets.js has no binary for musl (Alpine). ${SUPPORTED}.`;
+  return `The binary of uWebSockets.js for ${hostName()} could not be loaded: ${text.split("\n", 1)[0] ?? ""}`;
+}
+
+function hostName(): string {
+  return `Node ${process.versions.node} on ${process.platform}-${process.arch}`;
+}
+
+function glibcVersion(): string {
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  const version = report.header?.glibcVersionRuntime;
+  return version === undefined ? "no glibc" : `glibc ${version}`;
+}

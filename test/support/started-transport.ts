@@ -1,0 +1,90 @@
+import uWS from "uWebSockets.js";
+import { createAddressResolver } from "../../src/auth/client-address.ts";
+import { createHostPolicy } from "../../src/auth/host-policy.ts";
+import { createOriginPolicy } from "../../src/auth/origin-policy.ts";
+import { createTokenVerifier } from "../../src/auth/token-verifier.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import type { Logger } from "../../src/core/logger.ts";
+import { noMetrics } from "../../src/core/metrics.ts";
+import { BufferAccount } from "../../src/session/buffer-account.ts";
+import type { Session } from "../../src/session/session.ts";
+import type { SessionRegistry } from "../../src/session/session-registry.ts";
+import type { Socket } from "../../src/session/socket.ts";
+import type { HttpRoute } from "../../src/transport/uws/http-reply.ts";
+import { createUwsTransport, type UwsTransport } from "../../src/transport/uws/uws-transport.ts";
+
+export interface StartedTransport {
+  readonly transport: UwsTransport;
+  readonly port: number;
+  /** Every socket that was opened, in order. */
+  readonly sockets: Socket[];
+  /** Close codes as metrics got them. */
+  readonly closeCodes: number[];
+  /** How often a session was told that its socket has room. */
+  readonly drains: { count: number };
+  stop(): void;
+}
+
+export interface TransportSettings {
+  /** 0 takes any free port. */
+  readonly port?: number;
+  readonly idleTimeoutSeconds?: number;
+  readonly routes?: ReadonlyMap<string, HttpRoute>;
+}
+
+/** The transport alone, with sessions that do nothing. It lets 1 MiB wait in a socket, the least there is. */
+export async function startTransport(settings: TransportSettings = {}): Promise<StartedTransport> {
+  const { port = 0, idleTimeoutSeconds = 120, routes = new Map() } = settings;
+  const sockets: Socket[] = [];
+  const closeCodes: number[] = [];
+  const drains = { count: 0 };
+  const ignored = (): void => {};
+  const session = {
+    onText: ignored,
+    onBinary: ignored,
+    onTooBig: ignored,
+    onDrain: () => drains.count++,
+    shed: ignored,
+  };
+  const sessions = {
+    size: 0,
+    subjectFull: () => false,
+    open: (socket: Socket) => (sockets.push(socket), session as unknown as Session),
+    closed: ignored,
+  };
+  const transport = createUwsTransport({
+    library: uWS,
+    host: "127.0.0.1",
+    port,
+    maxFrameBytes: 65_536,
+    maxAnswerBytes: 65_536,
+    idleTimeoutSeconds,
+    door: {
+      allowAnonymous: true,
+      maxConnections: 100,
+      originPolicy: createOriginPolicy({ allowedOrigins: [] }),
+      hostPolicy: createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] }),
+      resolveAddress: createAddressResolver([]),
+      tokenVerifier: createTokenVerifier({ clock: systemClock }),
+      addresses: null,
+    },
+    routes,
+    sessions: sessions as unknown as SessionRegistry,
+    buffers: new BufferAccount(Infinity),
+    logger: quiet,
+    metrics: { ...noMetrics, connectionClosed: (_endpoint, code) => void closeCodes.push(code) },
+  });
+  return {
+    transport,
+    port: await transport.listen(),
+    sockets,
+    closeCodes,
+    drains,
+    stop() {
+      transport.stopListening();
+      transport.close();
+    },
+  };
+}
+
+const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {} };

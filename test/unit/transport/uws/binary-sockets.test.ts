@@ -1,0 +1,156 @@
+import uWS, { type us_listen_socket } from "uWebSockets.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Socket } from "../../../../src/session/socket.ts";
+import { RawConnection } from "../../../support/raw-connection.ts";
+import { startTransport, type StartedTransport } from "../../../support/started-transport.ts";
+import { WireClient } from "../../../support/wire-client.ts";
+import { closeFrame, opcodes, wireFrame } from "../../../support/wire-frames.ts";
+
+// What all binaries of uWebSockets.js do alike, and must: docs/decisions/2026-11-30-binaries-by-node-version.md.
+let started: StartedTransport;
+
+beforeAll(async () => {
+  started = await startTransport();
+});
+afterAll(() => started.stop());
+
+describe("a WebSocket", () => {
+  /** A client, and the transport's end of its socket. */
+  const open = async (): Promise<{ client: WireClient; socket: Socket }> => {
+    const before = started.sockets.length;
+    const client = new WireClient(started.port);
+    await expect.poll(() => started.sockets.length).toBe(before + 1);
+    await expect.poll(() => client.head).toMatch(/^HTTP\/1.1 101/);
+    return { client, socket: started.sockets[before] as Socket };
+  };
+  const frame = JSON.stringify({ type: "x".repeat(99_000) });
+  /** Writes frames to a client that reads nothing until so many bytes wait; their number. */
+  const fill = ({ client, socket }: { client: WireClient; socket: Socket }, bytes: number): number => {
+    client.pause();
+    let frames = 0;
+    while (socket.bufferedBytes() <= bytes) {
+      expect(socket.send(frame)).toBe(socket.bufferedBytes() === 0 ? "sent" : "queued");
+      frames++;
+    }
+    return frames;
+  };
+  const LIMIT = 1_048_576;
+
+  it("takes bytes that wait up to a limit and one frame over it, and drops what comes behind", async () => {
+    const pair = await open();
+    const frames = fill(pair, LIMIT);
+    const waiting = pair.socket.bufferedBytes();
+    expect(pair.socket.send('{"type":"late"}')).toBe("dropped");
+    expect(pair.socket.bufferedBytes()).toBe(waiting);
+    pair.client.resume();
+    await expect.poll(() => pair.client.frames.length).toBe(frames);
+    expect(pair.socket.bufferedBytes()).toBe(0);
+    expect(pair.socket.send('{"type":"again"}')).toBe("sent");
+    await pair.client.next(({ type }) => type === "again");
+    expect(pair.client.frames.some(({ type }) => type === "late")).toBe(false);
+    pair.client.cut();
+  });
+
+  it("takes one frame that is larger than the limit, and sends all of it", async () => {
+    const { client, socket } = await open();
+    client.pause();
+    expect(socket.send(JSON.stringify({ type: "y".repeat(9_000_000) }))).toBe("queued");
+    expect(socket.bufferedBytes()).toBeGreaterThan(LIMIT);
+    client.resume();
+    await expect.poll(() => client.frames.length, { timeout: 5000 }).toBe(1);
+    client.cut();
+  });
+
+  it("tells its session once the bytes are gone, in a turn of its own", async () => {
+    const pair = await open();
+    const before = started.drains.count;
+    fill(pair, 0);
+    pair.client.resume();
+    await expect.poll(() => pair.socket.bufferedBytes()).toBe(0);
+    await expect.poll(() => started.drains.count).toBeGreaterThan(before);
+    pair.client.cut();
+  });
+
+  it("ends with its close frame behind the bytes that wait", async () => {
+    const pair = await open();
+    const frames = fill(pair, 500_000);
+    pair.socket.end(4001, "à bientôt");
+    expect(pair.socket.closed).toBe(true);
+    pair.client.resume();
+    expect(await pair.client.closed).toEqual({ code: 4001, reason: "à bientôt" });
+    expect(pair.client.frames).toHaveLength(frames);
+  });
+
+  // So the largest answer takes less than the limit: backPressureBytes in uws-transport.ts.
+  it("loses its close frame, and all that waits, only where more than the limit waits", async () => {
+    const pair = await open();
+    const frames = fill(pair, LIMIT);
+    pair.socket.end(4001, "lost");
+    pair.client.resume();
+    expect(await pair.client.closed).toEqual({ code: 1006, reason: "" });
+    expect(pair.client.frames.length).toBeLessThan(frames);
+  });
+
+  it("sends what was written in a cork before the end in it, and nothing behind", async () => {
+    const { client, socket } = await open();
+    const results: string[] = [];
+    socket.cork(() => {
+      results.push(socket.send('{"type":"a"}'));
+      socket.cork(() => results.push(socket.send('{"type":"b"}')));
+      socket.end(4001, "corked");
+      results.push(socket.send('{"type":"c"}'));
+    });
+    expect(results).toEqual(["sent", "sent", "dropped"]);
+    client.halfClose();
+    expect(await client.closed).toEqual({ code: 4001, reason: "corked" });
+    expect(client.frames.map(({ type }) => type)).toEqual(["a", "b"]);
+  });
+
+  const tooLong = wireFrame(opcodes.text, "", { declaredLength: 2n ** 40n });
+  it.each<[string, (pair: { client: WireClient; socket: Socket }) => void, number, number]>([
+    ["the client's close frame", ({ client }) => client.write(closeFrame(4321)), 4321, 4321],
+    ["a close frame without a code", ({ client }) => client.write(closeFrame()), 1005, 1005],
+    ["a close frame with a bad code", ({ client }) => client.write(closeFrame(99)), 1006, 1005],
+    ["a FIN", ({ client }) => client.halfClose(), 1006, 1006],
+    ["a reset", ({ client }) => client.cut(), 1006, 1006],
+    ["a frame that is too long", ({ client }) => client.write(tooLong), 1006, 1006],
+    ["text that is no UTF-8", ({ client }) => client.frame(opcodes.text, Buffer.from([0xc3])), 1006, 1006],
+    ["our own end", ({ socket }) => socket.end(4002, ""), 4002, 4002],
+  ])("that ends by %s has the same code in metrics with every binary", async (_name, act, counted, seen) => {
+    const pair = await open();
+    started.closeCodes.length = 0;
+    act(pair);
+    expect((await pair.client.closed).code).toBe(seen);
+    await expect.poll(() => started.closeCodes).toEqual([counted]);
+    expect(pair.socket.closed).toBe(true);
+  });
+});
+
+describe("a port", () => {
+  const listen = (port: number) => startTransport({ port });
+
+  it("has one listener: a second one is told, and one that asks for no exclusive port too", async () => {
+    const first = await listen(0);
+    await expect(listen(first.port)).rejects.toThrow(`port ${first.port}: it is taken`);
+    const shared = await new Promise<us_listen_socket | false>((resolve) => {
+      uWS.App().listen("127.0.0.1", first.port, resolve);
+    });
+    expect(shared).toBe(false);
+    first.stop();
+  });
+
+  it("takes nobody after stopListening; who is there stays until close, which ends without a close frame", async () => {
+    const own = await listen(0);
+    const client = new WireClient(own.port);
+    await expect.poll(() => own.sockets.length).toBe(1);
+    own.transport.stopListening();
+    const late = new RawConnection(own.port);
+    await late.ended;
+    expect(late.bytes).toBe(0);
+    expect((own.sockets[0] as Socket).send('{"type":"still here"}')).toBe("sent");
+    await client.next(({ type }) => type === "still here");
+    own.transport.close();
+    expect(await client.closed).toEqual({ code: 1006, reason: "" });
+    expect(own.closeCodes).toEqual([1006]);
+  });
+});

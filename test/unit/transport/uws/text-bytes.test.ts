@@ -1,0 +1,121 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import uWS, { type us_listen_socket } from "uWebSockets.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BufferAccount } from "../../../../src/session/buffer-account.ts";
+import { listenOn } from "../../../../src/transport/uws/listen.ts";
+import { UwsSocket } from "../../../../src/transport/uws/uws-socket.ts";
+import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
+import { writeReply } from "../../../../src/transport/uws/write-reply.ts";
+import { WireClient } from "../../../support/wire-client.ts";
+
+/** Long enough that V8 joins by reference and cuts by reference, and that a string of a buffer stays outside its heap. */
+const EXTERNAL_LENGTH = 1_031_913;
+
+const LATIN1 = "Grüße, ¿qué tal? ÿ";
+
+/** A string in each form that V8 has for it. Each is made anew, since V8 changes the form of one that is read. */
+const forms: Readonly<Record<string, () => string>> = {
+  "one byte a character": () => LATIN1,
+  "two bytes a character": () => "你好 😀 é",
+  "ASCII only": () => "plain",
+  "a sum of one-byte strings": () => LATIN1 + String(Math.random()) + LATIN1,
+  "a sum of one-byte and two-byte strings": () => `${LATIN1}${String(Math.random())}你好`,
+  "cut out of a one-byte string": () => `${LATIN1}${LATIN1}`.slice(1, 30),
+  "cut out of a two-byte string": () => `你好${LATIN1}${LATIN1}`.slice(2, 30),
+  "with lone surrogates": () => "\uDC00é\uD83D你\uD83D",
+  "NUL, line ends and quotes": () => 'a\0b\r\n"é"\u2028',
+};
+
+const longForms: Readonly<Record<string, () => string>> = {
+  "outside of V8's heap, one byte": () => Buffer.alloc(EXTERNAL_LENGTH, 0xe9).toString("latin1"),
+  "outside of V8's heap, two bytes": () =>
+    Buffer.alloc(EXTERNAL_LENGTH * 2, "é你", "utf16le").toString("utf16le"),
+  "4 MiB of one-byte characters": () => "é".repeat(4_194_304),
+};
+
+/** Every string leaves as UTF-8, whatever its form in memory: some binaries of the library write one-byte strings raw. */
+describe("a text of each form", () => {
+  let listener: us_listen_socket;
+  let port: number;
+  let text = "";
+  let head: Uint8Array | undefined;
+  let end: "with a reason" | "after a frame" = "after a frame";
+  const buffers = new BufferAccount(Infinity);
+  const encoder = new WireEncoder();
+
+  beforeAll(async () => {
+    const app = uWS.App();
+    app.ws("/*", {
+      maxBackpressure: 64_000_000,
+      open: (ws) => {
+        const socket = new UwsSocket(ws, { buffers, encoder, endedWithBytes() {} });
+        if (end === "after a frame") socket.send(JSON.stringify(text), head);
+        socket.end(1000, end === "with a reason" ? text : "");
+      },
+    });
+    app.any("/*", (res) => {
+      const reply = { status: 200, headers: { "content-type": "text/plain; charset=utf-8" }, body: text };
+      writeReply(res, reply, "GET", encoder);
+    });
+    listener = await listenOn(app, "127.0.0.1", 0);
+    port = uWS.us_socket_local_port(listener);
+  });
+  afterAll(() => uWS.us_listen_socket_close(listener));
+
+  /** All bytes of the connection behind the head of the reply, until `length` of them are there or it ends. */
+  const read = async (request: string, length: number): Promise<Buffer> => {
+    const socket = connect(port, "127.0.0.1");
+    await once(socket, "connect");
+    socket.write(request);
+    const chunks: Buffer[] = [];
+    let seen = 0;
+    let headEnd = -1;
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      seen += chunk.length;
+      if (headEnd === -1) headEnd = Buffer.concat(chunks).indexOf("\r\n\r\n");
+      if (headEnd !== -1 && seen >= headEnd + 4 + length) break;
+    }
+    socket.destroy();
+    return Buffer.concat(chunks).subarray(headEnd + 4);
+  };
+
+  describe.each(Object.entries({ ...forms, ...longForms }))("%s", (_name, make) => {
+    it.each([
+      ["a frame", undefined],
+      ["a frame with a part that was encoded before", Buffer.from("  ")],
+    ])("is whole in %s", async (_where, before) => {
+      text = make();
+      head = before;
+      end = "after a frame";
+      const client = new WireClient(port, { path: "/" });
+      expect(await client.closed).toMatchObject({ code: 1000 });
+      expect(client.frames.length).toBe(1);
+      expect(client.frames[0] as unknown as string).toBe(text);
+    });
+
+    it("is whole in an HTTP body", async () => {
+      text = make();
+      const expected = Buffer.from(text);
+      const received = await read("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", expected.length);
+      expect(received.equals(expected)).toBe(true);
+    });
+  });
+
+  it.each(Object.entries(forms))("is whole in a close reason: %s", async (_name, make) => {
+    text = make();
+    end = "with a reason";
+    const { code, reason } = await new WireClient(port, { path: "/" }).closed;
+    expect({ code, reason }).toEqual({ code: 1000, reason: Buffer.from(text).toString() });
+  });
+
+  it("is cut at a character in a close reason that is too long", async () => {
+    text = "é".repeat(80);
+    end = "with a reason";
+    expect(await new WireClient(port, { path: "/" }).closed).toEqual({
+      code: 1000,
+      reason: `${"é".repeat(60)}…`,
+    });
+  });
+});
