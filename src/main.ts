@@ -15,7 +15,7 @@ import { SpendGuard } from "./providers/spend-guard.ts";
 import { startServer } from "./server.ts";
 import { renderStartBlock } from "./start-block.ts";
 import { checkTextOutput } from "./transport/uws/self-test.ts";
-import { loadSocketLibrary } from "./transport/uws/socket-library.ts";
+import { loadSocketLibrary, type SocketLibrary } from "./transport/uws/socket-library.ts";
 
 /** The folder that holds dist/ (or src/) and models/. */
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -28,6 +28,7 @@ await main();
 async function main(): Promise<void> {
   const loaded = loadOrExit();
   const { config } = loaded;
+  const socketLibrary = await socketLibraryOrExit(config);
   const logger = createLogger({ level: config.LOG_LEVEL });
   const stopping = new AbortController();
   let stop = (): void => stopping.abort(new Error("stopped by a signal"));
@@ -41,7 +42,7 @@ async function main(): Promise<void> {
     });
   }
   try {
-    const run = await start(loaded, logger, stopping.signal);
+    const run = await start(loaded, socketLibrary, logger, stopping.signal);
     stop = () => void exitAfter(run.stop, logger);
     if (stopping.signal.aborted) stop();
   } catch (error) {
@@ -65,17 +66,28 @@ function loadOrExit(): LoadedConfig {
   }
 }
 
+/** The checked socket library. Where it is missing, unknown or faulty, the process ends with one line that says so. */
+async function socketLibraryOrExit({ UWS_SHA256 }: LoadedConfig["config"]): Promise<SocketLibrary> {
+  try {
+    const library = loadSocketLibrary(UWS_SHA256);
+    await checkTextOutput(library);
+    return library;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(UNCLEAN);
+  }
+}
+
 interface Run {
   stop(): Promise<void>;
 }
 
 async function start(
   { config, warnings }: LoadedConfig,
+  socketLibrary: SocketLibrary,
   logger: ServiceLogger,
   signal: AbortSignal,
 ): Promise<Run> {
-  const socketLibrary = loadSocketLibrary(config.UWS_SHA256);
-  await checkTextOutput(socketLibrary);
   const metrics = createMetrics();
   metrics.gauge("log_lines_dropped", "Log lines dropped because their reader stalled", () =>
     logger.droppedLines(),

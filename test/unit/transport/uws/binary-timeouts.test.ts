@@ -89,10 +89,14 @@ describe("what stands still", () => {
     strict.stop();
   });
 
-  it.each(["silent", "half a line", "dripping headers", "after a reply", "after a late reply", "half a body"])(
-    "over HTTP is let go: %s",
-    (name) => expect(http[name]?.livedMs).not.toBeNull(),
-  );
+  it.each([
+    "silent",
+    "half a line",
+    "dripping headers",
+    "after a reply",
+    "after a late reply",
+    "half a body",
+  ])("over HTTP is let go: %s", (name) => expect(http[name]?.livedMs).not.toBeNull());
 
   it("over HTTP is kept while its reply is made", async () => {
     await expect.poll(() => http["waiting"]?.statuses).toEqual([200]);
