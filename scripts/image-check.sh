@@ -22,6 +22,12 @@ prepare_engine() {
     --storage-driver overlay --cgroup-manager cgroupfs --events-backend file --log-level error)
   # Podman's locks end with this run, too.
   mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
+  # crun gives /dev/null to the container's user: not the host's.
+  mkdir "$WORK/dev"
+  mount -t tmpfs -o mode=755,nosuid tmpfs "$WORK/dev"
+  mknod -m 666 "$WORK/dev/null" c 1 3
+  mount --bind "$WORK/dev/null" /dev/null
+  exec </dev/null
   # crun refuses both versions of cgroups beside each other. The host keeps both.
   if mountpoint --quiet /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 }
@@ -86,8 +92,10 @@ build() {
 start_container() {
   local image=$1
   shift
-  "${engine[@]}" run --detach --init --name chat --read-only --read-only-tmpfs=false --network none --shm-size 256m \
-    --volume "$WORK/models:/app/models" --volume "$WORK/probe.mjs:/probe.mjs:ro" "$@" "$image" >/dev/null
+  # Quietly: podman misses systemd for the timer of the health check, which is asked once below.
+  quietly 60 "${engine[@]}" run --detach --init --name chat --read-only --read-only-tmpfs=false --network none --shm-size 256m \
+    --volume "$WORK/models:/app/models" --volume "$WORK/probe.mjs:/probe.mjs:ro" \
+    "$@" "$image" || die "podman run"
 }
 
 # The probe runs inside, since nothing can reach the container from outside.
@@ -116,13 +124,6 @@ memory_of_container() {
   megabytes "$((sum * 1024))"
 }
 
-# Tells an assertion from the outcome of a command.
-check() {
-  local what=$1 output
-  shift
-  if output="$("$@" 2>&1)"; then pass "$what${output:+: $output}"; else fail "$what: $output"; fi
-}
-
 is_user() { [ "$("${engine[@]}" exec chat id -u):$("${engine[@]}" exec chat id -g)" = "$1" ]; }
 
 refuses_writes() {
@@ -130,7 +131,7 @@ refuses_writes() {
 }
 
 ends_with_zero() {
-  "${engine[@]}" stop --time 30 chat >/dev/null
+  quietly 60 "${engine[@]}" stop --time 30 chat
   local code
   code="$("${engine[@]}" inspect --format '{{.State.ExitCode}}' chat)"
   say "code $code"
@@ -149,6 +150,8 @@ try_container() {
     check "its files cannot be written" refuses_writes
     check "health check of the image" "${engine[@]}" healthcheck run chat
     check "the page" probe_container page 8000
+    check "a text comes back" probe_container echo 8000 "$LATIN"
+    check "a text comes back" probe_container echo 8000 "$GREETING"
     check "streamed answer" probe_container chat 8000 "$GREETING"
     say "        memory after it: $(memory_of_container)"
     check "SIGTERM" ends_with_zero
@@ -156,7 +159,7 @@ try_container() {
     fail "the service is not ready: $reason"
   fi
   if [ "$failed" -gt "$before" ]; then "${engine[@]}" logs --tail 40 chat 2>&1 | scrub; fi
-  "${engine[@]}" rm --force --time 0 chat >/dev/null
+  quietly 60 "${engine[@]}" rm --force --time 0 chat
 }
 
 check_image() {
