@@ -7,8 +7,11 @@
 # with Node.js 24 for NODE_IMAGE and without for CUDA_IMAGE: neither CUDA nor a GPU is there, so the image for GPUs
 # answers on the CPU. Needs what scripts/fresh-machine.sh needs, and Debian's podman, which is installed where missing.
 set -euo pipefail
-# shellcheck source=scripts/fresh-machine.sh
-. "$(dirname "${BASH_SOURCE[0]}")/fresh-machine.sh"
+: "${HOME:=/root}"
+# shellcheck source=scripts/lib/own-machine.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/own-machine.sh"
+# shellcheck source=scripts/lib/bare-root.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/bare-root.sh"
 
 DEBIAN=13
 NODE=24
