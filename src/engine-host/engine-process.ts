@@ -4,13 +4,12 @@ import { createInterface } from "node:readline";
 import type { Logger } from "../core/logger.ts";
 import {
   CONTROL_FD,
-  encodeLine,
-  LineDecoder,
   type ControlReply,
-  type EngineInfo,
   type EnginePulse,
   type EngineSettings,
-} from "../engine/wire.ts";
+} from "../engine-wire/control.ts";
+import type { EngineInfo } from "../engine-wire/engine-status.ts";
+import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
 
 /** How an engine process ended. */
 export interface EngineExit {

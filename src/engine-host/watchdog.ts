@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import type { EnginePulse } from "../engine/wire.ts";
+import type { EnginePulse } from "../engine-wire/control.ts";
 
 /** How often {@link Watchdog.stalledMs} is to be asked. */
 export const CHECK_MS = 1000;

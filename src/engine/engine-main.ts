@@ -6,7 +6,8 @@ import { EngineServer } from "./engine-server.ts";
 import { openKvFolder, type KvFolder } from "./kv-folder.ts";
 import { LongWork } from "./long-work.ts";
 import { loadModel } from "./model.ts";
-import { CONTROL_FD, encodeLine, LineDecoder, type ControlMessage, type ControlReply } from "./wire.ts";
+import { CONTROL_FD, type ControlMessage, type ControlReply } from "../engine-wire/control.ts";
+import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
 
 /**
  * Entry of the engine process. Its first line on the control channel holds its settings; when that channel closes,

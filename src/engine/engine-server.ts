@@ -16,7 +16,8 @@ import type { KvFolder } from "./kv-folder.ts";
 import { PromptLookup } from "./prompt-lookup.ts";
 import { Slot } from "./slot.ts";
 import { TickLoop } from "./tick-loop.ts";
-import type { EnginePulse, EngineSettings, ForgetRequest, PrepareRequest } from "./wire.ts";
+import type { EnginePulse, EngineSettings } from "../engine-wire/control.ts";
+import type { ForgetRequest, PrepareRequest } from "../engine-wire/requests.ts";
 
 export interface EngineServerOptions {
   readonly loaded: LoadedModel;

@@ -6,7 +6,7 @@ import type { KvCache } from "./kv-cache.ts";
 import type { PromptLookup } from "./prompt-lookup.ts";
 import type { ServiceRates } from "./service-rates.ts";
 import type { Slot } from "./slot.ts";
-import type { EngineStats } from "./wire.ts";
+import type { EngineStats } from "../engine-wire/engine-status.ts";
 
 /** The parts of the loop that have something to tell. */
 export interface StatsSources {

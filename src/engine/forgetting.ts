@@ -3,7 +3,7 @@ import { BoundedCache } from "./bounded-cache.ts";
 import type { Generation } from "./generation.ts";
 import type { KvCache } from "./kv-cache.ts";
 import type { Slot } from "./slot.ts";
-import type { ForgetRequest } from "./wire.ts";
+import type { ForgetRequest } from "../engine-wire/requests.ts";
 
 export interface ForgettingOptions {
   readonly slots: readonly Slot[];

@@ -3,15 +3,14 @@ import { reportOf } from "../core/errors.ts";
 import type { RequestEvents } from "./engine-port.ts";
 import type { Generation } from "./generation.ts";
 import { TickBatch } from "./tick-batch.ts";
-import {
-  encodeLine,
-  LineDecoder,
-  type EngineMessage,
-  type EngineRequest,
-  type ForgetRequest,
-  type GatewayMessage,
-  type PrepareRequest,
-} from "./wire.ts";
+import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
+import type {
+  EngineMessage,
+  EngineRequest,
+  ForgetRequest,
+  GatewayMessage,
+  PrepareRequest,
+} from "../engine-wire/requests.ts";
 
 /** What a connection asks of the engine. */
 export interface ConnectionHost {

@@ -20,7 +20,8 @@ import { threadsForOne, type UseThreads } from "./threads-for-one.ts";
 import { NativeSequence } from "./native-sequence.ts";
 import { PromptBuilder } from "./prompt-builder.ts";
 import type { Detokenize } from "./whole-characters.ts";
-import type { EngineInfo, EngineSettings } from "./wire.ts";
+import type { EngineSettings } from "../engine-wire/control.ts";
+import type { EngineInfo } from "../engine-wire/engine-status.ts";
 
 /** Prompt tokens of one step at most, beside one token of every slot. */
 export const PREFILL_TOKENS = 512;

@@ -15,7 +15,7 @@ import type { MarkerBreaker } from "./control-text.ts";
 import { CONTEXT_STATE, type PreparedRequest } from "./engine-port.ts";
 import type { GrammarCache } from "./grammar-cache.ts";
 import { resolveSampling } from "./sampling.ts";
-import type { EngineRequest, PrepareRequest } from "./wire.ts";
+import type { EngineRequest, PrepareRequest } from "../engine-wire/requests.ts";
 
 export interface PromptBuilderOptions {
   readonly model: LlamaModel;

@@ -8,7 +8,7 @@ import type {
   StartedNote,
   TickMessage,
   WireUsage,
-} from "./wire.ts";
+} from "../engine-wire/requests.ts";
 
 interface Fields {
   queued?: QueuedNote[];

@@ -16,7 +16,8 @@ import { Serving } from "./serving.ts";
 import { ServiceRates } from "./service-rates.ts";
 import type { Slot } from "./slot.ts";
 import { doStep, promptParts, stepOf, type Step } from "./step.ts";
-import type { EngineStats, ForgetRequest } from "./wire.ts";
+import type { EngineStats } from "../engine-wire/engine-status.ts";
+import type { ForgetRequest } from "../engine-wire/requests.ts";
 
 export interface TickLoopOptions {
   /** In ascending order of id. */

@@ -7,7 +7,7 @@ import { loadModel, type LoadedModel } from "../../src/engine/model.ts";
 import { FairQueue } from "../../src/engine/fair-queue.ts";
 import { Slot } from "../../src/engine/slot.ts";
 import { TickLoop } from "../../src/engine/tick-loop.ts";
-import type { EngineRequest } from "../../src/engine/wire.ts";
+import type { EngineRequest } from "../../src/engine-wire/requests.ts";
 import { recordedEvents } from "../support/fake-sequence.ts";
 import { tinySettings } from "../support/local-engine.ts";
 import { tinyModel } from "../support/tiny-gguf.ts";

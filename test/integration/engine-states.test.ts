@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
-import type { EngineSettings } from "../../src/engine/wire.ts";
+import type { EngineSettings } from "../../src/engine-wire/control.ts";
 import type { ChatRequest, Usage } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import { startLocalEngine, type LocalEngine } from "../support/local-engine.ts";

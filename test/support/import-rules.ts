@@ -24,7 +24,7 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "src/auth/": ["src/core/"],
   "src/protocol/": ["src/core/"],
   "src/providers/": ["src/core/"],
-  "src/providers/local/": ["src/core/", "src/providers/", "src/engine/wire"],
+  "src/providers/local/": ["src/core/", "src/providers/", "src/engine-wire/"],
   "src/chat/": ["src/core/", "src/providers/provider", "src/protocol/command-syntax"],
   "src/stores/": [
     "src/core/",
@@ -36,8 +36,9 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "src/api/": ["src/core/", "src/chat/", "src/auth/"],
   "src/observability/": ["src/core/"],
   "src/transport/uws/": ["src/core/", "src/auth/", "src/protocol/close-codes", "src/session/", "src/api/"],
-  "src/engine/": ["src/core/"],
-  "src/engine-host/": ["src/core/", "src/engine/wire"],
+  "src/engine-wire/": ["src/core/"],
+  "src/engine/": ["src/core/", "src/engine-wire/"],
+  "src/engine-host/": ["src/core/", "src/engine-wire/"],
   "src/": [""],
   "web/": ["src/protocol/"],
 };

@@ -4,7 +4,7 @@ import { silentLogger, type Logger } from "../../src/core/logger.ts";
 import { noMetrics, type Metrics } from "../../src/core/metrics.ts";
 import { createSupervisor, type EngineSupervisor } from "../../src/engine-host/supervisor.ts";
 import type { RestartPolicyOptions } from "../../src/engine-host/restart-policy.ts";
-import type { EngineSettings } from "../../src/engine/wire.ts";
+import type { EngineSettings } from "../../src/engine-wire/control.ts";
 import { LocalProvider } from "../../src/providers/local/local-provider.ts";
 import { tinyModel } from "./tiny-gguf.ts";
 

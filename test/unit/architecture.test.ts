@@ -66,7 +66,7 @@ describe("the checker", () => {
     ["protocol that knows providers", "src/protocol/a.ts", "../providers/provider.ts"],
     ["providers that know protocol", "src/providers/openai/a.ts", "../../protocol/codec.ts"],
     ["a provider that reaches into the engine", "src/providers/local/a.ts", "../../engine/model.ts"],
-    ["another provider that reads the wire", "src/providers/echo/a.ts", "../../engine/wire.ts"],
+    ["another provider that reads the wire", "src/providers/echo/a.ts", "../../engine-wire/requests.ts"],
     ["chat that knows a provider by name", "src/chat/a.ts", "../providers/echo/b.ts"],
     ["a store that imports the service", "src/stores/memory/a.ts", "../../chat/chat-service.ts"],
     ["a transport that knows the whole protocol", "src/transport/uws/a.ts", "../../protocol/codec.ts"],
@@ -88,7 +88,7 @@ describe("the checker", () => {
     ["files of the same folder", "src/core/a.ts", "./b.ts"],
     ["the leaf", "src/stores/memory/a.ts", "../../core/errors.ts"],
     ["a port of chat in a store", "src/stores/memory/a.ts", "../../chat/answer-log.ts"],
-    ["the wire in the local provider", "src/providers/local/a.ts", "../../engine/wire.ts"],
+    ["the wire in the local provider", "src/providers/local/a.ts", "../../engine-wire/requests.ts"],
     ["everything in the composition root", "src/server.ts", "./chat/chat-service.ts"],
   ])("lets pass %s", (_, path, specifier) => {
     expect(importFaults([file(path, specifier)])).toEqual([]);

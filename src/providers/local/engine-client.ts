@@ -2,20 +2,20 @@ import { createConnection, type Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import type { ErrorReport } from "../../core/errors.ts";
 import {
-  encodeLine,
-  LineDecoder,
-  MAX_LINE_CHARS,
   NO_STATS,
   type EngineInfo,
-  type EngineMessage,
-  type EngineRequest,
   type EngineStats,
   type EngineStatus,
-  type ForgetRequest,
-  type PrepareRequest,
-  type TickMessage,
-  type WireUsage,
-} from "../../engine/wire.ts";
+} from "../../engine-wire/engine-status.ts";
+import { encodeLine, LineDecoder, MAX_LINE_CHARS } from "../../engine-wire/line-codec.ts";
+import type {
+  EngineMessage,
+  EngineRequest,
+  ForgetRequest,
+  PrepareRequest,
+  TickMessage,
+  WireUsage,
+} from "../../engine-wire/requests.ts";
 import { ProviderError } from "../provider-error.ts";
 
 /** Where the engine is and how it does; the supervisor is one. */

@@ -1,7 +1,8 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import type { Principal } from "../../core/principal.ts";
-import type { EngineRequest, EngineStats } from "../../engine/wire.ts";
+import type { EngineStats } from "../../engine-wire/engine-status.ts";
+import type { EngineRequest } from "../../engine-wire/requests.ts";
 import { OpenAnswer } from "../open-answer.ts";
 import type {
   ChatProvider,

@@ -7,7 +7,7 @@ import type { Logger } from "../../../src/core/logger.ts";
 import { usableCores } from "../../../src/core/usable-cores.ts";
 import { noMetrics } from "../../../src/core/metrics.ts";
 import { createSupervisor, type EngineSupervisor } from "../../../src/engine-host/supervisor.ts";
-import type { EngineStatus } from "../../../src/engine/wire.ts";
+import type { EngineStatus } from "../../../src/engine-wire/engine-status.ts";
 import { tinySettings } from "../../support/local-engine.ts";
 
 /** Stands in for the engine where its faults matter: `send` and `onLine` are its control channel. */

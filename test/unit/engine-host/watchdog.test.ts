@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CHECK_MS, Watchdog } from "../../../src/engine-host/watchdog.ts";
-import type { EnginePulse } from "../../../src/engine/wire.ts";
+import type { EnginePulse } from "../../../src/engine-wire/control.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const idle: EnginePulse = { busy: false, moved: 0, tickMs: 0, longWork: false };

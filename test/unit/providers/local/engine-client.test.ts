@@ -4,12 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../../../src/core/clock.ts";
-import {
-  LineDecoder,
-  type EngineMessage,
-  type EngineStatus,
-  type GatewayMessage,
-} from "../../../../src/engine/wire.ts";
+import type { EngineStatus } from "../../../../src/engine-wire/engine-status.ts";
+import { LineDecoder } from "../../../../src/engine-wire/line-codec.ts";
+import type { EngineMessage, GatewayMessage } from "../../../../src/engine-wire/requests.ts";
 import { noMetrics } from "../../../../src/core/metrics.ts";
 import { LocalProvider } from "../../../../src/providers/local/local-provider.ts";
 import { chatRequest, collect } from "../../../support/chat-request.ts";

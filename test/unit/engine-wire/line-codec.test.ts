@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { encodeLine, LineDecoder, type GatewayMessage } from "../../../src/engine/wire.ts";
+import { encodeLine, LineDecoder } from "../../../src/engine-wire/line-codec.ts";
+import type { GatewayMessage } from "../../../src/engine-wire/requests.ts";
 
 describe("LineDecoder", () => {
   it("gives back every message, however the bytes were cut", () => {
