@@ -52,7 +52,7 @@ export interface LocalBackendOptions {
 const SAFE_SAMPLING = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1 };
 
 /** Below this share of the window for prompts people meet `prompt_too_long` before they expect it. */
-const LEAST_PROMPT_SHARE = 0.25;
+const MIN_PROMPT_SHARE = 0.25;
 
 /** The local back end as a whole: the model's file, the engine's process, the provider that talks to it. */
 export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
@@ -153,7 +153,7 @@ function describe(info: EngineInfo, { source, note }: FoundModel, maxOutputToken
 /** The answer's reserve is taken from the window: where it takes most of it, hardly a prompt fits. */
 function windowNote(contextTokens: number, maxOutputTokens: number): string {
   const room = contextTokens - maxOutputTokens;
-  if (room >= contextTokens * LEAST_PROMPT_SHARE) return "";
+  if (room >= contextTokens * MIN_PROMPT_SHARE) return "";
   return (
     `Of ${contextTokens} tokens per slot, MAX_OUTPUT_TOKENS=${maxOutputTokens} leaves ${Math.max(room, 0)} for prompts: ` +
     "longer ones are refused. Lower it or raise LOCAL_CONTEXT_SIZE."

@@ -49,18 +49,18 @@ export interface SavedTranscript {
   readonly entries: readonly Entry[];
 }
 
-const MOST_ENTRIES = 200;
+const MAX_ENTRIES = 200;
 /** Browsers give a page about five million characters for everything. */
-const MOST_CHARS = 1_000_000;
+const MAX_CHARS = 1_000_000;
 
 /** Writes a transcript for the tab's storage; the oldest entries go when it grows too large. */
 export function packTranscript({ conversation, entries }: SavedTranscript): string {
   const kept: string[] = [];
   let chars = 0;
-  for (const entry of entries.slice(-MOST_ENTRIES).toReversed()) {
+  for (const entry of entries.slice(-MAX_ENTRIES).toReversed()) {
     const text = JSON.stringify(entry);
     chars += text.length + 1;
-    if (chars > MOST_CHARS) break;
+    if (chars > MAX_CHARS) break;
     kept.unshift(text);
   }
   return `{"conversation":${JSON.stringify(conversation)},"entries":[${kept.join(",")}]}`;

@@ -53,7 +53,7 @@ const MAX_TOKEN_CHARS = 16_384;
 /** Clocks of two machines may differ by this much before a fresh token with `nbf` counts as too early. */
 const NOT_BEFORE_SKEW_MS = 5_000;
 /** A smaller share would starve its owner. */
-const LEAST_WEIGHT = 0.01;
+const MIN_WEIGHT = 0.01;
 /** The last second that a Date can show; beyond it sums with milliseconds lose their meaning. */
 const LAST_SECOND = 8_640_000_000_000;
 
@@ -125,8 +125,8 @@ function checkClaims(claims: Claims, wallMs: number, maxWeight: number): Verifie
   if (nbf !== undefined && nbf * 1000 > wallMs + NOT_BEFORE_SKEW_MS) {
     throw new TokenError("not_yet_valid", "the token is not valid yet");
   }
-  if (typeof weight !== "number" || !(weight >= LEAST_WEIGHT)) {
-    throw new TokenError("claim", `the token's weight must be a number of at least ${LEAST_WEIGHT}`);
+  if (typeof weight !== "number" || !(weight >= MIN_WEIGHT)) {
+    throw new TokenError("claim", `the token's weight must be a number of at least ${MIN_WEIGHT}`);
   }
   return { subject: sub as string, expiresAt: exp, weight: Math.min(weight, maxWeight) };
 }

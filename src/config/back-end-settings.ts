@@ -10,7 +10,7 @@ import {
 } from "./setting.ts";
 
 const MIB = 1_048_576;
-const MOST_TOKENS_PER_DAY = 1_000_000_000_000;
+const MAX_TOKENS_PER_DAY = 1_000_000_000_000;
 
 const providerNames = ["local", "openai", "huggingface", "echo"] as const;
 
@@ -53,13 +53,13 @@ export const backEndSettings = {
   AI_BREAKER_SECONDS: number(0.05, 86_400, 10, {
     doc: "How long it is left alone before one message tries it again.",
   }),
-  REMOTE_MAX_TOKENS_PER_DAY: integer(0, MOST_TOKENS_PER_DAY, 0, {
+  REMOTE_MAX_TOKENS_PER_DAY: integer(0, MAX_TOKENS_PER_DAY, 0, {
     doc: "Tokens of remote back ends for everybody together in a day (from 00:00 UTC); 0: no limit.",
   }),
-  REMOTE_MAX_TOKENS_PER_DAY_CLIENT: integer(0, MOST_TOKENS_PER_DAY, 0, {
+  REMOTE_MAX_TOKENS_PER_DAY_CLIENT: integer(0, MAX_TOKENS_PER_DAY, 0, {
     doc: "The same for one client: a token's `sub`, or one anonymous session; 0: no limit.",
   }),
-  REMOTE_MAX_TOKENS_PER_DAY_ADDRESS: integer(0, MOST_TOKENS_PER_DAY, 0, {
+  REMOTE_MAX_TOKENS_PER_DAY_ADDRESS: integer(0, MAX_TOKENS_PER_DAY, 0, {
     doc: "The same for all anonymous clients of one address (IPv6: of one /64); 0: no limit.",
   }),
   AI_MODEL: text("gpt-4", { doc: "Model of the openai back end." }),

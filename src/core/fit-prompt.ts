@@ -33,7 +33,7 @@ export interface FittedPrompt {
 export const FILL_AFTER_CUT = 0.6;
 
 /** Where the answer's reserve takes so much of the window that the share above is no cut, a cut goes down to this share of the rest. */
-const LEAST_CUT = 0.8;
+const MIN_CUT = 0.8;
 
 /**
  * Joins the system text and a client's context into the one system message that every back end gets.
@@ -55,7 +55,7 @@ export function systemMessage(system: string, context: string | null): string {
 export function fitPrompt(input: FitInput): FittedPrompt {
   const { turns, windowTokens, outputTokens, overheadPerMessage } = input;
   const limit = windowTokens - outputTokens;
-  const target = Math.floor(Math.min(windowTokens * FILL_AFTER_CUT, limit * LEAST_CUT));
+  const target = Math.floor(Math.min(windowTokens * FILL_AFTER_CUT, limit * MIN_CUT));
   const fixed = input.system ? input.countTokens(input.system) + overheadPerMessage : 0;
   const costs = turns.map((turn) => input.countTokens(turn.content) + overheadPerMessage);
   const last = turns.length - 1;

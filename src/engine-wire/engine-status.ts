@@ -41,13 +41,13 @@ export interface EngineStats {
   readonly waitingTokens: number;
   /** Prompt tokens of started requests that were not processed again, since the start, by where they were kept. */
   readonly cachedSlot: number;
-  readonly cachedParked: number;
+  readonly cachedStored: number;
   readonly cachedShared: number;
   /** Stored states of sequences. */
-  readonly parkedBytes: number;
-  readonly parkedStates: number;
+  readonly storedBytes: number;
+  readonly storedStates: number;
   /** Answers that had to give their slot away for a time, since the start. */
-  readonly parkings: number;
+  readonly preemptions: number;
   /** How often conversations that lost their slot come back, over 0 and at most 1, by the latest. */
   readonly returnRate: number;
   /** Slots and stored states that were emptied since their client or conversation is gone, since the start. */
@@ -66,11 +66,11 @@ export const NO_STATS: EngineStats = {
   promptShare: 0,
   waitingTokens: 0,
   cachedSlot: 0,
-  cachedParked: 0,
+  cachedStored: 0,
   cachedShared: 0,
-  parkedBytes: 0,
-  parkedStates: 0,
-  parkings: 0,
+  storedBytes: 0,
+  storedStates: 0,
+  preemptions: 0,
   returnRate: 1,
   forgotten: 0,
   guessedTokens: 0,

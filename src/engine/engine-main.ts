@@ -2,10 +2,10 @@ import { rm, rmdir } from "node:fs/promises";
 import { Socket } from "node:net";
 import { dirname } from "node:path";
 import { systemClock } from "../core/clock.ts";
-import { EngineServer } from "./engine-server.ts";
-import { openKvFolder, type KvFolder } from "./kv-folder.ts";
-import { LongWork } from "./long-work.ts";
-import { loadModel } from "./model.ts";
+import { EngineServer } from "./server/engine-server.ts";
+import { openKvFolder, type KvFolder } from "./kv/kv-folder.ts";
+import { LongWork } from "./server/long-work.ts";
+import { loadModel } from "./model/load-model.ts";
 import { CONTROL_FD, type ControlMessage, type ControlReply } from "../engine-wire/control.ts";
 import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
 
@@ -27,7 +27,7 @@ process.on("exit", () => kvFolder?.remove());
 
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
 const decoder = new LineDecoder<ControlMessage>();
-const longWork = new LongWork(tellPulse);
+const longWork = new LongWork(sendPulse);
 let socketPath: string | undefined;
 let server: EngineServer | undefined;
 let kvFolder: KvFolder | undefined;
@@ -75,11 +75,11 @@ async function handle(message: ControlMessage): Promise<void> {
 
 /** So that main can tell an engine that hangs from one that works. */
 function pulse(): void {
-  tellPulse();
+  sendPulse();
   systemClock.after(PULSE_MS, pulse);
 }
 
-function tellPulse(): void {
+function sendPulse(): void {
   if (server) reply({ type: "pulse", ...server.pulse() });
 }
 

@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import { CostModel } from "../../src/engine/cost-model.ts";
-import type { PreparedRequest } from "../../src/engine/engine-port.ts";
-import { Generation } from "../../src/engine/generation.ts";
-import { loadModel, type LoadedModel } from "../../src/engine/model.ts";
-import { FairQueue } from "../../src/engine/fair-queue.ts";
-import { Slot } from "../../src/engine/slot.ts";
-import { TickLoop } from "../../src/engine/tick-loop.ts";
+import { CostModel } from "../../src/engine/estimates/cost-model.ts";
+import type { PreparedRequest } from "../../src/engine/ports.ts";
+import { RequestState } from "../../src/engine/generation/request-state.ts";
+import { loadModel, type LoadedModel } from "../../src/engine/model/load-model.ts";
+import { FairQueue } from "../../src/engine/scheduling/fair-queue.ts";
+import { Slot } from "../../src/engine/generation/slot.ts";
+import { TickLoop } from "../../src/engine/loop/tick-loop.ts";
 import type { EngineRequest } from "../../src/engine-wire/requests.ts";
 import { recordedEvents } from "../support/fake-sequence.ts";
 import { tinySettings } from "../support/local-engine.ts";
@@ -182,7 +182,7 @@ describe("faults of the native batch", () => {
     const faults: unknown[] = [];
     const loop = new TickLoop({
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
-      queue: new FairQueue<Generation>({ requests: 10, promptTokens: 10_000, background: 10 }),
+      queue: new FairQueue<RequestState>({ requests: 10, promptTokens: 10_000, background: 10 }),
       cost: new CostModel(loaded.promptTokenMs),
       limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
       clock: systemClock,
@@ -194,7 +194,7 @@ describe("faults of the native batch", () => {
   };
   const submit = (loaded: LoadedModel, loop: TickLoop, prepared: PreparedRequest) => {
     const events = recordedEvents();
-    loop.submit(new Generation(prepared, events, loaded.detokenize));
+    loop.submit(new RequestState(prepared, events, loaded.detokenize));
     return events;
   };
   const over = ({ lines }: { lines: string[] }) => /^(finished|failed)/.test(lines.at(-1) ?? "");

@@ -106,7 +106,7 @@ describe("states of sequences", () => {
     expect(other.cachedTokens).toBeLessThan(60);
   });
 
-  it("park an answer of who holds more than a share, and lose nothing of it", async () => {
+  it("preempt an answer of who holds more than a share, and lose nothing of it", async () => {
     const { engine, answer, stat } = await start({ slots: 2, contextTokens: 2048 });
     const { answer: alone } = await start({ slots: 2, contextTokens: 2048 });
     const greedyOnes = [1, 2].map((index) =>
@@ -136,7 +136,7 @@ describe("states of sequences", () => {
     await expect.poll(() => stat("parkings"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
   });
 
-  it("go on with a JSON answer where it was when it was parked", async () => {
+  it("go on with a JSON answer where it was when it was preempted", async () => {
     const { engine, answer, stat } = await start({ slots: 2, contextTokens: 2048 });
     const jsonSchema = {
       type: "object",

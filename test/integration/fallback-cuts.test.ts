@@ -6,10 +6,10 @@ import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { startService, type Service } from "../support/service.ts";
 import { tinyModel } from "../support/tiny-gguf.ts";
 
-const MOST_TOKENS = 60;
+const MAX_TOKENS = 60;
 /** Accents, an emoji and a new line among them, so that every kind of character is cut off at once. */
 const tokens = Array.from(
-  { length: MOST_TOKENS },
+  { length: MAX_TOKENS },
   (_, index) => answerTokens[index % answerTokens.length] ?? "",
 );
 const OUTPUT = 100;
@@ -49,8 +49,8 @@ describe("a remote answer that is cut", () => {
     expect(service.log.some(({ msg }) => msg === "engine ready")).toBe(true);
   });
 
-  it(`after any number of tokens up to ${MOST_TOKENS} goes on locally: no byte missing, none twice`, async () => {
-    for (let n = 0; n <= MOST_TOKENS; n++) {
+  it(`after any number of tokens up to ${MAX_TOKENS} goes on locally: no byte missing, none twice`, async () => {
+    for (let n = 0; n <= MAX_TOKENS; n++) {
       upstream.play(cutAfter(n, tokens));
       const end = await chat.ask(`cut after ${n}`, { conversation: `c${n}`, seed: n });
       const seen = seenAnswer(chat, end);
@@ -78,7 +78,7 @@ describe("a remote answer that is cut", () => {
       counts.set(said, (counts.get(said) ?? 0) + 1);
     }
     expect(counts.get("cut after 0")).toBe(2);
-    for (let n = 1; n <= MOST_TOKENS; n++) expect(counts.get(`cut after ${n}`)).toBe(1);
+    for (let n = 1; n <= MAX_TOKENS; n++) expect(counts.get(`cut after ${n}`)).toBe(1);
   });
 
   it("keeps the whole answer in the history", async () => {

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadModel, type LoadedModel } from "../../src/engine/model.ts";
-import type { GenerateOptions } from "../../src/engine/engine-port.ts";
-import { LongWork } from "../../src/engine/long-work.ts";
+import { loadModel, type LoadedModel } from "../../src/engine/model/load-model.ts";
+import type { GenerateOptions } from "../../src/engine/ports.ts";
+import { LongWork } from "../../src/engine/server/long-work.ts";
 import { tinySettings } from "../support/local-engine.ts";
 
 const text = "the people and the water of the way ".repeat(3);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadModel, type LoadedModel } from "../../src/engine/model.ts";
+import { loadModel, type LoadedModel } from "../../src/engine/model/load-model.ts";
 import type { ChatRequest } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import { realModel, skipWithoutRealModel } from "../support/real-model.ts";

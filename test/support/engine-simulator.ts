@@ -1,8 +1,8 @@
-import { planChunks, type TickLimits } from "../../src/engine/chunk-plan.ts";
-import { CostModel } from "../../src/engine/cost-model.ts";
-import { FairQueue, type QueuedJob } from "../../src/engine/fair-queue.ts";
-import { Pauses } from "../../src/engine/pauses.ts";
-import { chooseSlot, chooseVictim } from "../../src/engine/scheduler.ts";
+import { planChunks, type TickLimits } from "../../src/engine/scheduling/chunk-plan.ts";
+import { CostModel } from "../../src/engine/estimates/cost-model.ts";
+import { FairQueue, type QueuedJob } from "../../src/engine/scheduling/fair-queue.ts";
+import { DecodePauses } from "../../src/engine/scheduling/decode-pauses.ts";
+import { chooseSlot, chooseVictim } from "../../src/engine/scheduling/slot-choice.ts";
 
 /** What a user sends: lengths in tokens. */
 export interface SimulatedRequest {
@@ -23,7 +23,7 @@ export class SimulatedJob implements QueuedJob {
   finishedAt: number | undefined;
   cached = 0;
   generated = 0;
-  parkings = 0;
+  preemptions = 0;
   readonly background = false;
 
   constructor(request: SimulatedRequest, arrivedAt: number) {
@@ -101,7 +101,7 @@ export class EngineSimulator {
   private readonly options: SimulatorOptions;
   private readonly learned: CostModel;
   private readonly slots: SimulatedSlot[];
-  private readonly pauses: Pauses;
+  private readonly pauses: DecodePauses;
   /** Actions to come, in order of time. */
   private events: { readonly at: number; readonly act: () => void }[] = [];
   private sorted = true;
@@ -110,7 +110,7 @@ export class EngineSimulator {
     this.options = options;
     this.queue = new FairQueue({ requests: options.queueLimit, promptTokens: 1e9, background: 0 });
     this.learned = new CostModel(options.cost.promptTokenMs * 2);
-    this.pauses = new Pauses(options.limits.maxTickMs);
+    this.pauses = new DecodePauses(options.limits.maxTickMs);
     this.slots = Array.from({ length: options.slots }, (_, id) => {
       return { id, job: undefined, conversation: "", kept: 0, work: 0, lastUsed: 0, startedAt: 0 };
     });
@@ -138,7 +138,7 @@ export class EngineSimulator {
   run(until = Number.POSITIVE_INFINITY): void {
     while (this.now < until) {
       this.fire();
-      const movedTokens = this.park();
+      const movedTokens = this.preempt();
       this.admit();
       if (this.slots.some(({ job }) => job)) this.tick(movedTokens);
       else {
@@ -161,7 +161,7 @@ export class EngineSimulator {
     }
   }
 
-  private park(): number {
+  private preempt(): number {
     const { queue, slots } = this;
     const waiter = queue.peek(slots.length);
     if (!waiter || slots.some(({ job }) => !job)) return 0;
@@ -181,11 +181,11 @@ export class EngineSimulator {
     const slot = id === undefined ? undefined : slots[id];
     if (!slot?.job) return 0;
     const { job, kept } = slot;
-    job.parkings++;
+    job.preemptions++;
     job.cached = kept;
     job.promptTokens = Math.max(1, job.length - kept);
     slot.job = undefined;
-    queue.park(job);
+    queue.requeue(job);
     return kept;
   }
 
@@ -198,7 +198,7 @@ export class EngineSimulator {
         slot.conversation === job.request.conversation ? Math.min(slot.kept, job.length - 1) : 0;
       const choices = free.map((slot) => ({
         id: slot.id,
-        reusable: Math.max(reusable(slot), job.parkings > 0 ? Math.min(job.cached, job.length - 1) : 0),
+        reusable: Math.max(reusable(slot), job.preemptions > 0 ? Math.min(job.cached, job.length - 1) : 0),
         same: slot.conversation === job.request.conversation,
         kept: slot.kept,
         lastUsed: slot.lastUsed,

@@ -1,6 +1,6 @@
 import type { Clock } from "../../src/core/clock.ts";
-import { KvCache } from "../../src/engine/kv-cache.ts";
-import { LongWork } from "../../src/engine/long-work.ts";
+import { KvCache } from "../../src/engine/kv/kv-cache.ts";
+import { LongWork } from "../../src/engine/server/long-work.ts";
 
 /** Stored states whose files are those of a {@link FakeContext}. What they are thought to cost goes by `bytesPerToken`. */
 export function fakeKvCache(clock: Clock, budgetBytes = 1e9, bytesPerToken = 100): KvCache {

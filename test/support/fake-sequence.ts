@@ -5,7 +5,7 @@ import type {
   GenerateOptions,
   PreparedRequest,
   RequestEvents,
-} from "../../src/engine/engine-port.ts";
+} from "../../src/engine/ports.ts";
 
 /** Above all prompt tokens. */
 export const FIRST_ANSWER_TOKEN = 1_000_000_000;

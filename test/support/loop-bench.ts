@@ -1,9 +1,9 @@
-import { CostModel } from "../../src/engine/cost-model.ts";
-import type { PreparedRequest } from "../../src/engine/engine-port.ts";
-import { FairQueue } from "../../src/engine/fair-queue.ts";
-import { Generation } from "../../src/engine/generation.ts";
-import { Slot } from "../../src/engine/slot.ts";
-import { TickLoop } from "../../src/engine/tick-loop.ts";
+import { CostModel } from "../../src/engine/estimates/cost-model.ts";
+import type { PreparedRequest } from "../../src/engine/ports.ts";
+import { FairQueue } from "../../src/engine/scheduling/fair-queue.ts";
+import { RequestState } from "../../src/engine/generation/request-state.ts";
+import { Slot } from "../../src/engine/generation/slot.ts";
+import { TickLoop } from "../../src/engine/loop/tick-loop.ts";
 import { fakeKvCache } from "./fake-kv-cache.ts";
 import { FakeContext, isOver, preparedRequest, recordedEvents, until } from "./fake-sequence.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -32,7 +32,7 @@ export function loopBench({ slots, tokenMs, moveMs = 0.0001, budgetBytes = 1e12 
   const cache = fakeKvCache(clock, budgetBytes, moveMs * FIRST_GUESS);
   const loop = new TickLoop({
     slots: Array.from({ length: slots }, (_, id) => new Slot(context.sequence(id))),
-    queue: new FairQueue<Generation>({ requests: 100, promptTokens: 1_000_000, background: 10 }),
+    queue: new FairQueue<RequestState>({ requests: 100, promptTokens: 1_000_000, background: 10 }),
     cost: new CostModel(tokenMs),
     cache,
     limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
@@ -45,17 +45,17 @@ export function loopBench({ slots, tokenMs, moveMs = 0.0001, budgetBytes = 1e12 
   void loop.start();
   type Changes = Partial<PreparedRequest> & { readonly length?: number };
   const begin = (client: string, changes: Changes = {}) => {
-    const request = { client, charge: client, conversation: "c", maxTokens: 3, ...changes };
-    const prepared = preparedRequest(changes.length ?? 200, request);
+    const owned = { client, charge: client, conversation: "c", maxTokens: 3, ...changes };
+    const prepared = preparedRequest(changes.length ?? 200, owned);
     const events = recordedEvents();
-    const generation = new Generation(prepared, events, () => "x", clock.now());
-    loop.submit(generation);
-    return { generation, events };
+    const request = new RequestState(prepared, events, () => "x", clock.now());
+    loop.submit(request);
+    return { request, events };
   };
   const ask = async (client: string, changes: Changes = {}) => {
-    const { generation, events } = begin(client, changes);
+    const { request, events } = begin(client, changes);
     await until(() => isOver(events));
-    return generation.request;
+    return request.prepared;
   };
   return { context, clock, cache, loop, begin, ask };
 }

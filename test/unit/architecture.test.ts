@@ -1,6 +1,9 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import {
+  allowedImports,
   importCycles,
   importFaults,
   importsOf,
@@ -25,6 +28,14 @@ describe("the sources", () => {
 
   it("import along the edges of the architecture only", () => {
     expect(importFaults(sources)).toEqual([]);
+  });
+
+  it("have a row of their own for each folder of the engine, and each row has its folder", () => {
+    const folders = readdirSync(join(root, "src/engine"), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => `src/engine/${name}/`);
+    expect(folders.filter((folder) => !(folder in allowedImports))).toEqual([]);
+    expect(Object.keys(allowedImports).filter((folder) => !existsSync(join(root, folder)))).toEqual([]);
   });
 
   it("have no import cycle", () => {
@@ -65,18 +76,24 @@ describe("the checker", () => {
     ["a leaf that imports a layer", "src/core/a.ts", "../chat/b.ts"],
     ["protocol that knows providers", "src/protocol/a.ts", "../providers/provider.ts"],
     ["providers that know protocol", "src/providers/openai/a.ts", "../../protocol/codec.ts"],
-    ["a provider that reaches into the engine", "src/providers/local/a.ts", "../../engine/model.ts"],
+    [
+      "a provider that reaches into the engine",
+      "src/providers/local/a.ts",
+      "../../engine/model/load-model.ts",
+    ],
     ["another provider that reads the wire", "src/providers/echo/a.ts", "../../engine-wire/requests.ts"],
     ["chat that knows a provider by name", "src/chat/a.ts", "../providers/echo/b.ts"],
     ["a store that imports the service", "src/stores/memory/a.ts", "../../chat/chat-service.ts"],
     ["a transport that knows the whole protocol", "src/transport/uws/a.ts", "../../protocol/codec.ts"],
     ["an engine that knows its host", "src/engine/a.ts", "../engine-host/supervisor.ts"],
-    ["a host that loads the model itself", "src/engine-host/a.ts", "../engine/model.ts"],
+    ["a host that loads the model itself", "src/engine-host/a.ts", "../engine/model/load-model.ts"],
     ["a layer that imports the composition root", "src/session/a.ts", "../server.ts"],
     ["a page that imports the server", "web/a.ts", "../src/core/errors.ts"],
     ["a page that imports a package", "web/a.ts", "left-pad"],
     ["a socket library outside the transport", "src/session/a.ts", "uWebSockets.js"],
     ["the model library outside the engine", "src/engine-host/a.ts", "node-llama-cpp"],
+    ["the model library outside its folder of the engine", "src/engine/loop/a.ts", "node-llama-cpp"],
+    ["scheduling that knows the loop", "src/engine/scheduling/a.ts", "../loop/b.ts"],
     ["a subpath of a guarded library", "src/chat/a.ts", "openai/streaming"],
     ["a folder that the table does not know", "src/helpers/a.ts", "node:fs"],
   ])("catches %s", (_, path, specifier) => {

@@ -19,7 +19,7 @@ const DEATH_RUNNING = 1;
 const DEATH_WAITING = 0.5;
 const SUSPECT = 1;
 /** Texts that are kept apart: each costs more than its characters. */
-const MOST_PIECES = 1024;
+const MAX_PIECES = 1024;
 /** In flight at two deaths: it is not tried again. */
 const GUILTY = 2;
 
@@ -139,7 +139,7 @@ export class AnswerRun {
     this.#tokens += piece.tokens;
     if (piece.text !== "" && this.#request.jsonSchema === undefined) {
       this.#texts.push(piece.text);
-      if (this.#texts.length === MOST_PIECES) this.#texts.splice(0, MOST_PIECES, this.#texts.join(""));
+      if (this.#texts.length === MAX_PIECES) this.#texts.splice(0, MAX_PIECES, this.#texts.join(""));
     }
     this.tell(piece);
   }

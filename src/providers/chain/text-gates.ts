@@ -18,7 +18,7 @@ export interface TextGate {
 /** So many characters of a continuation are held until the overlap is sought. */
 export const HELD_CHARACTERS = 200;
 /** A shorter match may be chance: " the" ends and begins many sentences. */
-export const LEAST_OVERLAP = 12;
+export const MIN_OVERLAP = 12;
 
 /** Length of the longest end of `before` that `after` begins with. */
 export function overlap(before: string, after: string): number {
@@ -58,7 +58,7 @@ export class OverlapGate implements TextGate {
   #release(): Piece {
     this.#open = true;
     const length = overlap(this.#before, this.#held);
-    const text = length < LEAST_OVERLAP ? this.#held : this.#held.slice(length);
+    const text = length < MIN_OVERLAP ? this.#held : this.#held.slice(length);
     const tokens = this.#tokens;
     this.#held = "";
     this.#tokens = 0;

@@ -55,7 +55,7 @@ interface Counting {
 
 const RECONNECT_MS = 50;
 /** An engine that is so far behind is told no more of who is gone; what it keeps of them goes when it needs room. */
-const MOST_UNSENT_BYTES = 1_048_576;
+const MAX_UNSENT_BYTES = 1_048_576;
 
 /** One connection to the engine, made again after each of its deaths. */
 export class EngineClient {
@@ -141,7 +141,7 @@ export class EngineClient {
       // What waits was asked before.
       if (this.waiting.size > 0 && this.waitingForgets.length < this.options.queueLimit)
         this.waitingForgets.push(line);
-    } else if (this.socket && this.socket.writableLength < MOST_UNSENT_BYTES) this.socket.write(line);
+    } else if (this.socket && this.socket.writableLength < MAX_UNSENT_BYTES) this.socket.write(line);
   }
 
   close(): void {

@@ -42,17 +42,17 @@ const gauges: readonly (readonly [name: string, help: string, read: (stats: Engi
   ["engine_cached_slot_tokens", "Prompt tokens that a slot still held.", ({ cachedSlot }) => cachedSlot],
   [
     "engine_cached_parked_tokens",
-    "Prompt tokens loaded with a parked state.",
-    ({ cachedParked }) => cachedParked,
+    "Prompt tokens loaded with a stored state.",
+    ({ cachedStored }) => cachedStored,
   ],
   [
     "engine_cached_shared_tokens",
     "Prompt tokens loaded with a shared text.",
     ({ cachedShared }) => cachedShared,
   ],
-  ["engine_parked_bytes", "Memory of stored states.", ({ parkedBytes }) => parkedBytes],
-  ["engine_parked_states", "Stored states.", ({ parkedStates }) => parkedStates],
-  ["engine_parkings", "Answers that gave their slot away for a time.", ({ parkings }) => parkings],
+  ["engine_parked_bytes", "Memory of stored states.", ({ storedBytes }) => storedBytes],
+  ["engine_parked_states", "Stored states.", ({ storedStates }) => storedStates],
+  ["engine_parkings", "Answers that gave their slot away for a time.", ({ preemptions }) => preemptions],
   [
     "engine_return_ratio",
     "How often conversations that lost their slot come back.",

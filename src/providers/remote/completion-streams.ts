@@ -41,7 +41,7 @@ export interface RemoteDependencies {
 /** After the finish reason only the usage can follow; a server that keeps the stream open longer is not waited for. */
 const USAGE_GRACE_MS = 1000;
 /** First form, and one more for each thing of the dialect that can change. */
-const MOST_FORMS = 5;
+const MAX_FORMS = 5;
 interface OpenStream {
   readonly iterator: AsyncIterator<unknown>;
   readonly first: IteratorResult<unknown>;
@@ -126,7 +126,7 @@ export class CompletionStreams {
         call.throwIfStopped();
         const rejected = guarded.rejected.filter((name) => name === "json_schema" || name in body);
         const next = adaptDialect(dialect, rejected, guarded.unsupported);
-        if (next === null || form === MOST_FORMS) throw this.#mapped(error, guarded);
+        if (next === null || form === MAX_FORMS) throw this.#mapped(error, guarded);
         dialect = next;
       }
     }

@@ -22,7 +22,7 @@ import { RunningCall } from "./running-call.ts";
 export type { RemoteBackEnd, RemoteDependencies };
 
 /** An answer that is not the JSON that was asked for is asked for once more. */
-const MOST_ASKS = 2;
+const MAX_ASKS = 2;
 
 /** An estimate: UTF-8 bytes / 3, at least one for a piece of text. */
 function tokensOf(text: string): number {
@@ -157,7 +157,7 @@ class RemoteProvider implements ChatProvider {
         if (text !== "") tell({ type: "text-delta", text, tokens: tokensOf(text) });
         return { reason, usage };
       }
-      if (ask === MOST_ASKS)
+      if (ask === MAX_ASKS)
         throw badAnswer(this.#backEnd.names, "its answer is not the JSON that was asked for");
       correction = { answer: whole, fault: checked.fault };
     }

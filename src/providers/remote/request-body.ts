@@ -102,7 +102,7 @@ export interface CompletionBody {
 /** Role markers and separators around one message, as OpenAI counts them. */
 const OVERHEAD_PER_MESSAGE = 4;
 /** More are refused by OpenAI; the reader of the answer looks for all of them anyway. */
-const MOST_STOP_TEXTS = 4;
+const MAX_STOP_TEXTS = 4;
 
 const GO_ON =
   "Your answer above was cut off. Continue it from exactly where it ends. Do not repeat anything and do not comment.";
@@ -164,7 +164,7 @@ function samplingOf(sampling: Sampling, omit: readonly SamplingParameter[]): Par
     ...(temperature !== undefined && may("temperature") && { temperature }),
     ...(topP !== undefined && may("top_p") && { top_p: topP }),
     ...(seed !== undefined && may("seed") && { seed }),
-    ...(stop && stop.length > 0 && may("stop") && { stop: stop.slice(0, MOST_STOP_TEXTS) }),
+    ...(stop && stop.length > 0 && may("stop") && { stop: stop.slice(0, MAX_STOP_TEXTS) }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import type { LlamaContextSequence, Token } from "node-llama-cpp";
 import { usableCores } from "../../../src/core/usable-cores.ts";
-import { autoThreads } from "../../../src/engine/capacity.ts";
+import { autoThreads } from "../../../src/engine/model/capacity.ts";
 import { tableLines } from "../../support/table.ts";
 import { spreadOf, type Spread } from "../harness/statistics.ts";
 import type { Model } from "./chat-target.ts";

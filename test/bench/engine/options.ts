@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { usableCores } from "../../../src/core/usable-cores.ts";
-import { autoThreads } from "../../../src/engine/capacity.ts";
+import { autoThreads } from "../../../src/engine/model/capacity.ts";
 import type { AnyScenario, Sizes } from "./scenario.ts";
 
 export interface EngineBenchOptions {

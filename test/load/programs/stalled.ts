@@ -17,7 +17,7 @@ const WAKE_GROUP = 25;
 /** Far more than a group of them needs, and the whole of a paced answer. */
 const WAKE_MS = 90_000;
 /** JSON makes six bytes of one at most; a frame has some fields besides. */
-const MOST_TOKEN_FRAME = 6 * MAX_TOKEN_TEXT_BYTES + 512;
+const MAX_TOKEN_FRAME = 6 * MAX_TOKEN_TEXT_BYTES + 512;
 /** Characters of three bytes, so that a token of the echo is twelve. */
 const TEXT = "東京の雨は静かに降る。";
 
@@ -238,7 +238,7 @@ function results(name: string, plan: Plan, softLimit: number, measured: Measured
     (gauges.get("answer_log_bytes") ?? 0) + (gauges.get("history_bytes") ?? 0);
   const logs = logBytes(during) - logBytes(before);
   const growth = during.rss - before.rss - logs;
-  const allowed = plan.stalled * (softLimit + MOST_TOKEN_FRAME);
+  const allowed = plan.stalled * (softLimit + MAX_TOKEN_FRAME);
   const p99 = { alone: percentile(alone, 0.99), beside: percentile(beside, 0.99) };
   const ms = (value: number): string => `${value.toFixed(1)} ms`;
   console.log(

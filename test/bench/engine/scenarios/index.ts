@@ -7,7 +7,12 @@ import { fairnessScenario } from "./fairness.ts";
 import { longPromptsScenario } from "./long-prompts.ts";
 import { lookupScenario } from "./lookup.ts";
 import { poissonScenario, tradeScenario } from "./poisson.ts";
-import { comeBackScenario, crowdScenario, parkingScenario, sharedSystemScenario } from "./shared-system.ts";
+import {
+  comeBackScenario,
+  crowdScenario,
+  preemptionScenario,
+  sharedSystemScenario,
+} from "./shared-system.ts";
 
 /** All scenarios, in the order in which a full run goes through them. */
 export const scenarios: readonly AnyScenario[] = [
@@ -19,7 +24,7 @@ export const scenarios: readonly AnyScenario[] = [
   crowdScenario,
   longPromptsScenario,
   sharedSystemScenario,
-  parkingScenario,
+  preemptionScenario,
   lookupScenario,
   cancelScenario,
   fairnessScenario,

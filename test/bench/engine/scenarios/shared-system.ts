@@ -132,8 +132,8 @@ export const sharedSystemScenario = defineScenario({
   ],
 });
 
-export const parkingScenario = defineScenario({
-  name: "parking",
+export const preemptionScenario = defineScenario({
+  name: "preemption",
   about: "twice as many chatting users as slots, 4 turns each: LOCAL_KV_CACHE_MB against none",
   control: "service",
   pairs: 9,
@@ -151,7 +151,7 @@ export const parkingScenario = defineScenario({
         fresh: true,
         bars: [{ figure: later, of: "ratio", atMost: 0.5 }],
         async run(target, seed) {
-          const users = userNames(`parking-${seed}`, slots * 2);
+          const users = userNames(`preemption-${seed}`, slots * 2);
           await target.connect(users);
           const begin = performance.now();
           const all = users.map((user, index) => {

@@ -1,0 +1,238 @@
+import { setImmediate as turn } from "node:timers/promises";
+import type { Clock } from "../../core/clock.ts";
+import { ServiceError } from "../../core/errors.ts";
+import { Admission } from "./admission.ts";
+import { planChunks, type TickLimits } from "../scheduling/chunk-plan.ts";
+import type { CostModel } from "../estimates/cost-model.ts";
+import { engineStats } from "./engine-stats.ts";
+import type { FairQueue } from "../scheduling/fair-queue.ts";
+import { KvPurge } from "../kv/kv-purge.ts";
+import type { RequestState } from "../generation/request-state.ts";
+import type { KvCache } from "../kv/kv-cache.ts";
+import { DecodePauses } from "../scheduling/decode-pauses.ts";
+import type { PromptLookup } from "../speculation/prompt-lookup.ts";
+import { QueuePositions } from "./queue-positions.ts";
+import { StepResults } from "./step-results.ts";
+import { ServiceRates } from "../estimates/service-rates.ts";
+import type { Slot } from "../generation/slot.ts";
+import { doStep, promptParts, stepOf, type Step } from "../generation/step.ts";
+import type { EngineStats } from "../../engine-wire/engine-status.ts";
+import type { ForgetRequest } from "../../engine-wire/requests.ts";
+
+export interface TickLoopOptions {
+  /** In ascending order of id. */
+  readonly slots: readonly Slot[];
+  readonly queue: FairQueue<RequestState>;
+  readonly cost: CostModel;
+  /** Absent: no states of sequences are stored. */
+  readonly cache?: KvCache;
+  /** Absent: no tokens are guessed. */
+  readonly lookup?: PromptLookup;
+  readonly limits: TickLimits;
+  readonly clock: Clock;
+  /** Called before each step, with its sequences and its prompt tokens or guesses. */
+  readonly prepareStep?: (sequences: number, promptTokens: number) => void;
+  /** Called after each step and each change outside of one: send what the events have gathered. Must not wait. */
+  readonly flush: () => void;
+  /** A fault of native code or of the loop; the request concerned has been failed. */
+  readonly onFault: (error: unknown) => void;
+}
+
+const MIN_RETRY_MS = 1000;
+
+/** So long after the last step the engine takes it that nobody's next message is on its way. */
+const REST_MS = 100;
+
+/**
+ * Serves all slots in lock step: each step gives every generating slot one token, as one native batch, and processes
+ * chunks of prompts, a batch for each length. Free-running generators would give smaller batches, starve each other and never leave
+ * the native lock to those who want a slot.
+ */
+export class TickLoop {
+  /** Steps so far. */
+  steps = 0;
+  private readonly options: TickLoopOptions;
+  private readonly positions: QueuePositions;
+  private readonly admission: Admission;
+  private readonly purge: KvPurge;
+  private readonly results: StepResults;
+  private wake: (() => void) | undefined;
+  private stopped = false;
+  /** Nothing has run for {@link REST_MS}. */
+  private rested = false;
+  private readonly rates = new ServiceRates();
+  private readonly pauses: DecodePauses;
+  /** Those who generate leave out the present step. */
+  private paused = false;
+  /** When the last step ended that was not left out by those who generate, if nothing but admission came since. */
+  private lastEnd: number | undefined;
+  private ended: Promise<void> | undefined;
+
+  constructor(options: TickLoopOptions) {
+    this.options = options;
+    this.pauses = new DecodePauses(options.limits.maxTickMs);
+    this.positions = new QueuePositions(
+      options.queue,
+      options.slots,
+      options.clock,
+      this.rates,
+      options.cost,
+    );
+    this.purge = new KvPurge(options);
+    this.admission = new Admission({
+      ...options,
+      cache: options.cache,
+      forgotten: (request) => this.purge.concerns(request),
+      started: (request) => this.positions.started(request),
+      failed: (slot, request, error) => this.results.fail(slot, request, error),
+    });
+    this.results = new StepResults({
+      ...options,
+      rates: this.rates,
+      admission: this.admission,
+      purge: this.purge,
+    });
+  }
+
+  /** Ends after {@link stop}; rejects when the native side is beyond repair, and the process must end. */
+  start(): Promise<void> {
+    this.ended ??= this.run();
+    return this.ended;
+  }
+
+  /** Lets the present step end. Requests that are left get no further events. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.wake?.();
+    await this.ended;
+  }
+
+  /** @throws ServiceError `overloaded` when the queue is full. */
+  submit(request: RequestState): void {
+    const { queue } = this.options;
+    this.admission.note(request);
+    if (!queue.add(request)) throw this.overloaded();
+    this.positions.added(request);
+    this.wake?.();
+  }
+
+  overloaded(): ServiceError {
+    const { size } = this.options.queue;
+    return new ServiceError("overloaded", `${size} requests wait for the model already.`, {
+      retryAfterMs: Math.max(MIN_RETRY_MS, this.positions.comeBackMs() ?? 0),
+    });
+  }
+
+  /** Acts at once in the queue, and else after the present step, which is at most LOCAL_MAX_TICK_MS long. */
+  cancel(request: RequestState): void {
+    request.cancelled = true;
+    this.options.queue.remove(request);
+    this.wake?.();
+  }
+
+  /** Empties what a client, or one conversation, has left in free slots and stored states, before the next step. */
+  forget(request: ForgetRequest): void {
+    this.purge.add(request);
+    this.wake?.();
+  }
+
+  stats(): EngineStats {
+    const { rates, admission, purge } = this;
+    return engineStats({ ...this.options, rates, admission, purge });
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopped) {
+      await this.results.releaseCancelled();
+      await this.purge.run();
+      await this.admission.run();
+      this.positions.reportChanges();
+      // That a request has begun is told before its first step, not with its first token.
+      this.options.flush();
+      if (this.options.slots.some((slot) => slot.request)) await this.tick();
+      else await this.rest();
+      this.options.flush();
+    }
+  }
+
+  /** Until something comes; what is worth it is stored meanwhile, one state a turn of the loop. */
+  private async rest(): Promise<void> {
+    this.lastEnd = undefined;
+    const { queue, clock } = this.options;
+    const { idle } = this.admission;
+    if (this.stopped || this.purge.due || queue.size + queue.background > 0) return;
+    if (this.rested && (await idle.storeOne())) return;
+    const awake = new Promise<void>((resolve) => {
+      this.wake = resolve;
+    });
+    const stopTimer = this.rested || !idle.due ? undefined : clock.after(REST_MS, () => this.beginToRest());
+    await awake;
+    stopTimer?.();
+    this.wake = undefined;
+  }
+
+  private beginToRest(): void {
+    this.rested = true;
+    this.wake?.();
+  }
+
+  private async tick(): Promise<void> {
+    const { clock, cost, lookup } = this.options;
+    this.rested = false;
+    const steps = this.plan();
+    if (steps.length === 0) {
+      // All that has a slot waits for a state; whoever cancels must get a turn meanwhile.
+      await turn();
+      return;
+    }
+    const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
+    const parts = promptParts(steps);
+    const guesses = lookup?.guesses(steps) ?? [];
+    this.options.prepareStep?.(steps.length, promptTokens + guesses.length);
+    const from = clock.now();
+    const results = await Promise.allSettled(
+      steps.map(async (step) => this.results.take(step, await doStep(step, guesses))),
+    );
+    const ms = clock.now() - from;
+    this.steps++;
+    const failed = steps.filter((_, index) => results[index]?.status === "rejected");
+    const generating = steps.filter((step) => step.promptTokens === 0).length;
+    const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
+    const [first] = results;
+    const drawn = first?.status === "fulfilled" ? first.value?.drawn : undefined;
+    lookup?.observe(steps, ms, guesses.length, drawn);
+    const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
+    this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
+    this.pauses.step(ms, cost.stepMs(generating), promptTokens);
+    if (!this.paused) this.lastEnd = from + ms;
+    // A step with guesses is longer and gives more: it says nothing of others.
+    if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
+    for (const [index, step] of steps.entries()) {
+      const result = results[index];
+      if (result?.status === "fulfilled") await this.results.after(step, result.value);
+    }
+    if (failed.length > 0) await this.results.recover(failed, results, guesses.length > 0);
+    this.results.reportProgress();
+  }
+
+  /** Ascending by id: native code puts only consecutive ascending ids into one pass. */
+  private plan(): Step[] {
+    const { slots, queue, cost, limits } = this.options;
+    const busy = slots.filter((slot) => slot.request && !slot.request.cancelled);
+    const oldestFirst = this.admission.prefilling();
+    const drawing = busy.filter((slot) => slot.remaining === 0).length;
+    const { generating, prompts, stretch } = this.pauses.next(drawing, oldestFirst, cost.promptTokenMs);
+    this.paused = generating < drawing;
+    const input = { generating, prefilling: prompts, stretch, waiting: queue.size, slots: slots.length };
+    const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
+    const steps: Step[] = [];
+    for (const slot of busy) {
+      const promptTokens = chunks.get(slot.id) ?? 0;
+      const { request } = slot;
+      if (request && (promptTokens > 0 || (slot.remaining === 0 && !this.paused))) {
+        steps.push(stepOf(slot, request, promptTokens));
+      }
+    }
+    return steps;
+  }
+}

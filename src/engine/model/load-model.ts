@@ -1,0 +1,274 @@
+import { basename } from "node:path";
+import {
+  getLlama,
+  LlamaLogLevel,
+  type ChatWrapper,
+  type CustomBatchingPrioritizationStrategy,
+  type Llama,
+  type LlamaContext,
+  type LlamaModel,
+} from "node-llama-cpp";
+import { autoContextTokens, autoSlots, autoThreads, freeMemory, kvBytesPerToken } from "./capacity.ts";
+import { usableCores } from "../../core/usable-cores.ts";
+import { chatTemplate } from "./chat-template.ts";
+import { markerBreaker, markersOfTemplate } from "./role-markers.ts";
+import type { EngineSequence, LongWorkScope } from "../ports.ts";
+import { installedGpuKinds, type GpuKind } from "./gpu-binaries.ts";
+import { GrammarCache } from "./grammar-cache.ts";
+import { singleStreamThreads, type UseThreads } from "./single-stream-threads.ts";
+import { NativeSequence } from "./native-sequence.ts";
+import { PromptBuilder } from "./prompt-builder.ts";
+import type { Detokenize } from "../generation/whole-characters.ts";
+import type { EngineSettings } from "../../engine-wire/control.ts";
+import type { EngineInfo } from "../../engine-wire/engine-status.ts";
+
+/** Prompt tokens of one step at most, beside one token of every slot. */
+export const PREFILL_TOKENS = 512;
+const WARM_UP_TOKENS = 32;
+
+export interface LoadedModel {
+  readonly info: EngineInfo;
+  /** In ascending order of id. */
+  readonly sequences: readonly EngineSequence[];
+  readonly prompts: PromptBuilder;
+  readonly detokenize: Detokenize;
+  /** Measured at load: what a prompt token costs, in milliseconds. */
+  readonly promptTokenMs: number;
+  /** Whether the end of a sequence can be erased: not where a model keeps one running state of all its text. */
+  readonly erasable: boolean;
+  /** Sets the threads for a step of so many sequences and prompt tokens or guesses. */
+  prepareStep(sequences: number, promptTokens: number): void;
+}
+
+/** Loads model and context. @throws Error whose message says what to mend. */
+export async function loadModel(
+  settings: EngineSettings,
+  longWork: LongWorkScope = { during: (work) => work() },
+): Promise<LoadedModel> {
+  const from = performance.now();
+  const notes: string[] = [];
+  const llama = await openLlama(settings, notes);
+  const threads = settings.threads ?? autoThreads(usableCores(), llama.cpuMathCores);
+  llama.maxThreads = threads;
+  const model = await openModel(llama, settings.modelPath);
+  const size = await sizeOf(settings, llama, model, notes);
+  const context = await openContext(model, size.slots, size.contextTokens, threads);
+  const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
+  const sequences = Array.from({ length: size.slots }, (_, id) => {
+    return new NativeSequence(id, context.getSequence({ contextShift: refuseShift }), vocabulary);
+  });
+  const template = chatTemplate(settings.template, model);
+  const prompts = new PromptBuilder({
+    model,
+    template,
+    breakMarkers: markerBreaker(brokenMarkers(settings, model)),
+    grammars: new GrammarCache(llama, model, longWork),
+    contextTokens: size.contextTokens,
+    sampling: settings.sampling,
+  });
+  const promptTokenMs = await warmUp(sequences[0], model);
+  const useThreads = (count: number): void => {
+    if (llama.maxThreads !== count) llama.maxThreads = count;
+  };
+  const forSingleStream =
+    llama.gpu === false ? await loneThreads(sequences[0], model, threads, useThreads) : threads;
+  return {
+    info: {
+      ...describe(settings, model, template),
+      ...size,
+      threads,
+      gpu: llama.gpu,
+      gpuDevices: llama.gpu === false ? [] : await llama.getGpuDeviceNames(),
+      kvBytes: kvBytesPerToken(shapeOf(model)) * context.contextSize * size.slots,
+      loadMs: Math.round(performance.now() - from),
+      notes,
+    },
+    sequences,
+    erasable: sequences.every(({ erasable }) => erasable),
+    prompts,
+    detokenize: (tokens, preceding) =>
+      model.detokenize(tokens as Parameters<LlamaModel["detokenize"]>[0], false, preceding as never),
+    promptTokenMs,
+    prepareStep: (sequences_, promptTokens) =>
+      useThreads(sequences_ === 1 && promptTokens === 0 ? forSingleStream : threads),
+  };
+}
+
+async function loneThreads(
+  sequence: EngineSequence | undefined,
+  model: LlamaModel,
+  threads: number,
+  use: UseThreads,
+): Promise<number> {
+  const [token] = model.tokenize("a", false);
+  if (!sequence || token === undefined) return threads;
+  const best = await singleStreamThreads(sequence, token, threads, use);
+  await sequence.truncate(0);
+  return best;
+}
+
+function describe(settings: EngineSettings, model: LlamaModel, template: ChatWrapper) {
+  return {
+    modelName: settings.modelName || basename(settings.modelPath),
+    modelDescription: descriptionOf(model),
+    modelBytes: model.size,
+    template: template.wrapperName,
+  };
+}
+
+/** Architecture, size and quantisation. llama.cpp guesses the size from the shape; the file's own label is better. */
+function descriptionOf(model: LlamaModel): string {
+  const [architecture = "", size = "", ...quantisation] = model.typeDescription.split(" ");
+  return [architecture, model.fileInfo.metadata.general.size_label ?? size, ...quantisation].join(" ");
+}
+
+async function openLlama(settings: EngineSettings, notes: string[]): Promise<Llama> {
+  const { gpu } = settings;
+  if (gpu === "off") return bindings(false);
+  if (gpu !== "auto") {
+    try {
+      return await bindings(gpu);
+    } catch (cause) {
+      throw new Error(
+        `GPU=${gpu} cannot be used: ${messageOf(cause)}. Install its binaries with "npm run gpu", check the driver, ` +
+          "or set GPU=auto.",
+        { cause },
+      );
+    }
+  }
+  for (const kind of installedGpuKinds()) {
+    try {
+      return await bindings(kind);
+    } catch (error) {
+      notes.push(`The binaries for ${kind} are installed but do not work here (${messageOf(error)}).`);
+    }
+  }
+  return bindings(false);
+}
+
+/** Never builds from source, never downloads. */
+function bindings(gpu: GpuKind | false): Promise<Llama> {
+  return getLlama({
+    gpu,
+    build: "never",
+    skipDownload: true,
+    progressLogs: false,
+    logLevel: LlamaLogLevel.error,
+    logger: (_level, message) => process.stderr.write(`${message.trimEnd()}\n`),
+    maxThreads: 0,
+  });
+}
+
+async function openModel(llama: Llama, modelPath: string): Promise<LlamaModel> {
+  try {
+    return await llama.loadModel({ modelPath });
+  } catch (cause) {
+    throw new Error(`The model ${modelPath} cannot be loaded: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function sizeOf(settings: EngineSettings, llama: Llama, model: LlamaModel, notes: string[]) {
+  const trained = model.trainContextSize;
+  const contextTokens = settings.contextTokens ?? autoContextTokens(trained);
+  if (contextTokens > trained) {
+    notes.push(
+      `The window of ${contextTokens} tokens is longer than the ${trained} the model was trained on.`,
+    );
+  }
+  const perSlot = kvBytesPerToken(shapeOf(model)) * contextTokens;
+  const free = llama.gpu === false ? freeMemory() : (await llama.getVramState()).free;
+  if (settings.slots !== undefined) return { contextTokens, slots: settings.slots };
+  const slots = autoSlots(llama.gpu !== false, free, perSlot);
+  return { contextTokens, slots, autoFromBytes: free };
+}
+
+function shapeOf(model: LlamaModel) {
+  const meta = model.fileInfo.architectureMetadata;
+  const heads = meta.attention?.head_count ?? 0;
+  return {
+    layers: meta.block_count ?? 0,
+    width: meta.embedding_length ?? 0,
+    heads,
+    keyValueHeads: meta.attention?.head_count_kv ?? heads,
+    keyLength: meta.attention?.key_length,
+    valueLength: meta.attention?.value_length,
+  };
+}
+
+async function openContext(
+  model: LlamaModel,
+  slots: number,
+  contextTokens: number,
+  threads: number,
+): Promise<LlamaContext> {
+  try {
+    return await model.createContext({
+      sequences: slots,
+      contextSize: contextTokens,
+      batchSize: slots + PREFILL_TOKENS,
+      threads,
+      // Never a silent shrink.
+      failedCreationRemedy: false,
+      batching: { itemPrioritizationStrategy: inEqualLengths },
+    });
+  } catch (cause) {
+    throw new Error(
+      `No memory for ${slots} slots of ${contextTokens} tokens: ${messageOf(cause)}. Lower LOCAL_SLOTS or LOCAL_CONTEXT_SIZE.`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Items of equal length make a batch. llama.cpp gives each sequence of a pass the same number of tokens, so it would
+ * take the first token of a prompt along with those who generate, and what is left of 64 would fill no tile of the
+ * attention any more. The loop never queues more than a batch, so each item is taken whole.
+ */
+const inEqualLengths: CustomBatchingPrioritizationStrategy = ({ items, size }) => {
+  const length = items[0]?.tokens.length;
+  let left = size;
+  return items
+    .filter((item) => item.tokens.length === length)
+    .map((item) => {
+      const processAmount = Math.min(left, item.tokens.length);
+      left -= processAmount;
+      return { item, processAmount };
+    });
+};
+
+/** The library's default drops the beginning of the prompt, the system text, without a word. */
+const refuseShift = {
+  strategy: (): never => {
+    throw new Error("the window is full");
+  },
+};
+
+/** Markers that are one special token cannot come out of plain text; the others are broken where people write them. */
+function brokenMarkers(settings: EngineSettings, model: LlamaModel): string[] {
+  const source = model.fileInfo.metadata.tokenizer?.chat_template ?? "";
+  const markers = new Set([...settings.roleMarkers, ...markersOfTemplate(source)]);
+  return [...markers].filter((marker) => {
+    const [token, ...more] = model.tokenize(marker, true, "trimLeadingSpace");
+    return more.length > 0 || !model.isSpecialToken(token);
+  });
+}
+
+/** Pages the weights in and measures a first cost. */
+async function warmUp(sequence: EngineSequence | undefined, model: LlamaModel): Promise<number> {
+  if (!sequence) return 1;
+  const [token] = model.tokenize("a", false);
+  const tokens = Array.from({ length: WARM_UP_TOKENS }, () => token ?? 0);
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 2; round++) {
+    await sequence.truncate(0);
+    const from = performance.now();
+    await sequence.prefill(tokens);
+    best = Math.min(best, performance.now() - from);
+  }
+  await sequence.truncate(0);
+  return best / WARM_UP_TOKENS;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

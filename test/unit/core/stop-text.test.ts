@@ -1,0 +1,71 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { StopText } from "../../../src/core/stop-text.ts";
+
+function run(
+  stops: readonly string[],
+  pieces: readonly string[],
+): { text: string; stopped: boolean; seen: string[] } {
+  const stopText = new StopText(stops);
+  const seen: string[] = [];
+  for (const piece of pieces) {
+    const result = stopText.push(piece);
+    seen.push(result.text);
+    if (result.stopped) return { text: seen.join(""), stopped: true, seen };
+  }
+  seen.push(stopText.flush());
+  return { text: seen.join(""), stopped: false, seen };
+}
+
+// A small alphabet, so that stop texts are met often.
+const text = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 30 });
+const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength: 4 }), {
+  maxLength: 4,
+});
+
+describe("StopText", () => {
+  it("ends the text before the stop text, even when it comes in pieces", () => {
+    expect(run(["</end>"], ["Hello <", "/en", "d> more"])).toMatchObject({ text: "Hello ", stopped: true });
+  });
+
+  it("lets held text through when it turns out to be no stop text", () => {
+    expect(run(["</end>"], ["a </e", "m>"])).toMatchObject({ text: "a </em>", stopped: false });
+  });
+
+  it("gives what it held when the answer ends by itself", () => {
+    expect(run(["</end>"], ["a </e"])).toMatchObject({ text: "a </e", stopped: false });
+  });
+
+  it("ignores empty stop texts", () => {
+    expect(run([""], ["abc"])).toMatchObject({ text: "abc", stopped: false });
+  });
+
+  it("gives the same however the text is cut into pieces", () => {
+    fc.assert(
+      fc.property(stops, text, fc.array(fc.nat(5), { maxLength: 30 }), (marks, whole, cuts) => {
+        const pieces: string[] = [];
+        let rest = whole;
+        for (const cut of cuts) {
+          pieces.push(rest.slice(0, cut));
+          rest = rest.slice(cut);
+        }
+        pieces.push(rest);
+        const cutUp = run(marks, pieces);
+        const atOnce = run(marks, [whole]);
+        expect([cutUp.text, cutUp.stopped]).toEqual([atOnce.text, atOnce.stopped]);
+      }),
+    );
+  });
+
+  it("never lets a stop text through, in whole or in its beginning", () => {
+    fc.assert(
+      fc.property(stops, text, (marks, whole) => {
+        const { text: out, stopped } = run(marks, [...whole]);
+        for (const mark of marks) expect(out).not.toContain(mark);
+        expect(whole.startsWith(out)).toBe(true);
+        expect(stopped).toBe(marks.some((mark) => whole.includes(mark)));
+        if (stopped) expect(marks.some((mark) => whole.startsWith(mark, out.length))).toBe(true);
+      }),
+    );
+  });
+});

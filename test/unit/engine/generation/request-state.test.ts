@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import type { PreparedRequest } from "../../../../src/engine/ports.ts";
+import { RequestState } from "../../../../src/engine/generation/request-state.ts";
+import { preparedRequest, recordedEvents } from "../../../support/fake-sequence.ts";
+
+const words = ["Hello", " ", "world", "</", "end>", "\n", "{}"];
+const detokenize = (tokens: readonly number[]) => tokens.map((token) => words[token] ?? "?").join("");
+
+function run(changes: Partial<PreparedRequest>, tokens: readonly (number | "end")[]) {
+  const events = recordedEvents();
+  const request = new RequestState(preparedRequest(3, changes), events, detokenize);
+  const ended = tokens.map((token) => (token === "end" ? request.end() : request.accept(token)));
+  return { lines: events.lines, text: events.text(), ended };
+}
+
+describe("Generation", () => {
+  it("gives each token's text and ends when the model does", () => {
+    expect(run({}, [0, 1, 2, "end"]).lines).toEqual([
+      "delta Hello 1",
+      "delta   1",
+      "delta world 1",
+      "finished stop 3 3 0",
+    ]);
+  });
+
+  it("ends with `length` at the most tokens, and gives what it held", () => {
+    expect(run({ maxTokens: 2, stop: ["</end>"] }, [0, 3]).lines).toEqual([
+      "delta Hello 1",
+      "delta </ 1",
+      "finished length 3 2 0",
+    ]);
+  });
+
+  it("ends before a stop text that comes in two tokens", () => {
+    const { lines, ended } = run({ stop: ["</end>"] }, [0, 3, 4]);
+    expect(lines).toEqual(["delta Hello 1", "finished stop 3 3 0"]);
+    expect(ended).toEqual([false, false, true]);
+  });
+
+  it("ends at a stop token without its text", () => {
+    expect(run({ stopTokens: new Set([2]) }, [0, 2]).lines).toEqual(["delta Hello 1", "finished stop 3 1 0"]);
+  });
+
+  it("drops white space at the end where it is not part of the answer, and only there", () => {
+    expect(run({ trimEnd: true }, [6, 5, 6, 5, 5, "end"]).text).toBe("{}\n{}");
+    expect(run({}, [6, 5, "end"]).text).toBe("{}\n");
+  });
+
+  it("counts the tokens of held text once it is let through", () => {
+    expect(run({ stop: ["</x"] }, [3, 4, "end"]).lines).toEqual(["delta </end> 2", "finished stop 3 2 0"]);
+  });
+
+  it("gives tokens of prompt and answer in one row", () => {
+    const prepared = preparedRequest(3);
+    const request = new RequestState(prepared, recordedEvents(), detokenize);
+    request.accept(0);
+    request.accept(1);
+    const [a, b, c] = prepared.tokens;
+    expect(request.tokens()).toEqual([a, b, c, 0, 1]);
+    expect(request.tokens(1, 4)).toEqual([b, c, 0]);
+    expect(request.tokens(4)).toEqual([1]);
+    expect(request.tokens(0, 2)).toEqual([a, b]);
+  });
+});

@@ -1,0 +1,86 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { WholeCharacters } from "../../../../src/engine/generation/whole-characters.ts";
+
+/** A tokenizer whose tokens are pieces of the bytes of a text. */
+function tokenizerOf(pieces: readonly Uint8Array[]) {
+  return (tokens: readonly number[]) =>
+    new TextDecoder().decode(Buffer.concat(tokens.map((token) => pieces[token] ?? new Uint8Array())));
+}
+
+function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  let at = 0;
+  for (let index = 0; at < bytes.length; index++) {
+    const size = sizes[index % sizes.length] ?? 1;
+    pieces.push(bytes.subarray(at, at + size));
+    at += size;
+  }
+  return pieces;
+}
+
+function run(pieces: readonly Uint8Array[]): { deltas: string[]; tokens: number } {
+  const characters = new WholeCharacters(tokenizerOf(pieces), []);
+  const results = pieces.map((_, token) => characters.push(token));
+  results.push(characters.flush());
+  return {
+    deltas: results.map((result) => result.text).filter((delta) => delta !== ""),
+    tokens: results.reduce((sum, result) => sum + result.tokens, 0),
+  };
+}
+
+describe("WholeCharacters", () => {
+  it("holds a character that comes byte by byte", () => {
+    expect(run(cut(Buffer.from("a😀b"), [1])).deltas).toEqual(["a", "😀", "b"]);
+  });
+
+  it("lets the text before an open character through", () => {
+    expect(run(cut(Buffer.from("ab😀"), [3, 3])).deltas).toEqual(["ab", "😀"]);
+  });
+
+  it("gives each text whole and without replacement characters, however its bytes are cut into tokens", () => {
+    const text = fc
+      .string({ unit: "binary", minLength: 1, maxLength: 20 })
+      .filter((value) => !value.includes("\uFFFD"));
+    const sizes = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(text, sizes, (value, cuts) => {
+        const whole = value.replace(/^\uFEFF+/, "");
+        const pieces = cut(Buffer.from(whole), cuts);
+        const { deltas, tokens } = run(pieces);
+        expect(deltas.join("")).toBe(whole);
+        for (const delta of deltas) expect(delta).not.toContain("\uFFFD");
+        expect(tokens).toBe(pieces.length);
+      }),
+    );
+  });
+
+  it("does not hold stray bytes for ever", () => {
+    const pieces = Array.from({ length: 6 }, () => Uint8Array.of(0xff));
+    const characters = new WholeCharacters(tokenizerOf(pieces), []);
+    const texts = pieces.map((_, token) => characters.push(token).text);
+    expect(texts.indexOf("\uFFFD\uFFFD\uFFFD\uFFFD")).toBe(3);
+    expect(characters.flush().text).toBe("\uFFFD\uFFFD");
+  });
+
+  it("gives an open character as U+FFFD when the answer ends inside it", () => {
+    expect(run([Uint8Array.of(0x61, 0xf0, 0x9f)]).deltas.join("")).toMatch(/^a\uFFFD+$/);
+  });
+
+  it("tells the tokenizer which tokens came before", () => {
+    const seen: (readonly number[])[] = [];
+    const characters = new WholeCharacters(
+      (tokens, preceding) => {
+        seen.push(preceding);
+        return "x".repeat(tokens.length);
+      },
+      [1, 2, 3, 4, 5],
+    );
+    characters.push(6);
+    characters.push(7);
+    expect(seen).toEqual([
+      [2, 3, 4, 5],
+      [3, 4, 5, 6],
+    ]);
+  });
+});

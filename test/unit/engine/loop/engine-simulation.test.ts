@@ -1,0 +1,196 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  EngineSimulator,
+  jainIndex,
+  numbers,
+  type SimulatedJob,
+  type SimulatedRequest,
+  type SimulatedTick,
+  type SimulatorOptions,
+} from "../../../support/engine-simulator.ts";
+
+const limits = { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 };
+// About SmolLM2-135M on two cores.
+const cost = { stepMs: 8, sequenceMs: 4, promptTokenMs: 3, moveTokenMs: 0.016 };
+const simulator = (changes: Partial<SimulatorOptions> = {}) =>
+  new EngineSimulator({ slots: 16, limits, cost, queueLimit: 4096, ...changes });
+
+/** `users` come by chance, say a few turns with pauses in between, and go. */
+function chatting(users: number, perSecond: number, options: Partial<SimulatorOptions> = {}) {
+  const random = numbers(7);
+  const jobs: SimulatedJob[] = [];
+  const turnsLeft = new Map<string, number>();
+  const say = (principal: string, history: number): void => {
+    const request: SimulatedRequest = {
+      principal,
+      conversation: principal,
+      promptTokens: history + 10 + Math.floor(random() ** 3 * 400),
+      answerTokens: 8 + Math.floor(random() * 72),
+    };
+    const job = engine.submit(request);
+    if (job) jobs.push(job);
+  };
+  const finished = (job: SimulatedJob): void => {
+    const left = (turnsLeft.get(job.charge) ?? 1) - 1;
+    turnsLeft.set(job.charge, left);
+    if (left > 0) engine.at(engine.now + 2000 + random() * 20_000, () => say(job.charge, job.length));
+  };
+  const engine = simulator({ finished, ...options });
+  let at = 0;
+  for (let user = 0; user < users; user++) {
+    at += (-Math.log(1 - random()) * 1000) / perSecond;
+    turnsLeft.set(`u${user}`, 1 + Math.floor(random() * 2));
+    engine.at(at, () => say(`u${user}`, 30));
+  }
+  return { engine, jobs };
+}
+
+const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
+const at = (values: readonly number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN;
+
+describe("a day of 10,000 users", () => {
+  it("starves nobody, keeps its steps short, and leaves no slot empty", () => {
+    const { engine, jobs } = chatting(10_000, 0.5);
+    const ticks: SimulatedTick[] = [];
+    engine.tickObserver = (tick) => ticks.push(tick);
+    engine.run();
+    expect(jobs.length).toBeGreaterThan(10_000);
+    expect(engine.refused).toBe(0);
+    expect(jobs.every(({ finishedAt }) => finishedAt !== undefined)).toBe(true);
+    expect([...engine.queue.standings()]).toEqual([]);
+    // Below capacity nobody waits for long.
+    const waits = jobs.map(({ arrivedAt, startedAt }) => (startedAt ?? Infinity) - arrivedAt);
+    expect(at(waits, 0.95)).toBeLessThan(5000);
+    expect(Math.max(...waits)).toBeLessThan(120_000);
+    expect(ticks.every(({ idleWhileWaiting }) => idleWhileWaiting === 0)).toBe(true);
+    const late = ticks.filter(({ ms, promptTokens }) => promptTokens > 16 && ms > limits.maxTickMs * 1.05);
+    expect(late.length / ticks.length).toBeLessThan(0.001);
+    // Not one pass for each sequence.
+    expect(sum(ticks.map(({ runs }) => runs)) / ticks.length).toBeLessThan(3);
+    // Every token once, and none for nothing.
+    const owed = sum(jobs.map(({ request, cached }) => request.promptTokens - cached + request.answerTokens));
+    expect(sum(engine.served.values())).toBe(owed);
+  }, 60_000);
+
+  it("refuses what is over the queue's bound, and serves what it took in the order of arrival", () => {
+    const { engine, jobs } = chatting(10_000, 60, { queueLimit: 500 });
+    engine.run(180_000);
+    expect(engine.refused).toBeGreaterThan(1000);
+    expect(engine.mostWaiting).toBe(500);
+    const started = jobs.filter(({ startedAt }) => startedAt !== undefined);
+    // All are newcomers who ask once: none is overtaken by more than a few.
+    const last = started.toSorted((a, b) => a.arrivedAt - b.arrivedAt).at(-1);
+    const passed = jobs.filter(
+      ({ startedAt, arrivedAt }) => startedAt === undefined && arrivedAt < (last?.arrivedAt ?? 0),
+    );
+    expect(passed.length).toBeLessThanOrEqual(16);
+  }, 60_000);
+});
+
+/** Keeps a number of requests of each principal in flight. @returns served tokens after a time. */
+function backlogged(
+  inFlight: Readonly<Record<string, number>>,
+  ms: number,
+  weights: Readonly<Record<string, number>> = {},
+) {
+  const random = numbers(3);
+  let conversations = 0;
+  const ask = (principal: string): SimulatedJob | undefined =>
+    engine.submit({
+      principal,
+      weight: weights[principal] ?? 1,
+      conversation: `${principal} ${++conversations}`,
+      promptTokens: 50 + Math.floor(random() * 100),
+      answerTokens: 32 + Math.floor(random() * 96),
+    });
+  const engine = simulator({ slots: 8, finished: (job) => void ask(job.charge) });
+  for (const [principal, count] of Object.entries(inFlight))
+    for (let index = 0; index < count; index++) ask(principal);
+  engine.run(ms);
+  return engine;
+}
+
+describe("users who always want more", () => {
+  it("share the tokens, however many requests one of them has in flight", () => {
+    const inFlight = {
+      heavy: 32,
+      ...Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`u${index}`, 4])),
+    };
+    const { served } = backlogged(inFlight, 60_000);
+    expect(served.size).toBe(9);
+    expect(jainIndex([...served.values()])).toBeGreaterThanOrEqual(0.95);
+  });
+
+  it("share them when the others have only one request at a time", () => {
+    const inFlight = {
+      heavy: 32,
+      ...Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`u${index}`, 1])),
+    };
+    const { served } = backlogged(inFlight, 60_000);
+    expect(jainIndex([...served.values()])).toBeGreaterThanOrEqual(0.95);
+  });
+
+  it("share them by weight", () => {
+    const { served } = backlogged({ one: 16, three: 16 }, 120_000, { three: 3 });
+    const ratio = (served.get("three") ?? 0) / (served.get("one") ?? 1);
+    expect(ratio).toBeGreaterThan(2.4);
+    expect(ratio).toBeLessThan(3.6);
+  });
+
+  it("hold up eight who ask once by less than half", () => {
+    const requests = Array.from({ length: 8 }, (_, index) => ({
+      principal: `u${index}`,
+      conversation: `u${index}`,
+      promptTokens: 100,
+      answerTokens: 64,
+    }));
+    const alone = simulator({ slots: 8 });
+    for (const request of requests) alone.submit(request);
+    alone.run();
+    const engine = simulator({ slots: 8 });
+    for (let index = 0; index < 32; index++) {
+      engine.submit({ principal: "heavy", conversation: `h${index}`, promptTokens: 100, answerTokens: 200 });
+    }
+    let jobs: (SimulatedJob | undefined)[] = [];
+    const from = 5000;
+    engine.at(from, () => (jobs = requests.map((request) => engine.submit(request))));
+    engine.run();
+    const slowest = Math.max(...jobs.map((job) => (job?.finishedAt ?? Infinity) - (job?.arrivedAt ?? 0)));
+    expect(slowest / alone.now).toBeLessThanOrEqual(1.5);
+  });
+});
+
+describe("any load", () => {
+  it("is served whole, with no token counted twice", () => {
+    const request = fc.record({
+      at: fc.nat(5000),
+      principal: fc.nat(4),
+      promptTokens: fc.integer({ min: 1, max: 900 }),
+      answerTokens: fc.integer({ min: 1, max: 60 }),
+    });
+    fc.assert(
+      fc.property(fc.array(request, { maxLength: 40 }), fc.integer({ min: 1, max: 5 }), (requests, slots) => {
+        const engine = simulator({ slots });
+        const jobs: SimulatedJob[] = [];
+        let idle = 0;
+        engine.tickObserver = ({ idleWhileWaiting }) => void (idle += idleWhileWaiting);
+        for (const [index, { at: time, principal, ...lengths }] of requests.entries()) {
+          engine.at(time, () => {
+            const job = engine.submit({ ...lengths, principal: `p${principal}`, conversation: `${index}` });
+            if (job) jobs.push(job);
+          });
+        }
+        engine.run();
+        expect(jobs).toHaveLength(requests.length);
+        for (const job of jobs) expect(job.generated).toBe(job.request.answerTokens);
+        const owed = sum(requests.map(({ promptTokens, answerTokens }) => promptTokens + answerTokens));
+        expect(sum(engine.served.values())).toBe(owed);
+        expect(idle).toBe(0);
+        expect(engine.queue.size).toBe(0);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});

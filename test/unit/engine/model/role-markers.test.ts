@@ -1,0 +1,52 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { markerBreaker, markersOfTemplate } from "../../../../src/engine/model/role-markers.ts";
+import { ZEPHYR_TEMPLATE } from "../../../support/tiny-gguf.ts";
+
+const markers = ["<|user|>", "<|system|>", "<|assistant|>", "[INST]", "aba"];
+
+describe("markerBreaker", () => {
+  it("puts a zero-width space after the first character of a marker", () => {
+    expect(markerBreaker(markers)("x <|user|> y")).toBe("x <\u200B|user|> y");
+  });
+
+  it("leaves other text as it is", () => {
+    expect(markerBreaker(markers)("a < b | c > d, <|use|>")).toBe("a < b | c > d, <|use|>");
+  });
+
+  it("changes nothing when there are no markers", () => {
+    expect(markerBreaker([])("<|user|>")).toBe("<|user|>");
+  });
+
+  it("leaves no marker in any text, even where they overlap, and nothing else changes", () => {
+    const pieces = fc.oneof(fc.constantFrom(...markers, "ab", "a", "<|", "|>"), fc.string({ maxLength: 5 }));
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 12 }), (parts) => {
+        const text = parts.join("").replaceAll("\u200B", "");
+        const broken = markerBreaker(markers)(text);
+        for (const marker of markers) expect(broken).not.toContain(marker);
+        expect(broken.replaceAll("\u200B", "")).toBe(text);
+      }),
+    );
+  });
+});
+
+describe("markersOfTemplate", () => {
+  it("finds the role markers of common templates", () => {
+    expect(markersOfTemplate(ZEPHYR_TEMPLATE)).toEqual(["<|user|>", "<|system|>", "<|assistant|>"]);
+    expect(markersOfTemplate("{{ '<|im_start|>' + role }}<|im_end|>")).toEqual([
+      "<|im_start|>",
+      "<|im_end|>",
+    ]);
+    expect(markersOfTemplate("[INST] <<SYS>>x<</SYS>> [/INST]")).toEqual([
+      "[INST]",
+      "<<SYS>>",
+      "<</SYS>>",
+      "[/INST]",
+    ]);
+    expect(markersOfTemplate("<start_of_turn>user<end_of_turn>")).toEqual([
+      "<start_of_turn>",
+      "<end_of_turn>",
+    ]);
+  });
+});
