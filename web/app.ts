@@ -1,11 +1,11 @@
-import { browserEnvironment, randomId, tabValue } from "./browser-environment.ts";
-import { ChatClient } from "./chat-client.ts";
-import type { Endpoint } from "./connection.ts";
-import { ConnectionPanel } from "./connection-panel.ts";
-import { ContextPanel } from "./context-panel.ts";
-import { Conversation } from "./conversation.ts";
-import { find } from "./dom.ts";
-import { readToken } from "./words.ts";
+import { browserEnvironment, randomId, tabValue } from "./client/browser-environment.ts";
+import { ChatClient } from "./client/chat-client.ts";
+import type { Endpoint } from "./client/connection.ts";
+import { ConnectionPanel } from "./view/connection-panel.ts";
+import { ContextPanel } from "./view/context-panel.ts";
+import { Conversation } from "./view/conversation.ts";
+import { find } from "./view/dom.ts";
+import { readToken } from "./view/status-text.ts";
 
 const session = tabValue("chat.session");
 const token = tabValue("chat.token");

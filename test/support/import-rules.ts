@@ -74,6 +74,9 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "src/engine-host/": ["src/core/", "src/engine-wire/"],
   "src/": [""],
   "web/": ["src/protocol/"],
+  "web/client/": ["src/protocol/"],
+  "web/markdown/": [],
+  "web/view/": ["src/protocol/", "web/client/", "web/markdown/"],
 };
 
 /** The only folder that may load a library. */
@@ -145,7 +148,7 @@ function lineFault(path: string, row: string, { specifier, typeOnly }: ImportLin
   const target = targetOf(path, specifier);
   if (target === undefined) return libraryFault(path, specifier);
   if (!mayImport(row, target)) return `${path} may not import ${target}`;
-  if (row === "web/" && !target.startsWith("web/") && !typeOnly)
+  if (row.startsWith("web/") && !target.startsWith("web/") && !typeOnly)
     return `${path} may import only types of ${target}`;
   return undefined;
 }

@@ -90,6 +90,7 @@ describe("the checker", () => {
     ["a layer that imports the composition root", "src/session/a.ts", "../server.ts"],
     ["a page that imports the server", "web/a.ts", "../src/core/errors.ts"],
     ["a page that imports a package", "web/a.ts", "left-pad"],
+    ["a client of the page that knows its view", "web/client/a.ts", "../view/b.ts"],
     ["a socket library outside the transport", "src/session/a.ts", "uWebSockets.js"],
     ["the model library outside the engine", "src/engine-host/a.ts", "node-llama-cpp"],
     ["the model library outside its folder of the engine", "src/engine/loop/a.ts", "node-llama-cpp"],

@@ -1,11 +1,11 @@
 import { WebSocket } from "ws";
-import { ChatClient } from "../../../web/chat-client.ts";
+import { ChatClient } from "../../../web/client/chat-client.ts";
 import type {
   ClientEnvironment,
   ClientEvent,
   ClientSocket,
   SocketHandlers,
-} from "../../../web/client-events.ts";
+} from "../../../web/client/client-events.ts";
 
 /** What became of a message. */
 export interface Outcome {

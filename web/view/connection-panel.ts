@@ -1,6 +1,6 @@
-import { TOKEN_SHAPE, type ChatClient } from "./chat-client.ts";
+import { TOKEN_SHAPE, type ChatClient } from "../client/chat-client.ts";
 import { find, make } from "./dom.ts";
-import { describeConnection, describePrivacy, readToken } from "./words.ts";
+import { describeConnection, describePrivacy, readToken } from "./status-text.ts";
 
 export interface ConnectionActions {
   /** The token in use; null for the anonymous endpoint. */
@@ -52,17 +52,17 @@ export class ConnectionPanel {
 
   /** Brings everything up to the state of the client. */
   show(): void {
-    const words = describeConnection(this.#client.state, performance.now());
+    const text = describeConnection(this.#client.state, performance.now());
     const model = this.#client.welcome?.model;
-    this.#pill.dataset["tone"] = words.tone;
-    const label = words.tone === "good" && typeof model === "string" ? model : words.label;
+    this.#pill.dataset["tone"] = text.tone;
+    const label = text.tone === "good" && typeof model === "string" ? model : text.label;
     find("connection-label", HTMLElement).textContent = label;
-    this.#pill.title = words.label;
-    this.#bar.hidden = words.detail === "";
-    this.#bar.dataset["tone"] = words.tone;
-    if (this.#barText.textContent !== words.detail) this.#barText.textContent = words.detail;
-    this.#barAction.hidden = words.action === "none";
-    this.#barAction.textContent = words.action === "token" ? "Enter a token" : "Connect now";
+    this.#pill.title = text.label;
+    this.#bar.hidden = text.detail === "";
+    this.#bar.dataset["tone"] = text.tone;
+    if (this.#barText.textContent !== text.detail) this.#barText.textContent = text.detail;
+    this.#barAction.hidden = text.action === "none";
+    this.#barAction.textContent = text.action === "token" ? "Enter a token" : "Connect now";
     this.#showPrivacy();
     if (this.#dialog.open) this.#showFacts();
   }
@@ -83,8 +83,8 @@ export class ConnectionPanel {
 
   #showFacts(): void {
     const { welcome, state } = this.#client;
-    const words = describeConnection(state, performance.now());
-    const rows: [string, string][] = [["State", `${words.label} ${words.detail}`.trim()]];
+    const text = describeConnection(state, performance.now());
+    const rows: [string, string][] = [["State", `${text.label} ${text.detail}`.trim()]];
     if (welcome !== undefined) {
       rows.push(["Model", welcome.model ?? "none at the moment"]);
       rows.push(["Back end", welcome.provider ?? "none could be started"]);

@@ -1,4 +1,4 @@
-import type { CommandResult } from "../src/protocol/server-frames.ts";
+import type { CommandResult } from "../../src/protocol/server-frames.ts";
 import { randomId } from "./browser-environment.ts";
 import type { ChatClient } from "./chat-client.ts";
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { closeCodes } from "../../../src/protocol/close-codes.ts";
-import { adviseAfterClose, reconnectDelay, type CloseAdvice } from "../../../web/close-rules.ts";
+import { closeCodes } from "../../../../src/protocol/close-codes.ts";
+import { adviseAfterClose, reconnectDelay, type CloseAdvice } from "../../../../web/client/close-rules.ts";
 
 /** What each wording of the server's table asks of a client. */
 const advised: Record<(typeof closeCodes)[keyof typeof closeCodes]["reconnect"], CloseAdvice> = {

@@ -1,5 +1,5 @@
-import { ask } from "./ask.ts";
-import type { ChatClient } from "./chat-client.ts";
+import { ask } from "../client/ask.ts";
+import type { ChatClient } from "../client/chat-client.ts";
 import { quoteValue } from "./commands.ts";
 import { find } from "./dom.ts";
 

@@ -1,4 +1,4 @@
-import type { ErrorFrame, ServerFrame, WireLimits } from "../src/protocol/server-frames.ts";
+import type { ErrorFrame, ServerFrame, WireLimits } from "../../src/protocol/server-frames.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ClientEvent, FailureCode } from "./client-events.ts";
 

@@ -1,4 +1,4 @@
-import type { HistoryReplyFrame } from "../src/protocol/server-frames.ts";
+import type { HistoryReplyFrame } from "../../src/protocol/server-frames.ts";
 import type { Turn } from "./transcript.ts";
 
 /** What a page learns from the server's history of its conversation. */

@@ -3,11 +3,11 @@ import type {
   HistoryReplyFrame,
   ServerFrame,
   WelcomeFrame,
-} from "../src/protocol/server-frames.ts";
+} from "../../src/protocol/server-frames.ts";
 import type { ClientEnvironment, ClientEvent, ConnectionState } from "./client-events.ts";
 import { Connection, type Endpoint } from "./connection.ts";
 import { PendingAnswers, type Earlier } from "./pending-answers.ts";
-import { ShownAcks } from "./shown-acks.ts";
+import { AckSender } from "./ack-sender.ts";
 
 export interface OutgoingMessage {
   readonly text: string;
@@ -37,7 +37,7 @@ export class ChatClient {
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   readonly #connection: Connection;
   readonly #answers: PendingAnswers;
-  readonly #acks: ShownAcks;
+  readonly #acks: AckSender;
   #welcome: WelcomeFrame | undefined;
   #resuming = false;
   /** With the token that the server was asked to take. */
@@ -52,7 +52,7 @@ export class ChatClient {
       state: (state) => this.#emit({ type: "state", state }),
       gone: (code) => this.#gone(code),
     });
-    this.#acks = new ShownAcks((ms, callback) => environment.after(ms, callback), this.#transmit);
+    this.#acks = new AckSender((ms, callback) => environment.after(ms, callback), this.#transmit);
     this.#answers = new PendingAnswers({
       emit: (event) => this.#emit(event),
       grew: () => this.#connection.progressed(),

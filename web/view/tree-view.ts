@@ -1,5 +1,5 @@
 import { make, makeCopyButton } from "./dom.ts";
-import type { TreeElement, TreeNode } from "./markdown-tree.ts";
+import type { TreeElement, TreeNode } from "../markdown/markdown-tree.ts";
 
 /** What a drawn element was drawn from, and which node holds its children. */
 interface Drawn {

@@ -1,4 +1,9 @@
-import type { CommandResult, FinishReason, WireTimings, WireUsage } from "../src/protocol/server-frames.ts";
+import type {
+  CommandResult,
+  FinishReason,
+  WireTimings,
+  WireUsage,
+} from "../../src/protocol/server-frames.ts";
 import type { FailureCode } from "./client-events.ts";
 
 /** One message and what came of it. */

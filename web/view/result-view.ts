@@ -1,4 +1,4 @@
-import type { CommandResult } from "../src/protocol/server-frames.ts";
+import type { CommandResult } from "../../src/protocol/server-frames.ts";
 import { make } from "./dom.ts";
 
 /** Shows what a command brought; fields of a shape nobody expects are shown as they are. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
-const css = readFileSync(new URL("../../../web/style.css", import.meta.url), "utf8");
+const css = readFileSync(new URL("../../../../web/styles/style.css", import.meta.url), "utf8");
 const [light, dark] = [...css.matchAll(/:root \{([^}]*--page:[^}]*)\}/g)].map(([, block]) =>
   readColors(block ?? ""),
 );

@@ -1,4 +1,4 @@
-import type { GoawayFrame, ServerFrame } from "../src/protocol/server-frames.ts";
+import type { GoawayFrame, ServerFrame } from "../../src/protocol/server-frames.ts";
 import type { ClientEnvironment, ClientSocket, ConnectionState } from "./client-events.ts";
 import { adviseAfterClose, reconnectDelay } from "./close-rules.ts";
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { TreeNode, TreeTag } from "../../../web/markdown-tree.ts";
-import { parseMarkdown } from "../../../web/markdown.ts";
+import type { TreeNode, TreeTag } from "../../../../web/markdown/markdown-tree.ts";
+import { parseMarkdown } from "../../../../web/markdown/markdown.ts";
 
 const tags: ReadonlySet<TreeTag> = new Set<TreeTag>(
   "p h3 h4 h5 h6 ul ol li blockquote hr codeblock code strong em a br".split(" ") as TreeTag[],

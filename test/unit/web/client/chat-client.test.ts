@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { TOKEN_SHAPE } from "../../../web/chat-client.ts";
+import { TOKEN_SHAPE } from "../../../../web/client/chat-client.ts";
 import { connect, connected, ofType, URL_OF_CHAT, welcomeFrame } from "./fake-environment.ts";
 
 describe("connecting", () => {

@@ -1,14 +1,14 @@
-import type { HistoryReplyFrame } from "../src/protocol/server-frames.ts";
-import type { TabValue } from "./browser-environment.ts";
-import type { ChatClient } from "./chat-client.ts";
-import type { ClientEvent } from "./client-events.ts";
+import type { HistoryReplyFrame } from "../../src/protocol/server-frames.ts";
+import type { TabValue } from "../client/browser-environment.ts";
+import type { ChatClient } from "../client/chat-client.ts";
+import type { ClientEvent } from "../client/client-events.ts";
 import { writeOutShorthand } from "./commands.ts";
 import { Composer } from "./composer.ts";
 import { find } from "./dom.ts";
-import { reconcile } from "./reconcile.ts";
+import { reconcile } from "../client/reconcile.ts";
 import { resultAsText } from "./result-view.ts";
 import { ThreadView } from "./thread-view.ts";
-import { packTranscript, unpackTranscript, type Entry, type Turn } from "./transcript.ts";
+import { packTranscript, unpackTranscript, type Entry, type Turn } from "../client/transcript.ts";
 
 export interface ConversationOptions {
   /** Where the transcript is kept over a reload. */
@@ -39,7 +39,7 @@ export class Conversation {
       { retry: (turn) => this.#retry(turn), edit: (text) => this.#composer.write(text) },
     );
     this.#composer = new Composer({
-      send: (text) => this.#say(text),
+      send: (text) => this.#submit(text),
       stop: () => this.#stopAll(),
       lastSent: () => this.#turns().at(-1)?.text,
     });
@@ -61,7 +61,7 @@ export class Conversation {
     this.#composer.focus();
   }
 
-  #say(typed: string): void {
+  #submit(typed: string): void {
     const text = writeOutShorthand(typed);
     const turn = this.#makeTurn(this.#options.newId(), text);
     this.#add(turn);
@@ -75,7 +75,7 @@ export class Conversation {
   }
 
   #transmit(turn: Turn): void {
-    if (this.#client.state.phase !== "open") this.#thread.view(turn)?.tell("Waits for the connection");
+    if (this.#client.state.phase !== "open") this.#thread.view(turn)?.showStatus("Waits for the connection");
     this.#client.send({ id: turn.id, text: turn.text, conversation: turn.conversation });
   }
 
@@ -84,7 +84,7 @@ export class Conversation {
     turn.status = "pending";
     turn.content = "";
     turn.answer = turn.failure = turn.facts = turn.result = turn.command = undefined;
-    this.#thread.view(turn)?.tell("");
+    this.#thread.view(turn)?.showStatus("");
     this.#thread.refresh(turn);
     this.#transmit(turn);
     this.#changed();

@@ -8,7 +8,7 @@ import type {
   ProgressFrame,
   QueuedFrame,
   WelcomeFrame,
-} from "../src/protocol/server-frames.ts";
+} from "../../src/protocol/server-frames.ts";
 
 export type ConnectionState =
   /** Not connected, and not trying: before `connect()` and after `disconnect()`. */

@@ -1,5 +1,5 @@
 import { make } from "./dom.ts";
-import type { Entry, Turn } from "./transcript.ts";
+import type { Entry, Turn } from "../client/transcript.ts";
 import { TurnView, type TurnActions } from "./turn-view.ts";
 
 /** This near to the end a reader wants to follow. */

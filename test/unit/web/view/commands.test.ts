@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { commands } from "../../../src/chat/commands/command-table.ts";
-import { parseMessage } from "../../../src/protocol/command-syntax.ts";
+import { commands } from "../../../../src/chat/commands/command-table.ts";
+import { parseMessage } from "../../../../src/protocol/command-syntax.ts";
 import {
   commandHints,
   commandName,
@@ -9,7 +9,7 @@ import {
   matchingCommands,
   quoteValue,
   writeOutShorthand,
-} from "../../../web/commands.ts";
+} from "../../../../web/view/commands.ts";
 
 describe("the palette", () => {
   it("offers exactly the server's commands, with their arguments", () => {

@@ -6,14 +6,14 @@ const ACK_BYTES = 8_192;
 
 interface Shown {
   to: number;
-  told: number;
+  sentTo: number;
 }
 
 /**
  * Tells the server how far each answer was shown, so that it never has more on the way than a reader takes. At most one
  * `ack` per 100 ms or 8 KiB and answer; what comes between is merged into the next.
  */
-export class ShownAcks {
+export class AckSender {
   readonly #after: (ms: number, callback: () => void) => () => void;
   readonly #send: SendFrame;
   readonly #answers = new Map<string, Shown>();
@@ -28,12 +28,12 @@ export class ShownAcks {
   shown(answer: string, to: number): void {
     let shown = this.#answers.get(answer);
     if (shown === undefined) {
-      shown = { to, told: 0 };
+      shown = { to, sentTo: 0 };
       this.#answers.set(answer, shown);
     }
     shown.to = to;
-    if (to - shown.told >= ACK_BYTES) this.#tell(answer, shown);
-    else this.#stopTimer ??= this.#after(ACK_INTERVAL_MS, () => this.#tellAll());
+    if (to - shown.sentTo >= ACK_BYTES) this.#emit(answer, shown);
+    else this.#stopTimer ??= this.#after(ACK_INTERVAL_MS, () => this.#emitAll());
   }
 
   /** The answer is over: its closing frame says more than an `ack`. */
@@ -48,15 +48,15 @@ export class ShownAcks {
     this.#answers.clear();
   }
 
-  #tellAll(): void {
+  #emitAll(): void {
     this.#stopTimer = undefined;
     for (const [answer, shown] of this.#answers) {
-      if (shown.to > shown.told) this.#tell(answer, shown);
+      if (shown.to > shown.sentTo) this.#emit(answer, shown);
     }
   }
 
-  #tell(answer: string, shown: Shown): void {
-    shown.told = shown.to;
+  #emit(answer: string, shown: Shown): void {
+    shown.sentTo = shown.to;
     this.#send({ type: "ack", answer, to: shown.to });
   }
 }

@@ -1,12 +1,12 @@
-import type { FallbackFrame, ProgressFrame, QueuedFrame } from "../src/protocol/server-frames.ts";
+import type { FallbackFrame, ProgressFrame, QueuedFrame } from "../../src/protocol/server-frames.ts";
 import { commandName } from "./commands.ts";
 import { make, makeButton, makeCopyButton, spoken } from "./dom.ts";
-import { closeTail } from "./markdown-tail.ts";
-import { parseMarkdown } from "./markdown.ts";
+import { closeTail } from "../markdown/markdown-tail.ts";
+import { parseMarkdown } from "../markdown/markdown.ts";
 import { drawResult, resultAsText } from "./result-view.ts";
-import type { Turn } from "./transcript.ts";
+import type { Turn } from "../client/transcript.ts";
 import { showTree } from "./tree-view.ts";
-import { describeFacts, describeQueue } from "./words.ts";
+import { describeFacts, describeQueue } from "./status-text.ts";
 
 export interface TurnActions {
   retry(turn: Turn): void;
@@ -34,22 +34,22 @@ export class TurnView {
     if (commandName(turn.text) !== undefined) said.classList.add("command");
     this.#reply = make("div", "reply", spoken("Answer: "), this.#wait, this.#prose, this.#tail);
     this.node = make("article", "turn", said, this.#reply);
-    this.tell("");
+    this.showStatus("");
     this.show();
   }
 
   /** Says why there is no text yet. */
-  tell(words: string): void {
+  showStatus(words: string): void {
     this.#wait.replaceChildren(make("span", "dots", make("i"), make("i"), make("i")), words);
   }
 
   queued(frame: QueuedFrame): void {
-    this.tell(describeQueue(frame));
+    this.showStatus(describeQueue(frame));
   }
 
   progress({ processed, total }: ProgressFrame): void {
     const percent = total > 0 ? Math.min(100, Math.round((processed / total) * 100)) : 0;
-    this.tell(`Reading your text, ${percent} %`);
+    this.showStatus(`Reading your text, ${percent} %`);
   }
 
   fallback({ to_provider: to }: FallbackFrame): void {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { closeCodes } from "../../../src/protocol/close-codes.ts";
-import type { WelcomeFrame } from "../../../src/protocol/server-frames.ts";
+import { closeCodes } from "../../../../src/protocol/close-codes.ts";
+import type { WelcomeFrame } from "../../../../src/protocol/server-frames.ts";
 import {
   describeConnection,
   describeFacts,
   describePrivacy,
   describeQueue,
   readToken,
-} from "../../../web/words.ts";
-import { welcomeFrame } from "./fake-environment.ts";
+} from "../../../../web/view/status-text.ts";
+import { welcomeFrame } from "../client/fake-environment.ts";
 
 describe("the connection in words", () => {
   it("counts down to the next attempt and offers to go at once", () => {
@@ -28,10 +28,10 @@ describe("the connection in words", () => {
   it("says for each refusal what happened and what to do", () => {
     for (const { code, reconnect } of Object.values(closeCodes)) {
       const needs = reconnect.includes("token") ? "token" : "action";
-      const words = describeConnection({ phase: "stopped", code, reason: "Not today", needs }, 0);
-      expect(words.tone).toBe("bad");
-      expect(words.detail).toMatch(/^[A-Z].*\.$/);
-      expect(words.action).toBe(needs === "token" ? "token" : "connect");
+      const text = describeConnection({ phase: "stopped", code, reason: "Not today", needs }, 0);
+      expect(text.tone).toBe("bad");
+      expect(text.detail).toMatch(/^[A-Z].*\.$/);
+      expect(text.action).toBe(needs === "token" ? "token" : "connect");
     }
     const refused = describeConnection(
       { phase: "stopped", code: 4401, reason: "Set JWT_SECRET", needs: "token" },

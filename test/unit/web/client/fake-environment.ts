@@ -1,6 +1,6 @@
-import type { ClientEnvironment, ClientEvent, SocketHandlers } from "../../../web/client-events.ts";
-import { ChatClient } from "../../../web/chat-client.ts";
-import { VirtualClock } from "../../support/virtual-clock.ts";
+import type { ClientEnvironment, ClientEvent, SocketHandlers } from "../../../../web/client/client-events.ts";
+import { ChatClient } from "../../../../web/client/chat-client.ts";
+import { VirtualClock } from "../../../support/virtual-clock.ts";
 
 /** One socket the client opened, as the server sees it. */
 export interface FakeSocket {

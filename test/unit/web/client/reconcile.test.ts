@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { reconcile } from "../../../web/reconcile.ts";
-import type { Turn } from "../../../web/transcript.ts";
+import { reconcile } from "../../../../web/client/reconcile.ts";
+import type { Turn } from "../../../../web/client/transcript.ts";
 
 const turn = (text: string, status: Turn["status"], content = "", more: Partial<Turn> = {}): Turn => ({
   kind: "turn",

@@ -1,9 +1,9 @@
-import type { FinishReason, QueuedFrame, WelcomeFrame } from "../src/protocol/server-frames.ts";
-import type { ConnectionState } from "./client-events.ts";
-import type { AnswerFacts } from "./transcript.ts";
+import type { FinishReason, QueuedFrame, WelcomeFrame } from "../../src/protocol/server-frames.ts";
+import type { ConnectionState } from "../client/client-events.ts";
+import type { AnswerFacts } from "../client/transcript.ts";
 
 /** How the connection is told to people. */
-export interface ConnectionWords {
+export interface ConnectionText {
   readonly tone: "good" | "busy" | "bad";
   /** Two or three words. */
   readonly label: string;
@@ -14,7 +14,7 @@ export interface ConnectionWords {
 }
 
 /** @param now - On the clock of the state's `retryAt`. */
-export function describeConnection(state: ConnectionState, now: number): ConnectionWords {
+export function describeConnection(state: ConnectionState, now: number): ConnectionText {
   switch (state.phase) {
     case "idle":
       return { tone: "busy", label: "Not connected", detail: "", action: "connect" };

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { closeTail } from "../../../web/markdown-tail.ts";
-import type { TreeNode } from "../../../web/markdown-tree.ts";
-import { parseMarkdown } from "../../../web/markdown.ts";
+import { closeTail } from "../../../../web/markdown/markdown-tail.ts";
+import type { TreeNode } from "../../../../web/markdown/markdown-tree.ts";
+import { parseMarkdown } from "../../../../web/markdown/markdown.ts";
 
 function textOf(node: TreeNode): string {
   return typeof node === "string" ? node : node.children.map(textOf).join("");

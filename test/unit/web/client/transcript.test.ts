@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { packTranscript, unpackTranscript, type Entry, type Turn } from "../../../web/transcript.ts";
+import {
+  packTranscript,
+  unpackTranscript,
+  type Entry,
+  type Turn,
+} from "../../../../web/client/transcript.ts";
 
 const turn = (id: string, content = "answer"): Turn => ({
   kind: "turn",
