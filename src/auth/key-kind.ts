@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { MIN_SECRET_BYTES } from "../core/min-secret-bytes.ts";
+import { MIN_SECRET_BYTES } from "../core/ids.ts";
 import { AuthSetupError } from "./auth-setup-error.ts";
 
 /** The algorithms of tokens; the kind of the key picks one, and tokens of any other are refused. */

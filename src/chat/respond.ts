@@ -1,6 +1,5 @@
 import { ServiceError } from "../core/errors.ts";
-import { estimateTokens } from "../core/estimate-tokens.ts";
-import type { Turn } from "../core/fit-prompt.ts";
+import { estimateTokens, type Turn } from "../core/fit-prompt.ts";
 import type { MessageSyntax } from "../protocol/command-syntax.ts";
 import type { ChatRequest } from "../providers/provider.ts";
 import type { AnswerOutcome } from "./answer-log.ts";

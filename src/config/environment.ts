@@ -8,17 +8,6 @@ import { loadConfig, type LoadedConfig } from "./load.ts";
 export const processEnvironment = (): Record<string, string | undefined> => process.env;
 
 /**
- * The variables of `.env` in `cwd`, if there is one, and those of the process, which win.
- *
- * @throws ConfigError when `.env` cannot be read or has malformed lines.
- */
-export function readEnvironment(cwd: string): Record<string, string | undefined> {
-  const { env, faults } = gather(cwd);
-  if (faults.length > 0) throw new ConfigError(faults);
-  return env;
-}
-
-/**
  * The configuration in force for a process that runs in `cwd`.
  *
  * @throws ConfigError that lists the faults of `.env` and those of all values together.
@@ -35,6 +24,7 @@ export function loadFrom(cwd: string): LoadedConfig {
   throw new ConfigError(faults);
 }
 
+/** The variables of `.env` in `cwd`, if there is one, and those of the process, which win. */
 function gather(cwd: string): { env: Record<string, string | undefined>; faults: string[] } {
   const file = readEnvFile(join(cwd, ".env"));
   return { env: { ...Object.fromEntries(file.values), ...processEnvironment() }, faults: file.faults };

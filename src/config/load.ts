@@ -1,6 +1,6 @@
-import { MIN_SECRET_BYTES } from "../core/min-secret-bytes.ts";
+import { MIN_SECRET_BYTES } from "../core/ids.ts";
 import { ConfigError } from "./config-error.ts";
-import { nearestName } from "./nearest-name.ts";
+import { nearestName } from "../core/edit-distance.ts";
 import { settings, type Config } from "./schema.ts";
 import type { Setting } from "./setting.ts";
 

@@ -22,3 +22,8 @@ export function nearestWord(typed: string, words: Iterable<string>, most = Infin
   }
   return nearest;
 }
+
+/** The name of `names` that is closest to `name`; undefined when none is close enough to be meant. */
+export function nearestName(name: string, names: Iterable<string>): string | undefined {
+  return nearestWord(name, names, Math.max(2, Math.floor(name.length / 3)));
+}

@@ -29,6 +29,21 @@ export interface FittedPrompt {
   readonly promptTokens: number;
 }
 
+const BYTES_PER_TOKEN = 3;
+
+/** Tokens that chat APIs add around each message: role markers and separators, as OpenAI counts them. */
+export const OVERHEAD_PER_MESSAGE = 4;
+
+/** Tokens of a text by the rule of thumb where no tokenizer is at hand: UTF-8 bytes / 3, rounded up. */
+export function estimateTokens(text: string): number {
+  return Math.ceil(Buffer.byteLength(text, "utf8") / BYTES_PER_TOKEN);
+}
+
+/** As {@link estimateTokens} for a piece of a stream: rounded to the nearest, at least 1, so that the sum over pieces stays right. */
+export function estimatePieceTokens(piece: string): number {
+  return piece === "" ? 0 : Math.max(1, Math.round(Buffer.byteLength(piece, "utf8") / BYTES_PER_TOKEN));
+}
+
 /** The share of the window that a prompt fills after a cut. Cutting deep and rarely keeps the KV prefix stable. */
 export const FILL_AFTER_CUT = 0.6;
 

@@ -1,5 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 
+/** HS256 keys shorter than its hash can be guessed from one token (RFC 7518, 3.2). */
+export const MIN_SECRET_BYTES = 32;
+
 /** One call to the system's generator serves many ids: it costs as much for 16 bytes as for these. */
 const POOL_BYTES = 8192;
 let pool = Buffer.alloc(0);

@@ -67,3 +67,10 @@ export class StopText {
     return longest;
   }
 }
+
+/** A whole text up to the stop text that ends it; all of it where there is none. */
+export function cutAtStop(text: string, stops: readonly string[]): string {
+  const stopText = new StopText(stops);
+  const { text: kept, stopped } = stopText.push(text);
+  return stopped ? kept : kept + stopText.flush();
+}

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { JsonFields } from "../core/json-fields.ts";
 
 /** A file of a repository on the Hugging Face hub, pinned to a revision. */
 export interface HubSource {
@@ -86,10 +87,8 @@ export function readCatalog(file = catalogFile()): ModelEntry[] {
   return entries;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 function parseEntry(value: unknown): ModelEntry {
-  const fields = fieldsOf(value, "the entry");
+  const fields = requiredFields(value, "the entry");
   const file = textOf(fields, "file");
   if (basename(file) !== file || !file.endsWith(".gguf"))
     throw new Error(`file: a bare name of a .gguf file`);
@@ -104,15 +103,15 @@ function parseEntry(value: unknown): ModelEntry {
     size: numberOf(fields, "size"),
     sha256,
     licence: textOf(fields, "licence"),
-    source: parseSource(fieldsOf(fields["source"], "source")),
+    source: parseSource(requiredFields(fields["source"], "source")),
     standIn: fields["standIn"] === true,
     template,
     roleMarkers: textsOf(fields, "roleMarkers"),
-    sampling: parseSampling(fieldsOf(fields["sampling"], "sampling")),
+    sampling: parseSampling(requiredFields(fields["sampling"], "sampling")),
   };
 }
 
-function parseSource(fields: Fields): HubSource | WheelSource {
+function parseSource(fields: JsonFields): HubSource | WheelSource {
   switch (fields["kind"]) {
     case "hub":
       return { kind: "hub", repository: textOf(fields, "repository"), revision: textOf(fields, "revision") };
@@ -128,7 +127,7 @@ function parseSource(fields: Fields): HubSource | WheelSource {
   }
 }
 
-function parseSampling(fields: Fields): SamplingDefaults {
+function parseSampling(fields: JsonFields): SamplingDefaults {
   return {
     temperature: numberOf(fields, "temperature"),
     topP: numberOf(fields, "topP"),
@@ -138,20 +137,20 @@ function parseSampling(fields: Fields): SamplingDefaults {
   };
 }
 
-function fieldsOf(value: unknown, name: string): Fields {
+function requiredFields(value: unknown, name: string): JsonFields {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Error(`${name}: an object is expected`);
   }
-  return value as Fields;
+  return value as JsonFields;
 }
 
-function textOf(fields: Fields, name: string): string {
+function textOf(fields: JsonFields, name: string): string {
   const value = fields[name];
   if (typeof value !== "string" || value === "") throw new Error(`${name}: text is expected`);
   return value;
 }
 
-function textsOf(fields: Fields, name: string): string[] {
+function textsOf(fields: JsonFields, name: string): string[] {
   const value = fields[name];
   if (!Array.isArray(value) || !value.every((one): one is string => typeof one === "string" && one !== "")) {
     throw new Error(`${name}: a list of texts is expected`);
@@ -159,7 +158,7 @@ function textsOf(fields: Fields, name: string): string[] {
   return value;
 }
 
-function numberOf(fields: Fields, name: string): number {
+function numberOf(fields: JsonFields, name: string): number {
   const value = fields[name];
   if (typeof value !== "number" || !Number.isFinite(value) || value < 0) {
     throw new Error(`${name}: a number ≥ 0 is expected`);

@@ -8,8 +8,6 @@ export interface ProgressReporter {
   end(): void;
 }
 
-export const silentProgress: ProgressReporter = { say() {}, update() {}, end() {} };
-
 interface OutputStream {
   readonly isTTY?: boolean;
   readonly columns?: number;

@@ -199,8 +199,3 @@ export class EngineSupervisor {
     for (const listener of this.listeners) listener(status);
   }
 }
-
-/** @see EngineSupervisor */
-export function createSupervisor(options: SupervisorOptions): EngineSupervisor {
-  return new EngineSupervisor(options);
-}

@@ -41,6 +41,16 @@ export interface WireUsage {
   readonly cachedTokens: number;
 }
 
+/** What happens to a request, in this order; `finished` or `failed` comes last and once. */
+export interface RequestEvents<Failure = unknown> {
+  queued(position: number, etaMs: number | undefined): void;
+  started(promptTokens: number, cachedTokens: number, droppedTurns: number): void;
+  progress(processed: number, total: number): void;
+  delta(text: string, tokens: number): void;
+  finished(reason: "stop" | "length", usage: WireUsage): void;
+  failed(error: Failure): void;
+}
+
 export type GatewayMessage =
   | { readonly type: "start"; readonly id: number; readonly request: EngineRequest }
   | { readonly type: "cancel"; readonly id: number }

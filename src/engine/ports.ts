@@ -82,16 +82,3 @@ export const CONTEXT_STATE = "\u0000context";
 export interface LongWorkScope {
   during<T>(work: () => Promise<T>): Promise<T>;
 }
-
-/** What happens to a request, in this order; `finished` or `failed` comes last and once. */
-export interface RequestEvents {
-  queued(position: number, etaMs: number | undefined): void;
-  started(promptTokens: number, cachedTokens: number, droppedTurns: number): void;
-  progress(processed: number, total: number): void;
-  delta(text: string, tokens: number): void;
-  finished(
-    reason: "stop" | "length",
-    usage: { promptTokens: number; completionTokens: number; cachedTokens: number },
-  ): void;
-  failed(error: unknown): void;
-}

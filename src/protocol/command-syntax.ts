@@ -91,8 +91,3 @@ function readValue(text: string, at: number): { text: string; end: number } | un
   }
   return undefined;
 }
-
-/** Writes a value so that {@link parseMessage} reads it back. */
-export function quoteValue(value: string): string {
-  return `"${value.replace(/["\\]/g, "\\$&")}"`;
-}

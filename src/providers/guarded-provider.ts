@@ -1,13 +1,10 @@
 import { ServiceError } from "../core/errors.ts";
-import { estimateTokens } from "../core/estimate-tokens.ts";
+import { estimateTokens, OVERHEAD_PER_MESSAGE } from "../core/fit-prompt.ts";
 import type { Principal } from "../core/principal.ts";
 import { ProviderError } from "./provider-error.ts";
 import type { ChatProvider, ChatRequest, Finish, StreamOptions, StreamPart } from "./provider.ts";
 import type { Candidate, ProviderName } from "./registry.ts";
 import type { Payer, Reservation, SpendGuard } from "./spend-guard.ts";
-
-/** Role markers and separators around one message. */
-const OVERHEAD_PER_MESSAGE = 4;
 
 function payerOf({ client, charge, authenticated }: Principal): Payer {
   return { client, address: authenticated ? undefined : charge };

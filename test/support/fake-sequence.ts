@@ -1,11 +1,6 @@
+import type { RequestEvents } from "../../src/engine-wire/requests.ts";
 import { setImmediate as turn } from "node:timers/promises";
-import type {
-  Drawn,
-  EngineSequence,
-  GenerateOptions,
-  PreparedRequest,
-  RequestEvents,
-} from "../../src/engine/ports.ts";
+import type { Drawn, EngineSequence, GenerateOptions, PreparedRequest } from "../../src/engine/ports.ts";
 
 /** Above all prompt tokens. */
 export const FIRST_ANSWER_TOKEN = 1_000_000_000;

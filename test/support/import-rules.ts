@@ -41,6 +41,7 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "src/engine/scheduling/": ["src/core/", "src/engine/ports", "src/engine/estimates/"],
   "src/engine/generation/": [
     "src/core/",
+    "src/engine-wire/",
     "src/engine/ports",
     "src/engine/estimates/",
     "src/engine/scheduling/",

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/core/clock.ts";
 import { silentLogger, type Logger } from "../../src/core/logger.ts";
 import { noMetrics, type Metrics } from "../../src/core/metrics.ts";
-import { createSupervisor, type EngineSupervisor } from "../../src/engine-host/supervisor.ts";
+import { EngineSupervisor } from "../../src/engine-host/supervisor.ts";
 import type { RestartPolicyOptions } from "../../src/engine-host/restart-policy.ts";
 import type { EngineSettings } from "../../src/engine-wire/control.ts";
 import { LocalProvider } from "../../src/providers/local/local-provider.ts";
@@ -53,7 +53,7 @@ export async function tinySettings(changes: Partial<EngineSettings> = {}): Promi
 
 /** A supervisor of the real engine process; not started. */
 export async function tinySupervisor(options: LocalEngineOptions = {}): Promise<EngineSupervisor> {
-  return createSupervisor({
+  return new EngineSupervisor({
     args: engineArgs,
     env: process.env,
     settings: await tinySettings(options.settings),

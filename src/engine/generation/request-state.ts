@@ -1,4 +1,5 @@
-import type { PreparedRequest, RequestEvents } from "../ports.ts";
+import type { RequestEvents } from "../../engine-wire/requests.ts";
+import type { PreparedRequest } from "../ports.ts";
 import type { QueuedJob } from "../scheduling/fair-queue.ts";
 import { StopText } from "../../core/stop-text.ts";
 import { WholeCharacters, type Detokenize, type WholeText } from "./whole-characters.ts";

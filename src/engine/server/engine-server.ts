@@ -5,7 +5,6 @@ import { ServiceError } from "../../core/errors.ts";
 import { freeMemory } from "../model/capacity.ts";
 import { CPU_TILE_TOKENS } from "../scheduling/chunk-plan.ts";
 import { CostModel } from "../estimates/cost-model.ts";
-import type { RequestEvents } from "../ports.ts";
 import { FairQueue } from "../scheduling/fair-queue.ts";
 import type { LongWork } from "./long-work.ts";
 import { GatewayConnection, type ConnectionHost, type PendingRequest } from "./gateway-connection.ts";
@@ -17,7 +16,7 @@ import { PromptLookup } from "../speculation/prompt-lookup.ts";
 import { Slot } from "../generation/slot.ts";
 import { TickLoop } from "../loop/tick-loop.ts";
 import type { EnginePulse, EngineSettings } from "../../engine-wire/control.ts";
-import type { ForgetRequest, PrepareRequest } from "../../engine-wire/requests.ts";
+import type { ForgetRequest, PrepareRequest, RequestEvents } from "../../engine-wire/requests.ts";
 
 export interface EngineServerOptions {
   readonly loaded: LoadedModel;

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net";
 import { reportOf } from "../../core/errors.ts";
-import type { RequestEvents } from "../ports.ts";
 import type { RequestState } from "../generation/request-state.ts";
 import { TickBatch } from "./tick-batch.ts";
 import { encodeLine, LineDecoder } from "../../engine-wire/line-codec.ts";
@@ -10,6 +9,7 @@ import type {
   ForgetRequest,
   GatewayMessage,
   PrepareRequest,
+  RequestEvents,
 } from "../../engine-wire/requests.ts";
 
 /** What a connection asks of the engine. */

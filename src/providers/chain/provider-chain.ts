@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import { reportOf, ServiceError } from "../../core/errors.ts";
-import { estimateTokens } from "../../core/estimate-tokens.ts";
+import { estimateTokens } from "../../core/fit-prompt.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import { ProviderError } from "../provider-error.ts";

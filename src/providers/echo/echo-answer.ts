@@ -1,3 +1,4 @@
+import { cutAtStop } from "../../core/stop-text.ts";
 import type { ChatRequest } from "../provider.ts";
 import { countEchoTokens, tokenStart, UNITS_PER_TOKEN } from "./echo-tokens.ts";
 import { instanceOf } from "./schema-instance.ts";
@@ -25,13 +26,6 @@ export function repeatToBytes(text: string, bytes: number, enoughUnits: number):
   return unit.repeat(times) + tail + ".".repeat(rest - Buffer.byteLength(tail, "utf8"));
 }
 
-function earliestStop(text: string, stops: readonly string[]): number {
-  return stops.reduce((first, stop) => {
-    const at = stop === "" ? -1 : text.indexOf(stop);
-    return at === -1 ? first : Math.min(first, at);
-  }, text.length);
-}
-
 /**
  * The answer to a request: the smallest instance of its schema, or its last message, repeated to `answerBytes` bytes
  * (0: as it is). With `continueFrom` what follows it, or the whole where it is no beginning of it.
@@ -46,7 +40,7 @@ export function echoAnswer(request: ChatRequest, answerBytes: number): EchoAnswe
     whole = repeatToBytes(message, answerBytes, enoughUnits);
   }
   const rest = whole.startsWith(continueFrom) ? whole.slice(continueFrom.length) : whole;
-  const text = rest.slice(0, earliestStop(rest, sampling.stop ?? []));
+  const text = cutAtStop(rest, sampling.stop ?? []);
   if (countEchoTokens(text) <= maxTokens) return { text, reason: "stop" };
   return { text: text.slice(0, tokenStart(text, maxTokens)), reason: "length" };
 }

@@ -1,16 +1,11 @@
+import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
 import type { JsonSchema } from "../provider.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
-}
 
 function numberOf(value: unknown): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
 
-function smallestNumber(schema: Fields): number {
+function smallestNumber(schema: JsonFields): number {
   const whole = schema["type"] === "integer";
   const above = numberOf(schema["exclusiveMinimum"]);
   const least = Math.max(
@@ -26,7 +21,7 @@ function smallestNumber(schema: Fields): number {
   return whole ? Math.ceil(value) : value;
 }
 
-function objectOf(schema: Fields): unknown {
+function objectOf(schema: JsonFields): unknown {
   const properties = fieldsOf(schema["properties"]);
   const required = schema["required"];
   const names = Array.isArray(required) ? required.filter((name) => typeof name === "string") : [];

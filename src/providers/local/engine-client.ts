@@ -13,8 +13,8 @@ import type {
   EngineRequest,
   ForgetRequest,
   PrepareRequest,
+  RequestEvents,
   TickMessage,
-  WireUsage,
 } from "../../engine-wire/requests.ts";
 import { ProviderError } from "../provider-error.ts";
 
@@ -23,16 +23,6 @@ export interface EngineSource {
   readonly socketPath: string;
   status(): EngineStatus;
   onChange(listener: (status: EngineStatus) => void): () => void;
-}
-
-/** What happens to one call, in this order; `finished` or `failed` comes last and once. */
-export interface CallEvents {
-  queued(position: number, etaMs: number | undefined): void;
-  started(promptTokens: number, cachedTokens: number, droppedTurns: number): void;
-  progress(processed: number, total: number): void;
-  delta(text: string, tokens: number): void;
-  finished(reason: "stop" | "length", usage: WireUsage): void;
-  failed(error: ProviderError): void;
 }
 
 export interface EngineClientOptions {
@@ -68,7 +58,7 @@ export class EngineClient {
   private lastInfo: EngineInfo | undefined;
   private lastStats: EngineStats = NO_STATS;
   /** Sent to the present engine. */
-  private readonly calls = new Map<number, CallEvents>();
+  private readonly calls = new Map<number, RequestEvents<ProviderError>>();
   private readonly countings = new Map<number, Counting>();
   /** Lines that wait for the engine to start, by id, in order. */
   private readonly waiting = new Map<number, string>();
@@ -97,7 +87,7 @@ export class EngineClient {
     return { ...status, state: "starting", reason: "The engine is being connected." };
   }
 
-  start(request: EngineRequest, events: CallEvents): EngineCall {
+  start(request: EngineRequest, events: RequestEvents<ProviderError>): EngineCall {
     const id = this.nextId++;
     const line = encodeLine({ type: "start", id, request });
     if (line.length > MAX_LINE_CHARS) {
@@ -257,7 +247,7 @@ export class EngineClient {
     for (const [id, report] of message.failed ?? []) this.take(id)?.failed(fromReport(report));
   }
 
-  private take(id: number): CallEvents | undefined {
+  private take(id: number): RequestEvents<ProviderError> | undefined {
     const events = this.calls.get(id);
     this.calls.delete(id);
     return events;

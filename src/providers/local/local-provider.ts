@@ -2,7 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { EngineStats } from "../../engine-wire/engine-status.ts";
-import type { EngineRequest } from "../../engine-wire/requests.ts";
+import type { EngineRequest, RequestEvents } from "../../engine-wire/requests.ts";
 import { OpenAnswer } from "../open-answer.ts";
 import type {
   ChatProvider,
@@ -14,7 +14,8 @@ import type {
   StreamOptions,
   StreamPart,
 } from "../provider.ts";
-import { EngineClient, type CallEvents, type EngineSource } from "./engine-client.ts";
+import type { ProviderError } from "../provider-error.ts";
+import { EngineClient, type EngineSource } from "./engine-client.ts";
 
 export interface LocalProviderOptions {
   /** The engine's supervisor. */
@@ -122,7 +123,7 @@ export class LocalProvider implements ChatProvider {
     this.client.close();
   }
 
-  private eventsOf(answer: OpenAnswer): CallEvents {
+  private eventsOf(answer: OpenAnswer): RequestEvents<ProviderError> {
     return {
       queued: (position, etaMs) =>
         answer.part({ type: "queued", position, ...(etaMs !== undefined && { etaMs }) }),

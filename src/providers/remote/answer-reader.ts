@@ -1,15 +1,10 @@
+import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
+import { StopText } from "../../core/stop-text.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { Usage } from "../provider.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
-import { StopTexts } from "./stop-texts.ts";
-import { WholeCharacters } from "./whole-characters.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
+import { SurrogateJoiner } from "./surrogate-joiner.ts";
 
 function countOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 ? value : undefined;
@@ -39,16 +34,16 @@ const reasons: Readonly<Record<string, "stop" | "length">> = {
 /** Reads the chunks of one answer, of any shape a compatible server may send, and decides whether it is whole. */
 export class AnswerReader {
   readonly #names: RemoteNames;
-  readonly #stops: StopTexts;
-  readonly #characters = new WholeCharacters();
+  readonly #stops: StopText;
+  readonly #characters = new SurrogateJoiner();
   #reason: string | undefined;
   #stopped = false;
   #refused = false;
-  #usage: Fields | undefined;
+  #usage: JsonFields | undefined;
 
   constructor(names: RemoteNames, stopTexts: readonly string[]) {
     this.#names = names;
-    this.#stops = new StopTexts(stopTexts);
+    this.#stops = new StopText(stopTexts);
   }
 
   /** A stop text of ours was met: the rest of the stream is not wanted. */
@@ -74,8 +69,8 @@ export class AnswerReader {
     if (typeof reason === "string" && reason !== "") this.#reason = reason;
     const piece = contentOf(content);
     if (piece === "") return "";
-    const { text, hit } = this.#stops.push(piece);
-    this.#stopped = hit;
+    const { text, stopped } = this.#stops.push(piece);
+    this.#stopped = stopped;
     return this.#characters.push(text);
   }
 

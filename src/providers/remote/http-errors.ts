@@ -1,13 +1,8 @@
+import { fieldsOf } from "../../core/json-fields.ts";
 import { ProviderError } from "../provider-error.ts";
 import { upstreamFaults, type FaultRow, type RemoteNames, type UpstreamFault } from "./fault-table.ts";
 
 const LONGEST_RETRY_AFTER_MS = 86_400_000;
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
 
 function textsOf(value: unknown): string[] {
   if (typeof value === "string") return [value];

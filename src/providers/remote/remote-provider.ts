@@ -1,4 +1,4 @@
-import { estimateTokens } from "../../core/estimate-tokens.ts";
+import { estimatePieceTokens, estimateTokens } from "../../core/fit-prompt.ts";
 import { ProviderError } from "../provider-error.ts";
 import type {
   ChatProvider,
@@ -23,11 +23,6 @@ export type { RemoteBackEnd, RemoteDependencies };
 
 /** An answer that is not the JSON that was asked for is asked for once more. */
 const MAX_ASKS = 2;
-
-/** An estimate: UTF-8 bytes / 3, at least one for a piece of text. */
-function tokensOf(text: string): number {
-  return text === "" ? 0 : Math.max(1, Math.round(Buffer.byteLength(text, "utf8") / 3));
-}
 
 function sumOf(a: Usage, b: Usage): Usage {
   return {
@@ -122,7 +117,7 @@ class RemoteProvider implements ChatProvider {
         const sign = pulse.sign();
         if (sign !== null) tell(sign);
       } else {
-        const tokens = tokensOf(text);
+        const tokens = estimatePieceTokens(text);
         all += tokens;
         pulse.beat();
         tell({ type: "text-delta", text, tokens });
@@ -149,12 +144,12 @@ class RemoteProvider implements ChatProvider {
         if (sign !== null) tell(sign);
       }
       const reason = reader.finishReason();
-      usage = sumOf(usage, reader.usage(promptTokens, tokensOf(whole)));
+      usage = sumOf(usage, reader.usage(promptTokens, estimatePieceTokens(whole)));
       // What the limit cut short is no JSON; another try would be cut as well.
       const checked = reason === "length" ? { json: whole } : checkedJson(whole, schema);
       if ("json" in checked) {
         const { json: text } = checked;
-        if (text !== "") tell({ type: "text-delta", text, tokens: tokensOf(text) });
+        if (text !== "") tell({ type: "text-delta", text, tokens: estimatePieceTokens(text) });
         return { reason, usage };
       }
       if (ask === MAX_ASKS)

@@ -1,5 +1,11 @@
-import { estimateTokens } from "../../core/estimate-tokens.ts";
-import { fitPrompt, systemMessage, type FittedPrompt, type Turn } from "../../core/fit-prompt.ts";
+import {
+  estimateTokens,
+  fitPrompt,
+  OVERHEAD_PER_MESSAGE,
+  systemMessage,
+  type FittedPrompt,
+  type Turn,
+} from "../../core/fit-prompt.ts";
 import { ServiceError } from "../../core/errors.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatRequest, JsonSchema, Sampling } from "../provider.ts";
@@ -99,8 +105,6 @@ export interface CompletionBody {
   };
 }
 
-/** Role markers and separators around one message, as OpenAI counts them. */
-const OVERHEAD_PER_MESSAGE = 4;
 /** More are refused by OpenAI; the reader of the answer looks for all of them anyway. */
 const MAX_STOP_TEXTS = 4;
 

@@ -1,3 +1,4 @@
+import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { ProviderError } from "../provider-error.ts";
@@ -28,12 +29,6 @@ export interface CheckDependencies {
   readonly logger: Logger;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
-
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -45,7 +40,7 @@ function parsed(text: string): unknown {
 async function fetchModels(
   server: CheckedServer,
   clock: Clock,
-): Promise<readonly Fields[] | ProviderError | null> {
+): Promise<readonly JsonFields[] | ProviderError | null> {
   const { names, modelsUrl, authorization } = server;
   const controller = new AbortController();
   const stopTimer = clock.after(CHECK_MS, () => controller.abort());
@@ -71,13 +66,13 @@ async function fetchModels(
 }
 
 /** The window that llama-server (`meta.n_ctx`) or vLLM (`max_model_len`) says it has. */
-function windowOf(model: Fields): number | undefined {
+function windowOf(model: JsonFields): number | undefined {
   return [model["max_model_len"], fieldsOf(model["meta"])["n_ctx"]].find(
     (value): value is number => typeof value === "number" && Number.isInteger(value) && value > 0,
   );
 }
 
-function idOf({ id }: Fields): string {
+function idOf({ id }: JsonFields): string {
   return typeof id === "string" ? id : "";
 }
 

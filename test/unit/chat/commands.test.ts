@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseAnalysis } from "../../../src/chat/commands/analyze.ts";
 import { commands } from "../../../src/chat/commands/command-table.ts";
 import { ProviderError } from "../../../src/providers/provider-error.ts";
-import { quoteValue } from "../../../src/protocol/command-syntax.ts";
+import { quoteValue } from "../../support/quote-value.ts";
 import { ada, bob, chatBench, outcomeOf, resultOf } from "../../support/chat-bench.ts";
 
 const analysis = { sentiment: "mixed", confidence: 0.85, key_points: ["It is good.", "It is dear."] };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { quoteValue } from "../../../src/protocol/command-syntax.ts";
+import { quoteValue } from "../../support/quote-value.ts";
 import { bob, chatBench, resultOf } from "../../support/chat-bench.ts";
 import { settle } from "../../support/virtual-clock.ts";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ConfigError } from "../../../src/config/config-error.ts";
-import { loadFrom, readEnvironment } from "../../../src/config/environment.ts";
+import { loadFrom } from "../../../src/config/environment.ts";
 
 let folder: string;
 
@@ -16,37 +16,33 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-describe("readEnvironment", () => {
+describe("loadFrom", () => {
   it("does without a .env file", () => {
     vi.stubEnv("MODEL_PATH", "/a.gguf");
-    expect(readEnvironment(folder)["MODEL_PATH"]).toBe("/a.gguf");
+    expect(loadFrom(folder).config.MODEL_PATH).toBe("/a.gguf");
   });
 
   it("reads .env and lets real variables win, empty ones too", () => {
     vi.stubEnv("MODEL_PATH", "/real.gguf");
     vi.stubEnv("SYSTEM_PROMPT", "");
     writeFileSync(join(folder, ".env"), "MODEL_PATH=/file.gguf\nSYSTEM_PROMPT=x\nECHO_SLOTS=3\n");
-    expect(readEnvironment(folder)).toMatchObject({
+    expect(loadFrom(folder).config).toMatchObject({
       MODEL_PATH: "/real.gguf",
       SYSTEM_PROMPT: "",
-      ECHO_SLOTS: "3",
+      ECHO_SLOTS: 3,
     });
   });
 
   it("refuses malformed lines with their numbers", () => {
     writeFileSync(join(folder, ".env"), "ECHO_SLOTS=3\noops\n");
-    expect(() => readEnvironment(folder)).toThrow(
-      new ConfigError([".env line 2: not of the form NAME=value"]),
-    );
+    expect(() => loadFrom(folder)).toThrow(new ConfigError([".env line 2: not of the form NAME=value"]));
   });
 
   it("refuses a .env that cannot be read rather than starting without it", () => {
     mkdirSync(join(folder, ".env"));
-    expect(() => readEnvironment(folder)).toThrow(/\.env: cannot be read \(EISDIR\)/);
+    expect(() => loadFrom(folder)).toThrow(/\.env: cannot be read \(EISDIR\)/);
   });
-});
 
-describe("loadFrom", () => {
   it("reads the configuration of a folder", () => {
     writeFileSync(join(folder, ".env"), "ECHO_SLOTS=3\n");
     expect(loadFrom(folder).config.ECHO_SLOTS).toBe(3);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { editDistance, nearestWord } from "../../../src/core/edit-distance.ts";
+import { editDistance, nearestName, nearestWord } from "../../../src/core/edit-distance.ts";
 
 const word = fc.string({ maxLength: 12 });
 
@@ -33,5 +33,16 @@ describe("nearestWord", () => {
     expect(nearestWord("sumarize", ["help", "summarize"])).toBe("summarize");
     expect(nearestWord("x", ["a", "b"])).toBe("a");
     expect(nearestWord("x", [])).toBeUndefined();
+  });
+});
+
+describe("nearestName", () => {
+  it("finds the closest name", () => {
+    expect(nearestName("MAX_CONECTIONS", ["MAX_CONNECTIONS", "MAX_SESSIONS"])).toBe("MAX_CONNECTIONS");
+    expect(nearestName("MAX_SESIONS", ["MAX_CONNECTIONS", "MAX_SESSIONS"])).toBe("MAX_SESSIONS");
+  });
+
+  it("finds none where none is close enough to be meant", () => {
+    expect(nearestName("AI_ZZZZZZZZZZ", ["MAX_CONNECTIONS", "PORT"])).toBeUndefined();
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { StopText } from "../../../src/core/stop-text.ts";
+import { cutAtStop, StopText } from "../../../src/core/stop-text.ts";
 
 function run(
   stops: readonly string[],
@@ -40,6 +40,30 @@ describe("StopText", () => {
     expect(run([""], ["abc"])).toMatchObject({ text: "abc", stopped: false });
   });
 
+  it("holds nothing back when there are no stop texts", () => {
+    expect(new StopText([""]).push("abc")).toEqual({ text: "abc", stopped: false });
+  });
+
+  it.each([[["xabc"]], [["xa", "bc"]], [["xab", "c"]], [["x", "a", "b", "c"]]])(
+    "ends at the stop text that is complete first, whether the text comes as %j or otherwise",
+    (pieces) => {
+      expect(run(["abc", "b"], pieces)).toMatchObject({ text: "xa", stopped: true });
+    },
+  );
+
+  it("takes the longer of two stop texts that end at the same place", () => {
+    expect(run(["bc", "abc"], ["xabc"])).toMatchObject({ text: "x", stopped: true });
+  });
+
+  it("has nothing left once it was flushed or has stopped", () => {
+    const flushed = new StopText(["abc"]);
+    flushed.push("xab");
+    expect([flushed.flush(), flushed.flush()]).toEqual(["ab", ""]);
+    const stopped = new StopText(["abc"]);
+    stopped.push("xabc");
+    expect(stopped.flush()).toBe("");
+  });
+
   it("gives the same however the text is cut into pieces", () => {
     fc.assert(
       fc.property(stops, text, fc.array(fc.nat(5), { maxLength: 30 }), (marks, whole, cuts) => {
@@ -65,6 +89,37 @@ describe("StopText", () => {
         expect(whole.startsWith(out)).toBe(true);
         expect(stopped).toBe(marks.some((mark) => whole.includes(mark)));
         if (stopped) expect(marks.some((mark) => whole.startsWith(mark, out.length))).toBe(true);
+      }),
+    );
+  });
+
+  it("holds back only what may begin a stop text, and lets all of a text through that has none", () => {
+    fc.assert(
+      fc.property(stops, fc.array(text, { maxLength: 8 }), (marks, pieces) => {
+        const stopText = new StopText(marks);
+        let taken = "";
+        let out = "";
+        for (const piece of pieces) {
+          const result = stopText.push(piece);
+          taken += piece;
+          out += result.text;
+          if (result.stopped) return;
+          const held = taken.slice(out.length);
+          expect(taken.startsWith(out)).toBe(true);
+          expect(held === "" || marks.some((mark) => mark.startsWith(held) && mark !== held)).toBe(true);
+        }
+        expect(out + stopText.flush()).toBe(taken);
+      }),
+    );
+  });
+});
+
+describe("cutAtStop", () => {
+  it("gives what the pieces of the text would give", () => {
+    expect(cutAtStop("xabc", ["abc", "b"])).toBe("xa");
+    fc.assert(
+      fc.property(stops, text, (marks, whole) => {
+        expect(cutAtStop(whole, marks)).toBe(run(marks, [...whole]).text);
       }),
     );
   });

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { downloadFromHub, type DownloadOptions } from "../../../src/engine-host/model-download.ts";
-import { silentProgress } from "../../../src/engine-host/model-progress.ts";
+import { silentProgress } from "../../support/silent-progress.ts";
 import { hubEntry, modelBytes, serve, temporaryFolder } from "../../support/model-entry.ts";
 
 const content = modelBytes(300_000);

@@ -2,7 +2,7 @@ import { copyFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { locateModel, type LocateOptions } from "../../../src/engine-host/model-locate.ts";
-import { silentProgress } from "../../../src/engine-host/model-progress.ts";
+import { silentProgress } from "../../support/silent-progress.ts";
 import { runPython, type PythonRunner } from "../../../src/engine-host/model-wheel.ts";
 import { hubEntry, modelBytes, temporaryFolder, wheelEntry } from "../../support/model-entry.ts";
 

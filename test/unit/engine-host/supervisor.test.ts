@@ -6,7 +6,7 @@ import { systemClock } from "../../../src/core/clock.ts";
 import type { Logger } from "../../../src/core/logger.ts";
 import { usableCores } from "../../../src/core/usable-cores.ts";
 import { noMetrics } from "../../../src/core/metrics.ts";
-import { createSupervisor, type EngineSupervisor } from "../../../src/engine-host/supervisor.ts";
+import { EngineSupervisor } from "../../../src/engine-host/supervisor.ts";
 import type { EngineStatus } from "../../../src/engine-wire/engine-status.ts";
 import { tinySettings } from "../../support/local-engine.ts";
 
@@ -30,7 +30,7 @@ async function supervise(script: string, env: Record<string, string> = {}, stall
   const log = (level: string) => (fields: object, message: string) => lines.push({ level, fields, message });
   const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
   let restarts = 0;
-  const supervisor = createSupervisor({
+  const supervisor = new EngineSupervisor({
     args: ["-e", prelude + script],
     env: { ...process.env, ...env },
     settings: await tinySettings(),

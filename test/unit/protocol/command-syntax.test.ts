@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseMessage, quoteValue } from "../../../src/protocol/command-syntax.ts";
+import { parseMessage } from "../../../src/protocol/command-syntax.ts";
+import { quoteValue } from "../../support/quote-value.ts";
 
 const anyText = fc.oneof(
   fc.string({ unit: "binary" }),

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { WholeCharacters } from "../../../../src/providers/remote/whole-characters.ts";
+import { SurrogateJoiner } from "../../../../src/providers/remote/surrogate-joiner.ts";
 
 function read(pieces: readonly string[]): string[] {
-  const joiner = new WholeCharacters();
+  const joiner = new SurrogateJoiner();
   return [...pieces.map((piece) => joiner.push(piece)), joiner.flush()];
 }
 

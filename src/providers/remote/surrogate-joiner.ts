@@ -2,7 +2,7 @@ const ENDS_IN_HIGH_SURROGATE = /[\ud800-\udbff]$/;
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 
 /** Joins characters that a server split over two chunks, and replaces halves that never meet, as UTF-8 would. */
-export class WholeCharacters {
+export class SurrogateJoiner {
   #half = "";
 
   push(piece: string): string {

@@ -1,0 +1,4 @@
+/** Writes a command's value so that `parseMessage` reads it back. */
+export function quoteValue(value: string): string {
+  return `"${value.replace(/["\\]/g, "\\$&")}"`;
+}
