@@ -23,12 +23,12 @@ function commandOf(name, command = name) {
 
 /** @type {[label: string, args: string[]][]} */
 const steps = [
-  ["format (mend: npm run fix)", [commandOf("oxfmt"), "--check"]],
+  ["format (fix: npm run fix)", [commandOf("oxfmt"), "--check"]],
   ["lint", [commandOf("oxlint"), "--type-aware", "--deny-warnings"]],
   ["types of the server", [commandOf("typescript", "tsc"), "-p", "tsconfig.build.json", "--noEmit"]],
   ["types of the tests and scripts", [commandOf("typescript", "tsc"), "-p", "tsconfig.json"]],
   ["types of the page", [commandOf("typescript", "tsc"), "-p", "tsconfig.web.json", "--noEmit"]],
-  ["generated docs (mend: npm run docs)", ["--import", "tsx", "scripts/docs.ts", "--check"]],
+  ["generated docs (fix: npm run docs)", ["--import", "tsx", "scripts/docs.ts", "--check"]],
   ["unit tests", [commandOf("vitest"), "run", "--project", "unit"]],
 ];
 

@@ -1,5 +1,5 @@
-// npm run providers: starts each back end of the configured chain, asks it for a few tokens, and prints what works and
-// what to mend. Settings are read as the server reads them. Exit code: 0 when the first one works, 2 when only a
+// npm run providers: starts each provider of the configured chain, asks it for a few tokens, and prints what works and
+// what to fix. Settings are read as the server reads them. Exit code: 0 when the first one works, 2 when only a
 // fallback does, 1 when none does or a setting is wrong. Nothing is fetched, and no key is printed.
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "../src/config/config-error.ts";
@@ -10,10 +10,10 @@ import { ServiceError } from "../src/core/errors.ts";
 import { silentLogger, type Logger } from "../src/core/logger.ts";
 import { noMetrics } from "../src/core/metrics.ts";
 import { streamProgress } from "../src/engine-host/model-progress.ts";
-import { createLocalBackend, type LocalBackend } from "../src/local-backend.ts";
+import { setUpLocalProvider, type LocalProviderSetup } from "../src/local-provider-setup.ts";
 import { ProviderError } from "../src/providers/provider-error.ts";
 import type { ChatProvider, ChatRequest, StreamPart } from "../src/providers/provider.ts";
-import { providerCandidates, providerOrder, type Candidate } from "../src/providers/registry.ts";
+import { providerCandidates, providerOrder, type Candidate } from "../src/providers/select-provider.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -29,7 +29,7 @@ const QUESTION: ChatRequest = {
   turns: [{ role: "user", content: "Say: ready" }],
   maxTokens: 8,
   sampling: {},
-  principal: { authenticated: false, client: "check", publicId: "check", charge: "check" },
+  principal: { authenticated: false, client: "check", publicId: "check", accountKey: "check" },
   conversation: "check",
 };
 
@@ -38,11 +38,11 @@ interface Row {
   readonly state: "ready" | "failed" | "cannot start";
   readonly model: string;
   readonly firstTokenMs: number | null;
-  readonly mend: string;
+  readonly remedy: string;
 }
 
 /** What may be shown of a failure. Messages of other errors might hold anything. */
-function mendOf(error: unknown): string {
+function remedyOf(error: unknown): string {
   if (error instanceof ServiceError) return error.message;
   return `it failed unexpectedly (${error instanceof Error ? error.name : "unknown fault"})`;
 }
@@ -72,7 +72,7 @@ async function firstTokenOf(provider: ChatProvider, stopping: AbortSignal): Prom
   const stop = (): void => controller.abort(stopping.reason);
   stopping.addEventListener("abort", stop, { once: true });
   const stopTimer = clock.after(FIRST_TOKEN_MS, () => {
-    const message = `The ${provider.name} back end gave no text within ${FIRST_TOKEN_MS / 1000} s.`;
+    const message = `The ${provider.name} provider gave no text within ${FIRST_TOKEN_MS / 1000} s.`;
     controller.abort(new ProviderError(provider.name, "provider_timeout", message));
   });
   const begin = clock.now();
@@ -92,20 +92,20 @@ async function firstTokenOf(provider: ChatProvider, stopping: AbortSignal): Prom
 
 async function check(name: string, candidate: Candidate, model: string, stopping: AbortSignal): Promise<Row> {
   if ("reason" in candidate) {
-    return { provider: name, state: "cannot start", model, firstTokenMs: null, mend: candidate.reason };
+    return { provider: name, state: "cannot start", model, firstTokenMs: null, remedy: candidate.reason };
   }
   let provider: ChatProvider;
   try {
     provider = await started(name, () => candidate.start(), stopping);
   } catch (error) {
-    return { provider: name, state: "cannot start", model, firstTokenMs: null, mend: mendOf(error) };
+    return { provider: name, state: "cannot start", model, firstTokenMs: null, remedy: remedyOf(error) };
   }
   const { model: named } = provider.describe();
   try {
     const firstTokenMs = await firstTokenOf(provider, stopping);
-    return { provider: name, state: "ready", model: named, firstTokenMs, mend: "" };
+    return { provider: name, state: "ready", model: named, firstTokenMs, remedy: "" };
   } catch (error) {
-    return { provider: name, state: "failed", model: named, firstTokenMs: null, mend: mendOf(error) };
+    return { provider: name, state: "failed", model: named, firstTokenMs: null, remedy: remedyOf(error) };
   } finally {
     await provider.close();
   }
@@ -113,13 +113,13 @@ async function check(name: string, candidate: Candidate, model: string, stopping
 
 /** A table of aligned columns for people. */
 function tableOf(rows: readonly Row[]): string {
-  const head = ["provider", "state", "model", "first token", "what to mend"];
-  const cells = rows.map(({ provider, state, model, firstTokenMs, mend }) => [
+  const head = ["provider", "state", "model", "first token", "what to fix"];
+  const cells = rows.map(({ provider, state, model, firstTokenMs, remedy }) => [
     provider,
     state,
     model,
     firstTokenMs === null ? "-" : `${Math.round(firstTokenMs)} ms`,
-    mend === "" ? "-" : mend,
+    remedy === "" ? "-" : remedy,
   ]);
   const lines = [head, ...cells];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
@@ -144,8 +144,8 @@ function noting(notes: string[]): Logger {
   };
 }
 
-function backEnds(config: Config, logger: Logger, stopping: AbortSignal): LocalBackend {
-  return createLocalBackend({
+function localSetup(config: Config, logger: Logger, stopping: AbortSignal): LocalProviderSetup {
+  return setUpLocalProvider({
     // Fetching a model is the start's task, or that of npm run model.
     config: { ...config, MODEL_DOWNLOAD: false },
     root,
@@ -162,7 +162,7 @@ async function main(stopping: AbortSignal): Promise<number> {
   const { config, warnings } = loadFrom(process.cwd());
   const notes: string[] = [...warnings];
   const logger = noting(notes);
-  const local = backEnds(config, logger, stopping);
+  const local = localSetup(config, logger, stopping);
   const candidates = providerCandidates(config, local.candidate, { clock, logger, checkAtStart: true });
   const models = {
     local: config.LOCAL_MODEL,
@@ -180,8 +180,8 @@ async function main(stopping: AbortSignal): Promise<number> {
   } finally {
     await local.stop();
   }
-  const told = (note: string): boolean => rows.some(({ mend }) => mend !== "" && note.includes(mend));
-  process.stdout.write(`${[tableOf(rows), ...notes.filter((note) => !told(note))].join("\n")}\n`);
+  const shown = (note: string): boolean => rows.some(({ remedy }) => remedy !== "" && note.includes(remedy));
+  process.stdout.write(`${[tableOf(rows), ...notes.filter((note) => !shown(note))].join("\n")}\n`);
   if (rows[0]?.state === "ready") return 0;
   return rows.some(({ state }) => state === "ready") ? 2 : 1;
 }

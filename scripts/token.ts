@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { AuthSetupError } from "../src/auth/auth-setup-error.ts";
 import { parseDuration } from "../src/auth/duration.ts";
-import { publicKeyPem } from "../src/auth/key-kind.ts";
+import { publicKeyPem } from "../src/auth/jwt-keys.ts";
 import { createTokenSigner } from "../src/auth/token-signer.ts";
 import { createTokenVerifier, TokenError } from "../src/auth/token-verifier.ts";
 import { ConfigError } from "../src/config/config-error.ts";

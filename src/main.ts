@@ -1,16 +1,16 @@
 import { fileURLToPath } from "node:url";
-import { publicKeyPem } from "./auth/key-kind.ts";
-import { createChain } from "./back-ends.ts";
+import { publicKeyPem } from "./auth/jwt-keys.ts";
+import { createChain } from "./create-chain.ts";
 import { ConfigError } from "./config/config-error.ts";
 import { loadFrom, processEnvironment } from "./config/environment.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { systemClock as clock } from "./core/clock.ts";
 import { streamProgress } from "./engine-host/model-progress.ts";
-import { createLocalBackend, type LocalBackend } from "./local-backend.ts";
+import { setUpLocalProvider, type LocalProviderSetup } from "./local-provider-setup.ts";
 import { createLogger, type ServiceLogger } from "./observability/logger.ts";
 import { createMetrics } from "./observability/metrics.ts";
-import { guardCandidates } from "./providers/guarded-provider.ts";
-import { providerCandidates, selectProvider, type Selection } from "./providers/registry.ts";
+import { limitSpendingOfRemote } from "./providers/spend-limited-provider.ts";
+import { providerCandidates, selectProvider, type Selection } from "./providers/select-provider.ts";
 import { SpendGuard } from "./providers/spend-guard.ts";
 import { startServer } from "./server.ts";
 import { renderStartBlock } from "./start-block.ts";
@@ -94,7 +94,7 @@ async function start(
   );
   for (const warning of warnings) logger.warn({}, warning);
   const publicKey = publicKeyPem({ text: config.JWT_PUBLIC_KEY, file: config.JWT_PUBLIC_KEY_FILE });
-  const local = createLocalBackend({
+  const local = setUpLocalProvider({
     config,
     root,
     env: processEnvironment(),
@@ -157,7 +157,7 @@ async function start(
 
 async function select(
   config: LoadedConfig["config"],
-  local: LocalBackend,
+  local: LocalProviderSetup,
   spendGuard: SpendGuard,
   logger: ServiceLogger,
 ): Promise<Selection> {
@@ -165,7 +165,7 @@ async function select(
     chosen: config.AI_PROVIDER,
     fallback: config.AI_FALLBACK,
     openAiHasKey: config.OPENAI_API_KEY !== undefined,
-    candidates: guardCandidates(
+    candidates: limitSpendingOfRemote(
       providerCandidates(config, local.candidate, { clock, logger, checkAtStart: true }),
       spendGuard,
     ),

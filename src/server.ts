@@ -14,7 +14,7 @@ import { createFrameDecoder } from "./protocol/codec.ts";
 import { announceHealth } from "./health-news.ts";
 import { greet, readiness } from "./greeting.ts";
 import type { ProviderChain } from "./providers/chain/provider-chain.ts";
-import type { Selection } from "./providers/registry.ts";
+import type { Selection } from "./providers/select-provider.ts";
 import { BufferAccount } from "./session/buffer-account.ts";
 import { ClientSockets } from "./session/client-sockets.ts";
 import { ExpiryWheel } from "./session/expiry-wheel.ts";
@@ -187,7 +187,7 @@ function createChat(options: ServerOptions, stores: Stores): ChatService {
       answerRetentionMs: config.ANSWER_RETENTION_SECONDS * 1000,
     },
     provider: chain,
-    mend: selection.mend,
+    remedy: selection.remedy,
     log: stores.log,
     store: stores.conversations,
     clock,

@@ -1,12 +1,12 @@
 import type { Config } from "./config/schema.ts";
-import type { LocalInfo } from "./local-backend.ts";
-import type { Selection } from "./providers/registry.ts";
+import type { LocalInfo } from "./local-provider-setup.ts";
+import type { Selection } from "./providers/select-provider.ts";
 
 export interface StartFacts {
   readonly config: Config;
   readonly address: { readonly host: string; readonly port: number };
   readonly selection: Selection;
-  /** Null when the local back end does not run. */
+  /** Null when the local provider does not run. */
   readonly local: LocalInfo | null;
   readonly authenticates: boolean;
   readonly warnings: readonly string[];
@@ -22,7 +22,7 @@ export function renderStartBlock(facts: StartFacts): string {
   ];
   const notes = [
     ...selection.skipped.map(({ name, reason }) => `${name} could not start: ${reason}`),
-    ...(selection.provider === null ? [selection.mend] : []),
+    ...(selection.provider === null ? [selection.remedy] : []),
     ...(local?.notes ?? []),
     ...warnings,
   ];

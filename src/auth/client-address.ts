@@ -15,7 +15,7 @@ export interface ClientAddress {
   /** Canonical: IPv4 in dots, IPv6 shortened, IPv4 in an IPv6 coat as IPv4. */
   readonly address: string;
   /** Who is charged for it: the address, IPv6 by its /64 such as `2001:db8:1:2::/64`. */
-  readonly charge: string;
+  readonly accountKey: string;
 }
 
 export type AddressResolver = (request: AddressRequest) => ClientAddress;
@@ -32,7 +32,7 @@ export function createAddressResolver(trustedProxies: readonly string[]): Addres
   const isTrusted = (address: string) => trusted.check(address, familyOf(address));
   return ({ peer, forwardedFor }) => {
     let address = parseAddress(peer) ?? "unknown";
-    if (address === "unknown" || !forwardedFor) return { address, charge: chargeOf(address) };
+    if (address === "unknown" || !forwardedFor) return { address, accountKey: accountKeyOf(address) };
     const entries = forwardedFor.split(",");
     while (isTrusted(address)) {
       const entry = entries.pop();
@@ -40,7 +40,7 @@ export function createAddressResolver(trustedProxies: readonly string[]): Addres
       if (next === undefined) break;
       address = next;
     }
-    return { address, charge: chargeOf(address) };
+    return { address, accountKey: accountKeyOf(address) };
   };
 }
 
@@ -58,7 +58,7 @@ export function parseAddress(text: string): string | undefined {
 }
 
 /** Who is charged for an address: a household or server has a whole IPv6 /64, and could else take a new address for each try. */
-export function chargeOf(address: string): string {
+export function accountKeyOf(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = "", tail] = address.split("::");
   const left = head === "" ? [] : head.split(":");

@@ -1,7 +1,7 @@
 import { createSigner } from "fast-jwt";
 import type { Clock } from "../core/clock.ts";
 import { AuthSetupError } from "./auth-setup-error.ts";
-import { privateKey, secretKey } from "./key-kind.ts";
+import { privateKey, secretKey } from "./jwt-keys.ts";
 import { subjectFault } from "./subject.ts";
 
 export interface TokenSignerOptions {

@@ -1,6 +1,6 @@
 import { createVerifier, TokenError as JwtError, TOKEN_ERROR_CODES as codes } from "fast-jwt";
 import type { Clock } from "../core/clock.ts";
-import { publicKey, secretKey, type TokenKey } from "./key-kind.ts";
+import { publicKey, secretKey, type TokenKey } from "./jwt-keys.ts";
 import { subjectFault } from "./subject.ts";
 
 export interface TokenVerifierOptions {

@@ -10,7 +10,7 @@ export interface AnswerMeta {
   /** Key of the client that owns it. */
   readonly client: string;
   /** Key of the principal that is charged for its memory. */
-  readonly charge: string;
+  readonly accountKey: string;
   /** Name of the conversation, as the client knows it. */
   readonly conversation: string;
   /** Name of the command, or null for a chat turn. */

@@ -16,9 +16,9 @@ export interface ChatSettings {
 
 export interface ChatServiceOptions {
   readonly settings: ChatSettings;
-  /** Null while no back end could be started: then `mend` says what to do. */
+  /** Null while no provider could be started: then `remedy` says what to do. */
   readonly provider: AnswerSource | null;
-  readonly mend: string;
+  readonly remedy: string;
   readonly log: AnswerLog;
   readonly store: ConversationStore;
   readonly clock: Clock;

@@ -3,14 +3,14 @@ import { randomId } from "../core/ids.ts";
 import { parseMessage, type MessageSyntax } from "../protocol/command-syntax.ts";
 import type { Turn } from "../core/fit-prompt.ts";
 import type { AnswerOutcome, AnswerReader } from "./answer-log.ts";
-import type { Attendant } from "./attendance.ts";
+import type { Watcher } from "./abandon-timer.ts";
 import type { ChatServiceOptions } from "./chat-options.ts";
 import { findCommand, nearestCommand } from "./commands/command-table.ts";
 import { ConversationLanes } from "./conversation-lanes.ts";
 import type { MessageKey } from "./conversation-store.ts";
 import { StopReason } from "./generation.ts";
 import { respond } from "./respond.ts";
-import { RunningAnswer, type Submission, type Ticket } from "./running-answer.ts";
+import { RunningAnswer, type Submission, type AnswerHandle } from "./running-answer.ts";
 import { RunningAnswers } from "./running-answers.ts";
 
 /** Names a running answer of a client. */
@@ -19,7 +19,7 @@ export type AnswerName = { readonly answer: string } | { readonly id: string; re
 /** A lease outlives any answer; it only matters when a process dies. */
 const LEASE_MS = 600_000;
 
-const nobody: Attendant = { setStalled() {}, leave() {} };
+const noWatcher: Watcher = { setStalled() {}, leave() {} };
 
 /** Turns messages into answers: ids, order, commands, generation, history. Sessions watch the log it writes. */
 export class ChatService {
@@ -44,10 +44,10 @@ export class ChatService {
   }
 
   /**
-   * Takes a message. The same message again (by id and hash) gives the ticket of the same answer.
+   * Takes a message. The same message again (by id and hash) gives the handle of the same answer.
    * @throws ServiceError `busy`, `overloaded`, `draining`, `id_conflict`, `unknown_command`.
    */
-  async submit(submission: Submission): Promise<Ticket> {
+  async submit(submission: Submission): Promise<AnswerHandle> {
     const syntax = parseMessage(submission.message);
     const answer = randomId();
     const key = keyOf(submission);
@@ -67,12 +67,12 @@ export class ChatService {
     }
   }
 
-  /** A ticket of an answer of this client that runs, waits or is kept; undefined when there is none (any more). */
-  async watch(client: string, answer: string): Promise<Ticket | undefined> {
+  /** A handle of an answer of this client that runs, waits or is kept; undefined when there is none (any more). */
+  async watch(client: string, answer: string): Promise<AnswerHandle | undefined> {
     const running = this.#running.find(client, answer);
     if (running !== undefined) return running;
     const reader = await this.#options.log.find(client, answer);
-    return reader && { reader, attend: () => nobody };
+    return reader && { reader, watch: () => noWatcher };
   }
 
   /** The turns of a conversation, oldest first, and its answers that run or wait. */
@@ -125,7 +125,7 @@ export class ChatService {
       .filter(({ meta }) => meta.conversation === conversation);
   }
 
-  async #claim(key: MessageKey, hash: string, answer: string): Promise<Ticket | undefined> {
+  async #claim(key: MessageKey, hash: string, answer: string): Promise<AnswerHandle | undefined> {
     const { store } = this.#options;
     for (;;) {
       const claim = await store.claim(key, hash, answer);
@@ -141,8 +141,8 @@ export class ChatService {
         await starting;
         continue;
       }
-      const ticket = await this.watch(key.client, claim.answer);
-      if (ticket !== undefined) return ticket;
+      const handle = await this.watch(key.client, claim.answer);
+      if (handle !== undefined) return handle;
       // Its text made room for others: the id is free, and this frame may begin anew.
       await store.settle(key, claim.answer, 0);
     }
@@ -154,19 +154,19 @@ export class ChatService {
     answer: string,
     key: MessageKey | null,
   ): RunningAnswer {
-    const { log, clock, settings, provider, mend } = this.#options;
+    const { log, clock, settings, provider, remedy } = this.#options;
     const { owner, conversation } = submission;
     if (!this.#accepting)
       throw new ServiceError("draining", "The server is about to restart; reconnect and try again.");
     const command = commandOf(syntax);
-    if (command === null && provider === null) throw new ServiceError("no_provider", mend);
+    if (command === null && provider === null) throw new ServiceError("no_provider", remedy);
     this.#lanes.check(owner.client, conversation);
     const id = submission.id ?? answer;
     const writer = log.create({
       answer,
       id,
       client: owner.client,
-      charge: owner.charge,
+      accountKey: owner.accountKey,
       conversation,
       command,
     });

@@ -41,14 +41,14 @@ export class StopReason extends Error {
   }
 }
 
-/** The course of one generation: counts, times and reports it. Several back ends may have written it, one after the other. */
-class Course {
+/** Counts, times and reports one generation. Several providers may have written it, one after the other. */
+class GenerationRecorder {
   readonly #options: GenerationOptions;
   /** Text that is kept back; what is streamed is in the log. */
   #held = "";
   /** Where its text begins in the log. */
   readonly #from: number;
-  /** Of the back ends that have failed. */
+  /** Of the providers that have failed. */
   #spent: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
   /** Of the present one. */
   #completionTokens = 0;
@@ -125,7 +125,7 @@ class Course {
     }
   }
 
-  /** The present back end failed: its account is closed, and the answer waits for the next one. */
+  /** The present provider failed: its account is closed, and the answer waits for the next one. */
   #fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
     const { metrics, writer } = this.#options;
     this.#spent = this.#settle();
@@ -163,7 +163,7 @@ class Course {
     this.#leave("error", this.#options.clock.now());
   }
 
-  /** Counts what the present back end took. @returns what all have taken together */
+  /** Counts what the present provider took. @returns what all have taken together */
   #settle(usage?: Usage): Usage {
     const { metrics } = this.#options;
     const used = usage ?? {
@@ -197,14 +197,15 @@ class Course {
  */
 export async function generate(options: GenerationOptions): Promise<Generation> {
   const { provider, request, signal } = options;
-  const course = new Course(options);
+  const recorder = new GenerationRecorder(options);
   try {
-    const onPart = (part: AnswerPart): void => course.take(part);
+    const onPart = (part: AnswerPart): void => recorder.take(part);
     const { reason, usage } = await provider.stream(request, { signal, onPart });
-    return course.end(reason, usage);
+    return recorder.end(reason, usage);
   } catch (error) {
-    if (signal.aborted && signal.reason instanceof StopReason) return course.end(signal.reason.finishReason);
-    course.fail();
+    if (signal.aborted && signal.reason instanceof StopReason)
+      return recorder.end(signal.reason.finishReason);
+    recorder.fail();
     throw error;
   }
 }

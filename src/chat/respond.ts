@@ -99,8 +99,8 @@ async function ask(
   options: ChatServiceOptions,
   question: Question,
 ): Promise<Generation> {
-  const { provider, mend, store, clock, metrics } = options;
-  if (provider === null) throw new ServiceError("no_provider", mend);
+  const { provider, remedy, store, clock, metrics } = options;
+  if (provider === null) throw new ServiceError("no_provider", remedy);
   const { owner, conversation } = running.submission;
   const context = await store.context(owner.client);
   const { system, turns, ofConversation, maxTokens, sampling, jsonSchema } = question;

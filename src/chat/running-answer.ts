@@ -3,7 +3,7 @@ import type { Principal } from "../core/principal.ts";
 import { Stopper, type StopSignal } from "../core/stop-signal.ts";
 import type { MessageSyntax } from "../protocol/command-syntax.ts";
 import type { Sampling } from "../providers/provider.ts";
-import { Attendance, type Attendant } from "./attendance.ts";
+import { AbandonTimer, type Watcher } from "./abandon-timer.ts";
 import type { AnswerReader, AnswerWriter } from "./answer-log.ts";
 import type { LaneTask } from "./conversation-lanes.ts";
 import type { MessageKey } from "./conversation-store.ts";
@@ -25,9 +25,9 @@ export interface Submission {
 }
 
 /** What a session gets for a message: something to read, and a way to say that it is there. */
-export interface Ticket {
+export interface AnswerHandle {
   readonly reader: AnswerReader;
-  attend(): Attendant;
+  watch(): Watcher;
 }
 
 export interface RunningAnswerHooks {
@@ -36,7 +36,7 @@ export interface RunningAnswerHooks {
 }
 
 /** An answer on its way, from its message's arrival to its end: the process-local side of the log. */
-export class RunningAnswer implements LaneTask, Ticket {
+export class RunningAnswer implements LaneTask, AnswerHandle {
   readonly submission: Submission;
   readonly syntax: MessageSyntax;
   readonly writer: AnswerWriter;
@@ -44,7 +44,7 @@ export class RunningAnswer implements LaneTask, Ticket {
   /** The claimed id; null when the client named none. */
   readonly key: MessageKey | null;
   readonly #stopper = new Stopper();
-  readonly #attendance: Attendance;
+  readonly #abandonTimer: AbandonTimer;
   readonly #hooks: RunningAnswerHooks;
   #begun = false;
 
@@ -60,7 +60,7 @@ export class RunningAnswer implements LaneTask, Ticket {
     this.key = init.key;
     this.arrivedAt = clock.now();
     this.#hooks = hooks;
-    this.#attendance = new Attendance(clock, abandonMs, () => hooks.abandoned(this));
+    this.#abandonTimer = new AbandonTimer(clock, abandonMs, () => hooks.abandoned(this));
   }
 
   get reader(): AnswerReader {
@@ -73,7 +73,7 @@ export class RunningAnswer implements LaneTask, Ticket {
 
   /** Whether a connected watcher takes what is ready. */
   get attended(): boolean {
-    return this.#attendance.attended;
+    return this.#abandonTimer.attended;
   }
 
   /** Whether its turn in the conversation has come. */
@@ -81,8 +81,8 @@ export class RunningAnswer implements LaneTask, Ticket {
     return this.#begun;
   }
 
-  attend(): Attendant {
-    return this.#attendance.join();
+  watch(): Watcher {
+    return this.#abandonTimer.join();
   }
 
   run(): Promise<void> {
@@ -101,6 +101,6 @@ export class RunningAnswer implements LaneTask, Ticket {
 
   /** The log is finished: the clock stops. */
   closed(): void {
-    this.#attendance.close();
+    this.#abandonTimer.close();
   }
 }

@@ -5,7 +5,7 @@ export interface SessionRecord {
   readonly client: string;
   readonly publicId: string;
   /** Key of the principal whose address or subject made it. */
-  readonly charge: string;
+  readonly accountKey: string;
   /** Name of the conversation that belongs to this session. */
   readonly ownConversation: string;
 }

@@ -108,7 +108,7 @@ function crossFaults(config: Config, env: Environment): string[] {
   const fallback = config.AI_FALLBACK ?? [];
   if (fallback.includes("none") && fallback.length > 1) {
     faults.push(
-      `AI_FALLBACK: given ${JSON.stringify(fallback.join(","))}; allowed: none alone, or back ends without none`,
+      `AI_FALLBACK: given ${JSON.stringify(fallback.join(","))}; allowed: none alone, or providers without none`,
     );
   }
   return faults;

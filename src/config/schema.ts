@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { backEndSettings } from "./back-end-settings.ts";
+import { providerSettings } from "./provider-settings.ts";
 import {
   anyText,
   autoInteger,
@@ -98,7 +98,7 @@ export const settingGroups = {
       isCidr,
     ),
   },
-  "Back ends": backEndSettings,
+  Providers: providerSettings,
   "Local model": {
     MODEL_PATH: optionalText({
       doc: "A GGUF file; otherwise models/ is searched and the default model fetched.",

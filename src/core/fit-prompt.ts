@@ -51,7 +51,7 @@ export const FILL_AFTER_CUT = 0.6;
 const MIN_CUT = 0.8;
 
 /**
- * Joins the system text and a client's context into the one system message that every back end gets.
+ * Joins the system text and a client's context into the one system message that every provider gets.
  * Either may be empty.
  */
 export function systemMessage(system: string, context: string | null): string {

@@ -27,12 +27,12 @@ export interface Metrics {
   /** `outcome` is a finish reason or `error`. */
   answerFinished(provider: string, outcome: string, seconds: number): void;
   engineRestarted(): void;
-  /** An answer went on with another back end, or with the same one after its restart. */
+  /** An answer went on with another provider, or with the same one after its restart. */
   providerFellBack(from: string, to: string, phase: "before_first_token" | "mid_stream"): void;
-  /** A back end was asked a second time for the same answer. */
+  /** A provider was asked a second time for the same answer. */
   providerRetried(provider: string): void;
   breakerState(provider: string, state: "closed" | "open" | "half_open"): void;
-  /** A call of a remote back end that the spend guard refused, by the limit that had no room. */
+  /** A call of a remote provider that the spend guard refused, by the limit that had no room. */
   spendRefused(limit: "total" | "client" | "address"): void;
   /** A gauge read at scrape time: the fill of a queue, cache or buffer. `name` without the `chat_` prefix. */
   gauge(name: string, help: string, read: () => number): void;

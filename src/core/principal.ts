@@ -10,7 +10,7 @@ export interface Principal {
   /** The id shown to the client in the welcome: the JWT's `sub`, or the public id of the anonymous session. */
   readonly publicId: string;
   /** Key of the one who is charged: `sub:<JWT sub>` or `addr:<address>` (IPv6 by /64). */
-  readonly charge: string;
+  readonly accountKey: string;
   /** Share of the engine beside others who wait, from the token's claim `weight`; 1 where absent. */
   readonly weight?: number;
   /** Seconds since the epoch at which the token expires; absent for anonymous clients. */

@@ -4,13 +4,13 @@ export interface Sampling {
   readonly temperature?: number;
   /** 0..1 */
   readonly topP?: number;
-  /** ≥ 1; local back end only. */
+  /** ≥ 1; local provider only. */
   readonly topK?: number;
-  /** 0..1; local back end only. */
+  /** 0..1; local provider only. */
   readonly minP?: number;
-  /** ≥ 1 (1: off); local back end only. */
+  /** ≥ 1 (1: off); local provider only. */
   readonly repeatPenalty?: number;
-  /** 32-bit; the same seed and prompt give the same answer where the back end can. Absent: random for each request. */
+  /** 32-bit; the same seed and prompt give the same answer where the provider can. Absent: random for each request. */
   readonly seed?: number;
   /** Texts that end the answer and are not part of it. At most 8 of at most 64 characters. */
   readonly stop?: readonly string[];

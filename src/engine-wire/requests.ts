@@ -19,7 +19,7 @@ export interface EngineRequest {
   /** Owner of the data: KV of one client is never reused for another, save for the system text. */
   readonly client: string;
   /** Who is charged. */
-  readonly charge: string;
+  readonly accountKey: string;
   /** Its share against others of weight 1; bounded to 0.01..100. Default 1. */
   readonly weight?: number;
   readonly conversation: string;
@@ -27,7 +27,7 @@ export interface EngineRequest {
 }
 
 /** A client's context that has been set: its beginning of all prompts is processed before the client asks. */
-export type PrepareRequest = Pick<EngineRequest, "system" | "context" | "client" | "charge" | "weight">;
+export type PrepareRequest = Pick<EngineRequest, "system" | "context" | "client" | "accountKey" | "weight">;
 
 /** Whose KV is to go: all of a client's, or that of one conversation. */
 export interface ForgetRequest {

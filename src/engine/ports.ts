@@ -68,7 +68,7 @@ export interface PreparedRequest {
   readonly client: string;
   readonly conversation: string;
   /** Who is charged. */
-  readonly charge: string;
+  readonly accountKey: string;
   /** A prompt that is only to be processed, before its client asks. It draws nothing and has the lowest priority. */
   readonly background: boolean;
   /** Share against others of weight 1; > 0. */

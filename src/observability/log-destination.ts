@@ -55,7 +55,7 @@ class BoundedWriter implements LogDestination {
   #chunkLines = 0;
   #dropped = 0;
   /** Part of `#dropped` that the log itself already tells. */
-  #told = 0;
+  #reported = 0;
   #gone = false;
   /** The last write failed, so that a note about lost lines would be lost too. */
   #failing = false;
@@ -94,7 +94,7 @@ class BoundedWriter implements LogDestination {
 
   #next(): void {
     if (this.#chunk !== undefined) return;
-    if (this.#waiting.length === 0) this.#tellDropped();
+    if (this.#waiting.length === 0) this.#reportDropped();
     if (this.#waiting.length === 0) {
       for (const resolve of this.#onIdle.splice(0)) resolve();
       return;
@@ -143,10 +143,10 @@ class BoundedWriter implements LogDestination {
   }
 
   /** Once the reader goes on, the log says itself what is missing from it. */
-  #tellDropped(): void {
-    const missing = this.#dropped - this.#told;
+  #reportDropped(): void {
+    const missing = this.#dropped - this.#reported;
     if (missing === 0 || this.#failing) return;
-    this.#told = this.#dropped;
+    this.#reported = this.#dropped;
     const note = {
       level: "warn",
       time: new Date().toISOString(),

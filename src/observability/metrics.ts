@@ -52,8 +52,8 @@ export function createMetrics(): PrometheusMetrics {
   const hits = counter("limit_hits_total", "Limits that were met, by limit", ["limit"]);
   // Zero is a value too: an alert on a rate must find the series before the first hit.
   for (const limit of Object.keys(limits)) hits.inc({ limit }, 0);
-  const waiting = hotCounter(hot("requests_waiting", "Requests that wait for a back end"), "gauge");
-  const running = hotCounter(hot("requests_running", "Requests that a back end works on"), "gauge");
+  const waiting = hotCounter(hot("requests_waiting", "Requests that wait for a provider"), "gauge");
+  const running = hotCounter(hot("requests_running", "Requests that a provider works on"), "gauge");
   const firstToken = hotHistogram(
     hot("time_to_first_token_seconds", "From the arrival of a message to its first text", ["provider"]),
     FIRST_TOKEN_BUCKETS,
@@ -73,17 +73,17 @@ export function createMetrics(): PrometheusMetrics {
     ["limit"],
   );
   const restarts = counter("engine_restarts_total", "Restarts of the local engine after a death");
-  const fallbacks = counter("fallbacks_total", "Answers that went on with another back end", [
+  const fallbacks = counter("fallbacks_total", "Answers that went on with another provider", [
     "from",
     "to",
     "phase",
   ]);
-  const retries = counter("provider_retries_total", "Further tries of a back end for the same answer", [
+  const retries = counter("provider_retries_total", "Further tries of a provider for the same answer", [
     "provider",
   ]);
   const breakers = gauge(
     "breaker_state",
-    "Whether a back end is left alone since it fails: 0 closed, 1 half open, 2 open",
+    "Whether a provider is left alone since it fails: 0 closed, 1 half open, 2 open",
     ["provider"],
   );
   return {

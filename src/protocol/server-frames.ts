@@ -5,7 +5,7 @@ export interface WireUsage {
   readonly completion_tokens: number;
   /** Prompt tokens that were not processed again. */
   readonly cached_tokens: number;
-  /** Set where the back end did not count: prompt or completion tokens are then bytes / 3. */
+  /** Set where the provider did not count: prompt or completion tokens are then bytes / 3. */
   readonly estimated?: true;
 }
 
@@ -37,10 +37,10 @@ export interface WelcomeFrame {
   readonly session: string;
   /** Public id of the client. */
   readonly client: string;
-  /** Null while no back end could be started. */
+  /** Null while no provider could be started. */
   readonly provider: string | null;
   readonly model: string | null;
-  /** Whether text may be sent to a back end outside this machine. */
+  /** Whether text may be sent to a provider outside this machine. */
   readonly text_may_leave: boolean;
   readonly limits: WireLimits;
 }

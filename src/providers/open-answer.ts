@@ -1,7 +1,7 @@
 import type { Finish, StreamOptions, StreamPart } from "./provider.ts";
 
 /**
- * An answer that is being handed over by events of a back end that works on many at once. It ends once: whole, failed, or
+ * An answer that is being handed over by events of a provider that works on many at once. It ends once: whole, failed, or
  * with its signal; what comes after that is dropped. What its reader throws ends this answer and reaches no other.
  */
 export class OpenAnswer {

@@ -33,7 +33,7 @@ export interface Usage {
   readonly completionTokens: number;
   /** Prompt tokens that were not processed again. */
   readonly cachedTokens: number;
-  /** Set where the back end did not count: prompt or completion tokens are then bytes / 3. */
+  /** Set where the provider did not count: prompt or completion tokens are then bytes / 3. */
   readonly estimated?: boolean;
 }
 
@@ -41,7 +41,7 @@ export type StreamPart =
   /** Waits for a slot. `position` 1 = next. Sent at once when it waits, then on change, at most twice a second. */
   | { readonly type: "queued"; readonly position: number; readonly etaMs?: number }
   /**
-   * Prompt tokens processed so far, for prompts that take over a second. A remote back end sends it, with
+   * Prompt tokens processed so far, for prompts that take over a second. A remote provider sends it, with
    * `processed` = `total`, at most once a second as a sign of life while its model reasons or writes JSON.
    */
   | { readonly type: "progress"; readonly processed: number; readonly total: number }
@@ -54,7 +54,7 @@ export type StreamPart =
       readonly promptTokens?: number;
       readonly cachedTokens?: number;
     }
-  /** Whole characters only; `tokens` is how many tokens they took (an estimate for remote back ends). */
+  /** Whole characters only; `tokens` is how many tokens they took (an estimate for remote providers). */
   | { readonly type: "text-delta"; readonly text: string; readonly tokens: number };
 
 /** How a whole answer ended. */
@@ -63,7 +63,7 @@ export interface Finish {
   readonly usage: Usage;
 }
 
-/** The answer goes on with another back end, or with the same one after its restart; its text so far stays. */
+/** The answer goes on with another provider, or with the same one after its restart; its text so far stays. */
 export interface FallbackPart {
   readonly type: "fallback";
   readonly fromProvider: string;
@@ -75,7 +75,7 @@ export interface FallbackPart {
 }
 
 /**
- * A part of an answer that several back ends may have written. After a `fallback` another `queued`, `progress` and
+ * A part of an answer that several providers may have written. After a `fallback` another `queued`, `progress` and
  * `started` may come, even after text; the {@link Finish} then counts what came since the last `fallback`.
  */
 export type AnswerPart = StreamPart | FallbackPart;
@@ -99,7 +99,7 @@ export interface ProviderHealth {
   readonly reason: string;
 }
 
-/** A back end that answers. Failures are `ProviderError`s. */
+/** A provider that answers. Failures are `ProviderError`s. */
 export interface ChatProvider {
   readonly name: "local" | "openai" | "huggingface" | "echo";
   /** Whether the text of a request leaves this machine. */
@@ -115,25 +115,25 @@ export interface ChatProvider {
    * other one, and rejects as well.
    */
   stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish>;
-  /** Makes the next answers to a client begin sooner, where the back end can; may do nothing. Never throws. */
+  /** Makes the next answers to a client begin sooner, where the provider can; may do nothing. Never throws. */
   prepare?(beginning: PromptBeginning): void;
   /**
-   * Drops what is kept here of a client or of a conversation to answer sooner. Only for a back end that keeps something
+   * Drops what is kept here of a client or of a conversation to answer sooner. Only for a provider that keeps something
    * on this machine. Not waited for; never throws.
    */
   forget?(gone: Forgotten): void;
   describe(): { readonly model: string; readonly contextTokens: number };
-  /** Exact on the local back end; bytes / 3 on remote ones. */
+  /** Exact on the local provider; bytes / 3 on remote ones. */
   countTokens(text: string): Promise<number>;
   health(): ProviderHealth;
-  /** Tells of each change of `health`, where the back end can; returns the way to stop. */
+  /** Tells of each change of `health`, where the provider can; returns the way to stop. */
   onHealthChange?(listener: (health: ProviderHealth) => void): () => void;
   close(): Promise<void>;
 }
 
-/** What the chat layer asks for answers: a chain of back ends, or a single one. Failures are `ServiceError`s. */
+/** What the chat layer asks for answers: a chain of providers, or a single one. Failures are `ServiceError`s. */
 export interface AnswerSource extends Pick<ChatProvider, "prepare" | "forget" | "describe" | "countTokens"> {
-  /** Of the back end that is asked first. */
+  /** Of the provider that is asked first. */
   readonly name: string;
   stream(request: ChatRequest, options: StreamOptions<AnswerPart>): Promise<Finish>;
 }

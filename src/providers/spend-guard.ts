@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import type { Metrics } from "../core/metrics.ts";
 
-/** Most tokens of remote back ends in a day that begins at midnight UTC, prompts and answers together; 0: no limit. */
+/** Most tokens of remote providers in a day that begins at midnight UTC, prompts and answers together; 0: no limit. */
 export interface SpendLimits {
   /** REMOTE_MAX_TOKENS_PER_DAY: of everybody together. */
   readonly total: number;
@@ -99,7 +99,7 @@ class Accounts {
 }
 
 /**
- * Keeps remote back ends from emptying an account, for instance while the local model is out of order: tokens are
+ * Keeps remote providers from emptying an account, for instance while the local model is out of order: tokens are
  * reserved before a call and settled after it. Counts are kept in memory and begin anew with the process.
  */
 export class SpendGuard {
@@ -120,7 +120,7 @@ export class SpendGuard {
     this.#day = Math.floor(clock.wall() / DAY_MS);
     metrics.gauge(
       "remote_tokens_today",
-      "Tokens of remote back ends since midnight UTC, reserved ones included",
+      "Tokens of remote providers since midnight UTC, reserved ones included",
       () => this.usedToday(),
     );
     metrics.gauge(
@@ -188,7 +188,7 @@ export class SpendGuard {
     const room = name === "total" ? "" : `: this one may take ${tokens} and ${left} are left`;
     return new ServiceError(
       "spend_limit",
-      `The daily limit ${ownerOf[name]} for tokens of remote back ends has no room for this message${room} ` +
+      `The daily limit ${ownerOf[name]} for tokens of remote providers has no room for this message${room} ` +
         `(${settingOf[name]}). It begins anew at 00:00 UTC, in ${duration(retryAfterMs)}.`,
       { retryAfterMs },
     );

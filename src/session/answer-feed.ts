@@ -1,4 +1,4 @@
-import type { Ticket } from "../chat/running-answer.ts";
+import type { AnswerHandle } from "../chat/running-answer.ts";
 import type { Clock } from "../core/clock.ts";
 import type { ErrorCode } from "../core/error-codes.ts";
 import type { Principal } from "../core/principal.ts";
@@ -57,7 +57,7 @@ export class AnswerFeed implements CursorSink, Flushable {
   }
 
   /** Shows an answer from an offset on; one that is shown already stays as it is. */
-  watch(ticket: Ticket, streamed: boolean, from: number): void {
+  watch(ticket: AnswerHandle, streamed: boolean, from: number): void {
     if (this.#cursors.get(ticket.reader.meta.answer) !== undefined) return;
     const cursor = new Cursor(ticket, { streamed, from }, this);
     this.#cursors.add(cursor);
@@ -116,7 +116,7 @@ export class AnswerFeed implements CursorSink, Flushable {
 
   takeReplay(bytes: number): number {
     const { host, owner } = this.#session;
-    const wait = host.replays?.take(owner.charge, bytes) ?? 0;
+    const wait = host.replays?.take(owner.accountKey, bytes) ?? 0;
     if (wait > 0) host.metrics.limitHit("replay_rate");
     return wait;
   }

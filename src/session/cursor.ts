@@ -1,6 +1,6 @@
 import type { AnswerReader, AnswerStatus } from "../chat/answer-log.ts";
-import type { Attendant } from "../chat/attendance.ts";
-import type { Ticket } from "../chat/running-answer.ts";
+import type { Watcher } from "../chat/abandon-timer.ts";
+import type { AnswerHandle } from "../chat/running-answer.ts";
 import type { Clock } from "../core/clock.ts";
 import type { ErrorCode } from "../core/error-codes.ts";
 import type { ServerFrameType } from "../protocol/server-frames.ts";
@@ -58,7 +58,7 @@ export class Cursor {
   readonly reader: AnswerReader;
   readonly #streamed: boolean;
   readonly #sink: CursorSink;
-  readonly #attendant: Attendant;
+  readonly #attendant: Watcher;
   readonly #unsubscribe: () => void;
   /** What every `token` frame of the answer begins with, in UTF-8; undefined where none is sent. */
   readonly #tokenHead: Uint8Array | undefined;
@@ -74,12 +74,12 @@ export class Cursor {
   #cancelStatus: (() => void) | null = null;
   #over = false;
 
-  constructor(ticket: Ticket, { streamed, from }: CursorOptions, sink: CursorSink) {
+  constructor(ticket: AnswerHandle, { streamed, from }: CursorOptions, sink: CursorSink) {
     const { reader } = ticket;
     this.reader = reader;
     this.#streamed = streamed;
     this.#sink = sink;
-    this.#attendant = ticket.attend();
+    this.#attendant = ticket.watch();
     this.#tokenHead = streamed ? tokenHead(reader.meta) : undefined;
     this.#oldTo = reader.length;
     this.#endIsOld = reader.length > 0 || reader.outcome !== null;

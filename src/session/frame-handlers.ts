@@ -1,5 +1,5 @@
 import type { SessionRecord } from "../chat/session-store.ts";
-import type { Ticket } from "../chat/running-answer.ts";
+import type { AnswerHandle } from "../chat/running-answer.ts";
 import { ServiceError } from "../core/errors.ts";
 import { hashOf } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
@@ -32,7 +32,7 @@ export interface Connection {
   /** Answers with an error. */
   refuse(error: unknown, names: { readonly id?: string; readonly answer?: string }): void;
   /** Shows an answer on this socket, from an offset on; one that it shows already stays as it is. */
-  watch(ticket: Ticket, streamed: boolean, from: number): void;
+  watch(ticket: AnswerHandle, streamed: boolean, from: number): void;
   /** Sends turns and running answers of a conversation as soon as the socket is empty. @throws ServiceError `busy`. */
   showHistory(conversation: string, limit: number): void;
   /**

@@ -44,11 +44,11 @@ export class RateLimits {
   }
 
   /** Counts one message. @throws ServiceError `rate_limited`; nothing but the budget has changed then. */
-  takeMessage({ authenticated, client, charge }: Principal): void {
+  takeMessage({ authenticated, client, accountKey }: Principal): void {
     const wait = this.#clients.take(client);
     if (wait > 0) throw rateLimited("message_rate", wait);
     // A subject has one budget wherever it is; anonymous sessions are free to make, so their address has one too.
-    const addressWait = authenticated ? 0 : this.#addresses.take(charge);
+    const addressWait = authenticated ? 0 : this.#addresses.take(accountKey);
     if (addressWait > 0) throw rateLimited("address_message_rate", addressWait);
   }
 }

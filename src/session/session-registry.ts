@@ -37,7 +37,7 @@ export class SessionRegistry {
       authenticated: owner.authenticated,
       client: owner.client,
       publicId: owner.publicId,
-      charge: owner.charge,
+      accountKey: owner.accountKey,
       ownConversation: `own-${randomId()}`,
     };
     const session = new Session(this.#host, socket, record, owner, visitor.streaming);
@@ -95,11 +95,11 @@ function ownerOf({ token, address }: Visitor): Principal {
       authenticated: true,
       client: key,
       publicId: token.subject,
-      charge: key,
+      accountKey: key,
       expiresAt: token.expiresAt,
       weight: token.weight,
     };
   }
   const publicId = randomId();
-  return { authenticated: false, client: `anon:${publicId}`, publicId, charge: `addr:${address}` };
+  return { authenticated: false, client: `anon:${publicId}`, publicId, accountKey: `addr:${address}` };
 }

@@ -1,5 +1,5 @@
 import type { VerifiedToken } from "../auth/token-verifier.ts";
-import type { Ticket } from "../chat/running-answer.ts";
+import type { AnswerHandle } from "../chat/running-answer.ts";
 import type { SessionRecord } from "../chat/session-store.ts";
 import { reportOf, ServiceError } from "../core/errors.ts";
 import { hashOf, newSessionSecret } from "../core/ids.ts";
@@ -183,7 +183,7 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
     if (verdict !== null) this.close(verdict.reason, verdict.text);
   }
 
-  watch(ticket: Ticket, streamed: boolean, from: number): void {
+  watch(ticket: AnswerHandle, streamed: boolean, from: number): void {
     if (!this.#ended) this.#reading().watch(ticket, streamed, from);
   }
 

@@ -6,7 +6,7 @@ import { measureInTurns, type Contender, type RoundsResult } from "./harness/rou
 const REQUEST = JSON.stringify({ type: "message", message: "What is the capital of France?" });
 
 /**
- * A message through the whole service to its answer by the echo back end, not streamed, against an echo of the request.
+ * A message through the whole service to its answer by the echo provider, not streamed, against an echo of the request.
  * Each socket asks again as soon as it has its answer.
  */
 export async function measureChatPath(options: FramePathOptions): Promise<RoundsResult> {

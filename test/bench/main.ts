@@ -23,15 +23,15 @@ const USAGE = `npm run bench -- frame-path|chat-path|paced-tokens|connect|idle-m
                      [options]
 
   frame-path    ping to pong against a raw uWebSockets.js echo of as many bytes, per CPU second of the server
-  chat-path     a message to its whole answer by the echo back end against that echo, per CPU second of the server
+  chat-path     a message to its whole answer by the echo provider against that echo, per CPU second of the server
   paced-tokens  frames of answers at 50 tokens a second against a bare send loop, per CPU second of the server
   connect       upgrade and welcome, with and without a token, against a raw upgrade, per CPU second of the server
   idle-memory   what an idle authenticated socket adds to the memory of the process; has no options
   engine        answers of the local model against llama-server; has options of its own: engine --help
   lock-step     a token for each of several chats in one pass and in a pass each, without the service: --model NAME
                 (tinyllama-shape), --chats 2,4,8,16,32, --rounds N (9), --prompt N (100), --answer N (64)
-  chain         what the chain of back ends adds to a token: --pairs N (31), --tokens N (50000)
-  outage        a back end that fails every request, under load: --seconds N (60), --rate N (50), --breaker N (2)
+  chain         what the chain of providers adds to a token: --pairs N (31), --tokens N (50000)
+  outage        a provider that fails every request, under load: --seconds N (60), --rate N (50), --breaker N (2)
 
 For the first four:
 

@@ -8,7 +8,7 @@ import { measureInTurns, type Contender, type RoundsResult } from "./harness/rou
 const TOKEN_MS = 20;
 
 /**
- * Answers of the echo back end at 50 tokens a second on many sockets, against a bare loop that sends as many frames of as
+ * Answers of the echo provider at 50 tokens a second on many sockets, against a bare loop that sends as many frames of as
  * many bytes at the same pace. What counts is frames per CPU second of the server.
  */
 export async function measurePacedTokens(options: FramePathOptions): Promise<RoundsResult> {

@@ -38,15 +38,15 @@ export function retentionContract(
 
   it("makes room with finished answers of whoever holds most, never with running or smaller ones", async () => {
     const { log, bytes } = await start({ budgetBytes: 60_000 });
-    const small = metaOf({ client: "sub:small", charge: "sub:small" });
+    const small = metaOf({ client: "sub:small", accountKey: "sub:small" });
     const kept = log.create(small);
     kept.append("kept");
     kept.finish(done);
-    const running = metaOf({ client: "sub:flood", charge: "sub:flood" });
+    const running = metaOf({ client: "sub:flood", accountKey: "sub:flood" });
     log.create(running).append("running");
     const flood: AnswerMeta[] = [];
     for (let index = 0; index < 40; index++) {
-      const meta = metaOf({ client: "sub:flood", charge: "sub:flood" });
+      const meta = metaOf({ client: "sub:flood", accountKey: "sub:flood" });
       flood.push(meta);
       const writer = log.create(meta);
       writer.append("x".repeat(5000));

@@ -24,7 +24,7 @@ export function metaOf(changes: Partial<AnswerMeta> = {}): AnswerMeta {
     answer,
     id: answer,
     client: "sub:a",
-    charge: "sub:a",
+    accountKey: "sub:a",
     conversation: "c",
     command: null,
     ...changes,

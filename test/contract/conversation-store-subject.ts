@@ -23,9 +23,9 @@ export interface ConversationStoreUnderTest {
 export const KIB = 1024;
 
 export function subject(name: string): Principal {
-  return { authenticated: true, client: `sub:${name}`, publicId: name, charge: `sub:${name}` };
+  return { authenticated: true, client: `sub:${name}`, publicId: name, accountKey: `sub:${name}` };
 }
 
 export function anonymous(name: string, address = name): Principal {
-  return { authenticated: false, client: `anon:${name}`, publicId: name, charge: `addr:${address}` };
+  return { authenticated: false, client: `anon:${name}`, publicId: name, accountKey: `addr:${address}` };
 }

@@ -21,12 +21,12 @@ const RETENTION_MS = 10_000;
 
 const anyone = () => true;
 
-function recordOf(name: string, charge = `addr:${name}`): SessionRecord {
+function recordOf(name: string, accountKey = `addr:${name}`): SessionRecord {
   return {
     authenticated: false,
     client: `anon:${name}`,
     publicId: name,
-    charge,
+    accountKey,
     ownConversation: `own-${name}`,
   };
 }

@@ -298,7 +298,7 @@ describe("plain HTTP", () => {
     expect(metrics.body).toMatch(/^chat_requests_running 0$/m);
   });
 
-  it("starts without any back end, says so, and tells each message what to mend", async () => {
+  it("starts without any provider, says so, and tells each message what to fix", async () => {
     const bare = await startService({ AI_PROVIDER: "openai", AI_FALLBACK: "none" });
     const ready = await get(bare.port, "/readyz");
     expect(ready).toMatchObject({ status: 503, body: expect.stringContaining("OPENAI_API_KEY") as unknown });

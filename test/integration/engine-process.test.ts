@@ -109,7 +109,7 @@ describe("the engine process", () => {
     expect((await answer("Hello")).at(-1)?.type).toBe("finish");
   });
 
-  it("says what to mend when it cannot start", async () => {
+  it("says what to fix when it cannot start", async () => {
     await expect(startLocalEngine({ settings: { modelPath: "/nowhere/x.gguf" } })).rejects.toThrow(
       /\/nowhere\/x\.gguf cannot be loaded/,
     );

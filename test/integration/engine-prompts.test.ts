@@ -25,7 +25,7 @@ const request = (text: string, changes: Partial<EngineRequest> = {}): EngineRequ
   maxTokens: 20,
   sampling: {},
   client: "anon:a",
-  charge: "addr:x",
+  accountKey: "addr:x",
   conversation: "c",
   ...changes,
 });

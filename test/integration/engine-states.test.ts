@@ -25,7 +25,7 @@ const person = (name: string) => ({
   authenticated: true,
   client: `sub:${name}`,
   publicId: name,
-  charge: `sub:${name}`,
+  accountKey: `sub:${name}`,
 });
 const request = (name: string, text: string, changes: Partial<ChatRequest> = {}) =>
   chatRequest(text, {

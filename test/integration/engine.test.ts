@@ -154,7 +154,7 @@ describe("the local engine", () => {
       authenticated: false,
       client,
       publicId: client,
-      charge: "addr:x",
+      accountKey: "addr:x",
     });
     const of = async (client: string, text: string) =>
       finishOf(await answer(text, { ...shared, principal: principal(client), maxTokens: 1 })).usage;

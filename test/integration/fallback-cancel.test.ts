@@ -93,7 +93,7 @@ describe("a cancel", () => {
   });
 
   it.each([
-    ["while the next back end is silent", stallAfter(-1)],
+    ["while the next provider is silent", stallAfter(-1)],
     ["while the beginning of its continuation is held", slowDrip(20, long)],
   ] as [string, FaultScript][])("%s stops that one, and keeps the text so far", async (name, script) => {
     const id = name.replaceAll(" ", "-");

@@ -71,7 +71,7 @@ describe("a remote answer that is cut", () => {
     }
   });
 
-  it("asks the same back end again only before the first token", () => {
+  it("asks the same provider again only before the first token", () => {
     const counts = new Map<unknown, number>();
     for (const { body } of upstream.requests) {
       const said = body.messages?.at(-1)?.content;

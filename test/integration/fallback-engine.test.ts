@@ -42,7 +42,7 @@ async function killEngine(service: Service): Promise<void> {
   await until(() => service.log.some(({ msg, engine }) => msg === "engine died" && engine === pid));
 }
 
-describe("when the engine dies and a remote back end is next", () => {
+describe("when the engine dies and a remote provider is next", () => {
   let upstream: FaultServer;
   let service: Service;
 
@@ -82,7 +82,7 @@ describe("when the engine dies and a remote back end is next", () => {
       });
       expect(seen.before).not.toBe("");
       expect(seen.after).toBe(answerText);
-      // What the next back end was told to go on from is just what the client had.
+      // What the next provider was told to go on from is just what the client had.
       const prompts = asked.filter(
         ({ body }) => body.messages?.at(-3)?.content === `go on for long, ${index}`,
       );

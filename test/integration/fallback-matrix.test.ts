@@ -13,7 +13,7 @@ const USER_TEXT = "the very words of a user";
 const DEADLINE_MS = 2000;
 /** The bar: one clear end within the deadline and this. */
 const GRACE_MS = 250;
-/** A back end that failed is tried again after this time, so that each case meets it afresh. */
+/** A provider that failed is tried again after this time, so that each case meets it afresh. */
 const BREAKER_MS = 50;
 
 const settings = {

@@ -28,7 +28,7 @@ async function readyz(service: Service): Promise<Ready & { readonly http: number
   return { http: response.status, ...((await response.json()) as Ready) };
 }
 
-describe("news of the back ends", () => {
+describe("news of the providers", () => {
   let upstream: FaultServer;
 
   beforeAll(async () => {
@@ -53,7 +53,7 @@ describe("news of the back ends", () => {
     await chat.ask("2");
     expect(await other.next(({ event }) => event === "provider_degraded")).toMatchObject({
       type: "system",
-      message: expect.stringMatching(/openai back end cannot answer for now/) as string,
+      message: expect.stringMatching(/openai provider cannot answer for now/) as string,
     });
     expect(await readyz(service)).toMatchObject({
       http: 503,
@@ -78,7 +78,7 @@ describe("news of the back ends", () => {
     await service.stop();
   });
 
-  it("a fallback that cannot start is skipped with a log line, a system frame and what to mend", async () => {
+  it("a fallback that cannot start is skipped with a log line, a system frame and what to fix", async () => {
     upstream.play(status(500));
     const service = await startService({
       ...settings,
@@ -90,7 +90,7 @@ describe("news of the back ends", () => {
     expect(await chat.ask("hello")).toMatchObject({
       type: "error",
       code: "provider_unavailable",
-      message: expect.stringMatching(/No back end could answer.*MODEL_PATH/) as string,
+      message: expect.stringMatching(/No provider could answer.*MODEL_PATH/) as string,
     });
     await chat.next(({ event, message }) => event === "provider_degraded" && /local/.test(String(message)));
     await until(() => service.log.some(({ msg }) => /fallback could not start/.test(String(msg))));

@@ -23,7 +23,7 @@ describe("checked guesses on the tiny model", () => {
       maxTokens: count,
       sampling,
       client: "c",
-      charge: "c",
+      accountKey: "c",
       conversation: "c",
     });
     const drawn: number[] = [];

@@ -77,7 +77,7 @@ describe("npm run providers", () => {
     expect(output).not.toContain(KEY);
   });
 
-  it("says what to mend where the key is refused, and ends with 1", async () => {
+  it("says what to fix where the key is refused, and ends with 1", async () => {
     upstream.play(status(401, { error: { message: `bad key ${KEY}` } }));
     const { code, rows, output } = await run({ ...openai, AI_PROVIDER: "openai" });
     expect(code).toBe(1);
@@ -87,7 +87,7 @@ describe("npm run providers", () => {
       "failed",
       "the-model",
       "-",
-      "The openai back end refused its key; check OPENAI_API_KEY (status 401).",
+      "The openai provider refused its key; check OPENAI_API_KEY (status 401).",
     ]);
     expect(output).not.toContain(KEY);
   });

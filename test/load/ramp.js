@@ -1,5 +1,5 @@
 // k6: many sockets, each chatting about once a second. No answer may be lost or mixed up.
-// Settings by -e: URL (ws://…/ws/chat of a server whose back end is echo), SOCKETS, VUS, RAMP_SECONDS, HOLD_SECONDS,
+// Settings by -e: URL (ws://…/ws/chat of a server whose provider is echo), SOCKETS, VUS, RAMP_SECONDS, HOLD_SECONDS,
 // SUMMARY (file for the figures).
 import exec from "k6/execution";
 import { check } from "k6";
@@ -123,7 +123,7 @@ class ChattingSocket {
   }
 
   #welcome({ provider }) {
-    if (provider !== "echo") exec.test.abort(`the server's back end is ${provider}: ramp needs echo`);
+    if (provider !== "echo") exec.test.abort(`the server's provider is ${provider}: ramp needs echo`);
     connectMs.add(Date.now() - this.#bornAt);
     this.#greeted = true;
   }

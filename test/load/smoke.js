@@ -1,5 +1,5 @@
 // k6: a few clients use every part of the contract once or twice. Every check must hold.
-// Settings by -e: URL (ws://…/ws/chat), VUS, ITERATIONS, PACED=1 (the back end is echo with ECHO_TOKEN_MS=20),
+// Settings by -e: URL (ws://…/ws/chat), VUS, ITERATIONS, PACED=1 (the provider is echo with ECHO_TOKEN_MS=20),
 // SUMMARY (file for the figures).
 import { check } from "k6";
 import { Counter, Rate, Trend } from "k6/metrics";
@@ -78,7 +78,7 @@ async function missedWelcome(client) {
   return true;
 }
 
-/** Waits for the welcome. True when the back end repeats what it is told. */
+/** Waits for the welcome. True when the provider repeats what it is told. */
 async function connect(socket) {
   const welcome = await socket.next();
   connectMs.add(socket.firstFrameMs);
@@ -155,7 +155,7 @@ async function cancel(socket, id) {
   const tokens = frames.filter(({ type }) => type === "token");
   const end = frames[frames.length - 1];
   check(end, {
-    // A fast back end may have finished before the cancel arrived.
+    // A fast provider may have finished before the cancel arrived.
     "cancel ends the answer": ({ type, finish_reason: reason }) =>
       type === "message" && (reason === "cancelled" || !paced),
     "a cancelled answer keeps its text so far": ({ content }) => content === joined(tokens) && content !== "",

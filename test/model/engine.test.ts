@@ -154,7 +154,7 @@ describe("prompts for SmolLM2", () => {
       maxTokens: 10,
       sampling: {},
       client: "a",
-      charge: "a",
+      accountKey: "a",
       conversation: "a",
     });
     return prepared.tokens;

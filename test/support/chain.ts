@@ -5,12 +5,12 @@ import { ProviderChain, type ChainOptions } from "../../src/providers/chain/prov
 import type { ChainLink } from "../../src/providers/chain/chain-member.ts";
 import type { ChatProvider, StreamOptions, AnswerPart } from "../../src/providers/provider.ts";
 
-/** A back end of a chain that runs already. */
+/** A provider of a chain that runs already. */
 export function linkTo(provider: ChatProvider): ChainLink {
   return { name: provider.name, remote: provider.remote, provider, start: () => Promise.resolve(provider) };
 }
 
-/** A chain of running back ends: a minute for everything, no retries, a breaker that hardly opens, unless told otherwise. */
+/** A chain of running providers: a minute for everything, no retries, a breaker that hardly opens, unless told otherwise. */
 export function chainOf(
   providers: readonly ChatProvider[],
   changes: Partial<ChainOptions> = {},
@@ -29,13 +29,13 @@ export function chainOf(
   });
 }
 
-/** A chain of one back end as a back end, for suites of that port. */
+/** A chain of one provider as a provider, for suites of that port. */
 export function chainedProvider(provider: ChatProvider, changes: Partial<ChainOptions> = {}): ChatProvider {
   const chain = chainOf([provider], changes);
   return {
     name: provider.name,
     remote: provider.remote,
-    // One back end alone, without retries of its own, has no fallback to tell of.
+    // One provider alone, without retries of its own, has no fallback to tell of.
     stream: (request, options) => chain.stream(request, options as StreamOptions<AnswerPart>),
     describe: () => chain.describe(),
     countTokens: (text) => chain.countTokens(text),

@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import type { AnswerOutcome } from "../../src/chat/answer-log.ts";
 import type { ChatSettings } from "../../src/chat/chat-options.ts";
 import { ChatService } from "../../src/chat/chat-service.ts";
-import type { Submission, Ticket } from "../../src/chat/running-answer.ts";
+import type { Submission, AnswerHandle } from "../../src/chat/running-answer.ts";
 import { hashOf } from "../../src/core/ids.ts";
 import type { Logger } from "../../src/core/logger.ts";
 import type { Principal } from "../../src/core/principal.ts";
@@ -12,19 +12,29 @@ import { CountingMetrics } from "./counting-metrics.ts";
 import { ScriptedProvider, type ScriptedProviderOptions } from "./scripted-provider.ts";
 import { settle, VirtualClock } from "./virtual-clock.ts";
 
-export const ada: Principal = { authenticated: true, client: "sub:ada", publicId: "ada", charge: "sub:ada" };
-export const bob: Principal = { authenticated: true, client: "sub:bob", publicId: "bob", charge: "sub:bob" };
+export const ada: Principal = {
+  authenticated: true,
+  client: "sub:ada",
+  publicId: "ada",
+  accountKey: "sub:ada",
+};
+export const bob: Principal = {
+  authenticated: true,
+  client: "sub:bob",
+  publicId: "bob",
+  accountKey: "sub:bob",
+};
 
 export interface ChatBenchOptions extends ScriptedProviderOptions {
   readonly settings?: Partial<ChatSettings>;
-  /** False: no back end could be started. */
+  /** False: no provider could be started. */
   readonly hasProvider?: boolean;
   readonly maxAnswerBytes?: number;
   readonly answerBudgetBytes?: number;
   readonly contextBudgetBytes?: number;
 }
 
-/** The chat service on real stores in memory, with a scripted back end and virtual time. */
+/** The chat service on real stores in memory, with a scripted provider and virtual time. */
 export function chatBench(options: ChatBenchOptions = {}) {
   const clock = new VirtualClock();
   const metrics = new CountingMetrics();
@@ -59,23 +69,23 @@ export function chatBench(options: ChatBenchOptions = {}) {
   const chat = new ChatService({
     settings,
     provider: options.hasProvider === false ? null : provider,
-    mend: "Set a key.",
+    remedy: "Set a key.",
     log,
     store,
     clock,
     logger,
     metrics,
   });
-  const submit = (message: string, changes: Partial<Submission> = {}): Promise<Ticket> => {
+  const submit = (message: string, changes: Partial<Submission> = {}): Promise<AnswerHandle> => {
     const hash = changes.id === undefined ? "" : hashOf(message);
     return chat.submit({ owner: ada, conversation: "c", message, hash, sampling: {}, ...changes });
   };
   /** A message that somebody watches. */
-  const say = async (message: string, changes: Partial<Submission> = {}): Promise<Ticket> => {
-    const ticket = await submit(message, changes);
-    ticket.attend();
+  const say = async (message: string, changes: Partial<Submission> = {}): Promise<AnswerHandle> => {
+    const handle = await submit(message, changes);
+    handle.watch();
     await settle();
-    return ticket;
+    return handle;
   };
   return { clock, metrics, provider, log, store, chat, faults, submit, say };
 }
@@ -83,14 +93,14 @@ export function chatBench(options: ChatBenchOptions = {}) {
 export type ChatBench = ReturnType<typeof chatBench>;
 
 /** How an answer ended. */
-export function outcomeOf({ reader }: Ticket): AnswerOutcome {
+export function outcomeOf({ reader }: AnswerHandle): AnswerOutcome {
   if (reader.outcome === null) throw new Error("the answer still runs");
   return reader.outcome;
 }
 
 /** The result of a command that ended. */
-export function resultOf(ticket: Ticket): Readonly<Record<string, unknown>> {
-  const outcome = outcomeOf(ticket);
+export function resultOf(handle: AnswerHandle): Readonly<Record<string, unknown>> {
+  const outcome = outcomeOf(handle);
   if (outcome.type !== "command") throw new Error(`no command: ${JSON.stringify(outcome)}`);
   return outcome.result;
 }

@@ -9,7 +9,7 @@ export function chatRequest(message: string, changes: Partial<ChatRequest> = {})
     turns: [{ role: "user", content: message }],
     maxTokens: 256,
     sampling: {},
-    principal: { authenticated: false, client: "anon:a", publicId: "a", charge: "addr:127.0.0.1" },
+    principal: { authenticated: false, client: "anon:a", publicId: "a", accountKey: "addr:127.0.0.1" },
     conversation: "anon:a/main",
     ...changes,
   };

@@ -32,7 +32,7 @@ export class SimulatedJob implements QueuedJob {
     this.promptTokens = request.promptTokens;
   }
 
-  get charge(): string {
+  get accountKey(): string {
     return this.request.principal;
   }
 
@@ -168,15 +168,15 @@ export class EngineSimulator {
     const perToken = (2 * this.options.cost.moveTokenMs) / this.learned.promptTokenMs;
     const holdings = slots.map(({ id, job, kept }) => ({
       id,
-      charge: job?.charge ?? "",
+      accountKey: job?.accountKey ?? "",
       arrivedAt: job?.arrivedAt ?? 0,
       left: (job?.request.answerTokens ?? 0) - (job?.generated ?? 0),
       moveCost: kept * perToken,
       background: false,
     }));
-    const id = chooseVictim(holdings, waiter.charge, (charge) => {
-      const standing = queue.standing(charge) ?? { counter: 0, waiting: 0, held: 0 };
-      return { ...standing, cap: queue.cap(charge, slots.length) };
+    const id = chooseVictim(holdings, waiter.accountKey, (accountKey) => {
+      const standing = queue.standing(accountKey) ?? { counter: 0, waiting: 0, held: 0 };
+      return { ...standing, cap: queue.cap(accountKey, slots.length) };
     });
     const slot = id === undefined ? undefined : slots[id];
     if (!slot?.job) return 0;
@@ -286,7 +286,7 @@ export class EngineSimulator {
 
   private serve(job: SimulatedJob, tokens: number): void {
     this.queue.charge(job, tokens);
-    this.served.set(job.charge, (this.served.get(job.charge) ?? 0) + tokens);
+    this.served.set(job.accountKey, (this.served.get(job.accountKey) ?? 0) + tokens);
   }
 }
 

@@ -166,7 +166,7 @@ export function preparedRequest(length: number, changes: Partial<PreparedRequest
     trimEnd: false,
     client: "anon:a",
     conversation,
-    charge: "addr:a",
+    accountKey: "addr:a",
     background: false,
     weight: 1,
     ...changes,

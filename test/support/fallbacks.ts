@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import type { ChatSocket, Frame } from "./chat-socket.ts";
 import type { Service } from "./service.ts";
 
-/** What a client saw of one answer that went on with another back end. */
+/** What a client saw of one answer that went on with another provider. */
 export interface SeenAnswer {
   readonly end: Frame;
   readonly fallbacks: readonly Frame[];

@@ -45,7 +45,7 @@ export function loopBench({ slots, tokenMs, moveMs = 0.0001, budgetBytes = 1e12 
   void loop.start();
   type Changes = Partial<PreparedRequest> & { readonly length?: number };
   const begin = (client: string, changes: Changes = {}) => {
-    const owned = { client, charge: client, conversation: "c", maxTokens: 3, ...changes };
+    const owned = { client, accountKey: client, conversation: "c", maxTokens: 3, ...changes };
     const prepared = preparedRequest(changes.length ?? 200, owned);
     const events = recordedEvents();
     const request = new RequestState(prepared, events, () => "x", clock.now());

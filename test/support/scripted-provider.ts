@@ -116,7 +116,7 @@ export interface ScriptedProviderOptions {
   readonly continuation?: "prefilled" | "instructed";
 }
 
-/** A back end whose every part comes from a test: for faults and for exact timing. A token is four characters. */
+/** A provider whose every part comes from a test: for faults and for exact timing. A token is four characters. */
 export class ScriptedProvider implements ChatProvider {
   readonly name: ChatProvider["name"];
   readonly remote: boolean;

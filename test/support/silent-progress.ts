@@ -1,3 +1,3 @@
 import type { ProgressReporter } from "../../src/engine-host/model-progress.ts";
 
-export const silentProgress: ProgressReporter = { say() {}, update() {}, end() {} };
+export const silentProgress: ProgressReporter = { print() {}, update() {}, end() {} };

@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { greet, readiness } from "../../src/greeting.ts";
 import type { ChatProvider, ProviderHealth } from "../../src/providers/provider.ts";
-import type { Selection } from "../../src/providers/registry.ts";
+import type { Selection } from "../../src/providers/select-provider.ts";
 import { ScriptedProvider } from "../support/scripted-provider.ts";
 
 const provider: ChatProvider = new ScriptedProvider();
 
 function selection(changes: Partial<Selection> = {}): Selection {
-  return { provider, order: ["local"], links: [], skipped: [], textMayLeave: false, mend: "", ...changes };
+  return { provider, order: ["local"], links: [], skipped: [], textMayLeave: false, remedy: "", ...changes };
 }
 
-const nothing = selection({ provider: null, order: [], mend: "No back end could be started. Set a key." });
+const nothing = selection({ provider: null, order: [], remedy: "No provider could be started. Set a key." });
 
 /** The provider with another name or health. */
 function like(changes: { name?: ChatProvider["name"]; health?: ProviderHealth }): ChatProvider {
@@ -37,7 +37,7 @@ describe("the greeting", () => {
     expect(greeting.textMayLeave).toBe(true);
   });
 
-  it("names back ends that could not start, as a sentence each, however the reason ends", () => {
+  it("names providers that could not start, as a sentence each, however the reason ends", () => {
     const skipped = [
       { name: "local", reason: "there is no model in models/" },
       { name: "huggingface", reason: "HF_API_KEY is not set." },
@@ -55,7 +55,7 @@ describe("the greeting", () => {
 
   it("says what to do where nothing can answer", () => {
     expect(greet(nothing)).toEqual({
-      message: "Welcome. Nothing can answer yet. No back end could be started. Set a key.",
+      message: "Welcome. Nothing can answer yet. No provider could be started. Set a key.",
       provider: null,
       model: null,
       textMayLeave: false,
@@ -92,14 +92,14 @@ describe("readiness", () => {
     });
   });
 
-  it("ends with a drain, and never begins without a back end", () => {
+  it("ends with a drain, and never begins without a provider", () => {
     expect(readiness(selection(), chainIn(true, ""), true)).toMatchObject({
       ready: false,
       reason: "the server stops",
     });
     expect(readiness(nothing, null, false)).toEqual({
       ready: false,
-      reason: nothing.mend,
+      reason: nothing.remedy,
       provider: null,
       model: null,
       backEnds: [],

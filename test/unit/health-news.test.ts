@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { announceHealth } from "../../src/health-news.ts";
 import type { ProviderHealth } from "../../src/providers/provider.ts";
 
-describe("news of the back end's health", () => {
+describe("news of the provider's health", () => {
   const follow = (states: ProviderHealth["state"][]): string[] => {
     const news: string[] = [];
     let tell = (_health: ProviderHealth): void => {};
@@ -22,12 +22,12 @@ describe("news of the back end's health", () => {
 
   it("tells a crash loop once, and the recovery once", () => {
     expect(follow(["starting", "degraded", "starting", "degraded", "ready", "ready"])).toEqual([
-      "provider_degraded: The local back end cannot answer for now. It died five times.",
-      "provider_recovered: The local back end answers again.",
+      "provider_degraded: The local provider cannot answer for now. It died five times.",
+      "provider_recovered: The local provider answers again.",
     ]);
   });
 
-  it("has nothing to follow where a back end cannot tell", () => {
+  it("has nothing to follow where a provider cannot tell", () => {
     expect(() => announceHealth({ name: "openai" }, () => {})()).not.toThrow();
   });
 });

@@ -23,7 +23,7 @@ function render(changes: Partial<StartFacts> = {}): string {
       links: [],
       skipped: [],
       textMayLeave: false,
-      mend: "",
+      remedy: "",
     },
     local,
     authenticates: false,
@@ -58,7 +58,7 @@ AI chat service is running
     expect(render({ address: { host, port: 8000 } })).toContain(`URL       ${url} `);
   });
 
-  it("says what a remote back end is, what follows it, and that text may leave", () => {
+  it("says what a remote provider is, what follows it, and that text may leave", () => {
     const block = render({
       selection: {
         provider: new ScriptedProvider(),
@@ -66,7 +66,7 @@ AI chat service is running
         links: [],
         skipped: [],
         textMayLeave: true,
-        mend: "",
+        remedy: "",
       },
       local: null,
       authenticates: true,
@@ -79,7 +79,7 @@ AI chat service is running
     expect(block).not.toMatch(/Slots|Compute/);
   });
 
-  it("notes what could not start, what to mend, and what to know", () => {
+  it("notes what could not start, what to fix, and what to know", () => {
     const block = render({
       selection: {
         provider: null,
@@ -87,14 +87,14 @@ AI chat service is running
         links: [],
         skipped: [{ name: "local", reason: "there is no model" }],
         textMayLeave: false,
-        mend: "Mend one of them.",
+        remedy: "Fix one of them.",
       },
       local: null,
       warnings: ["HOST is 0.0.0.0"],
     });
     expect(block).toContain("Provider  none: no message can be answered yet\n");
     expect(block).toContain(
-      "  Note      local could not start: there is no model\n  Note      Mend one of them.\n  Note      HOST is 0.0.0.0\n",
+      "  Note      local could not start: there is no model\n  Note      Fix one of them.\n  Note      HOST is 0.0.0.0\n",
     );
   });
 
@@ -106,7 +106,7 @@ AI chat service is running
     );
   });
 
-  it("passes on the notes of the local back end", () => {
+  it("passes on the notes of the local provider", () => {
     expect(render({ local: { ...local, notes: ["No GPU found."] } })).toContain(
       "  Note      No GPU found.\n",
     );

@@ -26,7 +26,7 @@ export class AnswerText {
 
   /**
    * Takes the piece at `from`..`to` and returns what of it is new, `""` when all was known. Undefined when text before
-   * the piece is missing: nothing is appended then, and the closing frame, which carries the whole text, must mend it.
+   * the piece is missing: nothing is appended then, and the closing frame, which carries the whole text, must restore it.
    */
   take(content: string, from: number, to: number): string | undefined {
     if (to <= this.#end) return "";

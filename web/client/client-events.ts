@@ -28,7 +28,7 @@ export type ConnectionState =
       readonly code: number;
       readonly reason: string;
     }
-  /** Refused: only a person can mend it. */
+  /** Refused: only a person can fix it. */
   | {
       readonly phase: "stopped";
       readonly code: number;

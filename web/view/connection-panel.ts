@@ -87,7 +87,7 @@ export class ConnectionPanel {
     const rows: [string, string][] = [["State", `${text.label} ${text.detail}`.trim()]];
     if (welcome !== undefined) {
       rows.push(["Model", welcome.model ?? "none at the moment"]);
-      rows.push(["Back end", welcome.provider ?? "none could be started"]);
+      rows.push(["Provider", welcome.provider ?? "none could be started"]);
       rows.push(["Privacy", describePrivacy(welcome, location.hostname)]);
     }
     rows.push(["Endpoint", this.#actions.token() === null ? "/ws/chat" : "/ws/chat/auth"]);

@@ -58,7 +58,7 @@ export const analyze: Command = {
   },
 };
 
-/** The answer, checked: remote back ends hold a schema only as well as they please. */
+/** The answer, checked: remote providers hold a schema only as well as they please. */
 export function parseAnalysis(text: string): Analysis {
   let value: unknown;
   try {

@@ -32,12 +32,12 @@ export interface CommandContext {
   readonly maxOutputTokens: number;
   /** What the message's frame says of sampling. */
   readonly sampling: Sampling;
-  /** Tokens of the model's window; null while there is no back end. */
+  /** Tokens of the model's window; null while there is no provider. */
   readonly windowTokens: number | null;
   countTokens(text: string): Promise<number>;
-  /** The client's context has changed: the back end may get ready for it. */
+  /** The client's context has changed: the provider may get ready for it. */
   prepare(context: string): void;
-  /** The back end drops what it keeps of this conversation, or of `all` that is this client's. */
+  /** The provider drops what it keeps of this conversation, or of `all` that is this client's. */
   forget(all: boolean): void;
   /** Asks the model. @throws ServiceError when it cannot answer, StopReason when the command was cancelled. */
   ask(question: Question): Promise<Generation>;

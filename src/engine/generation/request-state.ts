@@ -42,8 +42,8 @@ export class RequestState implements QueuedJob {
     this.stopText = new StopText(request.stop);
   }
 
-  get charge(): string {
-    return this.prepared.charge;
+  get accountKey(): string {
+    return this.prepared.accountKey;
   }
 
   get client(): string {

@@ -4,7 +4,7 @@ import type { RequestState } from "./request-state.ts";
 /** Whose tokens a slot keeps. */
 export type SlotOwner = Pick<
   PreparedRequest,
-  "client" | "conversation" | "charge" | "sharedTokens" | "sharedKey"
+  "client" | "conversation" | "accountKey" | "sharedTokens" | "sharedKey"
 >;
 
 /** A sequence of the model and the request that has it; between requests it keeps the KV of its conversation. */

@@ -77,7 +77,7 @@ export class StoredStates {
   async store({ owner, sequence }: Slot): Promise<boolean> {
     const { cache } = this;
     if (!cache || !owner) return false;
-    return cache.save(cache.key(owner.client, owner.conversation), owner.charge, sequence);
+    return cache.save(cache.key(owner.client, owner.conversation), owner.accountKey, sequence);
   }
 
   /**

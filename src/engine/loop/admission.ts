@@ -117,7 +117,7 @@ export class Admission {
     const { queue, slots, clock } = this.options;
     const waiter = queue.peek(slots.length);
     if (!waiter || slots.some((slot) => !slot.request)) return;
-    const id = chooseVictim(this.holdings(), waiter.charge, (charge) => this.claimOf(charge));
+    const id = chooseVictim(this.holdings(), waiter.accountKey, (accountKey) => this.claimOf(accountKey));
     const slot = slots.find((candidate) => candidate.id === id);
     const request = slot?.request;
     if (!slot || !request) return;
@@ -131,10 +131,10 @@ export class Admission {
     if (request.cancelled) queue.remove(request);
   }
 
-  private claimOf(charge: string) {
+  private claimOf(accountKey: string) {
     const { queue, slots } = this.options;
-    const standing = queue.standing(charge) ?? { counter: 0, waiting: 0, held: 0 };
-    return { ...standing, cap: queue.cap(charge, slots.length) };
+    const standing = queue.standing(accountKey) ?? { counter: 0, waiting: 0, held: 0 };
+    return { ...standing, cap: queue.cap(accountKey, slots.length) };
   }
 
   private holdings(): Holding[] {
@@ -145,7 +145,7 @@ export class Admission {
       const moveMs = cache ? 2 * sequence.length * cache.msPerToken : Number.POSITIVE_INFINITY;
       holdings.push({
         id,
-        charge: request.charge,
+        accountKey: request.accountKey,
         arrivedAt: request.arrivedAt,
         left: request.prepared.maxTokens - request.generatedTokens,
         moveCost: Math.min(moveMs / cost.promptTokenMs, sequence.length),

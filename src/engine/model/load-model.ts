@@ -40,7 +40,7 @@ export interface LoadedModel {
   prepareStep(sequences: number, promptTokens: number): void;
 }
 
-/** Loads model and context. @throws Error whose message says what to mend. */
+/** Loads model and context. @throws Error whose message says what to fix. */
 export async function loadModel(
   settings: EngineSettings,
   longWork: LongWorkScope = { during: (work) => work() },

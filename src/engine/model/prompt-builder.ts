@@ -99,7 +99,7 @@ export class PromptBuilder {
       trimEnd: grammar !== undefined,
       client: request.client,
       conversation: request.conversation,
-      charge: request.charge,
+      accountKey: request.accountKey,
       weight: boundedWeight(request.weight),
       background: false,
       ...(grammar && { grammarState: grammar.state }),
@@ -123,7 +123,7 @@ export class PromptBuilder {
       trimEnd: false,
       client: request.client,
       conversation: CONTEXT_STATE,
-      charge: request.charge,
+      accountKey: request.accountKey,
       weight: boundedWeight(request.weight),
       background: true,
     };

@@ -3,8 +3,8 @@ import { Account, beforeInTurn, FairLevel } from "./fair-level.ts";
 /** What the queue has to know of a request. */
 export interface QueuedJob {
   /** Who is charged. */
-  readonly charge: string;
-  /** Shares with the other clients of the same charge. */
+  readonly accountKey: string;
+  /** Shares with the other clients of the same account. */
   readonly client: string;
   /** Share of this principal against others of weight 1; > 0. */
   readonly weight: number;
@@ -26,7 +26,7 @@ export interface FairQueueLimits {
 
 /** How one principal stands. */
 export interface Standing {
-  readonly charge: string;
+  readonly accountKey: string;
   readonly counter: number;
   readonly weight: number;
   readonly waiting: number;
@@ -99,7 +99,7 @@ export class FairQueue<T extends QueuedJob> {
     if (job.background ? this.backgroundJobs >= background : this.requests >= requests) return false;
     // One prompt alone always has room.
     if (this.where.size > 0 && this.tokens + job.promptTokens > promptTokens) return false;
-    const principal = this.principals.enter(job.charge);
+    const principal = this.principals.enter(job.accountKey);
     principal.weight = job.weight;
     principal.clients.enter(job.client);
     this.insert(job);
@@ -143,15 +143,15 @@ export class FairQueue<T extends QueuedJob> {
 
   /** Tokens that this job was served; below 0 gives back. The job waits or was taken. */
   charge(job: T, tokens: number): void {
-    const principal = this.principals.get(job.charge);
+    const principal = this.principals.get(job.accountKey);
     const client = principal?.clients.get(job.client);
     if (!principal || !client) throw new Error("a job outside of the queue is charged");
     principal.counter += tokens / principal.weight;
     client.counter += tokens;
   }
 
-  standing(charge: string): Standing | undefined {
-    const account = this.principals.get(charge);
+  standing(accountKey: string): Standing | undefined {
+    const account = this.principals.get(accountKey);
     return account && standingOf(account);
   }
 
@@ -163,8 +163,8 @@ export class FairQueue<T extends QueuedJob> {
   }
 
   /** Slots that a principal may hold while others want them: its share, rounded up. */
-  cap(charge: string, slots: number): number {
-    const account = this.principals.get(charge);
+  cap(accountKey: string, slots: number): number {
+    const account = this.principals.get(accountKey);
     return account ? capOf(account.weight, this.totalWeight(), slots) : 0;
   }
 
@@ -265,7 +265,7 @@ export class FairQueue<T extends QueuedJob> {
   }
 
   private accountsOf(job: T): [PrincipalAccount<T>, ClientAccount<T>] {
-    const principal = this.principals.get(job.charge);
+    const principal = this.principals.get(job.accountKey);
     const client = principal?.clients.get(job.client);
     if (!principal || !client) throw new Error("a job outside of the queue");
     return [principal, client];
@@ -273,7 +273,7 @@ export class FairQueue<T extends QueuedJob> {
 }
 
 function standingOf({ key, counter, weight, waiting, held }: Account): Standing {
-  return { charge: key, counter, weight, waiting, held };
+  return { accountKey: key, counter, weight, waiting, held };
 }
 
 function capOf(weight: number, total: number, slots: number): number {

@@ -63,7 +63,7 @@ function addedRuns(id: number, active: ReadonlySet<number>): number {
 /** A request that has a slot. */
 export interface Holding {
   readonly id: number;
-  readonly charge: string;
+  readonly accountKey: string;
   /** When the request came. */
   readonly arrivedAt: number;
   /** Tokens that its answer may still have. */
@@ -94,22 +94,22 @@ const NEARLY_DONE = 4;
 export function chooseVictim(
   holdings: readonly Holding[],
   waiter: string,
-  claimOf: (charge: string) => Claim,
+  claimOf: (accountKey: string) => Claim,
 ): number | undefined {
   const background = holdings.filter((holding) => holding.background);
   if (background.length > 0) return youngestOfCheap(background);
   const claim = claimOf(waiter);
   if (claim.held >= claim.cap) return undefined;
-  const others = holdings.filter(({ charge, left }) => charge !== waiter && left > NEARLY_DONE);
-  const excess = ({ charge }: Holding): number => claimOf(charge).held - claimOf(charge).cap;
+  const others = holdings.filter(({ accountKey, left }) => accountKey !== waiter && left > NEARLY_DONE);
+  const excess = ({ accountKey }: Holding): number => claimOf(accountKey).held - claimOf(accountKey).cap;
   const most = Math.max(0, ...others.map(excess));
   if (most > 0) return youngestOfCheap(others.filter((holding) => excess(holding) === most));
-  const ahead = others.filter(({ charge, moveCost }) => {
-    const { counter, waiting, held } = claimOf(charge);
+  const ahead = others.filter(({ accountKey, moveCost }) => {
+    const { counter, waiting, held } = claimOf(accountKey);
     return waiting > 0 && held > claim.held && counter > claim.counter + QUANTUM + moveCost;
   });
-  const furthest = Math.max(...ahead.map(({ charge }) => claimOf(charge).counter));
-  return youngestOfCheap(ahead.filter(({ charge }) => claimOf(charge).counter === furthest));
+  const furthest = Math.max(...ahead.map(({ accountKey }) => claimOf(accountKey).counter));
+  return youngestOfCheap(ahead.filter(({ accountKey }) => claimOf(accountKey).counter === furthest));
 }
 
 /** Of those that cost about the least to move the one that came last, so that the oldest gets done. */

@@ -14,21 +14,21 @@ import { combinedError, type Failure } from "./failures.ts";
 import { OverlapGate, WholeGate, type Piece, type TextGate } from "./text-gates.ts";
 import type { StopSignal } from "../../core/stop-signal.ts";
 
-/** A death while the request had its turn, and one while it only waited. At {@link SUSPECT} a request goes on alone. */
+/** A death while the request had its turn, and one while it only waited. At {@link SUSPECTED_AT} a request goes on alone. */
 const DEATH_RUNNING = 1;
 const DEATH_WAITING = 0.5;
-const SUSPECT = 1;
+const SUSPECTED_AT = 1;
 /** Texts that are kept apart: each costs more than its characters. */
 const MAX_PIECES = 1024;
 /** In flight at two deaths: it is not tried again. */
-const GUILTY = 2;
+const CRASHED_TWICE_AT = 2;
 
 /** One answer on its way through the chain: what it has so far, who failed, who is next. */
 export class AnswerRun {
   readonly signal: StopSignal;
   readonly time: AnswerTime;
   /** Hands a part to who asked for the answer, the reader. */
-  readonly tell: (part: AnswerPart) => void;
+  readonly emit: (part: AnswerPart) => void;
   #readerFault: { readonly error: unknown } | null = null;
   readonly #request: ChatRequest;
   readonly #members: readonly ChainMember[];
@@ -37,13 +37,13 @@ export class AnswerRun {
   /** Texts passed on so far; none while an answer with a schema is being made. */
   readonly #texts: string[] = [];
   #tokens = 0;
-  /** Of the present back end. */
+  /** Of the present provider. */
   #usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
   #started = false;
   #hop: Pick<FallbackPart, "fromProvider" | "reason"> | null = null;
-  /** The back end whose process died, until it was tried again. */
+  /** The provider whose process died, until it was tried again. */
   #died: ChainMember | null = null;
-  #suspicion = 0;
+  #crashes = 0;
 
   constructor(
     request: ChatRequest,
@@ -52,7 +52,7 @@ export class AnswerRun {
     totalMs: number,
   ) {
     this.signal = signal;
-    this.tell = (part) => {
+    this.emit = (part) => {
       try {
         onPart(part);
       } catch (error) {
@@ -65,7 +65,7 @@ export class AnswerRun {
     this.#members = members;
   }
 
-  /** What ends the answer and is no fault of a back end. @throws the signal's reason, or what the reader has thrown */
+  /** What ends the answer and is no fault of a provider. @throws the signal's reason, or what the reader has thrown */
   throwIfOver(): void {
     this.signal.throwIfAborted();
     if (this.#readerFault !== null) throw this.#readerFault.error;
@@ -80,25 +80,25 @@ export class AnswerRun {
     return this.#request.maxTokens - this.#tokens;
   }
 
-  /** Of the present back end, as far as is known. */
+  /** Of the present provider, as far as is known. */
   get usage(): Usage {
     return { ...this.#usage };
   }
 
   get suspected(): boolean {
-    return this.#suspicion >= SUSPECT;
+    return this.#crashes >= SUSPECTED_AT;
   }
 
-  get guilty(): boolean {
-    return this.#suspicion >= GUILTY;
+  get crashedTwice(): boolean {
+    return this.#crashes >= CRASHED_TWICE_AT;
   }
 
   /** It runs well past the point at which the engine died: that was not its doing. */
   clear(): void {
-    this.#suspicion = 0;
+    this.#crashes = 0;
   }
 
-  /** The back end to ask next. Only when none is left, the one whose process died gets a second turn. */
+  /** The provider to ask next. Only when none is left, the one whose process died gets a second turn. */
   nextMember(): ChainMember | null {
     const next = this.#members[this.#next++];
     if (next !== undefined) return next;
@@ -107,7 +107,7 @@ export class AnswerRun {
     return again;
   }
 
-  /** What the next back end is asked: the rest of the answer, or the whole where nothing was passed on. */
+  /** What the next provider is asked: the rest of the answer, or the whole where nothing was passed on. */
   requestTo(): ChatRequest {
     if (!this.hasText) return this.#request;
     return { ...this.#request, continueFrom: this.#texts.join(""), maxTokens: this.tokensLeft };
@@ -134,23 +134,23 @@ export class AnswerRun {
   }
 
   /** Passes text on. */
-  say(piece: Piece): void {
+  emitText(piece: Piece): void {
     this.#usage.completionTokens += piece.tokens;
     this.#tokens += piece.tokens;
     if (piece.text !== "" && this.#request.jsonSchema === undefined) {
       this.#texts.push(piece.text);
       if (this.#texts.length === MAX_PIECES) this.#texts.splice(0, MAX_PIECES, this.#texts.join(""));
     }
-    this.tell(piece);
+    this.emit(piece);
   }
 
-  /** A back end gave up, or was not asked at all: the answer goes on with another one. */
+  /** A provider gave up, or was not asked at all: the answer goes on with another one. */
   failed(member: ChainMember, error: ServiceError): void {
     this.#failures.push({ provider: member.name, error });
     // Where the next one fails before it has taken over, the notice still names the one before it.
     this.#hop ??= { fromProvider: member.name, reason: error.message };
     if (error.code !== "engine_crashed") return;
-    this.#suspicion += this.#started ? DEATH_RUNNING : DEATH_WAITING;
+    this.#crashes += this.#started ? DEATH_RUNNING : DEATH_WAITING;
     this.#died = member;
   }
 

@@ -7,7 +7,7 @@ import type { ChatProvider, ProviderHealth } from "../provider.ts";
 import { CircuitBreaker, type BreakerState } from "./circuit-breaker.ts";
 import { Stopper, type StopSignal } from "../../core/stop-signal.ts";
 
-/** A back end of a chain: running, or to be started when it is needed. */
+/** A provider of a chain: running, or to be started when it is needed. */
 export interface ChainLink {
   readonly name: ChatProvider["name"];
   /** Whether text sent to it leaves this machine. */
@@ -19,7 +19,7 @@ export interface ChainLink {
 }
 
 export interface BreakerSettings {
-  /** Failures in a row after which a back end is left alone. */
+  /** Failures in a row after which a provider is left alone. */
   readonly failures: number;
   /** Milliseconds until it is tried again. */
   readonly openMs: number;
@@ -32,7 +32,7 @@ export interface MemberDependencies {
   readonly breaker: BreakerSettings;
 }
 
-/** Where a back end of the chain stands, for /readyz. */
+/** Where a provider of the chain stands, for /readyz. */
 export interface MemberStatus {
   readonly name: string;
   readonly state: ProviderHealth["state"];
@@ -41,7 +41,7 @@ export interface MemberStatus {
   readonly reason: string;
 }
 
-/** One back end of a chain with its breaker. Starts it when it is needed: a fallback to the local model holds no memory before. */
+/** One provider of a chain with its breaker. Starts it when it is needed: a fallback to the local model holds no memory before. */
 export class ChainMember {
   readonly name: ChatProvider["name"];
   readonly remote: boolean;
@@ -120,7 +120,7 @@ export class ChainMember {
     return new ProviderError(
       this.name,
       final ? lastError.code : "provider_unavailable",
-      `The ${this.name} back end is left alone for now, since it failed: ${this.#lastReason()}`,
+      `The ${this.name} provider is left alone for now, since it failed: ${this.#lastReason()}`,
       { retryable: !final, retryAfterMs: Math.ceil(waitMs), cause: lastError },
     );
   }
@@ -142,7 +142,7 @@ export class ChainMember {
     } catch (error) {
       logger.error({ provider: this.name, err: error }, "a fallback could not start and is skipped");
       const reason = error instanceof ServiceError ? error.message : "the log says more";
-      const message = `The ${this.name} back end could not start: ${reason}`;
+      const message = `The ${this.name} provider could not start: ${reason}`;
       throw new ProviderError(this.name, "no_provider", message, { cause: error });
     } finally {
       this.#starting = null;
@@ -151,10 +151,10 @@ export class ChainMember {
 
   #adopt(provider: ChatProvider): void {
     this.#provider = provider;
-    provider.onHealthChange?.(() => this.#tell());
+    provider.onHealthChange?.(() => this.#emitHealth());
   }
 
-  /** Of back ends that watch themselves; of others only their answers tell, and those the breaker has. */
+  /** Of providers that watch themselves; of others only their answers tell, and those the breaker has. */
   #ownHealth(): ProviderHealth {
     const own = this.#provider?.onHealthChange ? this.#provider.health() : undefined;
     return own ?? { state: "ready", reason: "" };
@@ -169,13 +169,13 @@ export class ChainMember {
     const { logger, metrics } = this.#deps;
     metrics.breakerState(this.name, state);
     if (state === "open") {
-      logger.warn({ provider: this.name, reason: this.#lastReason() }, "a back end is left alone for a time");
+      logger.warn({ provider: this.name, reason: this.#lastReason() }, "a provider is left alone for a time");
     }
-    if (state === "closed") logger.info({ provider: this.name }, "a back end answers again");
-    this.#tell();
+    if (state === "closed") logger.info({ provider: this.name }, "a provider answers again");
+    this.#emitHealth();
   }
 
-  #tell(): void {
+  #emitHealth(): void {
     const health = this.health();
     for (const listener of this.#listeners) listener(health);
   }

@@ -14,19 +14,19 @@ export interface BreakerOptions {
 
 /** One request that the breaker let through. Exactly one of its outcomes counts, the first; later ones change nothing. */
 export interface BreakerCall {
-  /** Whether the back end has sent text. */
-  readonly spoken: boolean;
+  /** Whether the provider has sent text. */
+  readonly hasText: boolean;
   /** The first text has come. */
-  spoke(): void;
+  sawText(): void;
   succeeded(): void;
-  /** @param atOnce whether this failure is one of the whole back end, such as a refused key: one is enough */
+  /** @param atOnce whether this failure is one of the whole provider, such as a refused key: one is enough */
   failed(error: Error, atOnce: boolean): void;
   /** It ended without a verdict: it was cancelled, or the fault was the request's own. */
   left(): void;
 }
 
 /**
- * Keeps requests from a back end that fails. Closed: all pass, and failures in a row are counted, whatever kind they are.
+ * Keeps requests from a provider that fails. Closed: all pass, and failures in a row are counted, whatever kind they are.
  * Open: none pass. After `openMs` the next request is the probe: alone it passes, and by its outcome the breaker closes or
  * stays open for another `openMs`. Pure but for its clock.
  */
@@ -36,7 +36,7 @@ export class CircuitBreaker {
   #failures = 0;
   #openedAt = 0;
   #lastError: Error | null = null;
-  /** Whether the last failure came after text: then only a whole answer shows that the back end is well. */
+  /** Whether the last failure came after text: then only a whole answer shows that the provider is well. */
   #failedLate = false;
   /** Rises with each opening and closing: what began before says nothing of the present. */
   #era = 0;
@@ -75,15 +75,15 @@ export class CircuitBreaker {
   }
 
   /** @internal of {@link Call} */
-  note(outcome: "spoke" | "succeeded" | "left", era: number): void {
+  note(outcome: "sawText" | "succeeded" | "left", era: number): void {
     if (era !== this.#era) return;
     const probe = this.#state === "half_open";
     if (outcome === "left") {
-      // Nothing is known of the back end: the next request is the probe.
+      // Nothing is known of the provider: the next request is the probe.
       if (probe) this.#change("open");
       return;
     }
-    if (outcome === "spoke" && (!probe || this.#failedLate)) return;
+    if (outcome === "sawText" && (!probe || this.#failedLate)) return;
     this.#failures = 0;
     this.#lastError = null;
     if (!probe) return;
@@ -115,7 +115,7 @@ export class CircuitBreaker {
 class Call implements BreakerCall {
   readonly #breaker: CircuitBreaker;
   readonly #era: number;
-  #spoken = false;
+  #hasText = false;
   #over = false;
 
   constructor(breaker: CircuitBreaker, era: number) {
@@ -123,14 +123,14 @@ class Call implements BreakerCall {
     this.#era = era;
   }
 
-  get spoken(): boolean {
-    return this.#spoken;
+  get hasText(): boolean {
+    return this.#hasText;
   }
 
-  spoke(): void {
-    if (this.#spoken) return;
-    this.#spoken = true;
-    this.#breaker.note("spoke", this.#era);
+  sawText(): void {
+    if (this.#hasText) return;
+    this.#hasText = true;
+    this.#breaker.note("sawText", this.#era);
   }
 
   succeeded(): void {
@@ -140,7 +140,7 @@ class Call implements BreakerCall {
 
   failed(error: Error, atOnce: boolean): void {
     if (!this.#end()) return;
-    this.#breaker.noteFailure(error, this.#spoken, atOnce, this.#era);
+    this.#breaker.noteFailure(error, this.#hasText, atOnce, this.#era);
   }
 
   left(): void {

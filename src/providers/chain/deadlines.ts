@@ -8,7 +8,7 @@ export interface Deadlines {
   readonly firstTokenMs: number;
   /** Between two pieces of text. */
   readonly gapMs: number;
-  /** The whole answer over all back ends, without its time in queues. */
+  /** The whole answer over all providers, without its time in queues. */
   readonly totalMs: number;
 }
 
@@ -39,7 +39,7 @@ export class AnswerTime {
 }
 
 export interface WatchOptions {
-  /** Name of the back end, for the error. */
+  /** Name of the provider, for the error. */
   readonly provider: string;
   readonly deadlines: Deadlines;
   readonly time: AnswerTime;
@@ -52,7 +52,7 @@ export interface WatchOptions {
 type Phase = "queued" | "first" | "gap";
 
 /**
- * Holds one try on one back end to its deadlines: when one passes, `signal` aborts with `provider_timeout`. It aborts with
+ * Holds one try on one provider to its deadlines: when one passes, `signal` aborts with `provider_timeout`. It aborts with
  * the caller's signal too. A token costs a look at the clock and no timer: the one timer looks when the last token came.
  */
 export class Watch {
@@ -74,7 +74,7 @@ export class Watch {
     return this.#stopper;
   }
 
-  /** A back end that is not up yet has no queue: from now on its first text is due. */
+  /** A provider that is not up yet has no queue: from now on its first text is due. */
   expectText(): void {
     this.#enter("first");
   }
@@ -97,7 +97,7 @@ export class Watch {
   }
 
   /** A piece of text has come. */
-  heard(): void {
+  onText(): void {
     if (this.#phase === "gap") {
       this.#since = this.#options.clock.now();
       return;
@@ -147,6 +147,6 @@ export class Watch {
         : this.#phase === "first"
           ? `gave no first text within ${deadlines.firstTokenMs / 1000} s (AI_FIRST_TOKEN_SECONDS)`
           : `fell silent for ${deadlines.gapMs / 1000} s in the middle of its answer (AI_TOKEN_GAP_SECONDS)`;
-    return new ProviderError(provider, "provider_timeout", `The ${provider} back end ${says}.`);
+    return new ProviderError(provider, "provider_timeout", `The ${provider} provider ${says}.`);
   }
 }

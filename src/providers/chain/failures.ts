@@ -2,21 +2,21 @@ import type { ErrorCode } from "../../core/error-codes.ts";
 import type { ServiceError } from "../../core/errors.ts";
 import { ProviderError } from "../provider-error.ts";
 
-/** Faults of one request: another request may well be answered, so they say nothing against the back end. */
+/** Faults of one request: another request may well be answered, so they say nothing against the provider. */
 const OF_THE_REQUEST: ReadonlySet<ErrorCode> = new Set([
   "prompt_too_long",
   "content_refused",
   "bad_request",
   // A full queue is answered at once and costs nobody a wait.
   "overloaded",
-  // The guard before the back end refused it.
+  // The guard before the provider refused it.
   "spend_limit",
 ]);
 
-/** Faults that every request will meet until somebody mends them. */
-const OF_THE_BACK_END: ReadonlySet<ErrorCode> = new Set(["provider_auth", "provider_quota", "no_provider"]);
+/** Faults that every request will meet until they are fixed. */
+const OF_THE_PROVIDER: ReadonlySet<ErrorCode> = new Set(["provider_auth", "provider_quota", "no_provider"]);
 
-/** Not tried again on the same back end: a deadline has cost its time, a full queue says when to come back, a dead engine has a rule of its own. */
+/** Not tried again on the same provider: a deadline has cost its time, a full queue says when to come back, a dead engine has a rule of its own. */
 const NOT_RETRIED: ReadonlySet<ErrorCode> = new Set([
   "provider_timeout",
   "overloaded",
@@ -31,27 +31,27 @@ function isNotFound(error: ServiceError): boolean {
   return error instanceof ProviderError && error.status === NOT_FOUND;
 }
 
-/** Whether a failure counts against its back end. */
-export function countsAgainstBackEnd(error: ServiceError): boolean {
+/** Whether a failure counts against its provider. */
+export function countsAgainstProvider(error: ServiceError): boolean {
   return isNotFound(error) || !OF_THE_REQUEST.has(error.code);
 }
 
-/** Whether one such failure is enough to leave the back end alone for a time. */
+/** Whether one such failure is enough to leave the provider alone for a time. */
 export function opensAtOnce(error: ServiceError): boolean {
-  return isNotFound(error) || OF_THE_BACK_END.has(error.code);
+  return isNotFound(error) || OF_THE_PROVIDER.has(error.code);
 }
 
 export interface RetryPolicy {
-  /** Further tries of one back end, ≥ 0. */
+  /** Further tries of one provider, ≥ 0. */
   readonly retries: number;
-  /** Longest wait before a try, in milliseconds; a back end that asks for more is left for the next one. */
+  /** Longest wait before a try, in milliseconds; a provider that asks for more is left for the next one. */
   readonly longestWaitMs: number;
 }
 
 const FIRST_BACKOFF_MS = 250;
 
 /**
- * Milliseconds to wait before the same back end is tried again, or null when it should not be. Half of a doubling
+ * Milliseconds to wait before the same provider is tried again, or null when it should not be. Half of a doubling
  * back-off is drawn, so that those who failed together do not come back together; `Retry-After` is waited out in full.
  *
  * @param tries tries so far that failed, ≥ 1
@@ -71,14 +71,14 @@ export function retryWaitMs(
   return retryAfterMs > longestWaitMs ? null : retryAfterMs + drawn - backoff * 0.5;
 }
 
-/** Why one back end of a chain gave no answer. */
+/** Why one provider of a chain gave no answer. */
 export interface Failure {
   readonly provider: string;
   readonly error: ServiceError;
 }
 
 /**
- * The one error of an answer that no back end could give. Its code is that of the first failure that may pass by itself,
+ * The one error of an answer that no provider could give. Its code is that of the first failure that may pass by itself,
  * else of the first: what helps the client most.
  *
  * @param failures at least one, in order
@@ -91,7 +91,7 @@ export function combinedError(failures: readonly Failure[]): ServiceError {
   return new ProviderError(
     main.provider,
     main.error.code,
-    `No back end could answer. ${latest.map(({ error }) => error.message).join(" ")}`,
+    `No provider could answer. ${latest.map(({ error }) => error.message).join(" ")}`,
     {
       retryable: main.error.retryable,
       ...(waits.length > 0 && { retryAfterMs: Math.min(...waits) }),

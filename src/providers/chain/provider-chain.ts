@@ -18,9 +18,9 @@ import { AnswerRun } from "./answer-run.ts";
 import { ChainMember, type BreakerSettings, type ChainLink, type MemberStatus } from "./chain-member.ts";
 import type { BreakerCall } from "./circuit-breaker.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { countsAgainstBackEnd, opensAtOnce, retryWaitMs, type RetryPolicy } from "./failures.ts";
-import { pause } from "./pause.ts";
-import { SuspectLine } from "./suspect-line.ts";
+import { countsAgainstProvider, opensAtOnce, retryWaitMs, type RetryPolicy } from "./failures.ts";
+import { abortableDelay } from "./abortable-delay.ts";
+import { CrashQuarantine } from "./crash-quarantine.ts";
 import { tryOnce, type TryTools } from "./try-once.ts";
 
 export interface ChainOptions {
@@ -29,7 +29,7 @@ export interface ChainOptions {
   readonly deadlines: Deadlines;
   readonly retry: RetryPolicy;
   readonly breaker: BreakerSettings;
-  /** Whether another back end goes on where one fails in the middle of an answer; else the answer ends with its error. */
+  /** Whether another provider goes on where one fails in the middle of an answer; else the answer ends with its error. */
   readonly continueMidStream: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -39,29 +39,29 @@ export interface ChainOptions {
 }
 
 /**
- * Several back ends as one that loses no answer: what fails before its first token is tried again or goes to the next one;
+ * Several providers as one that loses no answer: what fails before its first token is tried again or goes to the next one;
  * what fails in its middle goes on with the next one from the text so far. A cancel ends it at once, wherever it is.
  */
 export class ProviderChain implements AnswerSource {
   readonly members: readonly ChainMember[];
   readonly #options: ChainOptions;
   readonly #random: () => number;
-  readonly #line = new SuspectLine();
+  readonly #quarantine = new CrashQuarantine();
   readonly #tools: TryTools;
   readonly #first: ChatProvider;
 
   constructor(options: ChainOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
-    this.#tools = { ...options, line: this.#line };
+    this.#tools = { ...options, quarantine: this.#quarantine };
     this.members = options.links.map((link) => new ChainMember(link, options));
     const first = options.links.find(({ provider }) => provider !== null)?.provider;
-    if (!first) throw new TypeError("a chain needs a back end that was started");
+    if (!first) throw new TypeError("a chain needs a provider that was started");
     this.#first = first;
     options.metrics.gauge(
       "suspects_waiting",
       "Answers that wait for their own turn after a death of the engine",
-      () => this.#line.waiting,
+      () => this.#quarantine.waiting,
     );
   }
 
@@ -73,7 +73,7 @@ export class ProviderChain implements AnswerSource {
     return this.#first.describe();
   }
 
-  /** Of the first back end; an estimate while that cannot count. */
+  /** Of the first provider; an estimate while that cannot count. */
   async countTokens(text: string): Promise<number> {
     try {
       return await this.#first.countTokens(text);
@@ -87,7 +87,7 @@ export class ProviderChain implements AnswerSource {
     this.#first.prepare?.(beginning);
   }
 
-  /** Each back end that was started may have answered. */
+  /** Each provider that was started may have answered. */
   forget(gone: Forgotten): void {
     for (const { provider } of this.members) provider?.forget?.(gone);
   }
@@ -96,7 +96,7 @@ export class ProviderChain implements AnswerSource {
     return this.members.map((member) => member.status());
   }
 
-  /** Whether a message would find a back end now. */
+  /** Whether a message would find a provider now. */
   get ready(): boolean {
     return this.members.some((member) => member.ready);
   }
@@ -125,7 +125,7 @@ export class ProviderChain implements AnswerSource {
     throw run.error();
   }
 
-  /** Asks one back end, more than once where that may help. @returns null where the answer is not whole */
+  /** Asks one provider, more than once where that may help. @returns null where the answer is not whole */
   async #ask(member: ChainMember, run: AnswerRun): Promise<Finish | null> {
     for (let tries = 1; ; tries++) {
       const call = member.breaker.enter();
@@ -138,10 +138,10 @@ export class ProviderChain implements AnswerSource {
       } catch (thrown) {
         run.throwIfOver();
         const error = this.#judge(thrown, member, run, call);
-        const wait = call.spoken || !member.breaker.admits ? null : this.#retryWaitMs(error, tries, run);
+        const wait = call.hasText || !member.breaker.admits ? null : this.#retryWaitMs(error, tries, run);
         if (wait === null) return this.#giveUp(error, member, run);
         this.#options.metrics.providerRetried(member.name);
-        await pause(wait, run.signal, this.#options.clock);
+        await abortableDelay(wait, run.signal, this.#options.clock);
       } finally {
         // Without effect where it was judged: this is the way of a cancel.
         call.left();
@@ -149,13 +149,13 @@ export class ProviderChain implements AnswerSource {
     }
   }
 
-  /** Null when this back end should not be asked again: it would not help, or time is up. */
+  /** Null when this provider should not be asked again: it would not help, or time is up. */
   #retryWaitMs(error: ServiceError, tries: number, run: AnswerRun): number | null {
     const wait = retryWaitMs(error, tries, this.#options.retry, this.#random);
     return wait !== null && this.#options.clock.now() + wait < run.time.dueAt ? wait : null;
   }
 
-  /** One back end gives no whole answer. @returns how it ended where it is whole all the same; null: the next one is asked */
+  /** One provider gives no whole answer. @returns how it ended where it is whole all the same; null: the next one is asked */
   #giveUp(error: ServiceError, member: ChainMember, run: AnswerRun): Finish | null {
     run.failed(member, error);
     const final = this.#finalError(error, run);
@@ -168,32 +168,32 @@ export class ProviderChain implements AnswerSource {
     const { logger } = this.#options;
     const { name } = member;
     if (!(thrown instanceof ServiceError)) {
-      logger.error({ provider: name, err: thrown }, "a back end failed unexpectedly");
+      logger.error({ provider: name, err: thrown }, "a provider failed unexpectedly");
     }
     const error = thrown instanceof ServiceError ? thrown : unexpected(name, thrown);
-    const counts = countsAgainstBackEnd(error);
+    const counts = countsAgainstProvider(error);
     if (counts) call.failed(error, opensAtOnce(error));
     else call.left();
     const { code, message } = error;
     const status = error instanceof ProviderError ? error.status : undefined;
     const fields = { provider: name, code, status, midStream: run.hasText, reason: message };
-    logger[counts ? "warn" : "debug"](fields, "a back end gave no whole answer");
+    logger[counts ? "warn" : "debug"](fields, "a provider gave no whole answer");
     return error;
   }
 
   /** The error that ends the answer, whoever could go on; null where another try is in order. */
   #finalError(error: ServiceError, run: AnswerRun): ServiceError | null {
-    // A refused content is an answer; another back end is not asked to get around it.
+    // A refused content is an answer; another provider is not asked to get around it.
     if (error.code === "content_refused") return error;
     if (this.#options.clock.now() >= run.time.dueAt) return error;
     if (run.hasText && !this.#options.continueMidStream) return error;
-    if (!run.guilty) return null;
+    if (!run.crashedTwice) return null;
     const message = "The local engine died twice while it worked on this answer; it is not tried again.";
     return new ProviderError("local", "engine_crashed", message, { retryable: false, cause: error });
   }
 }
 
 function unexpected(provider: string, cause: unknown): ProviderError {
-  const message = `The ${provider} back end met an unexpected fault; it was logged.`;
+  const message = `The ${provider} provider met an unexpected fault; it was logged.`;
   return new ProviderError(provider, "internal", message, { cause });
 }

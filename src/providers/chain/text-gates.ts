@@ -5,7 +5,7 @@ export interface Piece {
   readonly tokens: number;
 }
 
-/** Holds text of a back end back for a time. What it still holds when the back end fails is dropped. */
+/** Holds text of a provider back for a time. What it still holds when the provider fails is dropped. */
 export interface TextGate {
   /** Tokens that are held. */
   readonly heldTokens: number;

@@ -5,9 +5,9 @@ import type { AnswerRun } from "./answer-run.ts";
 import type { ChainMember } from "./chain-member.ts";
 import type { BreakerCall } from "./circuit-breaker.ts";
 import { Watch, type Deadlines } from "./deadlines.ts";
-import type { LinePlace, SuspectLine } from "./suspect-line.ts";
+import type { QuarantinePlace, CrashQuarantine } from "./crash-quarantine.ts";
 
-/** One try of one back end. */
+/** One try of one provider. */
 export interface Try {
   readonly member: ChainMember;
   readonly run: AnswerRun;
@@ -17,7 +17,7 @@ export interface Try {
 /** What all tries of a chain share. */
 export interface TryTools {
   readonly deadlines: Deadlines;
-  readonly line: SuspectLine;
+  readonly quarantine: CrashQuarantine;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
@@ -25,19 +25,19 @@ export interface TryTools {
 /** A suspect that runs so long past the point at which the engine died is cleared, and the next one has its turn. */
 const PROBATION_MS = 10_000;
 
-/** Asks one back end once. @throws whatever kept it from a whole answer */
+/** Asks one provider once. @throws whatever kept it from a whole answer */
 export async function tryOnce(attempt: Try, tools: TryTools): Promise<Finish> {
   const { member, run, call } = attempt;
-  const { deadlines, line, clock, metrics } = tools;
+  const { deadlines, quarantine, clock, metrics } = tools;
   const watch = new Watch({ provider: member.name, deadlines, time: run.time, clock, caller: run.signal });
-  let place: LinePlace | undefined;
+  let place: QuarantinePlace | undefined;
   let endProbation: (() => void) | undefined;
   const cleared = (): void => {
     place?.leave();
     run.clear();
   };
-  const spoke = (): void => {
-    call.spoke();
+  const sawText = (): void => {
+    call.sawText();
     if (place !== undefined) endProbation = clock.after(PROBATION_MS, cleared);
   };
   run.begin();
@@ -48,16 +48,16 @@ export async function tryOnce(attempt: Try, tools: TryTools): Promise<Finish> {
     const hop = run.takeHop(member.name);
     if (hop !== null) {
       metrics.providerFellBack(hop.fromProvider, hop.toProvider, hop.phase);
-      run.tell(hop);
+      run.emit(hop);
     }
     if (run.suspected && member.name === "local") {
-      place = line.enter();
+      place = quarantine.enter();
       watch.queued();
-      if (place.position > 0) run.tell({ type: "queued", position: place.position });
+      if (place.position > 0) run.emit({ type: "queued", position: place.position });
       await place.turn(watch.signal);
       if (member.startingUp) watch.expectText();
     }
-    return await read(attempt, provider, request, { watch, spoke });
+    return await read(attempt, provider, request, { watch, sawText });
   } finally {
     watch.close();
     endProbation?.();
@@ -69,15 +69,15 @@ async function read(
   { member, run, call }: Try,
   provider: ChatProvider,
   request: ChatRequest,
-  { watch, spoke }: { readonly watch: Watch; readonly spoke: () => void },
+  { watch, sawText }: { readonly watch: Watch; readonly sawText: () => void },
 ): Promise<Finish> {
   const gate = run.gateFor(provider);
   const onPart = (part: StreamPart): void => {
     if (part.type === "text-delta") {
-      watch.heard();
-      if (!call.spoken) spoke();
+      watch.onText();
+      if (!call.hasText) sawText();
       const piece = gate === null ? part : gate.push(part);
-      if (piece !== null) run.say(piece);
+      if (piece !== null) run.emitText(piece);
       return;
     }
     if (part.type === "started") {
@@ -86,22 +86,22 @@ async function read(
     } else if (part.type === "progress") watch.progress();
     // While it starts, all wait for it, and none in its queue.
     else if (!member.startingUp) watch.queued();
-    run.tell(part);
+    run.emit(part);
   };
   try {
     const finish = await provider.stream(request, { signal: watch.signal, onPart });
     call.succeeded();
     const rest = gate?.end();
     if (rest) {
-      run.say(rest);
-      // It may have been more than the answer may have; the back end, which is done, does not see that any more.
+      run.emitText(rest);
+      // It may have been more than the answer may have; the provider, which is done, does not see that any more.
       run.signal.throwIfAborted();
     }
     return finish;
   } catch (error) {
     // The text is dropped, its tokens were spent.
     const tokens = gate?.heldTokens ?? 0;
-    if (tokens > 0 && !run.signal.aborted) run.tell({ type: "text-delta", text: "", tokens });
+    if (tokens > 0 && !run.signal.aborted) run.emit({ type: "text-delta", text: "", tokens });
     throw error;
   }
 }

@@ -20,7 +20,7 @@ export interface EchoOptions {
   readonly tokenMs: number;
   /** Answers at a time; 0: no limit. */
   readonly slots: number;
-  /** Requests that may wait for a slot; the next is `overloaded`. Default: 4,096, as the local back end's. */
+  /** Requests that may wait for a slot; the next is `overloaded`. Default: 4,096, as the local provider's. */
   readonly queueLimit?: number;
   /** Bytes of an answer; 0: the message's own text. */
   readonly answerBytes: number;
@@ -102,7 +102,7 @@ class EchoProvider implements ChatProvider {
     if (answer.ended) return;
     const promptTokens = promptTokensOf(request);
     answer.part({ type: "started", provider: this.name, model: MODEL, droppedTurns: 0, promptTokens });
-    this.#say(echoAnswer(request, this.#options.answerBytes), promptTokens, answer);
+    this.#emitAnswer(echoAnswer(request, this.#options.answerBytes), promptTokens, answer);
   }
 
   async #wait(ticket: Ticket, answer: OpenAnswer): Promise<void> {
@@ -112,7 +112,7 @@ class EchoProvider implements ChatProvider {
   }
 
   /** Says the answer, a token each `tokenMs` or all of it now. */
-  #say({ text, reason }: EchoAnswer, promptTokens: number, answer: OpenAnswer): void {
+  #emitAnswer({ text, reason }: EchoAnswer, promptTokens: number, answer: OpenAnswer): void {
     const total = countEchoTokens(text);
     const perPart = this.#pacer === null ? TOKENS_PER_PART : 1;
     let token = 0;
@@ -130,23 +130,23 @@ class EchoProvider implements ChatProvider {
       return false;
     };
     if (this.#pacer !== null && total > 0) this.#pacer.add(step);
-    else sayAtOnce(step);
+    else emitAtOnce(step);
   }
 
   #full(): never {
-    const message = `${this.#queueLimit} requests wait for the echo back end already.`;
+    const message = `${this.#queueLimit} requests wait for the echo provider already.`;
     throw new ProviderError(this.name, "overloaded", message, { retryAfterMs: RETRY_AFTER_MS });
   }
 
   #closing(): ProviderError {
-    return new ProviderError(this.name, "provider_unavailable", "The echo back end is being closed.");
+    return new ProviderError(this.name, "provider_unavailable", "The echo provider is being closed.");
   }
 }
 
 /** A large answer gives others a turn now and then. */
-function sayAtOnce(step: () => boolean): void {
+function emitAtOnce(step: () => boolean): void {
   for (let part = 0; part < PARTS_PER_TURN; part++) if (!step()) return;
-  setImmediate(sayAtOnce, step);
+  setImmediate(emitAtOnce, step);
 }
 
 export function createEchoProvider(options: EchoOptions, clock: Clock): ChatProvider {

@@ -1,5 +1,5 @@
 /**
- * Tokens of the echo back end: runs of four UTF-16 units, the usual length of a token in English. A boundary that
+ * Tokens of the echo provider: runs of four UTF-16 units, the usual length of a token in English. A boundary that
  * would split a surrogate pair moves behind it. Boundaries are found without looking at the text before them, so that
  * an answer of many megabytes costs as little as a short one.
  */

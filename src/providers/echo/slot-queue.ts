@@ -15,7 +15,7 @@ export interface Ticket {
 
 class Place implements Ticket {
   position: number;
-  told: number;
+  reported: number;
   readonly #leave: (place: Place) => void;
   #wake: (() => void) | undefined;
   #news = false;
@@ -23,7 +23,7 @@ class Place implements Ticket {
 
   constructor(position: number, leave: (place: Place) => void) {
     this.position = position;
-    this.told = position;
+    this.reported = position;
     this.#leave = leave;
   }
 
@@ -32,8 +32,8 @@ class Place implements Ticket {
     this.#news = false;
   }
 
-  tell(): void {
-    this.told = this.position;
+  report(): void {
+    this.reported = this.position;
     this.#news = true;
     this.#wake?.();
   }
@@ -86,20 +86,20 @@ export class SlotQueue {
       if (next === undefined) this.#free++;
       else {
         next.position = 0;
-        next.tell();
+        next.report();
       }
     }
     if (this.#waiting.length === 0 || this.#noticeDue) return;
     this.#noticeDue = true;
-    this.#clock.after(NOTICE_MS, this.#tellPositions);
+    this.#clock.after(NOTICE_MS, this.#reportPositions);
   };
 
   // One timer for the whole queue: a timer or a walk for each change would cost the square of its length.
-  readonly #tellPositions = (): void => {
+  readonly #reportPositions = (): void => {
     this.#noticeDue = false;
     for (const [index, place] of this.#waiting.entries()) {
       place.position = index + 1;
-      if (place.position !== place.told) place.tell();
+      if (place.position !== place.reported) place.report();
     }
   };
 }

@@ -145,8 +145,12 @@ export class LocalProvider implements ChatProvider {
 }
 
 /** Who owns the data, who is charged for the work, and with which share. */
-function payer({ client, charge, weight }: Principal): Pick<EngineRequest, "client" | "charge" | "weight"> {
-  return { client, charge, ...(weight !== undefined && { weight }) };
+function payer({
+  client,
+  accountKey,
+  weight,
+}: Principal): Pick<EngineRequest, "client" | "accountKey" | "weight"> {
+  return { client, accountKey, ...(weight !== undefined && { weight }) };
 }
 
 function engineRequest(request: ChatRequest): EngineRequest {

@@ -86,7 +86,7 @@ export class AnswerReader {
    */
   finishReason(): "stop" | "length" {
     if (this.#refused || this.#reason === "content_filter") {
-      const message = `The ${this.#names.provider} back end refused the content.`;
+      const message = `The ${this.#names.provider} provider refused the content.`;
       throw new ProviderError(this.#names.provider, "content_refused", message);
     }
     if (this.#stopped) return "stop";

@@ -19,8 +19,8 @@ import {
 } from "./request-body.ts";
 import { RunningCall } from "./running-call.ts";
 
-/** How one SDK is used; everything else is the same for all remote back ends. */
-export interface RemoteBackEnd {
+/** How one SDK is used; everything else is the same for all remote providers. */
+export interface RemoteProviderSpec {
   readonly names: RemoteNames;
   readonly model: string;
   /** The model's window, prompt and answer together. */
@@ -48,14 +48,14 @@ interface OpenStream {
   readonly guarded: GuardedCall;
 }
 
-/** The streams of one back end, asked for in the dialect that it has been found to know. */
+/** The streams of one provider, asked for in the dialect that it has been found to know. */
 export class CompletionStreams {
-  readonly #backEnd: RemoteBackEnd;
+  readonly #spec: RemoteProviderSpec;
   readonly #deps: RemoteDependencies;
   #dialect: Dialect = firstDialect;
 
-  constructor(backEnd: RemoteBackEnd, deps: RemoteDependencies) {
-    this.#backEnd = backEnd;
+  constructor(spec: RemoteProviderSpec, deps: RemoteDependencies) {
+    this.#spec = spec;
     this.#deps = deps;
   }
 
@@ -114,10 +114,10 @@ export class CompletionStreams {
   ): Promise<OpenStream> {
     let dialect = this.#dialect;
     for (let form = 1; ; form++) {
-      const guarded = guardedCall(this.#backEnd.names, this.#deps.clock);
+      const guarded = guardedCall(this.#spec.names, this.#deps.clock);
       const { body } = prepareRequest(request, dialect, this.#target(), correction);
       try {
-        const stream = await this.#backEnd.open(body, { signal, fetch: guarded.fetch });
+        const stream = await this.#spec.open(body, { signal, fetch: guarded.fetch });
         const iterator = stream[Symbol.asyncIterator]();
         const first = await iterator.next();
         this.#learn(dialect);
@@ -137,16 +137,16 @@ export class CompletionStreams {
     if (isSameDialect(dialect, this.#dialect)) return;
     this.#dialect = dialect;
     this.#deps.logger.info(
-      { provider: this.#backEnd.names.provider, ...dialect },
+      { provider: this.#spec.names.provider, ...dialect },
       "The server does not know a parameter; another form is used from now on",
     );
   }
 
   #mapped(error: unknown, guarded: GuardedCall): ProviderError {
-    const { names } = this.#backEnd;
+    const { names } = this.#spec;
     if (guarded.failure) return guarded.failure;
     if (error instanceof ProviderError) return error;
-    const inBand = this.#backEnd.inBandError(error);
+    const inBand = this.#spec.inBandError(error);
     if (inBand !== undefined) return mapFault(names, readFault(inBand), ownParameters);
     // The message of a SyntaxError quotes the text, so not even the cause is kept.
     if (error instanceof SyntaxError) return badAnswer(names, "a chunk of its stream is not JSON");
@@ -154,7 +154,7 @@ export class CompletionStreams {
   }
 
   #target(): { provider: string; model: string; contextTokens: number } {
-    const { names, model, contextTokens } = this.#backEnd;
+    const { names, model, contextTokens } = this.#spec;
     return { provider: names.provider, model, contextTokens };
   }
 }

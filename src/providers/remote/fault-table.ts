@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../../core/error-codes.ts";
 
-/** What the mapping must know of a back end to say what to mend: names of settings, never their values. */
+/** What the mapping must know of a provider to say what to fix: names of settings, never their values. */
 export interface RemoteNames {
   readonly provider: "openai" | "huggingface";
   readonly keySetting: string;
@@ -28,8 +28,8 @@ export interface FaultRow {
   readonly when: string;
   readonly matches: (fault: UpstreamFault) => boolean;
   readonly code: ErrorCode;
-  /** Goes on after "The … back end". */
-  readonly says: (names: RemoteNames) => string;
+  /** Goes on after "The … provider". */
+  readonly describe: (names: RemoteNames) => string;
 }
 
 const TOO_LONG = /maximum context|context (size|length|window)|max_new_tokens|prompt is too long/i;
@@ -60,13 +60,13 @@ export const upstreamFaults: readonly FaultRow[] = [
     when: "code `content_filter`, `content_policy…`",
     matches: (fault) => labelled(fault, /content_filter|content_policy/),
     code: "content_refused",
-    says: () => "refused the content",
+    describe: () => "refused the content",
   },
   {
     when: "413; code `context_length_exceeded`, `exceed_context_size_error`; 400 or 422 that speaks of the context length",
     matches: isTooLong,
     code: "prompt_too_long",
-    says: ({ windowSetting }) =>
+    describe: ({ windowSetting }) =>
       `found the prompt too long; shorten the message or the context, or lower ${windowSetting}`,
   },
   {
@@ -74,72 +74,77 @@ export const upstreamFaults: readonly FaultRow[] = [
     matches: (fault) =>
       labelled(fault, /^(insufficient_quota|billing_hard_limit_reached|billing_not_active)$/),
     code: "provider_quota",
-    says: hasNoCredit,
+    describe: hasNoCredit,
   },
   {
     when: "code `invalid_api_key`, `authentication_error`",
     matches: (fault) => labelled(fault, /^(invalid_api_key|authentication_error)$/),
     code: "provider_auth",
-    says: refusesKey,
+    describe: refusesKey,
   },
   {
     when: "code `model_not_supported`, `model_not_found`",
     matches: (fault) => labelled(fault, /^(model_not_supported|model_not_found)$/),
     code: "bad_request",
-    says: ({ modelSetting, baseUrlSetting }) =>
+    describe: ({ modelSetting, baseUrlSetting }) =>
       `does not serve this model; check ${modelSetting} and ${baseUrlSetting}`,
   },
   {
     when: "code `rate_limit…`",
     matches: (fault) => labelled(fault, /^rate_limit/),
     code: "provider_rate_limited",
-    says: limitsRate,
+    describe: limitsRate,
   },
   {
     when: "code `server_error`, `internal_error`, `internal_server_error`, `overloaded`, `overloaded_error`",
     matches: (fault) =>
       labelled(fault, /^(server_error|internal_error|internal_server_error|overloaded_error|overloaded)$/),
     code: "provider_unavailable",
-    says: failed,
+    describe: failed,
   },
   {
     when: "401, 403",
     matches: (fault) => hasStatus(fault, 401, 403),
     code: "provider_auth",
-    says: refusesKey,
+    describe: refusesKey,
   },
-  { when: "402", matches: (fault) => hasStatus(fault, 402), code: "provider_quota", says: hasNoCredit },
-  { when: "429", matches: (fault) => hasStatus(fault, 429), code: "provider_rate_limited", says: limitsRate },
+  { when: "402", matches: (fault) => hasStatus(fault, 402), code: "provider_quota", describe: hasNoCredit },
+  {
+    when: "429",
+    matches: (fault) => hasStatus(fault, 429),
+    code: "provider_rate_limited",
+    describe: limitsRate,
+  },
   {
     // 409 and 425 pass by themselves, as the SDK of OpenAI has it too.
     when: "408, 409, 425, 500 and above (502, 503, 529 …)",
     matches: (fault) => hasStatus(fault, 408, 409, 425) || (fault.status ?? 0) >= 500,
     code: "provider_unavailable",
-    says: failed,
+    describe: failed,
   },
   {
     when: "404",
     matches: (fault) => hasStatus(fault, 404),
     code: "bad_request",
-    says: ({ modelSetting, baseUrlSetting }) =>
+    describe: ({ modelSetting, baseUrlSetting }) =>
       `does not know this address or model; check ${modelSetting} and ${baseUrlSetting}`,
   },
   {
     when: "a redirect (never followed: text goes to the configured address or nowhere)",
     matches: ({ status }) => status !== undefined && status < 400,
     code: "bad_request",
-    says: ({ baseUrlSetting }) => `sends requests elsewhere; set ${baseUrlSetting} to the final address`,
+    describe: ({ baseUrlSetting }) => `sends requests elsewhere; set ${baseUrlSetting} to the final address`,
   },
   {
     when: "any other status",
     matches: ({ status }) => status !== undefined,
     code: "bad_request",
-    says: () => "rejected the request",
+    describe: () => "rejected the request",
   },
   {
     when: "an error within the stream that none of the rows above knows",
     matches: () => true,
     code: "bad_answer",
-    says: () => "reported an error in the middle of its answer",
+    describe: () => "reported an error in the middle of its answer",
   },
 ];

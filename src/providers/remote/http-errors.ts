@@ -65,7 +65,7 @@ export function mapFault(
   fault: UpstreamFault,
   ownParameters: readonly string[] = [],
 ): ProviderError {
-  const { code, says } = upstreamFaults.find(({ matches }) => matches(fault)) as FaultRow;
+  const { code, describe } = upstreamFaults.find(({ matches }) => matches(fault)) as FaultRow;
   const about = [
     fault.status === undefined ? "" : `status ${fault.status}`,
     code === "bad_request" && fault.param && ownParameters.includes(fault.param)
@@ -73,10 +73,15 @@ export function mapFault(
       : "",
   ].filter((part) => part !== "");
   const detail = about.length > 0 ? ` (${about.join(", ")})` : "";
-  return new ProviderError(names.provider, code, `The ${names.provider} back end ${says(names)}${detail}.`, {
-    status: fault.status,
-    retryAfterMs: fault.retryAfterMs,
-  });
+  return new ProviderError(
+    names.provider,
+    code,
+    `The ${names.provider} provider ${describe(names)}${detail}.`,
+    {
+      status: fault.status,
+      retryAfterMs: fault.retryAfterMs,
+    },
+  );
 }
 
 /** The system's or undici's code of a failed `fetch`, such as ECONNREFUSED; undefined where there is none. */
@@ -101,21 +106,21 @@ export function mapNetworkFault(names: RemoteNames, error: unknown, begun: boole
   const code = networkCode(error);
   const detail = code === undefined ? "" : ` (${code})`;
   if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
-    const message = `The ${names.provider} back end was silent for too long${detail}.`;
+    const message = `The ${names.provider} provider was silent for too long${detail}.`;
     return new ProviderError(names.provider, "provider_timeout", message);
   }
   if (begun) return badAnswer(names, `the answer was cut short${detail}`);
   if (code !== undefined && CERTIFICATE.test(code)) {
     const message =
-      `The certificate of the ${names.provider} back end is not trusted${detail}; ` +
+      `The certificate of the ${names.provider} provider is not trusted${detail}; ` +
       `check ${names.baseUrlSetting}, or name the file of its authority in NODE_EXTRA_CA_CERTS.`;
     return new ProviderError(names.provider, "provider_unavailable", message);
   }
-  const message = `The ${names.provider} back end cannot be reached${detail}; check ${names.baseUrlSetting} and the network.`;
+  const message = `The ${names.provider} provider cannot be reached${detail}; check ${names.baseUrlSetting} and the network.`;
   return new ProviderError(names.provider, "provider_unavailable", message);
 }
 
 /** The answer broke a rule of the protocol; `what` is in our own words. */
 export function badAnswer(names: RemoteNames, what: string): ProviderError {
-  return new ProviderError(names.provider, "bad_answer", `The ${names.provider} back end failed: ${what}.`);
+  return new ProviderError(names.provider, "bad_answer", `The ${names.provider} provider failed: ${what}.`);
 }

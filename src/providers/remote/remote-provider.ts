@@ -11,15 +11,15 @@ import type {
   Usage,
 } from "../provider.ts";
 import { AnswerReader } from "./answer-reader.ts";
-import { CompletionStreams, type RemoteBackEnd, type RemoteDependencies } from "./completion-streams.ts";
+import { CompletionStreams, type RemoteProviderSpec, type RemoteDependencies } from "./completion-streams.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
 import { checkedJson } from "./json-answer.ts";
-import { Pulse } from "./pulse.ts";
+import { Keepalive } from "./keepalive.ts";
 import type { Correction } from "./request-body.ts";
 import { RunningCall } from "./running-call.ts";
 
-export type { RemoteBackEnd, RemoteDependencies };
+export type { RemoteProviderSpec, RemoteDependencies };
 
 /** An answer that is not the JSON that was asked for is asked for once more. */
 const MAX_ASKS = 2;
@@ -37,30 +37,30 @@ function sumOf(a: Usage, b: Usage): Usage {
 interface Asked {
   readonly call: RunningCall;
   /** Hands a part over. @throws as {@link RunningCall.throwIfStopped} */
-  readonly tell: (part: StreamPart) => void;
+  readonly emit: (part: StreamPart) => void;
   readonly promptTokens: number;
 }
 
 class RemoteProvider implements ChatProvider {
   readonly name: RemoteNames["provider"];
   readonly remote: boolean;
-  readonly #backEnd: RemoteBackEnd;
+  readonly #spec: RemoteProviderSpec;
   readonly #deps: RemoteDependencies;
   readonly #running = new Set<RunningCall>();
   readonly #streams: CompletionStreams;
   #health: ProviderHealth = { state: "ready", reason: "" };
   #closed = false;
 
-  constructor(backEnd: RemoteBackEnd, deps: RemoteDependencies) {
-    this.name = backEnd.names.provider;
-    this.remote = backEnd.remote;
-    this.#backEnd = backEnd;
+  constructor(spec: RemoteProviderSpec, deps: RemoteDependencies) {
+    this.name = spec.names.provider;
+    this.remote = spec.remote;
+    this.#spec = spec;
     this.#deps = deps;
-    this.#streams = new CompletionStreams(backEnd, deps);
+    this.#streams = new CompletionStreams(spec, deps);
   }
 
   describe(): { readonly model: string; readonly contextTokens: number } {
-    return { model: this.#backEnd.model, contextTokens: this.#backEnd.contextTokens };
+    return { model: this.#spec.model, contextTokens: this.#spec.contextTokens };
   }
 
   countTokens(text: string): Promise<number> {
@@ -85,18 +85,18 @@ class RemoteProvider implements ChatProvider {
     const { fitted } = this.#streams.prepare(request);
     const call = new RunningCall(signal);
     this.#running.add(call);
-    const tell = (part: StreamPart): void => {
+    const emit = (part: StreamPart): void => {
       call.throwIfStopped();
       onPart(part);
       call.throwIfStopped();
     };
     const { droppedTurns, promptTokens } = fitted;
     try {
-      tell({ type: "started", provider: this.name, model: this.#backEnd.model, droppedTurns, promptTokens });
+      emit({ type: "started", provider: this.name, model: this.#spec.model, droppedTurns, promptTokens });
       const { jsonSchema: schema } = request;
       const finish = await (schema
-        ? this.#jsonAnswer(request, schema, { call, tell, promptTokens })
-        : this.#answer(request, { call, tell, promptTokens }));
+        ? this.#jsonAnswer(request, schema, { call, emit, promptTokens })
+        : this.#answer(request, { call, emit, promptTokens }));
       this.#health = { state: "ready", reason: "" };
       return finish;
     } catch (error) {
@@ -108,19 +108,19 @@ class RemoteProvider implements ChatProvider {
     }
   }
 
-  async #answer(request: ChatRequest, { call, tell, promptTokens }: Asked): Promise<Finish> {
-    const reader = new AnswerReader(this.#backEnd.names, request.sampling.stop ?? []);
-    const pulse = new Pulse(this.#deps.clock, promptTokens);
+  async #answer(request: ChatRequest, { call, emit, promptTokens }: Asked): Promise<Finish> {
+    const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
+    const keepalive = new Keepalive(this.#deps.clock, promptTokens);
     let all = 0;
     for await (const text of this.#streams.texts(request, call, reader)) {
       if (text === "") {
-        const sign = pulse.sign();
-        if (sign !== null) tell(sign);
+        const sign = keepalive.sign();
+        if (sign !== null) emit(sign);
       } else {
         const tokens = estimatePieceTokens(text);
         all += tokens;
-        pulse.beat();
-        tell({ type: "text-delta", text, tokens });
+        keepalive.beat();
+        emit({ type: "text-delta", text, tokens });
       }
     }
     return { reason: reader.finishReason(), usage: reader.usage(promptTokens, all) };
@@ -130,18 +130,18 @@ class RemoteProvider implements ChatProvider {
   async #jsonAnswer(
     request: ChatRequest,
     schema: JsonSchema,
-    { call, tell, promptTokens }: Asked,
+    { call, emit, promptTokens }: Asked,
   ): Promise<Finish> {
-    const pulse = new Pulse(this.#deps.clock, promptTokens);
+    const keepalive = new Keepalive(this.#deps.clock, promptTokens);
     let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
     let correction: Correction | undefined;
     for (let ask = 1; ; ask++) {
-      const reader = new AnswerReader(this.#backEnd.names, request.sampling.stop ?? []);
+      const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
       let whole = "";
       for await (const text of this.#streams.texts(request, call, reader, correction)) {
         whole += text;
-        const sign = pulse.sign();
-        if (sign !== null) tell(sign);
+        const sign = keepalive.sign();
+        if (sign !== null) emit(sign);
       }
       const reason = reader.finishReason();
       usage = sumOf(usage, reader.usage(promptTokens, estimatePieceTokens(whole)));
@@ -149,11 +149,11 @@ class RemoteProvider implements ChatProvider {
       const checked = reason === "length" ? { json: whole } : checkedJson(whole, schema);
       if ("json" in checked) {
         const { json: text } = checked;
-        if (text !== "") tell({ type: "text-delta", text, tokens: estimatePieceTokens(text) });
+        if (text !== "") emit({ type: "text-delta", text, tokens: estimatePieceTokens(text) });
         return { reason, usage };
       }
       if (ask === MAX_ASKS)
-        throw badAnswer(this.#backEnd.names, "its answer is not the JSON that was asked for");
+        throw badAnswer(this.#spec.names, "its answer is not the JSON that was asked for");
       correction = { answer: whole, fault: checked.fault };
     }
   }
@@ -170,12 +170,12 @@ class RemoteProvider implements ChatProvider {
   }
 
   #closingError(): ProviderError {
-    const message = `The ${this.name} back end is being closed.`;
+    const message = `The ${this.name} provider is being closed.`;
     return new ProviderError(this.name, "provider_unavailable", message);
   }
 }
 
 /** A chat provider over HTTP that speaks OpenAI's chat completions through an SDK. */
-export function createRemoteProvider(backEnd: RemoteBackEnd, deps: RemoteDependencies): ChatProvider {
-  return new RemoteProvider(backEnd, deps);
+export function createRemoteProvider(spec: RemoteProviderSpec, deps: RemoteDependencies): ChatProvider {
+  return new RemoteProvider(spec, deps);
 }

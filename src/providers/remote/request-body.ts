@@ -55,7 +55,7 @@ export function isSameDialect(a: Dialect, b: Dialect): boolean {
  * The dialect to try next after a server rejected parameters, or null when nothing is left to change.
  *
  * @param unsupported whether it does not know them at all. A value of sampling that it only dislikes is the client's to
- *   mend, and another client's value may be fine.
+ *   fix, and another client's value may be fine.
  */
 export function adaptDialect(
   dialect: Dialect,
@@ -121,7 +121,7 @@ export interface Correction {
 /** Of a wrong answer that much is shown again: enough to see what went wrong, little enough for a small window. */
 const CORRECTED_CHARS = 1000;
 
-/** The turns after the user's last one: a partial answer that is to be continued, or a wrong one to be mended. */
+/** The turns after the user's last one: a partial answer that is to be continued, or a wrong one to be corrected. */
 function tailOf(
   { continueFrom, jsonSchema }: ChatRequest,
   correction: Correction | undefined,
@@ -205,7 +205,7 @@ function fit(request: ChatRequest, system: string, tail: readonly Turn[], target
  * Fits a request to the window of a remote model and writes the body in a server's dialect. With `continueFrom` the
  * text so far is the assistant's last turn, followed by an instruction to go on.
  *
- * @param correction the answer to mend; the schema then stands in the prompt too, whatever the server knows
+ * @param correction the answer to correct; the schema then stands in the prompt too, whatever the server knows
  * @throws ProviderError `prompt_too_long`
  */
 export function prepareRequest(

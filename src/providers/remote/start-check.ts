@@ -7,7 +7,7 @@ import type { RemoteNames } from "./fault-table.ts";
 import { readBounded } from "./guarded-fetch.ts";
 import { mapFault, mapNetworkFault, readFault } from "./http-errors.ts";
 
-/** The start of the service does not wait longer for one back end. */
+/** The start of the service does not wait longer for one provider. */
 const CHECK_MS = 5000;
 const LIST_BYTES = 4_194_304;
 const NAMES_SHOWN = 5;
@@ -58,7 +58,7 @@ async function fetchModels(
     return Array.isArray(data) ? data.map(fieldsOf) : null;
   } catch (error) {
     if (!controller.signal.aborted) return mapNetworkFault(names, error, false);
-    const message = `The ${names.provider} back end did not answer within ${CHECK_MS / 1000} s.`;
+    const message = `The ${names.provider} provider did not answer within ${CHECK_MS / 1000} s.`;
     return new ProviderError(names.provider, "provider_timeout", message);
   } finally {
     stopTimer();
@@ -125,38 +125,38 @@ const PROBE: Omit<ChatRequest, "principal"> = {
 };
 
 /** For nobody's budget. */
-const nobody = { authenticated: false, client: "service", publicId: "service", charge: "service" };
+const nobody = { authenticated: false, client: "service", publicId: "service", accountKey: "service" };
 
 /**
  * Asks for one token. Only a failure that each message would meet is thrown; one that may pass is logged.
  *
- * @param mend what to do about it, one sentence for people
+ * @param remedy what to do about it, one sentence for people
  * @throws ProviderError that is not retryable
  */
 export async function probe(
   provider: ChatProvider,
-  mend: string,
+  remedy: string,
   { clock, logger }: CheckDependencies,
 ): Promise<void> {
   const controller = new AbortController();
-  let spoke = false;
+  let sawText = false;
   const onPart = (part: StreamPart): void => {
     if (part.type !== "text-delta") return;
-    spoke = true;
+    sawText = true;
     controller.abort();
   };
   const stopTimer = clock.after(CHECK_MS, () => {
-    const message = `The ${provider.name} back end did not answer within ${CHECK_MS / 1000} s.`;
+    const message = `The ${provider.name} provider did not answer within ${CHECK_MS / 1000} s.`;
     controller.abort(new ProviderError(provider.name, "provider_timeout", message));
   });
   try {
     await provider.stream({ ...PROBE, principal: nobody }, { signal: controller.signal, onPart });
   } catch (error) {
-    if (spoke) return;
+    if (sawText) return;
     if (!(error instanceof ProviderError)) throw error;
     const { code, status } = error;
     if (!error.retryable)
-      throw new ProviderError(provider.name, code, `${error.message} ${mend}`, { status });
+      throw new ProviderError(provider.name, code, `${error.message} ${remedy}`, { status });
     logger.warn({ provider: provider.name, code }, `${error.message} It is asked again with each message.`);
   } finally {
     stopTimer();

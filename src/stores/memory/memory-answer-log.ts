@@ -72,13 +72,13 @@ export class MemoryAnswerLog implements AnswerLog {
   create(meta: AnswerMeta): AnswerWriter {
     const { budgetBytes, maxAnswerBytes } = this.#options;
     const crowded = this.#runningBytes + RECORD_BYTES > budgetBytes * RUNNING_SHARE;
-    if (crowded || !this.#answers.shrink(RECORD_BYTES, meta.charge)) {
+    if (crowded || !this.#answers.shrink(RECORD_BYTES, meta.accountKey)) {
       throw new ServiceError("overloaded", "The memory for answers is full; try again soon.", {
         retryAfterMs: 2000,
       });
     }
     const answer = new MemoryAnswer(meta, maxAnswerBytes, this.#hooks);
-    this.#answers.add(meta.answer, meta.charge, answer, RECORD_BYTES, true);
+    this.#answers.add(meta.answer, meta.accountKey, answer, RECORD_BYTES, true);
     this.#runningBytes += RECORD_BYTES;
     return answer;
   }
@@ -89,9 +89,9 @@ export class MemoryAnswerLog implements AnswerLog {
     return Promise.resolve(this.#answers.get(answer));
   }
 
-  #grow({ answer, charge }: AnswerMeta, bytes: number): boolean {
+  #grow({ answer, accountKey }: AnswerMeta, bytes: number): boolean {
     const { budgetBytes } = this.#options;
-    if (this.#answers.bytes + bytes > budgetBytes && !this.#answers.shrink(bytes, charge)) {
+    if (this.#answers.bytes + bytes > budgetBytes && !this.#answers.shrink(bytes, accountKey)) {
       this.#cutShort++;
       return false;
     }

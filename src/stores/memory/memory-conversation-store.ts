@@ -20,7 +20,7 @@ export interface MemoryConversationStoreOptions {
   readonly historyBudgetBytes: number;
   /**
    * Text of one conversation. The one that is being written cannot be evicted, so without a bound of its own it would
-   * drive out everybody else's; and a back end gets all of it with each message.
+   * drive out everybody else's; and a provider gets all of it with each message.
    */
   readonly maxHistoryBytes: number;
   readonly historyTtlMs: number;
@@ -29,7 +29,7 @@ export interface MemoryConversationStoreOptions {
   readonly maxConversationsPerClient: number;
   /** Told when a client's oldest conversation made room for a new one of the same client. */
   readonly conversationEvicted?: () => void;
-  /** Told when a history made room for others or was too old: what back ends keep of it may go too. */
+  /** Told when a history made room for others or was too old: what providers keep of it may go too. */
   readonly historyGone?: (client: string, conversation: string) => void;
   readonly clock: Clock;
 }
@@ -46,7 +46,7 @@ interface History {
 interface Context {
   readonly text: string;
   readonly bytes: number;
-  readonly charge: string;
+  readonly accountKey: string;
   readonly authenticated: boolean;
 }
 
@@ -58,7 +58,7 @@ export class MemoryConversationStore implements ConversationStore {
   readonly #names = new Map<string, Set<string>>();
   readonly #contexts = new Map<string, Context>();
   readonly #contextBytes = { authenticated: 0, anonymous: 0 };
-  readonly #contextBytesByCharge = new Map<string, number>();
+  readonly #contextBytesByAccount = new Map<string, number>();
   readonly #claims: ClaimTable;
   readonly #leases = new LeaseTable();
 
@@ -97,7 +97,7 @@ export class MemoryConversationStore implements ConversationStore {
     let history = this.#histories.get(key);
     if (history === undefined) {
       history = { client, conversation, turns: [], bytes: 0, usedAt: 0 };
-      this.#histories.add(key, owner.charge, history, RECORD_BYTES);
+      this.#histories.add(key, owner.accountKey, history, RECORD_BYTES);
     }
     const before = history.bytes;
     history.turns = [...history.turns, ...turns];
@@ -123,7 +123,7 @@ export class MemoryConversationStore implements ConversationStore {
   }
 
   setContext(owner: Principal, text: string): Promise<void> {
-    const { client, charge, authenticated } = owner;
+    const { client, accountKey, authenticated } = owner;
     const kind = authenticated ? "authenticated" : "anonymous";
     const budget = authenticated
       ? this.#options.contextBudgetBytes
@@ -132,17 +132,17 @@ export class MemoryConversationStore implements ConversationStore {
     const earlier = this.#contexts.get(client);
     const freed = earlier?.bytes ?? 0;
     // A client that came back from another address frees what the earlier one was charged, not this one.
-    const freedOfCharge = earlier?.charge === charge ? freed : 0;
-    const charged = (this.#contextBytesByCharge.get(charge) ?? 0) - freedOfCharge;
+    const freedOfAccount = earlier?.accountKey === accountKey ? freed : 0;
+    const charged = (this.#contextBytesByAccount.get(accountKey) ?? 0) - freedOfAccount;
     if (this.#contextBytes[kind] - freed + bytes > budget || charged + bytes > budget * CONTEXT_SHARE) {
       const message =
         "The memory for contexts is full, so this one was not kept; the earlier one still holds.";
       return Promise.reject(new ServiceError("context_refused", message));
     }
     this.#dropContext(client);
-    this.#contexts.set(client, { text, bytes, charge, authenticated });
+    this.#contexts.set(client, { text, bytes, accountKey, authenticated });
     this.#contextBytes[kind] += bytes;
-    this.#contextBytesByCharge.set(charge, (this.#contextBytesByCharge.get(charge) ?? 0) + bytes);
+    this.#contextBytesByAccount.set(accountKey, (this.#contextBytesByAccount.get(accountKey) ?? 0) + bytes);
     return Promise.resolve();
   }
 
@@ -217,9 +217,9 @@ export class MemoryConversationStore implements ConversationStore {
     if (context === undefined) return;
     this.#contexts.delete(client);
     this.#contextBytes[context.authenticated ? "authenticated" : "anonymous"] -= context.bytes;
-    const left = (this.#contextBytesByCharge.get(context.charge) ?? 0) - context.bytes;
-    if (left > 0) this.#contextBytesByCharge.set(context.charge, left);
-    else this.#contextBytesByCharge.delete(context.charge);
+    const left = (this.#contextBytesByAccount.get(context.accountKey) ?? 0) - context.bytes;
+    if (left > 0) this.#contextBytesByAccount.set(context.accountKey, left);
+    else this.#contextBytesByAccount.delete(context.accountKey);
   }
 
   #sweepLater(): void {

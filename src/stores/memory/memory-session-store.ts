@@ -38,8 +38,8 @@ export class MemorySessionStore implements SessionStore {
   }
 
   create(hash: string, record: SessionRecord): void {
-    this.#sessions.shrink(1, record.charge);
-    this.#sessions.add(hash, record.charge, { record, sockets: 1 }, 1, true);
+    this.#sessions.shrink(1, record.accountKey);
+    this.#sessions.add(hash, record.accountKey, { record, sockets: 1 }, 1, true);
   }
 
   attach(hash: string, admit: (record: SessionRecord) => boolean): Promise<SessionRecord | undefined> {

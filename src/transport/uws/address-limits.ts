@@ -25,7 +25,7 @@ const MAX_ADDRESSES = 100_000;
 /** A place becomes free when somebody leaves: a guess. */
 const FULL_RETRY_MS = 5000;
 
-/** Sockets and upgrades by address. Everything is counted by {@link chargeOf} of the address, IPv6 by its /64. */
+/** Sockets and upgrades by address. Everything is counted by {@link accountKeyOf} of the address, IPv6 by its /64. */
 export class AddressLimits {
   readonly #maxConnections: number;
   /** Only addresses with a socket are here, so their number is bounded by that of the sockets. */

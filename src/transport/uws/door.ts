@@ -1,7 +1,7 @@
 import type { AddressResolver } from "../../auth/client-address.ts";
 import type { HostPolicy } from "../../auth/host-policy.ts";
 import type { OriginPolicy } from "../../auth/origin-policy.ts";
-import { tokenFrom } from "../../auth/token-from.ts";
+import { extractToken } from "../../auth/extract-token.ts";
 import { TokenError, type TokenVerifier, type VerifiedToken } from "../../auth/token-verifier.ts";
 import type { LimitName } from "../../core/limits.ts";
 import type { Metrics } from "../../core/metrics.ts";
@@ -87,8 +87,8 @@ export function createDoor(options: DoorOptions): (facts: UpgradeFacts) => Verdi
       metrics.connectionRefused("draining");
       return refuse("restart", "the server stops");
     }
-    const { charge } = options.resolveAddress({ peer: facts.peer, forwardedFor: facts.forwardedFor });
-    const crowded = checkRoom(charge, options);
+    const { accountKey } = options.resolveAddress({ peer: facts.peer, forwardedFor: facts.forwardedFor });
+    const crowded = checkRoom(accountKey, options);
     if (crowded !== null) {
       countLimit(metrics, crowded.limit);
       return crowded.flood
@@ -104,7 +104,7 @@ export function createDoor(options: DoorOptions): (facts: UpgradeFacts) => Verdi
     }
     const asked = facts.query.get("stream");
     const streaming = asked === null ? subprotocol !== "" : asked === "true" || asked === "1";
-    return { kind: "admit", visitor: { address: charge, token, streaming }, subprotocol };
+    return { kind: "admit", visitor: { address: accountKey, token, streaming }, subprotocol };
   };
 }
 
@@ -157,7 +157,7 @@ function checkToken(
   options: DoorOptions,
 ): VerifiedToken | Refused {
   const { authorization, query } = facts;
-  const found = tokenFrom({ query: query.get("token") ?? undefined, authorization, protocols: offered });
+  const found = extractToken({ query: query.get("token") ?? undefined, authorization, protocols: offered });
   try {
     // Without a key no token could help: say that first.
     if (found.kind === "token" || !options.tokenVerifier.configured) {

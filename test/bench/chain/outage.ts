@@ -20,12 +20,12 @@ export interface OutageResult {
   /** Messages during the outage, and how many of them were answered whole. */
   readonly messages: number;
   readonly whole: number;
-  /** Requests that the broken back end got in the outage. */
+  /** Requests that the broken provider got in the outage. */
   readonly asked: number;
   /** Milliseconds from message to whole answer once the breaker is open, with the chain and on the fallback alone. */
   readonly chain: { readonly p50: number; readonly p95: number };
   readonly alone: { readonly p50: number; readonly p95: number };
-  /** Milliseconds from the end of the outage to the first answer of the first back end. */
+  /** Milliseconds from the end of the outage to the first answer of the first provider. */
   readonly recoveredMs: number;
 }
 
@@ -80,7 +80,7 @@ async function steadily(rate: number, act: () => void, over: () => boolean): Pro
   }
 }
 
-/** One back end fails every request for a time, under load; beside it the same load goes to the fallback alone. */
+/** One provider fails every request for a time, under load; beside it the same load goes to the fallback alone. */
 export async function measureOutage(options: OutageOptions): Promise<OutageResult> {
   const { seconds, rate, breakerSeconds } = options;
   const [broken, well] = await Promise.all([startFaultServer(), startFaultServer()]);
@@ -108,25 +108,25 @@ export async function measureOutage(options: OutageOptions): Promise<OutageResul
     await steadily(rate, both, () => performance.now() - begin >= seconds * 1000);
     const messages = chained.sent;
     const asked = broken.requests.length;
-    const mended = performance.now();
+    const restored = performance.now();
     broken.play(whole());
     const first = (): Sample | undefined => chained.samples.find(({ provider }) => provider === "openai");
-    const limit = mended + breakerSeconds * 2000 + 2000;
+    const limit = restored + breakerSeconds * 2000 + 2000;
     await steadily(rate, both, () => first() !== undefined || performance.now() > limit);
     await delay(500);
     // The first second has the failures that open the breaker, and cold code.
     const timed = (caller: Caller) => {
-      const open = caller.samples.filter(({ at }) => at > begin + 1000 && at < mended).map(({ ms }) => ms);
+      const open = caller.samples.filter(({ at }) => at > begin + 1000 && at < restored).map(({ ms }) => ms);
       return { p50: percentile(open, 0.5), p95: percentile(open, 0.95) };
     };
     const recovered = first();
     return {
       messages,
-      whole: chained.samples.filter(({ at }) => at < mended).length,
+      whole: chained.samples.filter(({ at }) => at < restored).length,
       asked,
       chain: timed(chained),
       alone: timed(bare),
-      recoveredMs: recovered === undefined ? Infinity : recovered.at + recovered.ms - mended,
+      recoveredMs: recovered === undefined ? Infinity : recovered.at + recovered.ms - restored,
     };
   } finally {
     await Promise.all(callers.map((caller) => caller.close()));
@@ -189,7 +189,7 @@ export async function outageBench(args: readonly string[]): Promise<number> {
   const added = result.chain.p95 - result.alone.p95;
   const rows: [string, string, boolean][] = [
     ["whole answers", `${result.whole} of ${result.messages}`, result.whole === result.messages],
-    ["requests to the broken back end", String(result.asked), true],
+    ["requests to the broken provider", String(result.asked), true],
     ["p50 / p95 with the chain", `${result.chain.p50.toFixed(1)} / ${result.chain.p95.toFixed(1)} ms`, true],
     [
       "p50 / p95 of the fallback alone",

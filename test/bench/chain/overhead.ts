@@ -15,7 +15,7 @@ import { spreadOf, type Spread } from "../harness/statistics.ts";
 /** The design's bar, in microseconds a token. */
 const BAR_US = 5;
 
-/** A back end that has all its tokens ready: what is measured is what lies between it and its reader. */
+/** A provider that has all its tokens ready: what is measured is what lies between it and its reader. */
 class ReadyProvider implements ChatProvider {
   readonly name = "echo";
   readonly remote = false;

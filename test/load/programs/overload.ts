@@ -72,9 +72,9 @@ class Asker {
   }
 }
 
-/** Offers twice what a slot-bound back end can do. */
+/** Offers twice what a slot-bound provider can do. */
 export const overload: LoadProgram = {
-  summary: "twice what a back end with 64 slots can do, and knocks at a full door",
+  summary: "twice what a provider with 64 slots can do, and knocks at a full door",
   options: {
     seconds: { default: 60, doc: "of overload; about 30 more go before" },
     sockets: { default: 600, doc: "sockets that ask" },

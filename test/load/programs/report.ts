@@ -1,4 +1,4 @@
-/** Characters of a token of the echo back end. */
+/** Characters of a token of the echo provider. */
 const TOKEN_CHARS = 4;
 
 /** A message whose echo has so many tokens, told apart from others by its name. */

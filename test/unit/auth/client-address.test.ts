@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AuthSetupError } from "../../../src/auth/auth-setup-error.ts";
-import { chargeOf, createAddressResolver, parseAddress } from "../../../src/auth/client-address.ts";
+import { accountKeyOf, createAddressResolver, parseAddress } from "../../../src/auth/client-address.ts";
 
 function addressOf(trusted: string[], peer: string, forwardedFor?: string): string {
   return createAddressResolver(trusted)({ peer, forwardedFor }).address;
@@ -52,7 +52,7 @@ describe("address of a client (trap 24d)", () => {
   it("has a name for a peer that is no address, and believes nothing from it", () => {
     expect(createAddressResolver(["0.0.0.0/0", "::/0"])({ peer: "", forwardedFor: "1.2.3.4" })).toEqual({
       address: "unknown",
-      charge: "unknown",
+      accountKey: "unknown",
     });
   });
 
@@ -65,11 +65,11 @@ describe("address of a client (trap 24d)", () => {
 
   it("charges IPv4 by address and IPv6 by /64", () => {
     const resolve = createAddressResolver([]);
-    expect(resolve({ peer: "1.2.3.4" }).charge).toBe("1.2.3.4");
-    expect(resolve({ peer: "2001:db8:1:2:3:4:5:6" }).charge).toBe("2001:db8:1:2::/64");
-    expect(resolve({ peer: "2001:db8::6" }).charge).toBe("2001:db8::/64");
-    expect(resolve({ peer: "::1" }).charge).toBe("::/64");
-    expect(resolve({ peer: "::ffff:1.2.3.4" }).charge).toBe("1.2.3.4");
+    expect(resolve({ peer: "1.2.3.4" }).accountKey).toBe("1.2.3.4");
+    expect(resolve({ peer: "2001:db8:1:2:3:4:5:6" }).accountKey).toBe("2001:db8:1:2::/64");
+    expect(resolve({ peer: "2001:db8::6" }).accountKey).toBe("2001:db8::/64");
+    expect(resolve({ peer: "::1" }).accountKey).toBe("::/64");
+    expect(resolve({ peer: "::ffff:1.2.3.4" }).accountKey).toBe("1.2.3.4");
   });
 });
 
@@ -133,7 +133,7 @@ describe("address arithmetic", () => {
         const second = sameHead ? [...one.split(":").slice(0, 4), ...two.split(":").slice(4)].join(":") : two;
         const [a = "", b = ""] = [parseAddress(one), parseAddress(second)];
         fc.pre(a.includes(":") && b.includes(":"));
-        expect(chargeOf(a) === chargeOf(b)).toBe(toBits(a) >> 64n === toBits(b) >> 64n);
+        expect(accountKeyOf(a) === accountKeyOf(b)).toBe(toBits(a) >> 64n === toBits(b) >> 64n);
       }),
     );
   });

@@ -1,7 +1,7 @@
 import { createHmac, generateKeyPairSync, sign as signBytes, type KeyObject } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
 import { AuthSetupError } from "../../../src/auth/auth-setup-error.ts";
-import { publicKeyPem } from "../../../src/auth/key-kind.ts";
+import { publicKeyPem } from "../../../src/auth/jwt-keys.ts";
 import { createTokenSigner } from "../../../src/auth/token-signer.ts";
 import {
   createTokenVerifier,

@@ -32,16 +32,16 @@ describe("the service at its end", () => {
 
   it("ends all answers at once, whatever their phase, as cancelled", async () => {
     const bench = chatBench();
-    const tickets = [await bench.say("runs"), await bench.say("waits", { id: "w", hash: "w" })];
-    tickets.push(await bench.say("/help"), await bench.say("queued", { conversation: "d" }));
-    tickets.push(await bench.say("other", { owner: bob }));
+    const handles = [await bench.say("runs"), await bench.say("waits", { id: "w", hash: "w" })];
+    handles.push(await bench.say("/help"), await bench.say("queued", { conversation: "d" }));
+    handles.push(await bench.say("other", { owner: bob }));
     bench.provider.calls[0]?.start().say("text");
     bench.provider.calls[1]?.queued(1);
     await settle();
     bench.chat.stopAll();
     bench.chat.stopAll();
     await bench.chat.whenIdle();
-    for (const ticket of tickets) expect(outcomeOf(ticket)).toMatchObject({ finishReason: "cancelled" });
+    for (const handle of handles) expect(outcomeOf(handle)).toMatchObject({ finishReason: "cancelled" });
     expect(bench.provider.calls.every(({ stopped }) => stopped)).toBe(true);
     expect(bench.clock.pending).toBeLessThanOrEqual(2);
     expectBalanced(bench);

@@ -20,10 +20,10 @@ describe("a message under an id", () => {
 
   it("is generated once however many come at the very same moment", async () => {
     const { provider, submit } = chatBench();
-    const tickets = await Promise.all(Array.from({ length: 100 }, () => submit("Hi", sameFrame)));
-    for (const ticket of tickets) ticket.attend();
+    const handles = await Promise.all(Array.from({ length: 100 }, () => submit("Hi", sameFrame)));
+    for (const handle of handles) handle.watch();
     await settle();
-    expect(new Set(tickets.map(({ reader }) => reader.meta.answer)).size).toBe(1);
+    expect(new Set(handles.map(({ reader }) => reader.meta.answer)).size).toBe(1);
     expect(provider.calls).toHaveLength(1);
   });
 
@@ -35,9 +35,9 @@ describe("a message under an id", () => {
     const again = await say("Hi", sameFrame);
     expect(again.reader.meta.answer).toBe(first.reader.meta.answer);
     expect(again.reader.read(0)).toBe("Hello");
-    const attendant = again.attend();
-    attendant.setStalled(true);
-    attendant.leave();
+    const watcher = again.watch();
+    watcher.setStalled(true);
+    watcher.leave();
     await clock.pass(59_999);
     expect((await say("Hi", sameFrame)).reader.meta.answer).toBe(first.reader.meta.answer);
     await clock.pass(2000);

@@ -19,21 +19,21 @@ describe("a conversation", () => {
   it("answers its messages one at a time in order; each reads the history when its turn comes", async () => {
     const bench = chatBench();
     const { provider, say, metrics } = bench;
-    const tickets = [await say("1"), await say("2"), await say("3")];
+    const handles = [await say("1"), await say("2"), await say("3")];
     expect(provider.calls).toHaveLength(1);
     expect(metrics.read("answers_running")).toBe(3);
     expect(metrics.read("messages_pending")).toBe(2);
-    expect(tickets[2]?.reader.status).toEqual({ type: "queued", reason: "conversation", position: 2 });
+    expect(handles[2]?.reader.status).toEqual({ type: "queued", reason: "conversation", position: 2 });
     provider.call.answer("one");
     await settle();
-    expect(tickets[2]?.reader.status).toEqual({ type: "queued", reason: "conversation", position: 1 });
+    expect(handles[2]?.reader.status).toEqual({ type: "queued", reason: "conversation", position: 1 });
     expect(contentsOf(bench, 1)).toEqual(["1", "one", "2"]);
     provider.call.answer("two");
     await settle();
     provider.call.answer("three");
     await settle();
     expect(contentsOf(bench, 2)).toEqual(["1", "one", "2", "two", "3"]);
-    expect(tickets.map((ticket) => ticket.reader.read(0))).toEqual(["one", "two", "three"]);
+    expect(handles.map((handle) => handle.reader.read(0))).toEqual(["one", "two", "three"]);
     expectBalanced(bench);
   });
 
@@ -45,7 +45,7 @@ describe("a conversation", () => {
     expect([help, context, clear].map(({ reader }) => reader.outcome)).toEqual([null, null, null]);
     provider.call.answer("one");
     await settle();
-    for (const ticket of [help, context, clear]) expect(resultOf(ticket)["status"]).toBe("success");
+    for (const handle of [help, context, clear]) expect(resultOf(handle)["status"]).toBe("success");
     expect(await bench.store.turns(ada.client, "c")).toEqual([]);
   });
 
@@ -178,7 +178,7 @@ describe("an answer", () => {
     const bench = chatBench();
     const { provider, say, clock, metrics } = bench;
     await say("first");
-    const ticket = await say("second");
+    const handle = await say("second");
     await clock.pass(1000);
     provider.call.answer("one");
     await settle();
@@ -190,7 +190,7 @@ describe("an answer", () => {
     await clock.pass(100);
     provider.call.say("b").finish("stop", { promptTokens: 9, completionTokens: 2, cachedTokens: 5 });
     await settle();
-    expect(outcomeOf(ticket)).toEqual({
+    expect(outcomeOf(handle)).toEqual({
       type: "message",
       finishReason: "stop",
       usage: { promptTokens: 9, completionTokens: 2, cachedTokens: 5 },
@@ -220,13 +220,13 @@ describe("an answer", () => {
     expect(provider.calls[0]?.request.conversation).not.toBe(provider.call.request.conversation);
   });
 
-  it("ends with `length` at the bound of an answer, and the back end stops", async () => {
+  it("ends with `length` at the bound of an answer, and the provider stops", async () => {
     const bench = chatBench({ maxAnswerBytes: 2000 });
-    const ticket = await bench.say("Hi");
+    const handle = await bench.say("Hi");
     bench.provider.call.start().say("x".repeat(1500), "é".repeat(400), "y");
     await settle();
-    expect(outcomeOf(ticket)).toMatchObject({ type: "message", finishReason: "length" });
-    expect(ticket.reader.read(0)).toBe("x".repeat(1500));
+    expect(outcomeOf(handle)).toMatchObject({ type: "message", finishReason: "length" });
+    expect(handle.reader.read(0)).toBe("x".repeat(1500));
     expect(bench.provider.call.stopped).toBe(true);
     expect((await bench.store.turns(ada.client, "c"))[1]?.content).toBe("x".repeat(1500));
     expectBalanced(bench);
@@ -234,13 +234,13 @@ describe("an answer", () => {
 
   it("that breaks off is an error and not a short answer", async () => {
     const bench = chatBench();
-    const ticket = await bench.say("Hi");
+    const handle = await bench.say("Hi");
     bench.provider.call
       .start()
       .say("half")
       .fail(new ProviderError("local", "bad_answer", "It broke off."));
     await settle();
-    expect(outcomeOf(ticket)).toMatchObject({
+    expect(outcomeOf(handle)).toMatchObject({
       type: "error",
       error: { code: "bad_answer", retryable: true },
     });
@@ -248,7 +248,7 @@ describe("an answer", () => {
     expectBalanced(bench);
   });
 
-  it("is refused where no back end is there, with what to do about it", async () => {
+  it("is refused where no provider is there, with what to do about it", async () => {
     const { submit, say } = chatBench({ hasProvider: false });
     await expect(submit("Hi")).rejects.toMatchObject({ code: "no_provider", message: "Set a key." });
     expect(resultOf(await say("/help"))["status"]).toBe("success");

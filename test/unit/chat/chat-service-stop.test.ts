@@ -5,22 +5,22 @@ import { settle } from "../../support/virtual-clock.ts";
 const ABANDON_MS = 15_000;
 
 describe("cancel", () => {
-  it("of a running answer keeps the text so far and stops the back end", async () => {
+  it("of a running answer keeps the text so far and stops the provider", async () => {
     const bench = chatBench();
-    const ticket = await bench.say("Hi");
+    const handle = await bench.say("Hi");
     bench.provider.call.start().say("so ", "far");
     await settle();
-    const { answer } = ticket.reader.meta;
+    const { answer } = handle.reader.meta;
     expect(bench.chat.cancel(ada.client, { answer })).toBe(true);
     await settle();
-    expect(outcomeOf(ticket)).toMatchObject({
+    expect(outcomeOf(handle)).toMatchObject({
       type: "message",
       finishReason: "cancelled",
       usage: { promptTokens: 7, completionTokens: 2, cachedTokens: 0 },
       provider: "local",
       model: "scripted",
     });
-    expect(ticket.reader.read(0)).toBe("so far");
+    expect(handle.reader.read(0)).toBe("so far");
     expect(bench.provider.call.stopped).toBe(true);
     expect(bench.chat.cancel(ada.client, { answer })).toBe(false);
     expect(bench.metrics.finished).toEqual(["local cancelled"]);
@@ -29,16 +29,16 @@ describe("cancel", () => {
 
   it("of one that waits for the engine ends it without text", async () => {
     const bench = chatBench();
-    const ticket = await bench.say("Hi", { id: "i", hash: "h" });
+    const handle = await bench.say("Hi", { id: "i", hash: "h" });
     bench.provider.call.queued(4);
     await settle();
     expect(bench.chat.cancel(ada.client, { id: "i", conversation: "c" })).toBe(true);
     await settle();
-    expect(outcomeOf(ticket)).toMatchObject({
+    expect(outcomeOf(handle)).toMatchObject({
       finishReason: "cancelled",
       timings: { firstTokenMs: null },
     });
-    expect(ticket.reader.length).toBe(0);
+    expect(handle.reader.length).toBe(0);
     expectBalanced(bench);
   });
 
@@ -65,10 +65,10 @@ describe("cancel", () => {
 
   it("right behind a message, before its turn has really begun, still stops it", async () => {
     const bench = chatBench();
-    const ticket = await bench.submit("Hi");
-    expect(bench.chat.cancel(ada.client, { answer: ticket.reader.meta.answer })).toBe(true);
+    const handle = await bench.submit("Hi");
+    expect(bench.chat.cancel(ada.client, { answer: handle.reader.meta.answer })).toBe(true);
     await settle();
-    expect(outcomeOf(ticket)).toMatchObject({ finishReason: "cancelled" });
+    expect(outcomeOf(handle)).toMatchObject({ finishReason: "cancelled" });
     expectBalanced(bench);
   });
 
@@ -78,15 +78,15 @@ describe("cancel", () => {
     const waiting = await bench.say("/help");
     bench.provider.call.start().say("half a");
     await settle();
-    for (const ticket of [running, waiting]) {
-      bench.chat.cancel(ada.client, { answer: ticket.reader.meta.answer });
+    for (const handle of [running, waiting]) {
+      bench.chat.cancel(ada.client, { answer: handle.reader.meta.answer });
     }
     await settle();
-    for (const [ticket, command] of [
+    for (const [handle, command] of [
       [running, "translate"],
       [waiting, "help"],
     ] as const) {
-      expect(outcomeOf(ticket)).toEqual({
+      expect(outcomeOf(handle)).toEqual({
         type: "command",
         command,
         result: { status: "error", message: "cancelled" },
@@ -98,8 +98,8 @@ describe("cancel", () => {
 
   it("finds only what runs, of this client, in this conversation", async () => {
     const bench = chatBench();
-    const ticket = await bench.say("Hi", { id: "i", hash: "h" });
-    const { answer } = ticket.reader.meta;
+    const handle = await bench.say("Hi", { id: "i", hash: "h" });
+    const { answer } = handle.reader.meta;
     expect(bench.chat.cancel(bob.client, { answer })).toBe(false);
     expect(bench.chat.cancel(bob.client, { id: "i", conversation: "c" })).toBe(false);
     expect(bench.chat.cancel(ada.client, { id: "i", conversation: "d" })).toBe(false);
@@ -108,23 +108,23 @@ describe("cancel", () => {
     bench.provider.call.answer("text");
     await settle();
     expect(bench.chat.cancel(ada.client, { answer })).toBe(false);
-    expect(outcomeOf(ticket)).toMatchObject({ finishReason: "stop" });
+    expect(outcomeOf(handle)).toMatchObject({ finishReason: "stop" });
   });
 });
 
 describe("an answer that nobody watches", () => {
   it("is abandoned in mid-text: what there is, is kept", async () => {
     const bench = chatBench();
-    const ticket = await bench.submit("Hi");
-    const attendant = ticket.attend();
+    const handle = await bench.submit("Hi");
+    const watcher = handle.watch();
     await settle();
     bench.provider.call.start().say("so far");
     await bench.clock.pass(10 * ABANDON_MS);
-    attendant.leave();
+    watcher.leave();
     await bench.clock.pass(ABANDON_MS - 1);
-    expect(ticket.reader.outcome).toBeNull();
+    expect(handle.reader.outcome).toBeNull();
     await bench.clock.pass(1);
-    expect(outcomeOf(ticket)).toMatchObject({ finishReason: "abandoned" });
+    expect(outcomeOf(handle)).toMatchObject({ finishReason: "abandoned" });
     expect(bench.provider.call.stopped).toBe(true);
     expect((await bench.store.turns(ada.client, "c"))[1]?.content).toBe("so far");
     expectBalanced(bench);
@@ -132,11 +132,11 @@ describe("an answer that nobody watches", () => {
 
   it("is abandoned while it waits for the engine", async () => {
     const bench = chatBench();
-    const ticket = await bench.submit("Hi");
+    const handle = await bench.submit("Hi");
     await settle();
     bench.provider.call.queued(1);
     await bench.clock.pass(ABANDON_MS);
-    expect(outcomeOf(ticket)).toMatchObject({ finishReason: "abandoned" });
+    expect(outcomeOf(handle)).toMatchObject({ finishReason: "abandoned" });
     expectBalanced(bench);
   });
 
@@ -163,8 +163,8 @@ describe("an answer that nobody watches", () => {
       await bench.submit("/help"),
     ];
     await bench.clock.pass(ABANDON_MS - 5000);
-    for (const ticket of [leaving, unwatched]) {
-      expect(outcomeOf(ticket)).toMatchObject({ type: "message", finishReason: "abandoned" });
+    for (const handle of [leaving, unwatched]) {
+      expect(outcomeOf(handle)).toMatchObject({ type: "message", finishReason: "abandoned" });
     }
     expect(resultOf(command)).toEqual({ status: "error", message: "abandoned" });
     bench.provider.call.answer("three");
@@ -178,10 +178,10 @@ describe("an answer that nobody watches", () => {
     const bench = chatBench();
     await bench.say("runs");
     const before = await bench.submit("before");
-    const attendant = before.attend();
+    const watcher = before.watch();
     const after = await bench.submit("after");
     await bench.clock.pass(ABANDON_MS - 1000);
-    attendant.leave();
+    watcher.leave();
     await bench.clock.pass(1000);
     expect(outcomeOf(after)).toMatchObject({ finishReason: "abandoned" });
     expect(before.reader.outcome).toBeNull();
@@ -197,7 +197,7 @@ describe("an answer that nobody watches", () => {
   it("lives on when its client comes back in time and joins by id", async () => {
     const bench = chatBench();
     const frame = { id: "i", hash: "h" };
-    (await bench.submit("Hi", frame)).attend().leave();
+    (await bench.submit("Hi", frame)).watch().leave();
     await bench.clock.pass(ABANDON_MS - 1);
     const again = await bench.say("Hi", frame);
     await bench.clock.pass(10 * ABANDON_MS);

@@ -54,7 +54,7 @@ describe("/clear", () => {
   });
 });
 
-describe("what the back end keeps", () => {
+describe("what the provider keeps", () => {
   it("goes with what a client clears, and nobody else's", async () => {
     const { say, provider } = chatBench({ script: (call) => call.answer("text") });
     await say("Hi");
@@ -71,7 +71,7 @@ describe("what the back end keeps", () => {
     expect(provider.forgotten).toEqual([{ client: "sub:ada" }, { client: "sub:ada" }]);
   });
 
-  it("may be nothing: without a back end a conversation is cleared all the same", async () => {
+  it("may be nothing: without a provider a conversation is cleared all the same", async () => {
     const { say } = chatBench({ hasProvider: false });
     expect(resultOf(await say("/clear"))).toMatchObject({ status: "success" });
   });
@@ -91,15 +91,15 @@ describe("/summarize", () => {
   it("asks with the conversation as it stands, and does not become part of it", async () => {
     const { say, provider, store } = answering(" A summary. ");
     await say("Hi");
-    const ticket = await say("/summarize", { maxTokens: 50 });
-    expect(resultOf(ticket)).toEqual({ status: "success", summary: "A summary." });
-    expect(outcomeOf(ticket)).toMatchObject({
+    const handle = await say("/summarize", { maxTokens: 50 });
+    expect(resultOf(handle)).toEqual({ status: "success", summary: "A summary." });
+    expect(outcomeOf(handle)).toMatchObject({
       command: "summarize",
       finishReason: "stop",
       usage: { promptTokens: 7, completionTokens: 1, cachedTokens: 0 },
     });
     // It is streamed as any answer is.
-    expect(ticket.reader.read(0)).toBe(" A summary. ");
+    expect(handle.reader.read(0)).toBe(" A summary. ");
     const { turns, system, maxTokens } = provider.call.request;
     expect(turns.slice(0, 2).map(({ content }) => content)).toEqual(["Hi", " A summary. "]);
     expect(turns.at(-1)).toMatchObject({
@@ -114,9 +114,9 @@ describe("/summarize", () => {
 describe("/analyze", () => {
   it("asks for JSON by a schema and gives it checked, without streaming it", async () => {
     const { say, provider } = answering(JSON.stringify({ ...analysis, more: 1 }));
-    const ticket = await say('/analyze text="I love it, but it is dear."');
-    expect(resultOf(ticket)).toEqual({ status: "success", ...analysis });
-    expect(ticket.reader.length).toBe(0);
+    const handle = await say('/analyze text="I love it, but it is dear."');
+    expect(resultOf(handle)).toEqual({ status: "success", ...analysis });
+    expect(handle.reader.length).toBe(0);
     expect(provider.call.request.turns).toEqual([{ role: "user", content: "I love it, but it is dear." }]);
     expect(provider.call.request.jsonSchema).toMatchObject({
       required: ["sentiment", "confidence", "key_points"],
@@ -169,8 +169,8 @@ it("says a key point once that the model said twice", () => {
 describe("/translate", () => {
   it("gives the translation and the language, as it was named", async () => {
     const { say, provider } = answering(" Buenos días \n");
-    const ticket = await say(`/translate text="Good 'morning'" target_language=" Spanish "`);
-    expect(resultOf(ticket)).toEqual({
+    const handle = await say(`/translate text="Good 'morning'" target_language=" Spanish "`);
+    expect(resultOf(handle)).toEqual({
       status: "success",
       translation: "Buenos días",
       target_language: "Spanish",
@@ -181,8 +181,8 @@ describe("/translate", () => {
 
   it.each(["", "   ", "x".repeat(65)])("refuses %j as a language", async (language) => {
     const { say, provider } = answering("text");
-    const ticket = await say(`/translate text="a" target_language=${quoteValue(language)}`);
-    expect(resultOf(ticket)).toMatchObject({
+    const handle = await say(`/translate text="a" target_language=${quoteValue(language)}`);
+    expect(resultOf(handle)).toMatchObject({
       status: "error",
       message: expect.stringContaining("64") as string,
     });

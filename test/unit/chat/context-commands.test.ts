@@ -99,7 +99,7 @@ describe("the context", () => {
     });
   });
 
-  it("can be set while no back end is there", async () => {
+  it("can be set while no provider is there", async () => {
     const { say } = chatBench({ hasProvider: false });
     expect(resultOf(await say("/setcontext text=abcd"))).toMatchObject({ status: "success", tokens: 2 });
   });

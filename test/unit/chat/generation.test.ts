@@ -28,7 +28,7 @@ async function play(parts: readonly AnswerPart[], finish: Finish, streamed = tru
     answer: "a",
     id: "m",
     client: "c",
-    charge: "c",
+    accountKey: "c",
     conversation: "c",
     command: null,
   });
@@ -59,7 +59,7 @@ async function play(parts: readonly AnswerPart[], finish: Finish, streamed = tru
   return { generation, reader: writer.reader, metrics, states };
 }
 
-describe("an answer of several back ends", () => {
+describe("an answer of several providers", () => {
   it("is one text with the notice at its place, and names who ended it", async () => {
     const { generation, reader } = await play(
       [started("local", 10, 4), delta("Grü"), hop("mid_stream"), started("openai", 30), delta("ße")],
@@ -105,7 +105,7 @@ describe("an answer of several back ends", () => {
     expect(Object.fromEntries(metrics.tokenCounts)).toEqual({ prompt: 61, completion: 12, cached: 9 });
   });
 
-  it("waits again between two back ends, and a second try of one is not counted twice", async () => {
+  it("waits again between two providers, and a second try of one is not counted twice", async () => {
     const { states, metrics } = await play(
       [
         started("local", 10),

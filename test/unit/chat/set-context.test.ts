@@ -8,7 +8,7 @@ function contextOf(text: string, refusal?: ServiceError) {
   const steps: string[] = [];
   const context: Partial<CommandContext> = {
     args: new Map([["text", text]]),
-    owner: { authenticated: true, client: "sub:a", publicId: "a", charge: "sub:a" },
+    owner: { authenticated: true, client: "sub:a", publicId: "a", accountKey: "sub:a" },
     store: {
       setContext: () => (refusal ? Promise.reject(refusal) : Promise.resolve()),
     } as unknown as CommandContext["store"],
@@ -27,7 +27,7 @@ function contextOf(text: string, refusal?: ServiceError) {
 }
 
 describe("/setcontext", () => {
-  it("lets the back end forget the earlier context and get ready for the new one", async () => {
+  it("lets the provider forget the earlier context and get ready for the new one", async () => {
     const { context, prepared, steps } = contextOf("I like water.");
     expect((await setContext.run(context)).result).toMatchObject({ status: "success", tokens: 13 });
     expect(prepared).toEqual(["I like water."]);

@@ -161,7 +161,7 @@ describe("the order in which a model is found", () => {
       reason: expect.stringMatching(
         /Model wanted could not be fetched:.*Model little could not be fetched: python3/,
       ),
-      mend: expect.stringContaining("npm run model"),
+      remedy: expect.stringContaining("npm run model"),
     });
   });
 

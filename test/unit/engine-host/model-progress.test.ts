@@ -53,7 +53,7 @@ describe("progress on a terminal", () => {
     const stream = output(true);
     const progress = streamProgress(stream, () => 0);
     progress.update("m", 1, 2);
-    progress.say("hello");
+    progress.print("hello");
     expect(stream.written.at(-1)).toMatch(/^hello\nm █/);
     progress.end();
     expect(stream.written.at(-1)).toBe("\n");

@@ -35,11 +35,11 @@ const examples: readonly (readonly [number | undefined, unknown])[] = [
 
 describe("docs/providers.md", () => {
   it("lists every refusal of a server as the code maps it", () => {
-    const wanted = upstreamFaults.map(({ when, code, says }) => [
+    const wanted = upstreamFaults.map(({ when, code, describe }) => [
       when,
       `\`${code}\``,
       errorCodes[code].retryable ? "yes" : "no",
-      says(names),
+      describe(names),
     ]);
     expect(tableAfter(page, "<!-- upstream faults:")).toEqual(wanted);
   });

@@ -190,7 +190,7 @@ describe("a socket that does not stream", () => {
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("is told at once when another back end goes on, in a frame of the original", async () => {
+  it("is told at once when another provider goes on, in a frame of the original", async () => {
     const { connect, log, provider } = sessionBench();
     const client = connect();
     const created = log.create.bind(log);

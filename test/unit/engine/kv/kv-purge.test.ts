@@ -31,7 +31,7 @@ function setUp() {
   };
   const store = async (slot: number) => {
     const { owner, sequence } = slots[slot] as Slot;
-    if (owner) await cache.save(cache.key(owner.client, owner.conversation), owner.charge, sequence);
+    if (owner) await cache.save(cache.key(owner.client, owner.conversation), owner.accountKey, sequence);
   };
   const kept = () => slots.map(({ sequence }) => sequence.length);
   const stored = (client: string, conversation: string) =>

@@ -32,9 +32,9 @@ function chatting(users: number, perSecond: number, options: Partial<SimulatorOp
     if (job) jobs.push(job);
   };
   const finished = (job: SimulatedJob): void => {
-    const left = (turnsLeft.get(job.charge) ?? 1) - 1;
-    turnsLeft.set(job.charge, left);
-    if (left > 0) engine.at(engine.now + 2000 + random() * 20_000, () => say(job.charge, job.length));
+    const left = (turnsLeft.get(job.accountKey) ?? 1) - 1;
+    turnsLeft.set(job.accountKey, left);
+    if (left > 0) engine.at(engine.now + 2000 + random() * 20_000, () => say(job.accountKey, job.length));
   };
   const engine = simulator({ finished, ...options });
   let at = 0;
@@ -105,7 +105,7 @@ function backlogged(
       promptTokens: 50 + Math.floor(random() * 100),
       answerTokens: 32 + Math.floor(random() * 96),
     });
-  const engine = simulator({ slots: 8, finished: (job) => void ask(job.charge) });
+  const engine = simulator({ slots: 8, finished: (job) => void ask(job.accountKey) });
   for (const [principal, count] of Object.entries(inFlight))
     for (let index = 0; index < count; index++) ask(principal);
   engine.run(ms);

@@ -56,7 +56,7 @@ async function replay(answers: number) {
     all.push(record);
     const prepared = preparedRequest(20 + Math.floor(random() * 150), {
       client: name,
-      charge: name,
+      accountKey: name,
       maxTokens: 16 + Math.floor(random() * 241),
     });
     const events = {
@@ -112,7 +112,7 @@ describe("the first estimates of a crowd", () => {
     const slots = Array.from({ length: SLOTS }, (_, id) => new Slot(context.sequence(id)));
     let eta = Number.NaN;
     const requestOf = (name: string): RequestState => {
-      const prepared = preparedRequest(1, { client: name, charge: name, maxTokens: 100 });
+      const prepared = preparedRequest(1, { client: name, accountKey: name, maxTokens: 100 });
       const events = { ...recordedEvents(), queued: (_: number, etaMs = Number.NaN) => void (eta = etaMs) };
       return new RequestState(prepared, events, () => "", 0);
     };
@@ -139,7 +139,7 @@ describe("the correction of estimates", () => {
     const positions = new QueuePositions(queue, [slot], clock, rates, { sequenceMs: 0 });
     const etas: (number | undefined)[] = [];
     const requestOf = (name: string): RequestState => {
-      const prepared = preparedRequest(1, { client: name, charge: name, maxTokens: 100 });
+      const prepared = preparedRequest(1, { client: name, accountKey: name, maxTokens: 100 });
       const events = {
         ...recordedEvents(),
         queued: (_: number, etaMs?: number) => void etas.push(etaMs),

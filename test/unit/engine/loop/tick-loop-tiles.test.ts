@@ -89,7 +89,7 @@ describe("TickLoop with tiles", () => {
     const all = [1, 2, 3, 4].map((index) => {
       const tokens = [...system, ...Array.from({ length: 40 }, (_, at) => index * 1000 + at)];
       const client = `anon:${index}`;
-      return submit({ tokens, sharedTokens: 250, sharedKey: "s", maxTokens: 2, client, charge: client });
+      return submit({ tokens, sharedTokens: 250, sharedKey: "s", maxTokens: 2, client, accountKey: client });
     });
     await until(() => all.every(({ events }) => isOver(events)));
     const cached = all.map(({ events }) => Number(events.lines.at(-1)?.split(" ").at(-1)));

@@ -262,7 +262,7 @@ describe("TickLoop", () => {
       const heavy = Array.from({ length: 4 }, () => submit({ length: 100, maxTokens: 60 }));
       await until(() => heavy.every(({ events }) => events.lines.length > 12));
       const light = [1, 2].map((index) =>
-        submit({ length: 5, maxTokens: 3, client: `sub:${index}`, charge: `sub:${index}` }),
+        submit({ length: 5, maxTokens: 3, client: `sub:${index}`, accountKey: `sub:${index}` }),
       );
       await until(() => light.every(({ events }) => isOver(events)));
       expect(loop.stats().preemptions).toBe(2);
@@ -283,7 +283,7 @@ describe("TickLoop", () => {
     const { submit } = setUp(2);
     const heavy = [1, 2].map(() => submit({ length: 10, maxTokens: 200 }));
     await until(() => heavy.every(({ events }) => events.lines.length > 12));
-    const light = submit({ length: 5, maxTokens: 80, client: "sub:1", charge: "sub:1" });
+    const light = submit({ length: 5, maxTokens: 80, client: "sub:1", accountKey: "sub:1" });
     await until(() => [light, ...heavy].every(({ events }) => isOver(events)));
     const preempted = heavy.filter(({ events }) => events.lines.some((line) => line.startsWith("queued")));
     expect(preempted).toHaveLength(1);
@@ -295,11 +295,11 @@ describe("TickLoop", () => {
 
   it("charges each principal what it was served, and nothing twice over a preemption", async () => {
     const { submit, queue } = setUp(2);
-    const keeper = submit({ length: 3, maxTokens: 4000, client: "k", charge: "k" });
-    const first = submit({ length: 50, maxTokens: 30, charge: "a" });
-    submit({ length: 50, maxTokens: 3000, charge: "a" });
+    const keeper = submit({ length: 3, maxTokens: 4000, client: "k", accountKey: "k" });
+    const first = submit({ length: 50, maxTokens: 30, accountKey: "a" });
+    submit({ length: 50, maxTokens: 3000, accountKey: "a" });
     await until(() => first.events.lines.length > 4);
-    const other = submit({ length: 5, maxTokens: 3, client: "b", charge: "b" });
+    const other = submit({ length: 5, maxTokens: 3, client: "b", accountKey: "b" });
     await until(() => isOver(other.events) && isOver(first.events));
     const standing = queue.standing("a");
     const second = (standing?.counter ?? 0) - 50 - 30;
@@ -329,7 +329,7 @@ describe("TickLoop", () => {
     const all = [1, 2, 3, 4].map((index) => {
       const tokens = [...system, ...Array.from({ length: 20 }, (_, at) => index * 1000 + at)];
       const client = `anon:${index}`;
-      return submit({ tokens, sharedTokens: 150, sharedKey: "s", maxTokens: 2, client, charge: client });
+      return submit({ tokens, sharedTokens: 150, sharedKey: "s", maxTokens: 2, client, accountKey: client });
     });
     await until(() => all.every(({ events }) => isOver(events)));
     const cached = all.map(({ events }) => Number(events.lines.at(-1)?.split(" ").at(-1)));
@@ -343,7 +343,7 @@ describe("TickLoop", () => {
     const { submit, loop, context } = setUp(1, 100, 1e6);
     const job = submit({ length: 640, maxTokens: 0, background: true, conversation: "context" });
     await until(() => context.batches.length >= 2);
-    const chat = submit({ length: 5, maxTokens: 2, client: "anon:b", charge: "b" });
+    const chat = submit({ length: 5, maxTokens: 2, client: "anon:b", accountKey: "b" });
     await until(() => isOver(chat.events));
     expect(isOver(job.events)).toBe(false);
     await until(() => isOver(job.events));
@@ -375,15 +375,15 @@ describe("TickLoop", () => {
   it("counts as cached only what was never processed, over a preemption too", async () => {
     const { submit, context, loop } = setUp(1, 100, 1e6);
     const system = Array.from({ length: 150 }, (_, index) => index);
-    const ask = (name: string, maxTokens: number, charge = name) => {
-      const tokens = [...system, ...Array.from({ length: 100 }, (_, at) => charge.length * 1000 + at)];
+    const ask = (name: string, maxTokens: number, accountKey = name) => {
+      const tokens = [...system, ...Array.from({ length: 100 }, (_, at) => accountKey.length * 1000 + at)];
       return submit({
         tokens,
         sharedTokens: 150,
         sharedKey: "s",
         maxTokens,
         client: name,
-        charge,
+        accountKey,
         conversation: name,
       });
     };

@@ -2,21 +2,21 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { chooseVictim, type Claim, type Holding } from "../../../../src/engine/scheduling/slot-choice.ts";
 
-const holding = (id: number, charge: string, changes: Partial<Holding> = {}): Holding => ({
+const holding = (id: number, accountKey: string, changes: Partial<Holding> = {}): Holding => ({
   id,
-  charge,
+  accountKey,
   arrivedAt: id,
   left: 100,
   moveCost: 10,
   background: false,
   ...changes,
 });
-const claims = (all: Record<string, Partial<Claim>>) => (charge: string) => ({
+const claims = (all: Record<string, Partial<Claim>>) => (accountKey: string) => ({
   counter: 0,
   waiting: 0,
   held: 0,
   cap: 1,
-  ...all[charge],
+  ...all[accountKey],
 });
 
 describe("chooseVictim", () => {
@@ -63,8 +63,8 @@ describe("chooseVictim", () => {
         fc.array(fc.nat(2), { maxLength: 12 }),
         (standing, owners) => {
           const held = (index: number) => owners.filter((owner) => owner === index).length;
-          const of = (charge: string): Claim => {
-            const index = Number(charge);
+          const of = (accountKey: string): Claim => {
+            const index = Number(accountKey);
             return { ...(standing[index] as (typeof standing)[number]), held: held(index) };
           };
           const id = chooseVictim(

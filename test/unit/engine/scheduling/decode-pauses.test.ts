@@ -175,7 +175,7 @@ describe("on a slow machine with many slots", () => {
     };
     const finished = (job: SimulatedJob): void => {
       firsts.push((job.firstTokenAt ?? Infinity) - job.arrivedAt);
-      ask(job.charge);
+      ask(job.accountKey);
     };
     const engine = new EngineSimulator({
       slots: 32,

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { FairQueue, type QueuedJob } from "../../../../src/engine/scheduling/fair-queue.ts";
 
 let arrivals = 0;
-const job = (charge: string, changes: Partial<QueuedJob> = {}): QueuedJob => ({
-  charge,
-  client: charge,
+const job = (accountKey: string, changes: Partial<QueuedJob> = {}): QueuedJob => ({
+  accountKey,
+  client: accountKey,
   weight: 1,
   promptTokens: 10,
   arrivedAt: arrivals++,
@@ -22,7 +22,7 @@ function serve(queue: FairQueue<QueuedJob>, tokens: number, cost: (it: QueuedJob
     const next = queue.take(1);
     if (!next) break;
     queue.charge(next, cost(next));
-    served.set(next.charge, (served.get(next.charge) ?? 0) + cost(next));
+    served.set(next.accountKey, (served.get(next.accountKey) ?? 0) + cost(next));
     left -= cost(next);
     queue.done(next);
   }
@@ -86,7 +86,7 @@ describe("FairQueue", () => {
     for (let index = 0; index < 30; index++) queue.add(job("steady"));
     const burst = job("burst");
     queue.add(burst);
-    expect(queue.take(8)?.charge).toBe("steady");
+    expect(queue.take(8)?.accountKey).toBe("steady");
     expect(queue.take(8)).toBe(burst);
     queue.charge(burst, 500);
     queue.done(burst);
@@ -94,10 +94,10 @@ describe("FairQueue", () => {
     const order = Array.from({ length: 29 }, () => {
       const next = queue.take(1000) as QueuedJob;
       queue.charge(next, 10);
-      return next.charge;
+      return next.accountKey;
     });
     expect(order).not.toContain("burst");
-    expect(queue.take(1000)?.charge).toBe("burst");
+    expect(queue.take(1000)?.accountKey).toBe("burst");
   });
 
   it("takes the shortest prompt of a client first, and lets a long one not wait for ever", () => {
@@ -123,16 +123,16 @@ describe("FairQueue", () => {
     expect(queue.cap("a", 4)).toBe(2);
     const taken = Array.from({ length: 2 }, () => queue.take(4) as QueuedJob);
     // Whoever is behind in tokens: what b was served before gives a no third slot.
-    for (const it of taken) if (it.charge === "b") queue.charge(it, 1000);
+    for (const it of taken) if (it.accountKey === "b") queue.charge(it, 1000);
     for (let index = 0; index < 2; index++) taken.push(queue.take(4) as QueuedJob);
-    expect(taken.filter(({ charge }) => charge === "a")).toHaveLength(2);
-    for (const it of taken) if (it.charge === "b") queue.done(it);
+    expect(taken.filter(({ accountKey }) => accountKey === "a")).toHaveLength(2);
+    for (const it of taken) if (it.accountKey === "b") queue.done(it);
     for (let index = 0; index < 6; index++) {
       const next = queue.take(4) as QueuedJob;
-      expect(next.charge).toBe("b");
+      expect(next.accountKey).toBe("b");
       queue.done(next);
     }
-    expect(queue.take(4)?.charge).toBe("a");
+    expect(queue.take(4)?.accountKey).toBe("a");
   });
 
   it("is bounded in requests and in prompt tokens, and has room for one prompt of any length", () => {
@@ -152,7 +152,7 @@ describe("FairQueue", () => {
     expect(queue.take(4)).toBeUndefined();
     expect(queue.add(job("b"))).toBe(true);
     expect(queue.cap("b", 4)).toBe(4);
-    expect(queue.take(4)?.charge).toBe("b");
+    expect(queue.take(4)?.accountKey).toBe("b");
     expect(queue.take(4, true)).toBe(background[0]);
     expect([queue.size, queue.background]).toEqual([0, 1]);
   });
@@ -163,8 +163,8 @@ describe("FairQueue", () => {
         fc.array(fc.tuple(fc.nat(3), fc.nat(2), fc.integer({ min: 1, max: 200 })), { maxLength: 25 }),
         (all) => {
           const queue = queueOf();
-          for (const [charge, client, promptTokens] of all) {
-            queue.add(job(`p${charge}`, { client: `p${charge}c${client}`, promptTokens }));
+          for (const [accountKey, client, promptTokens] of all) {
+            queue.add(job(`p${accountKey}`, { client: `p${accountKey}c${client}`, promptTokens }));
           }
           const cost = (it: QueuedJob) => it.promptTokens + 10;
           const told = queue.inOrder(cost);
@@ -187,7 +187,7 @@ describe("FairQueue", () => {
     const step = fc.oneof(
       fc.record({
         what: fc.constant("add" as const),
-        charge: fc.nat(3),
+        accountKey: fc.nat(3),
         client: fc.nat(2),
         tokens: fc.nat(50),
       }),
@@ -210,7 +210,7 @@ describe("FairQueue", () => {
         const held: QueuedJob[] = [];
         for (const it of steps) {
           if (it.what === "add") {
-            const added = job(`p${it.charge}`, { client: `c${it.client}`, promptTokens: it.tokens });
+            const added = job(`p${it.accountKey}`, { client: `c${it.client}`, promptTokens: it.tokens });
             expect(queue.add(added)).toBe(waiting.length < 10);
             if (waiting.length < 10) waiting.push(added);
           } else if (it.what === "take") {
@@ -228,17 +228,17 @@ describe("FairQueue", () => {
               queue.requeue(chosen);
               waiting.push(chosen);
             } else {
-              const before = queue.standing(chosen.charge)?.counter ?? 0;
+              const before = queue.standing(chosen.accountKey)?.counter ?? 0;
               queue.charge(chosen, it.tokens);
-              expect(queue.standing(chosen.charge)?.counter).toBe(before + it.tokens);
+              expect(queue.standing(chosen.accountKey)?.counter).toBe(before + it.tokens);
               held.push(chosen);
             }
           }
           expect(queue.size).toBe(waiting.length);
           expect(queue.promptTokens).toBe(waiting.reduce((sum, { promptTokens }) => sum + promptTokens, 0));
-          for (const { charge, waiting: count, held: slots } of queue.standings()) {
-            expect(count).toBe(waiting.filter((other) => other.charge === charge).length);
-            expect(slots).toBe(held.filter((other) => other.charge === charge).length);
+          for (const { accountKey, waiting: count, held: slots } of queue.standings()) {
+            expect(count).toBe(waiting.filter((other) => other.accountKey === accountKey).length);
+            expect(slots).toBe(held.filter((other) => other.accountKey === accountKey).length);
           }
         }
         for (const it of [...held]) queue.done(it);
@@ -260,7 +260,7 @@ describe("FairQueue", () => {
           for (const cost of costs.slice(0, 200 - principals * 10)) {
             const next = queue.take(1) as QueuedJob;
             queue.charge(next, cost);
-            served.set(next.charge, (served.get(next.charge) ?? 0) + cost);
+            served.set(next.accountKey, (served.get(next.accountKey) ?? 0) + cost);
             queue.done(next);
             if ([...queue.standings()].length < principals) break;
             const counts = [...served.values()];

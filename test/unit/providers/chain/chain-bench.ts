@@ -27,7 +27,7 @@ export interface Reading {
   fallbacks(): object[];
 }
 
-/** A chain of scripted back ends on virtual time. */
+/** A chain of scripted providers on virtual time. */
 export function chainBench(
   providers: readonly (Name | ({ name: Name } & ScriptedProviderOptions))[],
   changes: Partial<ChainOptions> = {},

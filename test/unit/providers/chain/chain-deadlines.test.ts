@@ -114,7 +114,7 @@ describe("a cancel", () => {
     expect([back(0).calls.length, back(1).calls.length, clock.pending]).toEqual([1, 0, 0]);
   });
 
-  it("counts neither for nor against the back end", async () => {
+  it("counts neither for nor against the provider", async () => {
     const { ask, chain, clock } = chainBench(["local"], { breaker: { failures: 1, openMs: 1000 } });
     for (let index = 0; index < 3; index++) {
       const answer = ask();

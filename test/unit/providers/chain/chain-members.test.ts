@@ -60,7 +60,7 @@ function setUp(deadlines = { firstTokenMs: 5000, gapMs: 5000, totalMs: 60_000 })
   return { clock, chain, local, state, news, faults, ask };
 }
 
-it("each back end of a chain that was started is told who is to be forgotten, and none is started for it", async () => {
+it("each provider of a chain that was started is told who is to be forgotten, and none is started for it", async () => {
   const [first, second] = [new ScriptedProvider({ name: "openai" }), new ScriptedProvider()];
   const { link, state } = lateLink(new ScriptedProvider({ name: "echo" }));
   const chain = chainOf([], { links: [linkTo(first), linkTo(second), link] });
@@ -81,7 +81,7 @@ describe("a fallback that does not run yet", () => {
     expect(chain.status().map(({ name }) => name)).toEqual(["openai", "local"]);
   });
 
-  it("is skipped when it cannot start, with a log line, news and an error that says what to mend", async () => {
+  it("is skipped when it cannot start, with a log line, news and an error that says what to fix", async () => {
     const { ask, state, news, faults, clock } = setUp();
     const answer = ask();
     await settle();
@@ -165,7 +165,7 @@ describe("a fallback that does not run yet", () => {
   });
 });
 
-describe("a back end that keeps failing", () => {
+describe("a provider that keeps failing", () => {
   const fail = (code: "provider_unavailable" | "provider_auth") => ({
     name: "openai" as const,
     script: (call: { fail(error: Error): unknown }) => call.fail(failure("openai", code)),
@@ -259,7 +259,7 @@ describe("a back end that keeps failing", () => {
   });
 });
 
-describe("a back end that starts again", () => {
+describe("a provider that starts again", () => {
   it("is waited for, but not longer than for the first token", async () => {
     let health: ProviderHealth = { state: "starting", reason: "It starts." };
     const bench = chainBench(["local", "openai"], {

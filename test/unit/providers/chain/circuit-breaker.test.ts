@@ -31,7 +31,7 @@ describe("a circuit breaker", () => {
     expect(breaker.waitMs).toBe(1000);
   });
 
-  it("opens at once for a failure of the whole back end", () => {
+  it("opens at once for a failure of the whole provider", () => {
     const { breaker, enter } = make();
     enter().failed(new Error("refused key"), true);
     expect(breaker.state).toBe("open");
@@ -84,15 +84,15 @@ describe("a circuit breaker", () => {
     const early = make(1);
     early.fail();
     early.clock.advance(1000);
-    early.enter().spoke();
+    early.enter().sawText();
     expect(early.breaker.state).toBe("closed");
     const late = make(1);
     const call = late.enter();
-    call.spoke();
+    call.sawText();
     call.failed(new Error("cut"), false);
     late.clock.advance(1000);
     const probe = late.enter();
-    probe.spoke();
+    probe.sawText();
     expect(late.breaker.state).toBe("half_open");
     probe.succeeded();
     expect(late.breaker.state).toBe("closed");

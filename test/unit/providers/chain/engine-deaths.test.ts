@@ -44,7 +44,7 @@ describe("the death of the engine", () => {
     expect(bench.chain.status()[0]).toMatchObject({ breaker: "closed" });
   });
 
-  it("goes to another back end while one is left, and only then to the engine again", async () => {
+  it("goes to another provider while one is left, and only then to the engine again", async () => {
     const { ask, back } = chainBench(["local", "openai"]);
     const answer = ask();
     await settle();

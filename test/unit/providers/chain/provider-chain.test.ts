@@ -8,7 +8,7 @@ import { partsOf } from "../../../support/parts-of.ts";
 
 const retry = { retries: 2, longestWaitMs: 2000 };
 
-describe("one back end that answers", () => {
+describe("one provider that answers", () => {
   it("is passed on as it is, and leaves no timer", async () => {
     const { ask, back, clock } = chainBench(["local", "openai"]);
     const answer = ask();
@@ -34,7 +34,7 @@ describe("one back end that answers", () => {
 });
 
 describe("a failure before the first token", () => {
-  it("goes to the next back end, with a notice", async () => {
+  it("goes to the next provider, with a notice", async () => {
     const { ask, back, metrics } = chainBench(["local", "openai"]);
     const answer = ask({ maxTokens: 50 });
     await settle();
@@ -95,7 +95,7 @@ describe("a failure before the first token", () => {
   });
 
   it.each(["provider_auth", "provider_quota", "bad_request", "prompt_too_long"] as const)(
-    "is not tried again on the same back end: %s",
+    "is not tried again on the same provider: %s",
     async (code) => {
       const { ask, back } = chainBench(["openai", "local"], { retry });
       const answer = ask();
@@ -133,13 +133,13 @@ describe("a failure before the first token", () => {
       retryable: true,
       retryAfterMs: 4000,
       message:
-        "No back end could answer. openai: provider_auth. huggingface: provider_rate_limited. local: overloaded.",
+        "No provider could answer. openai: provider_auth. huggingface: provider_rate_limited. local: overloaded.",
     });
   });
 });
 
 describe("a failure in the middle", () => {
-  it("goes on with the next back end from the text so far, with what is left of the tokens", async () => {
+  it("goes on with the next provider from the text so far, with what is left of the tokens", async () => {
     const { ask, back } = chainBench(["openai", "local"], { retry });
     const answer = ask({ maxTokens: 10 });
     await settle();
@@ -266,7 +266,7 @@ describe("the reader of an answer", () => {
     expect(texts).toEqual(["a", "b"]);
   });
 
-  it("ends the answer with what it throws, and no other back end is asked", async () => {
+  it("ends the answer with what it throws, and no other provider is asked", async () => {
     const { chain, back } = chainBench(["local", "openai"]);
     const answer = chain.stream(chatRequest("Hi"), {
       signal: new Stopper(),

@@ -18,7 +18,7 @@ function watch(provider: ReturnType<typeof echo>, message: string, signal = new 
   return { parts, end, types: () => parts.map(({ type }) => type) };
 }
 
-describe("the echo back end", () => {
+describe("the echo provider", () => {
   it("answers at once in one part, without a timer", async () => {
     const clock = new VirtualClock();
     const parts = await answerOf(echo({}, clock), chatRequest("Hello there"));

@@ -265,7 +265,7 @@ describe("LocalProvider on its channel", () => {
     await expect(stream).rejects.toThrow();
     const { principal, ...rest } = request;
     expect(starts()[0]).toMatchObject({
-      request: { ...rest, client: principal.client, charge: principal.charge },
+      request: { ...rest, client: principal.client, accountKey: principal.accountKey },
     });
     expect(JSON.stringify(starts()[0])).not.toContain("authenticated");
   });

@@ -63,7 +63,7 @@ describe("the mapping of upstream errors", () => {
     [404, "OPENAI_BASE_URL"],
     [413, "OPENAI_CONTEXT_TOKENS"],
     [301, "OPENAI_BASE_URL"],
-  ])("says for %i what to mend: %s", (status, setting) => {
+  ])("says for %i what to fix: %s", (status, setting) => {
     expect(mapFault(names, readFault("", status)).message).toContain(setting);
   });
 

@@ -97,7 +97,7 @@ describe("answers", () => {
     expect(ofType(events, "answer")[0]?.frame.content).toBe("soon later");
   });
 
-  it("tell queue place, progress and a change of back end", () => {
+  it("tell queue place, progress and a change of provider", () => {
     const { world, client, events } = connected();
     const id = client.send({ text: "hi", conversation: "c" });
     world.socket.say({ type: "queued", id, answer: "a1", reason: "engine", position: 3 });

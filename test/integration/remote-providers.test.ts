@@ -105,7 +105,7 @@ describe.each([
   });
 });
 
-describe("when the chosen back end cannot start", () => {
+describe("when the chosen provider cannot start", () => {
   let upstream: FaultServer;
 
   beforeAll(async () => {

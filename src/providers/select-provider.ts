@@ -7,7 +7,7 @@ import { parseBaseUrl } from "./remote/base-url.ts";
 
 export type ProviderName = ChatProvider["name"];
 
-/** A back end that can be started, or the reason, for people, why it cannot. */
+/** A provider that can be started, or the reason, for people, why it cannot. */
 export type Candidate =
   | {
       /** Whether text sent to it leaves this machine. */
@@ -19,14 +19,14 @@ export type Candidate =
 
 export interface Skipped {
   readonly name: ProviderName;
-  /** For people: what is missing and how to mend it. Holds no secret. */
+  /** For people: what is missing and how to fix it. Holds no secret. */
   readonly reason: string;
 }
 
 export interface Selection {
   /** The first of the order that started; null when there is none. */
   readonly provider: ChatProvider | null;
-  /** The back ends that can be used, in order: the chosen one, then its fallbacks. */
+  /** The providers that can be used, in order: the chosen one, then its fallbacks. */
   readonly order: readonly ProviderName[];
   /** The same as links of a chain; those behind `provider` are not started. */
   readonly links: readonly ChainLink[];
@@ -35,10 +35,10 @@ export interface Selection {
   /** Whether one of the order sends text to another machine. */
   readonly textMayLeave: boolean;
   /** What to do when `provider` is null, in one sentence for people; else empty. */
-  readonly mend: string;
+  readonly remedy: string;
 }
 
-/** The settings that the back ends of this folder read, by their names in the configuration. */
+/** The settings that the providers of this folder read, by their names in the configuration. */
 export interface ProviderSettings {
   readonly AI_MODEL: string;
   readonly OPENAI_API_KEY: string | undefined;
@@ -54,18 +54,18 @@ export interface ProviderSettings {
   readonly ECHO_ANSWER_BYTES: number;
 }
 
-export interface RegistryDependencies {
+export interface CandidateDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Whether remote back ends are asked for their models before they count as started. */
+  /** Whether remote providers are asked for their models before they count as started. */
   readonly checkAtStart?: boolean;
 }
 
-/** All back ends by name. The SDKs are loaded only when one starts: a service on its own model needs neither. */
+/** All providers by name. The SDKs are loaded only when one starts: a service on its own model needs neither. */
 export function providerCandidates(
   settings: ProviderSettings,
   local: Candidate,
-  deps: RegistryDependencies,
+  deps: CandidateDependencies,
 ): Readonly<Record<ProviderName, Candidate>> {
   return {
     local,
@@ -79,7 +79,7 @@ function isLoopback(baseUrl: string | undefined): boolean {
   return baseUrl !== undefined && parseBaseUrl(baseUrl).loopback;
 }
 
-function openai(settings: ProviderSettings, deps: RegistryDependencies): Candidate {
+function openai(settings: ProviderSettings, deps: CandidateDependencies): Candidate {
   const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseUrl } = settings;
   if (!apiKey && !baseUrl) return { reason: "OPENAI_API_KEY is not set" };
   const options = {
@@ -99,7 +99,7 @@ function openai(settings: ProviderSettings, deps: RegistryDependencies): Candida
   };
 }
 
-function huggingFace(settings: ProviderSettings, deps: RegistryDependencies): Candidate {
+function huggingFace(settings: ProviderSettings, deps: CandidateDependencies): Candidate {
   const { HF_API_KEY: apiKey, HF_BASE_URL: baseUrl } = settings;
   if (!apiKey && !baseUrl) return { reason: "HF_API_KEY is not set" };
   const options = { apiKey, baseUrl, model: settings.HF_MODEL, contextTokens: settings.HF_CONTEXT_TOKENS };
@@ -114,7 +114,7 @@ function huggingFace(settings: ProviderSettings, deps: RegistryDependencies): Ca
   };
 }
 
-function echo(settings: ProviderSettings, deps: RegistryDependencies): Candidate {
+function echo(settings: ProviderSettings, deps: CandidateDependencies): Candidate {
   return {
     remote: false,
     async start() {
@@ -127,7 +127,7 @@ function echo(settings: ProviderSettings, deps: RegistryDependencies): Candidate
 }
 
 /**
- * The order in which back ends are asked: the chosen one, then the fallbacks, each once.
+ * The order in which providers are asked: the chosen one, then the fallbacks, each once.
  *
  * @param fallback AI_FALLBACK; undefined when it is not set: openai when it has a key. `echo` is never a fallback.
  */
@@ -153,7 +153,7 @@ export interface SelectionInput {
   readonly logger: Logger;
 }
 
-/** Starts the first back end of the order that can start, and says which ones cannot and why. */
+/** Starts the first provider of the order that can start, and says which ones cannot and why. */
 export async function selectProvider(input: SelectionInput): Promise<Selection> {
   let provider: ChatProvider | null = null;
   const links: ChainLink[] = [];
@@ -177,12 +177,12 @@ export async function selectProvider(input: SelectionInput): Promise<Selection> 
     } catch (error) {
       const reason = error instanceof ServiceError ? error.message : "it failed to start; the log says more";
       skipped.push({ name, reason });
-      input.logger.error({ provider: name, err: error }, "A back end failed to start");
+      input.logger.error({ provider: name, err: error }, "A provider failed to start");
     }
   }
   const order = links.map(({ name }) => name);
   const textMayLeave = links.some(({ remote }) => remote);
   const reasons = skipped.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
-  const mend = `No back end could be started (${reasons}). Mend one of them, or choose another with AI_PROVIDER.`;
-  return { provider, order, links, skipped, textMayLeave, mend: provider ? "" : mend };
+  const remedy = `No provider could be started (${reasons}). Fix one of them, or choose another with AI_PROVIDER.`;
+  return { provider, order, links, skipped, textMayLeave, remedy: provider ? "" : remedy };
 }

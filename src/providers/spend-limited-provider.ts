@@ -3,11 +3,11 @@ import { estimateTokens, OVERHEAD_PER_MESSAGE } from "../core/fit-prompt.ts";
 import type { Principal } from "../core/principal.ts";
 import { ProviderError } from "./provider-error.ts";
 import type { ChatProvider, ChatRequest, Finish, StreamOptions, StreamPart } from "./provider.ts";
-import type { Candidate, ProviderName } from "./registry.ts";
+import type { Candidate, ProviderName } from "./select-provider.ts";
 import type { Payer, Reservation, SpendGuard } from "./spend-guard.ts";
 
-function payerOf({ client, charge, authenticated }: Principal): Payer {
-  return { client, address: authenticated ? undefined : charge };
+function payerOf({ client, accountKey, authenticated }: Principal): Payer {
+  return { client, address: authenticated ? undefined : accountKey };
 }
 
 function promptTokens({ system, context, turns, continueFrom, jsonSchema }: ChatRequest): number {
@@ -20,7 +20,7 @@ function promptTokens({ system, context, turns, continueFrom, jsonSchema }: Chat
 }
 
 /** What one call took, as far as its parts showed it. */
-class Course {
+class CallUsage {
   readonly #prompt: number;
   #answer = 0;
 
@@ -39,7 +39,7 @@ class Course {
   }
 }
 
-/** Whether the back end did not begin to work, so that nobody pays. A deadline or a cut may have cost the prompt. */
+/** Whether the provider did not begin to work, so that nobody pays. A deadline or a cut may have cost the prompt. */
 function refused({ code, status }: ProviderError): boolean {
   return status !== undefined || (code !== "provider_timeout" && code !== "bad_answer");
 }
@@ -49,7 +49,7 @@ function refused({ code, status }: ProviderError): boolean {
  * stays on this machine is returned as it is. The guard's refusal is thrown as a ProviderError `spend_limit` before
  * anything is sent.
  */
-export function guardSpending(provider: ChatProvider, guard: SpendGuard): ChatProvider {
+export function limitSpending(provider: ChatProvider, guard: SpendGuard): ChatProvider {
   if (!provider.remote) return provider;
 
   function reserve(request: ChatRequest, prompt: number): Reservation {
@@ -70,9 +70,9 @@ export function guardSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
     signal.throwIfAborted();
     const prompt = promptTokens(request);
     const reservation = reserve(request, prompt);
-    const course = new Course(Math.min(prompt, provider.describe().contextTokens));
+    const usage = new CallUsage(Math.min(prompt, provider.describe().contextTokens));
     const seen = (part: StreamPart): void => {
-      course.see(part);
+      usage.see(part);
       onPart(part);
     };
     try {
@@ -80,7 +80,7 @@ export function guardSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
       reservation.settle(finish.usage.promptTokens + finish.usage.completionTokens);
       return finish;
     } catch (error) {
-      reservation.settle(course.tokensUntil(error));
+      reservation.settle(usage.tokensUntil(error));
       throw error;
     }
   }
@@ -100,15 +100,15 @@ export function guardSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
   };
 }
 
-/** All back ends, those of them guarded whose text leaves this machine. */
-export function guardCandidates(
+/** All providers, those of them guarded whose text leaves this machine. */
+export function limitSpendingOfRemote(
   candidates: Readonly<Record<ProviderName, Candidate>>,
   guard: SpendGuard,
 ): Readonly<Record<ProviderName, Candidate>> {
   const guarded = (candidate: Candidate): Candidate =>
     "reason" in candidate
       ? candidate
-      : { ...candidate, start: async () => guardSpending(await candidate.start(), guard) };
+      : { ...candidate, start: async () => limitSpending(await candidate.start(), guard) };
   return {
     local: guarded(candidates.local),
     openai: guarded(candidates.openai),

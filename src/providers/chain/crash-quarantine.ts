@@ -1,7 +1,7 @@
 import type { StopSignal } from "../../core/stop-signal.ts";
 
 /** A place in the line. */
-export interface LinePlace {
+export interface QuarantinePlace {
   /** How many are before it; 0: it is its turn. */
   readonly position: number;
   /** Waits for the turn. @throws the signal's reason */
@@ -10,16 +10,16 @@ export interface LinePlace {
   leave(): void;
 }
 
-interface Waiting extends LinePlace {
+interface Waiting extends QuarantinePlace {
   admit(): void;
 }
 
 /**
  * One request at a time, in order. Those in flight at a death of the engine are all suspected of it: one after the other,
- * the guilty one is alone of them at the next death, and nobody else is in flight at two. Its length is bounded by what
+ * the request that crashes it is alone of them at the next death, and no other is in flight at two. Its length is bounded by what
  * was in flight.
  */
-export class SuspectLine {
+export class CrashQuarantine {
   /** The first one has its turn. */
   readonly #places: Waiting[] = [];
 
@@ -28,7 +28,7 @@ export class SuspectLine {
     return Math.max(0, this.#places.length - 1);
   }
 
-  enter(): LinePlace {
+  enter(): QuarantinePlace {
     const places = this.#places;
     let admit = (): void => {};
     const place: Waiting = {

@@ -3,8 +3,8 @@ import type { StreamPart } from "../provider.ts";
 
 const LONGEST_SILENCE_MS = 1000;
 
-/** Tells that a back end works although nothing can be shown: its model reasons, or its answer is checked as a whole. */
-export class Pulse {
+/** Tells that a provider works although nothing can be shown: its model reasons, or its answer is checked as a whole. */
+export class Keepalive {
   readonly #clock: Clock;
   readonly #part: StreamPart;
   #lastAt: number;

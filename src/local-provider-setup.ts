@@ -12,9 +12,9 @@ import type { EngineSettings } from "./engine-wire/control.ts";
 import type { EngineInfo } from "./engine-wire/engine-status.ts";
 import type { ChatProvider } from "./providers/provider.ts";
 import { LocalProvider } from "./providers/local/local-provider.ts";
-import type { Candidate } from "./providers/registry.ts";
+import type { Candidate } from "./providers/select-provider.ts";
 
-/** What the start block says of the local back end. */
+/** What the start block says of the local provider. */
 export interface LocalInfo {
   readonly description: string;
   readonly source: string;
@@ -27,14 +27,14 @@ export interface LocalInfo {
   readonly notes: readonly string[];
 }
 
-export interface LocalBackend {
+export interface LocalProviderSetup {
   readonly candidate: Candidate;
   /** Null until it runs. */
   info(): LocalInfo | null;
   stop(): Promise<void>;
 }
 
-export interface LocalBackendOptions {
+export interface LocalProviderOptions {
   readonly config: Config;
   /** The folder that holds models/. */
   readonly root: string;
@@ -54,8 +54,8 @@ const SAFE_SAMPLING = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repe
 /** Below this share of the window for prompts people meet `prompt_too_long` before they expect it. */
 const MIN_PROMPT_SHARE = 0.25;
 
-/** The local back end as a whole: the model's file, the engine's process, the provider that talks to it. */
-export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
+/** The local provider as a whole: the model's file, the engine's process, the provider that talks to it. */
+export function setUpLocalProvider(options: LocalProviderOptions): LocalProviderSetup {
   let supervisor: EngineSupervisor | null = null;
   let running: LocalInfo | null = null;
   const start = async (): Promise<ChatProvider> => {
@@ -95,7 +95,7 @@ export function createLocalBackend(options: LocalBackendOptions): LocalBackend {
   };
 }
 
-async function findModel({ config, root, progress, signal }: LocalBackendOptions): Promise<FoundModel> {
+async function findModel({ config, root, progress, signal }: LocalProviderOptions): Promise<FoundModel> {
   const found = await locateModel({
     modelPath: config.MODEL_PATH,
     localModel: config.LOCAL_MODEL,
@@ -104,7 +104,7 @@ async function findModel({ config, root, progress, signal }: LocalBackendOptions
     progress,
     signal,
   });
-  if (found.path === null) throw new ServiceError("no_provider", `${found.reason} ${found.mend}`);
+  if (found.path === null) throw new ServiceError("no_provider", `${found.reason} ${found.remedy}`);
   return found;
 }
 

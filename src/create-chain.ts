@@ -3,19 +3,19 @@ import type { Clock } from "./core/clock.ts";
 import type { Logger } from "./core/logger.ts";
 import type { Metrics } from "./core/metrics.ts";
 import { ProviderChain } from "./providers/chain/provider-chain.ts";
-import type { Selection } from "./providers/registry.ts";
+import type { Selection } from "./providers/select-provider.ts";
 
-export interface BackEndDependencies {
+export interface ChainDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
-/** The back ends that were selected as one chain, by the settings; null where none could be started. */
+/** The providers that were selected as one chain, by the settings; null where none could be started. */
 export function createChain(
   config: Config,
   { provider, links }: Selection,
-  deps: BackEndDependencies,
+  deps: ChainDependencies,
 ): ProviderChain | null {
   if (provider === null) return null;
   return new ProviderChain({

@@ -11,7 +11,7 @@ import {
   selectProvider,
   type Candidate,
   type ProviderSettings,
-} from "../../../src/providers/registry.ts";
+} from "../../../src/providers/select-provider.ts";
 
 const key = "sk-never-to-be-seen";
 const settings: ProviderSettings = {
@@ -29,7 +29,7 @@ const settings: ProviderSettings = {
   ECHO_ANSWER_BYTES: 0,
 };
 const noModel: Candidate = { reason: "there is no model in models/" };
-/** Stands for the local back end: only its identity matters here. */
+/** Stands for the local provider: only its identity matters here. */
 const localProvider = createEchoProvider({ tokenMs: 0, slots: 0, answerBytes: 0 }, systemClock);
 const localModel: Candidate = { remote: false, start: () => Promise.resolve(localProvider) };
 
@@ -58,11 +58,11 @@ async function select({ chosen, fallback, local = localModel, changes = {} }: Ca
   return selection;
 }
 
-describe("the choice of a back end", () => {
+describe("the choice of a provider", () => {
   it("takes the chosen one and lets no text leave without a key", async () => {
     const selection = await select({ chosen: "local" });
     expect(selection.provider).toBe(localProvider);
-    expect(selection).toMatchObject({ order: ["local"], skipped: [], textMayLeave: false, mend: "" });
+    expect(selection).toMatchObject({ order: ["local"], skipped: [], textMayLeave: false, remedy: "" });
   });
 
   it("falls back to openai by default when it has a key, and says that text may leave", async () => {
@@ -82,7 +82,7 @@ describe("the choice of a back end", () => {
     const changes = { OPENAI_API_KEY: key };
     const selection = await select({ chosen: "local", fallback, local: noModel, changes });
     expect(selection).toMatchObject({ provider: null, order: [], textMayLeave: false });
-    expect(selection.mend).toContain("local: there is no model in models/");
+    expect(selection.remedy).toContain("local: there is no model in models/");
   });
 
   it("goes through the fallbacks in their order and skips those without a key", async () => {
@@ -125,7 +125,7 @@ describe("the choice of a back end", () => {
     expect(told.skipped).toEqual([{ name: "local", reason: "the engine did not start" }]);
     const hidden = await select({ chosen: "local", local: failing(new Error(`boom ${key}`)) });
     expect(hidden.provider).toBeNull();
-    expect(hidden.mend).not.toContain(key);
+    expect(hidden.remedy).not.toContain(key);
   });
 
   it("does not start the fallbacks of one that runs", async () => {

@@ -17,7 +17,7 @@ export type FoundToken =
 const PROTOCOL_PREFIX = "bearer.";
 
 /** Finds the token of a request. Empty values, and other schemes of authorization, count as none. */
-export function tokenFrom(places: TokenPlaces): FoundToken {
+export function extractToken(places: TokenPlaces): FoundToken {
   const found = new Set<string>();
   if (places.query) found.add(places.query);
   const authorization = places.authorization ?? "";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { guardSpending } from "../../src/providers/guarded-provider.ts";
+import { limitSpending } from "../../src/providers/spend-limited-provider.ts";
 import { ProviderError } from "../../src/providers/provider-error.ts";
 import type { ChatProvider } from "../../src/providers/provider.ts";
 import { SpendGuard } from "../../src/providers/spend-guard.ts";
@@ -46,7 +46,7 @@ describe("a guarded provider", () => {
     server = await startFaultServer();
     server.play(whole());
     guard = guardOf(1000);
-    provider = guardSpending(elsewhere(remoteProvider("openai", server.baseUrl)), guard);
+    provider = limitSpending(elsewhere(remoteProvider("openai", server.baseUrl)), guard);
   });
   afterEach(async () => {
     await provider.close();
@@ -63,7 +63,7 @@ describe("a guarded provider", () => {
 
   it("is left as it is where no text leaves this machine", () => {
     const own = remoteProvider("openai", server.baseUrl);
-    expect(guardSpending(own, guard)).toBe(own);
+    expect(limitSpending(own, guard)).toBe(own);
   });
 
   it("reserves prompt and longest answer before the call, and settles by the server's own count", async () => {
@@ -86,7 +86,7 @@ describe("a guarded provider", () => {
   });
 
   it("never reserves more than the model's window", async () => {
-    const small = guardSpending(
+    const small = limitSpending(
       elsewhere(remoteProvider("openai", server.baseUrl, { contextTokens: 600 })),
       guard,
     );
@@ -143,7 +143,7 @@ providerContract("a guarded provider", async () => {
     metrics: noMetrics,
   });
   return {
-    provider: guardSpending(elsewhere(remoteProvider("openai", server.baseUrl)), guard),
+    provider: limitSpending(elsewhere(remoteProvider("openai", server.baseUrl)), guard),
     slow: () => server.play((request) => slowDrip(25, [...answer(request), ..." and so on".repeat(20)])),
     close: () => server.close(),
   };

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Attendance, type Attendant } from "../../../src/chat/attendance.ts";
+import { AbandonTimer, type Watcher } from "../../../src/chat/abandon-timer.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const ABANDON_MS = 15_000;
@@ -8,8 +8,8 @@ const ABANDON_MS = 15_000;
 function make() {
   const clock = new VirtualClock();
   let abandoned = 0;
-  const attendance = new Attendance(clock, ABANDON_MS, () => abandoned++);
-  return { clock, attendance, abandoned: () => abandoned };
+  const timer = new AbandonTimer(clock, ABANDON_MS, () => abandoned++);
+  return { clock, timer, abandoned: () => abandoned };
 }
 
 describe("the clock over an answer", () => {
@@ -25,19 +25,19 @@ describe("the clock over an answer", () => {
   });
 
   it("stands still while a connected watcher waits, however long", () => {
-    const { clock, attendance, abandoned } = make();
-    attendance.join();
-    expect(attendance.attended).toBe(true);
+    const { clock, timer, abandoned } = make();
+    timer.join();
+    expect(timer.attended).toBe(true);
     clock.advance(1000 * ABANDON_MS);
     expect(abandoned()).toBe(0);
     expect(clock.pending).toBe(0);
   });
 
   it("begins anew each time: what ran before a break does not count", () => {
-    const { clock, attendance, abandoned } = make();
+    const { clock, timer, abandoned } = make();
     for (let round = 0; round < 5; round++) {
       clock.advance(ABANDON_MS - 1);
-      attendance.join().leave();
+      timer.join().leave();
     }
     expect(abandoned()).toBe(0);
     clock.advance(ABANDON_MS);
@@ -45,13 +45,13 @@ describe("the clock over an answer", () => {
   });
 
   it("runs while every watcher leaves ready bytes untaken, and stops when one takes them", () => {
-    const { clock, attendance, abandoned } = make();
-    const [slow, fast] = [attendance.join(), attendance.join()];
+    const { clock, timer, abandoned } = make();
+    const [slow, fast] = [timer.join(), timer.join()];
     slow.setStalled(true);
     clock.advance(10 * ABANDON_MS);
     expect(abandoned()).toBe(0);
     fast.setStalled(true);
-    expect(attendance.attended).toBe(false);
+    expect(timer.attended).toBe(false);
     clock.advance(ABANDON_MS - 1);
     slow.setStalled(false);
     clock.advance(ABANDON_MS);
@@ -62,8 +62,8 @@ describe("the clock over an answer", () => {
   });
 
   it("is not restarted by saying the same again", () => {
-    const { clock, attendance, abandoned } = make();
-    const watcher = attendance.join();
+    const { clock, timer, abandoned } = make();
+    const watcher = timer.join();
     watcher.setStalled(true);
     for (let step = 0; step < 3; step++) {
       clock.advance(ABANDON_MS / 3);
@@ -73,9 +73,9 @@ describe("the clock over an answer", () => {
   });
 
   it("is over with the answer, whoever comes and goes after that", () => {
-    const { clock, attendance, abandoned } = make();
-    attendance.close();
-    attendance.join().leave();
+    const { clock, timer, abandoned } = make();
+    timer.close();
+    timer.join().leave();
     clock.advance(10 * ABANDON_MS);
     expect(abandoned()).toBe(0);
     expect(clock.pending).toBe(0);
@@ -89,21 +89,21 @@ describe("the clock over an answer", () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const { clock, attendance, abandoned } = make();
-        const watchers: ({ attendant: Attendant; taking: boolean } | undefined)[] = [];
+        const { clock, timer, abandoned } = make();
+        const watchers: ({ watcher: Watcher; taking: boolean } | undefined)[] = [];
         let idleSince: number | null = clock.now();
         for (const { watcher, act, ms } of steps) {
           const one = watchers[watcher];
           if (act === "join" && one === undefined) {
-            watchers[watcher] = { attendant: attendance.join(), taking: true };
+            watchers[watcher] = { watcher: timer.join(), taking: true };
           } else if (act === "leave" && one !== undefined) {
-            one.attendant.leave();
-            one.attendant.leave();
-            one.attendant.setStalled(false);
+            one.watcher.leave();
+            one.watcher.leave();
+            one.watcher.setStalled(false);
             watchers[watcher] = undefined;
           } else if ((act === "stall" || act === "take") && one !== undefined) {
             one.taking = act === "take";
-            one.attendant.setStalled(!one.taking);
+            one.watcher.setStalled(!one.taking);
           } else if (act === "wait") {
             clock.advance(ms);
           }
@@ -113,7 +113,7 @@ describe("the clock over an answer", () => {
             expect(clock.now() - (idleSince ?? 0)).toBeGreaterThanOrEqual(ABANDON_MS);
             return;
           }
-          expect(attendance.attended).toBe(attended);
+          expect(timer.attended).toBe(attended);
           if (attended) idleSince = null;
           else idleSince ??= clock.now();
           if (idleSince !== null) expect(clock.now() - idleSince).toBeLessThan(ABANDON_MS);

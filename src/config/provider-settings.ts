@@ -14,47 +14,47 @@ const MAX_TOKENS_PER_DAY = 1_000_000_000_000;
 
 const providerNames = ["local", "openai", "huggingface", "echo"] as const;
 
-/** Settings of the back ends other than the local model's own. */
-export const backEndSettings = {
+/** Settings of the providers other than the local model's own. */
+export const providerSettings = {
   AI_PROVIDER: choice(providerNames, "local", {
-    doc: "The back end that answers. `echo` is for load tests.",
+    doc: "The provider that answers. `echo` is for load tests.",
   }),
   AI_FALLBACK: optionalList(
     "none, or comma-separated: local, openai, huggingface",
     {
-      doc: "Back ends to go to when the chosen one cannot start or fails, in order. `none`: never.",
+      doc: "Providers to go to when the chosen one cannot start or fails, in order. `none`: never.",
       shownDefault: "openai when it has a key",
     },
     (word) => ["none", "local", "openai", "huggingface"].includes(word),
   ),
   FALLBACK_MID_STREAM: choice(["continue", "error"], "continue", {
     doc:
-      "What happens to an answer whose back end fails in its middle: another one, or the local one after its restart, goes " +
+      "What happens to an answer whose provider fails in its middle: another one, or the local one after its restart, goes " +
       "on from the text so far; or it ends with an error.",
   }),
   AI_TIMEOUT_SECONDS: integer(1, 86_400, 300, {
-    doc: "Total time of one answer over all back ends, without its time in queues.",
+    doc: "Total time of one answer over all providers, without its time in queues.",
   }),
   AI_FIRST_TOKEN_SECONDS: number(0.05, 86_400, 60, {
-    doc: "Time for the first text, from when the answer leaves the queue; then the next back end is asked.",
+    doc: "Time for the first text, from when the answer leaves the queue; then the next provider is asked.",
   }),
   AI_TOKEN_GAP_SECONDS: number(0.05, 86_400, 30, {
-    doc: "Longest silence within an answer; then the next back end goes on.",
+    doc: "Longest silence within an answer; then the next provider goes on.",
   }),
   AI_RETRIES: integer(0, 10, 2, {
-    doc: "How often the same back end is asked again before its first text, where its failure may pass by itself.",
+    doc: "How often the same provider is asked again before its first text, where its failure may pass by itself.",
   }),
   AI_RETRY_WAIT_SECONDS: number(0, 3600, 2, {
-    doc: "Longest wait before such a try; a back end whose Retry-After asks for more is left for the next one.",
+    doc: "Longest wait before such a try; a provider whose Retry-After asks for more is left for the next one.",
   }),
   AI_BREAKER_FAILURES: integer(1, 10_000, 5, {
-    doc: "Failures in a row after which a back end is left alone. A refused key or an unknown model is enough at once.",
+    doc: "Failures in a row after which a provider is left alone. A refused key or an unknown model is enough at once.",
   }),
   AI_BREAKER_SECONDS: number(0.05, 86_400, 10, {
     doc: "How long it is left alone before one message tries it again.",
   }),
   REMOTE_MAX_TOKENS_PER_DAY: integer(0, MAX_TOKENS_PER_DAY, 0, {
-    doc: "Tokens of remote back ends for everybody together in a day (from 00:00 UTC); 0: no limit.",
+    doc: "Tokens of remote providers for everybody together in a day (from 00:00 UTC); 0: no limit.",
   }),
   REMOTE_MAX_TOKENS_PER_DAY_CLIENT: integer(0, MAX_TOKENS_PER_DAY, 0, {
     doc: "The same for one client: a token's `sub`, or one anonymous session; 0: no limit.",
@@ -62,16 +62,16 @@ export const backEndSettings = {
   REMOTE_MAX_TOKENS_PER_DAY_ADDRESS: integer(0, MAX_TOKENS_PER_DAY, 0, {
     doc: "The same for all anonymous clients of one address (IPv6: of one /64); 0: no limit.",
   }),
-  AI_MODEL: text("gpt-4", { doc: "Model of the openai back end." }),
-  OPENAI_API_KEY: optionalText({ doc: "Key of the openai back end.", secret: true }),
+  AI_MODEL: text("gpt-4", { doc: "Model of the openai provider." }),
+  OPENAI_API_KEY: optionalText({ doc: "Key of the openai provider.", secret: true }),
   OPENAI_BASE_URL: optionalUrl({
     doc: "Base URL of any compatible server (vLLM, llama-server, Ollama), with /v1.",
   }),
   OPENAI_CONTEXT_TOKENS: integer(512, 10_000_000, 8192, {
     doc: "Window of the openai model, for fitting prompts.",
   }),
-  HF_API_KEY: optionalText({ doc: "Token of the huggingface back end.", secret: true }),
-  HF_MODEL: text("TinyLlama/TinyLlama-1.1B-Chat-v1.0", { doc: "Model of the huggingface back end." }),
+  HF_API_KEY: optionalText({ doc: "Token of the huggingface provider.", secret: true }),
+  HF_MODEL: text("TinyLlama/TinyLlama-1.1B-Chat-v1.0", { doc: "Model of the huggingface provider." }),
   HF_BASE_URL: optionalUrl({ doc: "An own inference endpoint instead of the router." }),
   HF_CONTEXT_TOKENS: integer(512, 10_000_000, 2048, {
     doc: "Window of the huggingface model, for fitting prompts.",

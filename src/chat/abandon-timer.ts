@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 
 /** One connected watcher of an answer. */
-export interface Attendant {
+export interface Watcher {
   /** Whether it leaves bytes untaken that are ready for it. */
   setStalled(stalled: boolean): void;
   /** The watcher disconnected. */
@@ -12,7 +12,7 @@ export interface Attendant {
  * The one clock over an answer: it runs while nobody connected watches, or while every watcher leaves ready bytes
  * untaken; it stops as soon as one of them takes them. A connected client that waits is never counted against.
  */
-export class Attendance {
+export class AbandonTimer {
   readonly #clock: Clock;
   readonly #abandonMs: number;
   readonly #abandoned: () => void;
@@ -33,7 +33,7 @@ export class Attendance {
     return this.#takers > 0;
   }
 
-  join(): Attendant {
+  join(): Watcher {
     let taking = true;
     let left = false;
     this.#change(1);
