@@ -1,36 +1,36 @@
 /** Keeps the most recently used values, up to a number. */
 export class LruCache<K, V> {
-  private readonly limit: number;
-  private readonly values = new Map<K, V>();
+  readonly #limit: number;
+  readonly #values = new Map<K, V>();
 
   constructor(limit: number) {
-    this.limit = limit;
+    this.#limit = limit;
   }
 
   get size(): number {
-    return this.values.size;
+    return this.#values.size;
   }
 
   get(key: K): V | undefined {
-    const value = this.values.get(key);
+    const value = this.#values.get(key);
     if (value !== undefined) {
-      this.values.delete(key);
-      this.values.set(key, value);
+      this.#values.delete(key);
+      this.#values.set(key, value);
     }
     return value;
   }
 
   /** @returns whether it was there. */
   delete(key: K): boolean {
-    return this.values.delete(key);
+    return this.#values.delete(key);
   }
 
   set(key: K, value: V): void {
-    this.values.delete(key);
-    this.values.set(key, value);
-    if (this.values.size <= this.limit) return;
-    for (const oldest of this.values.keys()) {
-      this.values.delete(oldest);
+    this.#values.delete(key);
+    this.#values.set(key, value);
+    if (this.#values.size <= this.#limit) return;
+    for (const oldest of this.#values.keys()) {
+      this.#values.delete(oldest);
       return;
     }
   }

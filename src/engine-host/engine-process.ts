@@ -38,75 +38,75 @@ const LONGEST_LINE = 500;
 
 /** One life of the engine. */
 export class EngineProcess {
-  private readonly child: ChildProcess;
-  private readonly control: Duplex;
-  private readonly exited: Promise<void>;
-  private failure: string | undefined;
-  private stateFolder: string | undefined;
+  readonly #child: ChildProcess;
+  readonly #control: Duplex;
+  readonly #exited: Promise<void>;
+  #failure: string | undefined;
+  #stateFolder: string | undefined;
 
   constructor(options: EngineProcessOptions) {
-    this.child = spawn(process.execPath, [...options.args], {
+    this.#child = spawn(process.execPath, [...options.args], {
       stdio: ["ignore", "ignore", "pipe", "pipe"],
       env: options.env,
     });
-    this.control = this.child.stdio[CONTROL_FD] as Duplex;
-    this.exited = new Promise((resolve) => {
+    this.#control = this.#child.stdio[CONTROL_FD] as Duplex;
+    this.#exited = new Promise((resolve) => {
       let over = false;
       const end = (code: number | null, signal: NodeJS.Signals | null): void => {
         if (over) return;
         over = true;
-        options.onExit({ code, signal, failure: this.failure, stateFolder: this.stateFolder });
+        options.onExit({ code, signal, failure: this.#failure, stateFolder: this.#stateFolder });
         resolve();
       };
-      this.child.once("exit", end);
-      this.child.once("error", (error) => {
-        this.failure ??= `The engine process cannot be started: ${error.message}`;
+      this.#child.once("exit", end);
+      this.#child.once("error", (error) => {
+        this.#failure ??= `The engine process cannot be started: ${error.message}`;
         end(null, null);
       });
     });
-    this.listen(options);
+    this.#listen(options);
     const { socketPath, settings } = options;
-    this.control.write(encodeLine({ type: "settings", socketPath, settings }));
+    this.#control.write(encodeLine({ type: "settings", socketPath, settings }));
   }
 
   get pid(): number | undefined {
-    return this.child.pid;
+    return this.#child.pid;
   }
 
   /** Ends it at once; `reason` is what its exit tells. */
   kill(reason: string): void {
-    this.failure = reason;
-    this.child.kill("SIGKILL");
+    this.#failure = reason;
+    this.#child.kill("SIGKILL");
   }
 
   /** Asks, then signals, then kills. Ends when the process is gone. */
   async stop(): Promise<void> {
-    this.control.write(encodeLine({ type: "stop" }));
-    const kill = setTimeout(() => this.child.kill("SIGKILL"), STOP_MS);
-    await this.exited;
+    this.#control.write(encodeLine({ type: "stop" }));
+    const kill = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
+    await this.#exited;
     clearTimeout(kill);
   }
 
-  private listen(options: EngineProcessOptions): void {
+  #listen(options: EngineProcessOptions): void {
     const decoder = new LineDecoder<ControlReply>();
-    this.control.setEncoding("utf8");
+    this.#control.setEncoding("utf8");
     // The engine is gone; its exit is what counts.
-    this.control.on("error", () => {});
-    this.control.on("data", (chunk: string) => {
+    this.#control.on("error", () => {});
+    this.#control.on("data", (chunk: string) => {
       for (const reply of decoder.push(chunk)) {
         if (reply.type === "ready") {
-          this.stateFolder = reply.stateFolder;
+          this.#stateFolder = reply.stateFolder;
           options.onReady(reply.info);
         } else if (reply.type === "pulse") options.onPulse(reply);
-        else this.failure = reply.message;
+        else this.#failure = reply.message;
       }
     });
-    const { stderr } = this.child;
+    const { stderr } = this.#child;
     if (!stderr) return;
     createInterface({ input: stderr }).on("line", (line) => {
       // Native code prints the source of a grammar that it refuses; it may hold words of a client.
       if (line.includes("::=")) return;
-      options.logger.warn({ engine: this.child.pid, line: line.slice(0, LONGEST_LINE) }, "engine says");
+      options.logger.warn({ engine: this.#child.pid, line: line.slice(0, LONGEST_LINE) }, "engine says");
     });
   }
 }

@@ -21,23 +21,23 @@ export const defaultRestartPolicy: RestartPolicyOptions = {
 
 /** Counts early deaths. Pure. */
 export class RestartPolicy {
-  private readonly options: RestartPolicyOptions;
-  private early = 0;
+  readonly #options: RestartPolicyOptions;
+  #early = 0;
 
   constructor(options: RestartPolicyOptions = defaultRestartPolicy) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** Whether the engine has died early so often in a row that starting it seems of no use. */
   get degraded(): boolean {
-    return this.early >= this.options.earlyLimit;
+    return this.#early >= this.#options.earlyLimit;
   }
 
   /** The engine died after `lifeMs`. @returns the delay before the next start. */
   died(lifeMs: number): number {
-    const { firstDelayMs, longestDelayMs, earlyMs, degradedDelayMs } = this.options;
-    this.early = lifeMs < earlyMs ? this.early + 1 : 0;
+    const { firstDelayMs, longestDelayMs, earlyMs, degradedDelayMs } = this.#options;
+    this.#early = lifeMs < earlyMs ? this.#early + 1 : 0;
     if (this.degraded) return degradedDelayMs;
-    return Math.min(longestDelayMs, firstDelayMs * 2 ** Math.max(0, this.early - 1));
+    return Math.min(longestDelayMs, firstDelayMs * 2 ** Math.max(0, this.#early - 1));
   }
 }

@@ -46,43 +46,43 @@ function engineEnvironment(env: Readonly<Record<string, string | undefined>>): R
 
 /** Starts the engine, starts it again when it dies, and tells where it stands. */
 export class EngineSupervisor {
-  private readonly options: SupervisorOptions;
-  private readonly policy: RestartPolicy;
-  private readonly folder: SocketFolder;
-  private readonly listeners = new Set<(status: EngineStatus) => void>();
-  private process: EngineProcess | undefined;
-  private watchdog: Watchdog | undefined;
-  private current: EngineStatus = { state: "starting", reason: "The model is being loaded." };
-  private startedAt = 0;
-  private stopped = false;
-  private cancelRestart: (() => void) | undefined;
+  readonly #options: SupervisorOptions;
+  readonly #policy: RestartPolicy;
+  readonly #folder: SocketFolder;
+  readonly #listeners = new Set<(status: EngineStatus) => void>();
+  #process: EngineProcess | undefined;
+  #watchdog: Watchdog | undefined;
+  #current: EngineStatus = { state: "starting", reason: "The model is being loaded." };
+  #startedAt = 0;
+  #stopped = false;
+  #cancelRestart: (() => void) | undefined;
   /** What the last engine left behind is being removed. */
-  private clearing: Promise<void> = Promise.resolve();
+  #clearing: Promise<void> = Promise.resolve();
 
   constructor(options: SupervisorOptions) {
-    this.options = options;
-    this.policy = new RestartPolicy(options.restart ?? defaultRestartPolicy);
-    this.folder = createSocketFolder();
+    this.#options = options;
+    this.#policy = new RestartPolicy(options.restart ?? defaultRestartPolicy);
+    this.#folder = createSocketFolder();
   }
 
   /** The same over all lives of the engine. */
   get socketPath(): string {
-    return this.folder.socketPath;
+    return this.#folder.socketPath;
   }
 
   /** Of the present engine; undefined between two lives. */
   get pid(): number | undefined {
-    return this.process?.pid;
+    return this.#process?.pid;
   }
 
   status(): EngineStatus {
-    return this.current;
+    return this.#current;
   }
 
   /** @returns a function that ends the subscription. */
   onChange(listener: (status: EngineStatus) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /**
@@ -98,47 +98,47 @@ export class EngineSupervisor {
         if (status.state === "ready" && status.info) resolve(status.info);
         else reject(new Error(status.reason));
       });
-      this.launch();
+      this.#launch();
     });
   }
 
   /** Ends the engine and removes its socket. */
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.cancelRestart?.();
-    this.set({ ...this.current, state: "down", reason: "The server is stopping." });
-    await this.process?.stop();
-    await this.clearing;
-    this.folder.remove();
+    this.#stopped = true;
+    this.#cancelRestart?.();
+    this.#set({ ...this.#current, state: "down", reason: "The server is stopping." });
+    await this.#process?.stop();
+    await this.#clearing;
+    this.#folder.remove();
   }
 
-  private launch(): void {
-    const { args, env, settings, logger, clock } = this.options;
-    this.startedAt = clock.now();
-    this.process = new EngineProcess({
+  #launch(): void {
+    const { args, env, settings, logger, clock } = this.#options;
+    this.#startedAt = clock.now();
+    this.#process = new EngineProcess({
       args,
       env: engineEnvironment(env),
-      socketPath: this.folder.socketPath,
+      socketPath: this.#folder.socketPath,
       settings,
       logger,
-      onPulse: (pulse) => this.watchdog?.pulse(pulse),
-      onReady: (info) => this.ready(info),
-      onExit: (exit) => this.exited(exit),
+      onPulse: (pulse) => this.#watchdog?.pulse(pulse),
+      onReady: (info) => this.#ready(info),
+      onExit: (exit) => this.#exited(exit),
     });
   }
 
-  private ready(info: EngineInfo): void {
-    const { logger, clock } = this.options;
-    logger.info({ engine: this.pid, ms: Math.round(clock.now() - this.startedAt) }, "engine ready");
-    this.set({ state: "ready", reason: "", info });
-    this.watch(new Watchdog(this.options.stallMs ?? STALL_MS, clock));
+  #ready(info: EngineInfo): void {
+    const { logger, clock } = this.#options;
+    logger.info({ engine: this.pid, ms: Math.round(clock.now() - this.#startedAt) }, "engine ready");
+    this.#set({ state: "ready", reason: "", info });
+    this.#watch(new Watchdog(this.#options.stallMs ?? STALL_MS, clock));
   }
 
-  private watch(watchdog: Watchdog): void {
-    const { logger, clock } = this.options;
-    this.watchdog = watchdog;
+  #watch(watchdog: Watchdog): void {
+    const { logger, clock } = this.#options;
+    this.#watchdog = watchdog;
     const check = (): void => {
-      if (this.watchdog !== watchdog || this.stopped) return;
+      if (this.#watchdog !== watchdog || this.#stopped) return;
       const still = watchdog.stalledMs();
       if (still === undefined) {
         clock.after(CHECK_MS, check);
@@ -146,56 +146,56 @@ export class EngineSupervisor {
       }
       const seconds = Math.round(still / 1000);
       logger.error({ engine: this.pid, seconds }, "engine hangs");
-      this.process?.kill(`it did not move for ${seconds} s`);
+      this.#process?.kill(`it did not move for ${seconds} s`);
     };
     clock.after(CHECK_MS, check);
   }
 
-  private exited({ code, signal, failure, stateFolder }: EngineExit): void {
-    const { logger, metrics, clock } = this.options;
+  #exited({ code, signal, failure, stateFolder }: EngineExit): void {
+    const { logger, metrics, clock } = this.#options;
     const pid = this.pid;
-    this.process = undefined;
-    this.watchdog = undefined;
-    if (stateFolder !== undefined) this.clearing = this.removeStates(stateFolder);
-    if (this.stopped) return;
-    const { info } = this.current;
+    this.#process = undefined;
+    this.#watchdog = undefined;
+    if (stateFolder !== undefined) this.#clearing = this.#removeStates(stateFolder);
+    if (this.#stopped) return;
+    const { info } = this.#current;
     const known = info ? { info } : {};
     if (failure !== undefined && !info) {
       logger.error({ engine: pid, failure }, "engine cannot start");
-      this.set({ state: "down", reason: failure });
+      this.#set({ state: "down", reason: failure });
       return;
     }
-    const delay = this.policy.died(clock.now() - this.startedAt);
+    const delay = this.#policy.died(clock.now() - this.#startedAt);
     logger.error({ engine: pid, code, signal, failure, restartInMs: delay }, "engine died");
     const how = failure ?? `it ended with ${signal ?? `code ${code}`}`;
-    if (this.policy.degraded) {
-      this.set({
+    if (this.#policy.degraded) {
+      this.#set({
         state: "degraded",
         reason: `The engine keeps dying (${how}); it is tried once a minute.`,
         ...known,
       });
     } else {
-      this.set({ state: "starting", reason: "The engine died and is being started again.", ...known });
+      this.#set({ state: "starting", reason: "The engine died and is being started again.", ...known });
     }
-    this.cancelRestart = clock.after(delay, () => {
-      if (this.stopped) return;
+    this.#cancelRestart = clock.after(delay, () => {
+      if (this.#stopped) return;
       metrics.engineRestarted();
-      this.launch();
+      this.#launch();
     });
   }
 
   /** An engine that was killed leaves states of conversations behind. */
-  private async removeStates(folder: string): Promise<void> {
+  async #removeStates(folder: string): Promise<void> {
     try {
       await rm(folder, { recursive: true, force: true });
     } catch (error) {
       // The next engine tries again.
-      this.options.logger.warn({ err: error }, "stored states of an engine that ended could not be removed");
+      this.#options.logger.warn({ err: error }, "stored states of an engine that ended could not be removed");
     }
   }
 
-  private set(status: EngineStatus): void {
-    this.current = status;
-    for (const listener of this.listeners) listener(status);
+  #set(status: EngineStatus): void {
+    this.#current = status;
+    for (const listener of this.#listeners) listener(status);
   }
 }

@@ -11,11 +11,11 @@ export function encodeLine(message: GatewayMessage | EngineMessage | ControlMess
 
 /** Cuts a stream of text into messages. Feed it with `setEncoding("utf8")` chunks. */
 export class LineDecoder<T> {
-  private rest = "";
-  private readonly limit: number;
+  #rest = "";
+  readonly #limit: number;
 
   constructor(limit: number = MAX_LINE_CHARS) {
-    this.limit = limit;
+    this.#limit = limit;
   }
 
   /** @throws Error when a line is longer than the limit or is not JSON. */
@@ -25,14 +25,14 @@ export class LineDecoder<T> {
     for (;;) {
       const end = chunk.indexOf("\n", from);
       if (end < 0) break;
-      const line = this.rest + chunk.slice(from, end);
-      this.rest = "";
+      const line = this.#rest + chunk.slice(from, end);
+      this.#rest = "";
       from = end + 1;
-      if (line.length > this.limit) throw new Error(`a line of ${line.length} characters is over the limit`);
+      if (line.length > this.#limit) throw new Error(`a line of ${line.length} characters is over the limit`);
       messages.push(JSON.parse(line) as T);
     }
-    this.rest += from === 0 ? chunk : chunk.slice(from);
-    if (this.rest.length > this.limit) throw new Error(`a line is over ${this.limit} characters`);
+    this.#rest += from === 0 ? chunk : chunk.slice(from);
+    if (this.#rest.length > this.#limit) throw new Error(`a line is over ${this.#limit} characters`);
     return messages;
   }
 }

@@ -98,33 +98,33 @@ export class EngineSimulator {
   refused = 0;
   mostWaiting = 0;
   tickObserver: (tick: SimulatedTick) => void = () => {};
-  private readonly options: SimulatorOptions;
-  private readonly learned: CostModel;
-  private readonly slots: SimulatedSlot[];
-  private readonly pauses: DecodePauses;
+  readonly #options: SimulatorOptions;
+  readonly #learned: CostModel;
+  readonly #slots: SimulatedSlot[];
+  readonly #pauses: DecodePauses;
   /** Actions to come, in order of time. */
-  private events: { readonly at: number; readonly act: () => void }[] = [];
-  private sorted = true;
+  #events: { readonly at: number; readonly act: () => void }[] = [];
+  #sorted = true;
 
   constructor(options: SimulatorOptions) {
-    this.options = options;
+    this.#options = options;
     this.queue = new FairQueue({ requests: options.queueLimit, promptTokens: 1e9, background: 0 });
-    this.learned = new CostModel(options.cost.promptTokenMs * 2);
-    this.pauses = new DecodePauses(options.limits.maxTickMs);
-    this.slots = Array.from({ length: options.slots }, (_, id) => {
+    this.#learned = new CostModel(options.cost.promptTokenMs * 2);
+    this.#pauses = new DecodePauses(options.limits.maxTickMs);
+    this.#slots = Array.from({ length: options.slots }, (_, id) => {
       return { id, job: undefined, conversation: "", kept: 0, work: 0, lastUsed: 0, startedAt: 0 };
     });
   }
 
   at(time: number, act: () => void): void {
-    this.events.push({ at: time, act });
-    this.sorted = false;
+    this.#events.push({ at: time, act });
+    this.#sorted = false;
   }
 
   /** @returns undefined when the queue is full. */
   submit(request: SimulatedRequest): SimulatedJob | undefined {
     const job = new SimulatedJob(request, this.now);
-    const kept = this.slots.find(({ conversation }) => conversation === request.conversation)?.kept ?? 0;
+    const kept = this.#slots.find(({ conversation }) => conversation === request.conversation)?.kept ?? 0;
     job.promptTokens = Math.max(1, request.promptTokens - kept);
     if (!this.queue.add(job)) {
       this.refused++;
@@ -137,35 +137,36 @@ export class EngineSimulator {
   /** Runs until nothing is left to do, or up to a time. */
   run(until = Number.POSITIVE_INFINITY): void {
     while (this.now < until) {
-      this.fire();
-      const movedTokens = this.preempt();
-      this.admit();
-      if (this.slots.some(({ job }) => job)) this.tick(movedTokens);
+      this.#fire();
+      const movedTokens = this.#preempt();
+      this.#admit();
+      if (this.#slots.some(({ job }) => job)) this.#tick(movedTokens);
       else {
-        const next = this.events.at(-1);
+        const next = this.#events.at(-1);
         if (!next) return;
         this.now = Math.max(this.now, next.at);
       }
     }
   }
 
-  private fire(): void {
+  #fire(): void {
     // Latest first, so that the next is taken from the end.
-    if (!this.sorted) this.events.sort((a, b) => b.at - a.at);
-    this.sorted = true;
-    for (let next = this.events.at(-1); next && next.at <= this.now; next = this.events.at(-1)) {
-      this.events.pop();
+    if (!this.#sorted) this.#events.sort((a, b) => b.at - a.at);
+    this.#sorted = true;
+    for (let next = this.#events.at(-1); next && next.at <= this.now; next = this.#events.at(-1)) {
+      this.#events.pop();
       next.act();
-      if (!this.sorted) this.events.sort((a, b) => b.at - a.at);
-      this.sorted = true;
+      if (!this.#sorted) this.#events.sort((a, b) => b.at - a.at);
+      this.#sorted = true;
     }
   }
 
-  private preempt(): number {
-    const { queue, slots } = this;
+  #preempt(): number {
+    const slots = this.#slots;
+    const { queue } = this;
     const waiter = queue.peek(slots.length);
     if (!waiter || slots.some(({ job }) => !job)) return 0;
-    const perToken = (2 * this.options.cost.moveTokenMs) / this.learned.promptTokenMs;
+    const perToken = (2 * this.#options.cost.moveTokenMs) / this.#learned.promptTokenMs;
     const holdings = slots.map(({ id, job, kept }) => ({
       id,
       accountKey: job?.accountKey ?? "",
@@ -189,10 +190,10 @@ export class EngineSimulator {
     return kept;
   }
 
-  private admit(): void {
+  #admit(): void {
     for (;;) {
-      const free = this.slots.filter(({ job }) => !job);
-      const job = free.length > 0 ? this.queue.take(this.slots.length) : undefined;
+      const free = this.#slots.filter(({ job }) => !job);
+      const job = free.length > 0 ? this.queue.take(this.#slots.length) : undefined;
       if (!job) return;
       const reusable = (slot: SimulatedSlot): number =>
         slot.conversation === job.request.conversation ? Math.min(slot.kept, job.length - 1) : 0;
@@ -203,9 +204,9 @@ export class EngineSimulator {
         kept: slot.kept,
         lastUsed: slot.lastUsed,
       }));
-      const active = this.slots.filter((slot) => slot.job).map(({ id }) => id);
+      const active = this.#slots.filter((slot) => slot.job).map(({ id }) => id);
       const id = chooseSlot(choices, active, job.length);
-      const slot = this.slots[id] as SimulatedSlot;
+      const slot = this.#slots[id] as SimulatedSlot;
       slot.kept = choices.find((choice) => choice.id === id)?.reusable ?? 0;
       slot.conversation = job.request.conversation;
       slot.startedAt = this.now;
@@ -216,9 +217,9 @@ export class EngineSimulator {
     }
   }
 
-  private tick(movedTokens: number): void {
-    const { cost, limits } = this.options;
-    const busy = this.slots.filter(({ job }) => job);
+  #tick(movedTokens: number): void {
+    const { cost, limits } = this.#options;
+    const busy = this.#slots.filter(({ job }) => job);
     const left = ({ job, kept }: SimulatedSlot): number => (job ? Math.max(0, job.length - 1 - kept) : 0);
     const oldestFirst = busy
       .filter((slot) => left(slot) > 0)
@@ -232,48 +233,48 @@ export class EngineSimulator {
         background: false,
       }));
     const ready = busy.filter((slot) => left(slot) === 0);
-    const tokenMs = this.learned.promptTokenMs;
-    const { generating, prompts, stretch } = this.pauses.next(ready.length, oldestFirst, tokenMs);
+    const tokenMs = this.#learned.promptTokenMs;
+    const { generating, prompts, stretch } = this.#pauses.next(ready.length, oldestFirst, tokenMs);
     const drawing = generating > 0 ? ready : [];
     const input = {
       generating,
       prefilling: prompts,
       stretch,
       waiting: this.queue.size,
-      slots: this.slots.length,
+      slots: this.#slots.length,
     };
-    const chunks = planChunks(input, this.learned, limits);
+    const chunks = planChunks(input, this.#learned, limits);
     const promptTokens = chunks.reduce((sum, { tokens }) => sum + tokens, 0);
-    const expectedMs = this.learned.stepMs(drawing.length) + promptTokens * tokenMs;
+    const expectedMs = this.#learned.stepMs(drawing.length) + promptTokens * tokenMs;
     const step = drawing.length > 0 ? cost.stepMs + cost.sequenceMs * drawing.length : 0;
     const ms = step + cost.promptTokenMs * promptTokens;
-    const parts = chunks.map(({ id, tokens }) => ({ tokens, depth: this.slots[id]?.kept ?? 0 }));
-    this.pauses.step(ms, this.learned.stepMs(drawing.length), promptTokens);
-    this.learned.observe(ms, drawing.length, parts);
+    const parts = chunks.map(({ id, tokens }) => ({ tokens, depth: this.#slots[id]?.kept ?? 0 }));
+    this.#pauses.step(ms, this.#learned.stepMs(drawing.length), promptTokens);
+    this.#learned.observe(ms, drawing.length, parts);
     this.now += ms + 2 * movedTokens * cost.moveTokenMs;
     this.tickObserver({
       ms,
       expectedMs,
       generating: drawing.length,
       promptTokens,
-      runs: busy.filter(({ id }) => !this.slots[id - 1]?.job).length,
-      idleWhileWaiting: Math.min(this.slots.length - busy.length, this.queue.size),
+      runs: busy.filter(({ id }) => !this.#slots[id - 1]?.job).length,
+      idleWhileWaiting: Math.min(this.#slots.length - busy.length, this.queue.size),
     });
-    for (const { id, tokens } of chunks) this.process(this.slots[id] as SimulatedSlot, tokens);
-    for (const slot of drawing) this.draw(slot);
+    for (const { id, tokens } of chunks) this.#process(this.#slots[id] as SimulatedSlot, tokens);
+    for (const slot of drawing) this.#draw(slot);
   }
 
-  private process(slot: SimulatedSlot, tokens: number): void {
+  #process(slot: SimulatedSlot, tokens: number): void {
     slot.kept += tokens;
-    if (slot.job) this.serve(slot.job, tokens);
+    if (slot.job) this.#serve(slot.job, tokens);
   }
 
-  private draw(slot: SimulatedSlot): void {
+  #draw(slot: SimulatedSlot): void {
     const { job } = slot;
     if (!job) return;
     slot.kept++;
     // The first one also processes the last token of the prompt.
-    this.serve(job, job.generated === 0 ? 2 : 1);
+    this.#serve(job, job.generated === 0 ? 2 : 1);
     job.generated++;
     job.firstTokenAt ??= this.now;
     if (job.generated < job.request.answerTokens) return;
@@ -281,10 +282,10 @@ export class EngineSimulator {
     slot.job = undefined;
     slot.lastUsed = this.now;
     this.queue.done(job);
-    this.options.finished?.(job);
+    this.#options.finished?.(job);
   }
 
-  private serve(job: SimulatedJob, tokens: number): void {
+  #serve(job: SimulatedJob, tokens: number): void {
     this.queue.charge(job, tokens);
     this.served.set(job.accountKey, (this.served.get(job.accountKey) ?? 0) + tokens);
   }

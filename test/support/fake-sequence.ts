@@ -28,7 +28,7 @@ export class FakeContext {
   onBatch: () => void = () => {};
   /** Runs while a state of so many tokens is saved or loaded. */
   onMove: (tokens: number) => void = () => {};
-  private items: {
+  #items: {
     id: number;
     tokens: readonly number[];
     draws: boolean;
@@ -45,15 +45,15 @@ export class FakeContext {
 
   run(id: number, tokens: readonly number[], draws: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.items.length === 0) setImmediate(() => this.dispatch());
+      if (this.#items.length === 0) setImmediate(() => this.#dispatch());
       const settle = (error?: Error): void => (error ? reject(error) : resolve());
-      this.items.push({ id, tokens, draws, settle });
+      this.#items.push({ id, tokens, draws, settle });
     });
   }
 
-  private dispatch(): void {
-    const items = this.inTurn ? this.items.splice(0, 1) : this.items.splice(0);
-    if (this.items.length > 0) setImmediate(() => this.dispatch());
+  #dispatch(): void {
+    const items = this.inTurn ? this.#items.splice(0, 1) : this.#items.splice(0);
+    if (this.#items.length > 0) setImmediate(() => this.#dispatch());
     this.batches.push({
       items: items.map(({ id, tokens, draws }) => ({ id, tokens: tokens.length - (draws ? 1 : 0) })),
     });
@@ -67,11 +67,11 @@ export class FakeSequence implements EngineSequence {
   readonly id: number;
   readonly seeds: number[] = [];
   kv: number[] = [];
-  private readonly context: FakeContext;
+  readonly #context: FakeContext;
 
   constructor(id: number, context: FakeContext) {
     this.id = id;
-    this.context = context;
+    this.#context = context;
   }
 
   get length(): number {
@@ -94,24 +94,24 @@ export class FakeSequence implements EngineSequence {
   }
 
   async save(path: string): Promise<number> {
-    this.context.moves.push(`save ${this.kv.length}`);
-    this.context.onMove(this.kv.length);
-    this.context.files.set(path, [...this.kv]);
+    this.#context.moves.push(`save ${this.kv.length}`);
+    this.#context.onMove(this.kv.length);
+    this.#context.files.set(path, [...this.kv]);
     return Promise.resolve(this.kv.length * 100);
   }
 
   async load(path: string): Promise<void> {
-    const tokens = this.context.files.get(path);
+    const tokens = this.#context.files.get(path);
     this.kv = [];
     if (!tokens) throw new Error("no such file");
-    this.context.moves.push(`load ${tokens.length}`);
-    this.context.onMove(tokens.length);
+    this.#context.moves.push(`load ${tokens.length}`);
+    this.#context.onMove(tokens.length);
     this.kv = [...tokens];
     return Promise.resolve();
   }
 
   async prefill(tokens: readonly number[]): Promise<void> {
-    await this.context.run(this.id, tokens, false);
+    await this.#context.run(this.id, tokens, false);
     this.kv.push(...tokens);
   }
 
@@ -122,11 +122,11 @@ export class FakeSequence implements EngineSequence {
     options: GenerateOptions,
   ): Promise<Drawn> {
     this.seeds.push(options.sampling.seed);
-    await this.context.run(this.id, [...tokens, ...guesses], true);
+    await this.#context.run(this.id, [...tokens, ...guesses], true);
     this.kv.push(...tokens);
     const drawn: number[] = [];
     for (const guess of [...guesses, undefined]) {
-      drawn.push(this.context.tokenAfter(this.kv.at(-1) ?? 0));
+      drawn.push(this.#context.tokenAfter(this.kv.at(-1) ?? 0));
       if (guess === undefined || guess !== drawn.at(-1)) break;
       this.kv.push(guess);
     }
@@ -139,9 +139,9 @@ export class FakeSequence implements EngineSequence {
   ): AsyncGenerator<number, void, number | undefined> {
     this.seeds.push(options.sampling.seed);
     for (let next = tokens; ;) {
-      await this.context.run(this.id, next, true);
+      await this.#context.run(this.id, next, true);
       this.kv.push(...next);
-      const token = this.context.tokenAfter(next.at(-1) ?? 0);
+      const token = this.#context.tokenAfter(next.at(-1) ?? 0);
       next = [(yield token) ?? token];
     }
   }

@@ -19,32 +19,32 @@ interface Stretch {
  * their limit count for what they show. Lengths in tokens. Pure.
  */
 export class AnswerLength {
-  private readonly samples: Sample[] = [];
-  private next = 0;
-  private curve: readonly Stretch[] | undefined;
+  readonly #samples: Sample[] = [];
+  #next = 0;
+  #curve: readonly Stretch[] | undefined;
 
   get known(): boolean {
-    return this.samples.length > 0;
+    return this.#samples.length > 0;
   }
 
   observe(tokens: number, whole: boolean): void {
-    this.samples[this.next] = { tokens, whole };
-    this.next = (this.next + 1) % SAMPLES;
-    this.curve = undefined;
+    this.#samples[this.#next] = { tokens, whole };
+    this.#next = (this.#next + 1) % SAMPLES;
+    this.#curve = undefined;
   }
 
   /** Expected tokens that an answer of `generated` so far still gets, of at most `most` in all. */
   remaining(generated: number, most: number): number {
     if (most <= generated) return 0;
-    this.curve ??= this.estimate();
-    const share = this.at(generated).share;
+    this.#curve ??= this.#estimate();
+    const share = this.#at(generated).share;
     // Longer than any that was seen: half of what it may still have is as good a guess as any.
     if (share <= 0) return (most - generated) / 2;
-    return (this.area(most) - this.area(generated)) / share;
+    return (this.#area(most) - this.#area(generated)) / share;
   }
 
-  private estimate(): Stretch[] {
-    const sorted = this.samples.toSorted((a, b) => a.tokens - b.tokens);
+  #estimate(): Stretch[] {
+    const sorted = this.#samples.toSorted((a, b) => a.tokens - b.tokens);
     const curve: Stretch[] = [{ from: 0, share: 1, area: 0 }];
     let atRisk = sorted.length;
     for (let index = 0; index < sorted.length;) {
@@ -65,8 +65,8 @@ export class AnswerLength {
     return curve;
   }
 
-  private at(tokens: number): Stretch {
-    const curve = this.curve as readonly Stretch[];
+  #at(tokens: number): Stretch {
+    const curve = this.#curve as readonly Stretch[];
     let [low, high] = [0, curve.length - 1];
     while (low < high) {
       const middle = (low + high + 1) >> 1;
@@ -76,8 +76,8 @@ export class AnswerLength {
     return curve[low] as Stretch;
   }
 
-  private area(tokens: number): number {
-    const { from, share, area } = this.at(tokens);
+  #area(tokens: number): number {
+    const { from, share, area } = this.#at(tokens);
     return area + (tokens - from) * share;
   }
 }

@@ -24,40 +24,40 @@ export interface PromptPart {
  * follows the latest prompts; the slope comes from many more, since the latest ones are often equally deep.
  */
 class DepthLine {
-  private ms: number;
-  private depth = 0;
-  private slope = 0;
-  private seen = 0;
+  #ms: number;
+  #depth = 0;
+  #slope = 0;
+  #seen = 0;
   /** Over many prompts; the first guess counts as one at depth 0. */
-  private readonly many: { ms: number; depth: number; square: number; product: number };
+  readonly #many: { ms: number; depth: number; square: number; product: number };
 
   constructor(firstMs: number) {
-    this.ms = firstMs;
-    this.many = { ms: firstMs, depth: 0, square: 0, product: 0 };
+    this.#ms = firstMs;
+    this.#many = { ms: firstMs, depth: 0, square: 0, product: 0 };
   }
 
   get known(): boolean {
-    return this.seen >= MIN_SEEN;
+    return this.#seen >= MIN_SEEN;
   }
 
   at(depth: number): number {
-    return Math.max(this.ms + this.slope * (depth - this.depth), this.ms * MIN_SHARE);
+    return Math.max(this.#ms + this.#slope * (depth - this.#depth), this.#ms * MIN_SHARE);
   }
 
   /** So many chunks cost `ms` a token, at this depth on average. */
   observe(ms: number, depth: number, chunks: number): void {
-    this.seen += chunks;
-    this.ms += WEIGHT * (ms - this.ms);
-    this.depth += WEIGHT * (depth - this.depth);
-    const { many } = this;
-    const weight = Math.max(SLOPE_WEIGHT, 1 / (this.seen + 1));
+    this.#seen += chunks;
+    this.#ms += WEIGHT * (ms - this.#ms);
+    this.#depth += WEIGHT * (depth - this.#depth);
+    const many = this.#many;
+    const weight = Math.max(SLOPE_WEIGHT, 1 / (this.#seen + 1));
     many.ms += weight * (ms - many.ms);
     many.depth += weight * (depth - many.depth);
     many.square += weight * (depth ** 2 - many.square);
     many.product += weight * (depth * ms - many.product);
     const variance = many.square - many.depth ** 2;
     if (variance < MIN_DEPTH_SPREAD ** 2) return;
-    this.slope = Math.max(0, (many.product - many.depth * many.ms) / variance);
+    this.#slope = Math.max(0, (many.product - many.depth * many.ms) / variance);
   }
 }
 
@@ -66,31 +66,31 @@ class DepthLine {
  * attention kernel, one for shorter ones, whose tokens can cost twice as much.
  */
 export class PromptCost {
-  private readonly short: DepthLine;
-  private readonly tiled: DepthLine;
-  private readonly tileTokens: number;
-  private meanMs: number;
+  readonly #short: DepthLine;
+  readonly #tiled: DepthLine;
+  readonly #tileTokens: number;
+  #meanMs: number;
 
   /**
    * @param firstMs the first guess of a token's cost
    * @param tileTokens from so many tokens on a chunk fills a tile; 1: length makes no difference
    */
   constructor(firstMs: number, tileTokens: number) {
-    this.meanMs = Math.max(firstMs, 1e-4);
-    this.short = new DepthLine(this.meanMs);
-    this.tiled = new DepthLine(this.meanMs);
-    this.tileTokens = tileTokens;
+    this.#meanMs = Math.max(firstMs, 1e-4);
+    this.#short = new DepthLine(this.#meanMs);
+    this.#tiled = new DepthLine(this.#meanMs);
+    this.#tileTokens = tileTokens;
   }
 
   /** A token of the latest prompts. */
   get tokenMs(): number {
-    return this.meanMs;
+    return this.#meanMs;
   }
 
   /** Each token of a part. */
   tokenMsOf({ tokens, depth }: PromptPart): number {
-    const line = this.line(tokens);
-    return line.known ? line.at(depth + tokens / 2) : this.meanMs;
+    const line = this.#line(tokens);
+    return line.known ? line.at(depth + tokens / 2) : this.#meanMs;
   }
 
   /** All parts of a step together. */
@@ -107,17 +107,17 @@ export class PromptCost {
       depth: part.depth + part.tokens / 2,
     }));
     const informative = observed.filter(({ weight }) => weight >= MIN_INFORMATIVE_WEIGHT);
-    if (informative.length > 0) this.meanMs += WEIGHT * (mean(informative, "ms") - this.meanMs);
-    for (const line of [this.short, this.tiled]) {
-      const own = informative.filter(({ weight }) => this.line(weight) === line);
+    if (informative.length > 0) this.#meanMs += WEIGHT * (mean(informative, "ms") - this.#meanMs);
+    for (const line of [this.#short, this.#tiled]) {
+      const own = informative.filter(({ weight }) => this.#line(weight) === line);
       // A long chunk tells as much as several short ones.
-      const chunks = own.reduce((sum, { weight }) => sum + Math.ceil(weight / this.tileTokens), 0);
+      const chunks = own.reduce((sum, { weight }) => sum + Math.ceil(weight / this.#tileTokens), 0);
       if (chunks > 0) line.observe(mean(own, "ms"), mean(own, "depth"), chunks);
     }
   }
 
-  private line(tokens: number): DepthLine {
-    return tokens >= this.tileTokens ? this.tiled : this.short;
+  #line(tokens: number): DepthLine {
+    return tokens >= this.#tileTokens ? this.#tiled : this.#short;
   }
 }
 

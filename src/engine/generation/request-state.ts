@@ -27,19 +27,19 @@ export class RequestState implements QueuedJob {
   /** What was first expected of its wait, and the time between two tokens that this was made with, in milliseconds. */
   firstEta: { readonly waitMs: number; readonly intervalMs: number } | undefined;
   cachedTokens = 0;
-  private readonly generated: number[] = [];
-  private readonly characters: WholeCharacters;
-  private readonly stopText: StopText;
-  private heldTokens = 0;
-  private heldSpace = "";
+  readonly #generated: number[] = [];
+  readonly #characters: WholeCharacters;
+  readonly #stopText: StopText;
+  #heldTokens = 0;
+  #heldSpace = "";
 
   constructor(request: PreparedRequest, events: RequestEvents, detokenize: Detokenize, arrivedAt = 0) {
     this.prepared = request;
     this.events = events;
     this.arrivedAt = arrivedAt;
     this.promptTokens = request.tokens.length;
-    this.characters = new WholeCharacters(detokenize, request.tokens);
-    this.stopText = new StopText(request.stop);
+    this.#characters = new WholeCharacters(detokenize, request.tokens);
+    this.#stopText = new StopText(request.stop);
   }
 
   get accountKey(): string {
@@ -60,76 +60,76 @@ export class RequestState implements QueuedJob {
 
   /** Prompt and answer so far. */
   get length(): number {
-    return this.prepared.tokens.length + this.generated.length;
+    return this.prepared.tokens.length + this.#generated.length;
   }
 
   get generatedTokens(): number {
-    return this.generated.length;
+    return this.#generated.length;
   }
 
   /** Tokens of prompt and answer from `from` to `end`. */
   tokens(from = 0, end = this.length): number[] {
     const prompt = this.prepared.tokens;
     if (end <= prompt.length) return prompt.slice(from, end);
-    const answer = this.generated.slice(Math.max(0, from - prompt.length), end - prompt.length);
+    const answer = this.#generated.slice(Math.max(0, from - prompt.length), end - prompt.length);
     return from < prompt.length ? [...prompt.slice(from), ...answer] : answer;
   }
 
   /** The latest token of the answer; before the first one undefined. */
   get lastToken(): number | undefined {
-    return this.generated.at(-1);
+    return this.#generated.at(-1);
   }
 
   recentTokens(): readonly number[] {
-    return this.generated.slice(-RECENT_TOKENS);
+    return this.#generated.slice(-RECENT_TOKENS);
   }
 
   /** Takes a drawn token. @returns whether the answer has ended; then `finished` was told. */
   accept(token: number): boolean {
     if (this.prepared.stopTokens.has(token)) return this.end();
-    this.generated.push(token);
-    if (this.emit(this.characters.push(token))) return this.finish("stop");
-    if (this.generated.length < this.prepared.maxTokens) return false;
-    if (this.emit(this.characters.flush())) return this.finish("stop");
-    this.send(this.stopText.flush(), 0);
-    return this.finish("length");
+    this.#generated.push(token);
+    if (this.#emit(this.#characters.push(token))) return this.#finish("stop");
+    if (this.#generated.length < this.prepared.maxTokens) return false;
+    if (this.#emit(this.#characters.flush())) return this.#finish("stop");
+    this.#send(this.#stopText.flush(), 0);
+    return this.#finish("length");
   }
 
   /** The model ended the answer. */
   end(): true {
-    if (!this.emit(this.characters.flush())) this.send(this.stopText.flush(), 0);
-    return this.finish("stop");
+    if (!this.#emit(this.#characters.flush())) this.#send(this.#stopText.flush(), 0);
+    return this.#finish("stop");
   }
 
   /** A background job is done. */
   finishBackground(): void {
-    this.finish("stop");
+    this.#finish("stop");
   }
 
-  private emit(whole: WholeText): boolean {
+  #emit(whole: WholeText): boolean {
     if (whole.text === "") return false;
-    const { text, stopped } = this.stopText.push(whole.text);
-    this.send(text, whole.tokens);
+    const { text, stopped } = this.#stopText.push(whole.text);
+    this.#send(text, whole.tokens);
     return stopped;
   }
 
-  private send(text: string, tokens: number): void {
-    this.heldTokens += tokens;
-    let whole = this.heldSpace + text;
+  #send(text: string, tokens: number): void {
+    this.#heldTokens += tokens;
+    let whole = this.#heldSpace + text;
     if (this.prepared.trimEnd) {
       const kept = whole.trimEnd();
-      this.heldSpace = whole.slice(kept.length);
+      this.#heldSpace = whole.slice(kept.length);
       whole = kept;
     }
     if (whole === "") return;
-    this.events.delta(whole, this.heldTokens);
-    this.heldTokens = 0;
+    this.events.delta(whole, this.#heldTokens);
+    this.#heldTokens = 0;
   }
 
-  private finish(reason: "stop" | "length"): true {
+  #finish(reason: "stop" | "length"): true {
     this.events.finished(reason, {
       promptTokens: this.prepared.tokens.length,
-      completionTokens: this.generated.length,
+      completionTokens: this.#generated.length,
       cachedTokens: this.cachedTokens,
     });
     return true;

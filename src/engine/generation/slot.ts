@@ -26,7 +26,7 @@ export class Slot {
   refills = false;
   /** Prompt tokens that were to be processed when the present request got the slot, or last had something loaded. */
   promptWork = 0;
-  private iterator: TokenIterator | undefined;
+  #iterator: TokenIterator | undefined;
 
   constructor(sequence: EngineSequence) {
     this.sequence = sequence;
@@ -38,7 +38,7 @@ export class Slot {
 
   /** Prompt tokens to process before the last one, which draws the first token of the answer. */
   get remaining(): number {
-    if (!this.request || this.iterator) return 0;
+    if (!this.request || this.#iterator) return 0;
     const kept = this.request.background ? 0 : 1;
     return Math.max(0, this.request.length - kept - this.sequence.length);
   }
@@ -93,12 +93,12 @@ export class Slot {
   /** Draws the next token; the first time, what is left of the prompt is processed on the way. */
   async next(request: RequestState): Promise<Drawn> {
     const { seed } = request.prepared.sampling;
-    this.iterator ??= this.sequence.generate(
+    this.#iterator ??= this.sequence.generate(
       request.tokens(this.sequence.length),
       // A generation that begins again after a fault goes on with other numbers, not with the same.
       optionsOf(request, (seed + request.generatedTokens) >>> 0),
     );
-    const { value, done } = await this.iterator.next(request.lastToken);
+    const { value, done } = await this.#iterator.next(request.lastToken);
     return done === true ? { tokens: [], ended: true } : { tokens: [value], ended: false };
   }
 
@@ -111,15 +111,16 @@ export class Slot {
 
   /** After a fault of a step: brings the KV back to what is known. */
   async restart(request: RequestState): Promise<void> {
-    this.iterator = undefined;
+    this.#iterator = undefined;
     const known = request.tokens(0, request.length - 1);
     await this.sequence.truncate(this.sequence.commonPrefix(known));
   }
 
   /** Ends the present request and keeps its KV. */
   async release(now: number): Promise<void> {
-    const { iterator, request } = this;
-    this.iterator = undefined;
+    const iterator = this.#iterator;
+    const { request } = this;
+    this.#iterator = undefined;
     this.request = undefined;
     this.lastUsed = now;
     await iterator?.return?.();

@@ -17,50 +17,50 @@ export interface WholeText {
  * never become one (the model drew stray bytes) is let through as U+FFFD.
  */
 export class WholeCharacters {
-  private readonly detokenize: Detokenize;
-  private preceding: readonly number[];
+  readonly #detokenize: Detokenize;
+  #preceding: readonly number[];
   /** Tokens since the last point at which no character was open. */
-  private pending: number[] = [];
+  #pending: number[] = [];
   /** How much of their text is out already. */
-  private released = 0;
-  private unreported = 0;
+  #released = 0;
+  #unreported = 0;
   /** Tokens that have not completed a character. */
-  private stalled = 0;
+  #stalled = 0;
 
   /** `preceding`: the last tokens of the prompt. */
   constructor(detokenize: Detokenize, preceding: readonly number[]) {
-    this.detokenize = detokenize;
-    this.preceding = preceding.slice(-PRECEDING);
+    this.#detokenize = detokenize;
+    this.#preceding = preceding.slice(-PRECEDING);
   }
 
   push(token: number): WholeText {
-    this.pending.push(token);
-    this.unreported++;
-    const text = this.detokenize(this.pending, this.preceding);
+    this.#pending.push(token);
+    this.#unreported++;
+    const text = this.#detokenize(this.#pending, this.#preceding);
     let whole = text.length;
     while (whole > 0 && text[whole - 1] === REPLACEMENT) whole--;
-    this.stalled = whole > this.released ? 0 : this.stalled + 1;
-    if (whole === text.length || this.stalled >= LONGEST_CHARACTER) return this.release(text);
-    return this.report(text.slice(this.released, whole), whole);
+    this.#stalled = whole > this.#released ? 0 : this.#stalled + 1;
+    if (whole === text.length || this.#stalled >= LONGEST_CHARACTER) return this.#release(text);
+    return this.#report(text.slice(this.#released, whole), whole);
   }
 
   /** The stream ended: what is held goes out as it is. */
   flush(): WholeText {
-    return this.release(this.pending.length > 0 ? this.detokenize(this.pending, this.preceding) : "");
+    return this.#release(this.#pending.length > 0 ? this.#detokenize(this.#pending, this.#preceding) : "");
   }
 
-  private release(text: string): WholeText {
-    const whole = this.report(text.slice(this.released), 0);
-    this.preceding = [...this.preceding, ...this.pending].slice(-PRECEDING);
-    this.pending = [];
-    this.stalled = 0;
+  #release(text: string): WholeText {
+    const whole = this.#report(text.slice(this.#released), 0);
+    this.#preceding = [...this.#preceding, ...this.#pending].slice(-PRECEDING);
+    this.#pending = [];
+    this.#stalled = 0;
     return whole;
   }
 
-  private report(text: string, released: number): WholeText {
-    const tokens = text === "" ? 0 : this.unreported;
-    if (text !== "") this.unreported = 0;
-    this.released = released;
+  #report(text: string, released: number): WholeText {
+    const tokens = text === "" ? 0 : this.#unreported;
+    if (text !== "") this.#unreported = 0;
+    this.#released = released;
     return { text, tokens };
   }
 }

@@ -18,39 +18,39 @@ const MAX_SHARE = 0.5;
  * it. Only where slots are scarce, and never at the cost of a state that is stored already.
  */
 export class IdleStores {
-  private readonly options: IdleStoresOptions;
+  readonly #options: IdleStoresOptions;
   /** When each slot was last used as it was stored: no use is stored twice, whatever becomes of its state. */
-  private readonly storedAt = new Map<number, number>();
+  readonly #storedAt = new Map<number, number>();
 
   constructor(options: IdleStoresOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** Whether there is something to store. */
   get due(): boolean {
-    return this.next() !== undefined;
+    return this.#next() !== undefined;
   }
 
   /** Stores one. @returns false when there was nothing, or it could not be stored. */
   async storeOne(): Promise<boolean> {
-    const slot = this.next();
+    const slot = this.#next();
     if (!slot) return false;
-    this.storedAt.set(slot.id, slot.lastUsed);
-    return this.options.stored.store(slot);
+    this.#storedAt.set(slot.id, slot.lastUsed);
+    return this.#options.stored.store(slot);
   }
 
   /** The one that is given away first. */
-  private next(): Slot | undefined {
-    const { slots, cache, stored } = this.options;
+  #next(): Slot | undefined {
+    const { slots, cache, stored } = this.#options;
     if (!cache || slots.some(({ sequence, owner }) => !owner || sequence.length === 0)) return undefined;
     return slots
       .toSorted((a, b) => a.lastUsed - b.lastUsed)
-      .find((slot) => this.mayStore(slot, cache) && stored.worthStoring(slot));
+      .find((slot) => this.#mayStore(slot, cache) && stored.worthStoring(slot));
   }
 
-  private mayStore(slot: Slot, cache: KvCache): boolean {
-    const { slots, limits } = this.options;
-    if (slot.request || this.storedAt.get(slot.id) === slot.lastUsed) return false;
+  #mayStore(slot: Slot, cache: KvCache): boolean {
+    const { slots, limits } = this.#options;
+    if (slot.request || this.#storedAt.get(slot.id) === slot.lastUsed) return false;
     // Two slots can have something of one conversation; only the later of them is of use.
     if (slots.some((other) => other.lastUsed > slot.lastUsed && isSameOwner(other, slot))) return false;
     const { length } = slot.sequence;

@@ -34,28 +34,28 @@ const WEIGHT = 0.2;
 
 /** States of sequences in files, within a budget. Not for overlapping calls. */
 export class KvCache {
-  private readonly options: KvCacheOptions;
-  private readonly budget = new KvBudget();
-  private readonly states = new Map<string, StoredState>();
-  private files = 0;
-  private measured: number;
+  readonly #options: KvCacheOptions;
+  readonly #budget = new KvBudget();
+  readonly #states = new Map<string, StoredState>();
+  #files = 0;
+  #measured: number;
 
   constructor(options: KvCacheOptions) {
-    this.options = options;
-    this.measured = options.bytesPerToken / BYTES_PER_MS;
+    this.#options = options;
+    this.#measured = options.bytesPerToken / BYTES_PER_MS;
   }
 
   get bytes(): number {
-    return this.budget.bytes;
+    return this.#budget.bytes;
   }
 
   get size(): number {
-    return this.budget.size;
+    return this.#budget.size;
   }
 
   /** What saving or loading a token costs, in milliseconds. */
   get msPerToken(): number {
-    return this.measured;
+    return this.#measured;
   }
 
   /** Key of what one client owns, or, without a client, of what all share. */
@@ -65,17 +65,17 @@ export class KvCache {
 
   /** What the keys of all that one client owns begin with, up to a blank. */
   clientKey(client: string | undefined): string {
-    return hashOf(JSON.stringify([this.options.model, client ?? null]));
+    return hashOf(JSON.stringify([this.#options.model, client ?? null]));
   }
 
   /** Tokens of the stored state. */
   tokens(key: string): readonly number[] | undefined {
-    return this.states.get(key)?.tokens;
+    return this.#states.get(key)?.tokens;
   }
 
   /** How many tokens from the first on the stored state and a prompt have in common. */
   commonPrefix(key: string, tokens: readonly number[]): number {
-    const stored = this.states.get(key)?.tokens ?? [];
+    const stored = this.#states.get(key)?.tokens ?? [];
     let length = 0;
     while (length < stored.length && stored[length] === tokens[length]) length++;
     return length;
@@ -83,31 +83,31 @@ export class KvCache {
 
   /** Whether what the sequence has is stored, or what is stored begins with it: a slot that a conversation has left has less. */
   holds(key: string, sequence: EngineSequence): boolean {
-    const tokens = this.states.get(key)?.tokens;
+    const tokens = this.#states.get(key)?.tokens;
     return tokens !== undefined && sequence.commonPrefix(tokens) === sequence.length;
   }
 
   /** Whether so many tokens can be stored without dropping another state. */
   hasRoom(tokens: number): boolean {
-    return this.budget.bytes + this.bytesOf(tokens) <= this.limit();
+    return this.#budget.bytes + this.#bytesOf(tokens) <= this.#limit();
   }
 
   /** Stores what a sequence has. @returns false when there is no room or it failed. */
   async save(key: string, owner: string, sequence: EngineSequence): Promise<boolean> {
-    const { folder, clock, longWork, onFault } = this.options;
-    const path = join(folder.path, `${++this.files}`);
+    const { folder, clock, longWork, onFault } = this.#options;
+    const path = join(folder.path, `${++this.#files}`);
     const tokens = sequence.tokens();
     try {
       // The old state of the same key makes room too, but stays until the new one is whole.
-      const dropped = this.budget.makeRoom(owner, this.bytesOf(tokens.length), this.limit());
+      const dropped = this.#budget.makeRoom(owner, this.#bytesOf(tokens.length), this.#limit());
       if (!dropped) return false;
-      for (const other of dropped) this.forget(other);
+      for (const other of dropped) this.#forget(other);
       const from = clock.now();
       const bytes = await longWork.during(() => sequence.save(path));
-      this.observe(clock.now() - from, tokens.length);
+      this.#observe(clock.now() - from, tokens.length);
       this.drop(key);
-      this.states.set(key, { path, tokens });
-      this.budget.add(key, owner, bytes);
+      this.#states.set(key, { path, tokens });
+      this.#budget.add(key, owner, bytes);
       return true;
     } catch (error) {
       onFault(error);
@@ -118,18 +118,18 @@ export class KvCache {
 
   /** Replaces what the sequence has by the stored state. @returns false when that failed; the sequence is empty then. */
   async load(key: string, sequence: EngineSequence): Promise<boolean> {
-    const state = this.states.get(key);
+    const state = this.#states.get(key);
     if (!state) {
       // It was dropped since, to make room; what the sequence has belongs to somebody else.
       await sequence.truncate(0);
       return false;
     }
-    const { clock, longWork, onFault } = this.options;
+    const { clock, longWork, onFault } = this.#options;
     try {
       const from = clock.now();
       await longWork.during(() => sequence.load(state.path));
-      this.observe(clock.now() - from, state.tokens.length);
-      this.budget.touch(key);
+      this.#observe(clock.now() - from, state.tokens.length);
+      this.#budget.touch(key);
       return true;
     } catch (error) {
       onFault(error);
@@ -141,7 +141,7 @@ export class KvCache {
 
   /** Removes the states with these keys, and all of the clients with these {@link clientKey}s. @returns how many. */
   forgetAll(keys: ReadonlySet<string>): number {
-    const gone = [...this.states.keys()].filter((key) => {
+    const gone = [...this.#states.keys()].filter((key) => {
       return keys.has(key) || keys.has(key.slice(0, key.indexOf(" ")));
     });
     for (const key of gone) this.drop(key);
@@ -149,37 +149,37 @@ export class KvCache {
   }
 
   drop(key: string): void {
-    this.budget.remove(key);
-    this.forget(key);
+    this.#budget.remove(key);
+    this.#forget(key);
   }
 
   /** Removes all files and the folder. */
   close(): void {
-    this.states.clear();
-    this.options.folder.remove();
+    this.#states.clear();
+    this.#options.folder.remove();
   }
 
-  private bytesOf(tokens: number): number {
-    return tokens * this.options.bytesPerToken + HEADER_BYTES;
+  #bytesOf(tokens: number): number {
+    return tokens * this.#options.bytesPerToken + HEADER_BYTES;
   }
 
-  private limit(): number {
-    const { budgetBytes, folder } = this.options;
-    return Math.min(budgetBytes, this.budget.bytes + folder.freeBytes() * (1 - KEPT_FREE));
+  #limit(): number {
+    const { budgetBytes, folder } = this.#options;
+    return Math.min(budgetBytes, this.#budget.bytes + folder.freeBytes() * (1 - KEPT_FREE));
   }
 
-  private forget(key: string): void {
-    const state = this.states.get(key);
+  #forget(key: string): void {
+    const state = this.#states.get(key);
     if (!state) return;
-    this.states.delete(key);
+    this.#states.delete(key);
     removeFile(state.path);
   }
 
-  private observe(ms: number, tokens: number): void {
+  #observe(ms: number, tokens: number): void {
     if (tokens === 0) return;
     // One hiccup of the machine must not make it look useless.
-    const bounded = Math.min(ms / tokens, Math.max(this.measured, MIN_MS_PER_TOKEN) * 4);
-    this.measured += WEIGHT * (bounded - this.measured);
+    const bounded = Math.min(ms / tokens, Math.max(this.#measured, MIN_MS_PER_TOKEN) * 4);
+    this.#measured += WEIGHT * (bounded - this.#measured);
   }
 }
 

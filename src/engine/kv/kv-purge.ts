@@ -19,36 +19,36 @@ const MAX_DUE = 16_384;
 export class KvPurge {
   /** Slots and states that were emptied. */
   count = 0;
-  private readonly options: KvPurgeOptions;
-  private readonly requests = new Map<string, ForgetRequest>();
+  readonly #options: KvPurgeOptions;
+  readonly #requests = new Map<string, ForgetRequest>();
   /** When it was asked for, by name: what was begun before must not be kept when it ends. */
-  private readonly times = new LruCache<string, number>(MAX_DUE);
+  readonly #times = new LruCache<string, number>(MAX_DUE);
 
   constructor(options: KvPurgeOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** Whether there is something to do. */
   get due(): boolean {
-    return this.requests.size > 0;
+    return this.#requests.size > 0;
   }
 
   add(request: ForgetRequest): void {
-    if (this.requests.size >= MAX_DUE) return;
+    if (this.#requests.size >= MAX_DUE) return;
     const name = nameOf(request);
-    this.requests.set(name, request);
-    this.times.set(name, this.options.clock.now());
+    this.#requests.set(name, request);
+    this.#times.set(name, this.#options.clock.now());
   }
 
   /** Does what is due. Only between steps. */
   async run(): Promise<void> {
     if (!this.due) return;
-    const { slots, cache } = this.options;
-    const requests = new Map(this.requests);
-    this.requests.clear();
+    const { slots, cache } = this.#options;
+    const requests = new Map(this.#requests);
+    this.#requests.clear();
     for (const slot of slots) {
       const { owner, request } = slot;
-      if (owner && !request && namesOf(owner).some((name) => requests.has(name))) await this.empty(slot);
+      if (owner && !request && namesOf(owner).some((name) => requests.has(name))) await this.#empty(slot);
     }
     if (!cache || cache.size === 0) return;
     const keys = [...requests.values()].map(({ client, conversation }) => {
@@ -59,20 +59,20 @@ export class KvPurge {
 
   /** Whether its client or conversation was forgotten since it came. */
   concerns({ prepared, arrivedAt }: RequestState): boolean {
-    return namesOf(prepared).some((name) => arrivedAt <= (this.times.get(name) ?? -Infinity));
+    return namesOf(prepared).some((name) => arrivedAt <= (this.#times.get(name) ?? -Infinity));
   }
 
   /** A request has left its slot. Only between steps. */
   async left(slot: Slot, request: RequestState): Promise<void> {
     if (!this.concerns(request)) return;
-    await this.empty(slot);
-    const { cache } = this.options;
+    await this.#empty(slot);
+    const { cache } = this.#options;
     const { prepared } = request;
     if (cache) this.count += cache.forgetAll(new Set([cache.key(prepared.client, prepared.conversation)]));
   }
 
   /** What all clients share stays. */
-  private async empty(slot: Slot): Promise<void> {
+  async #empty(slot: Slot): Promise<void> {
     const shared = slot.owner?.sharedTokens ?? 0;
     slot.owner = undefined;
     await slot.sequence.truncate(shared);

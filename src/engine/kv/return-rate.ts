@@ -12,24 +12,24 @@ const TRUST = 4;
  * difference, so the rate is known again as soon as people begin to return. Pure.
  */
 export class ReturnRate {
-  private readonly away = new LruCache<string, true>(REMEMBERED);
-  private left = 0;
-  private returned = 0;
+  readonly #away = new LruCache<string, true>(REMEMBERED);
+  #left = 0;
+  #returned = 0;
 
   /** A conversation has lost its slot. */
   leave(key: string): void {
-    this.away.set(key, true);
-    this.left = this.left * DECAY + 1;
-    this.returned *= DECAY;
+    this.#away.set(key, true);
+    this.#left = this.#left * DECAY + 1;
+    this.#returned *= DECAY;
   }
 
   /** A request of this conversation has come. */
   come(key: string): void {
-    if (this.away.delete(key)) this.returned++;
+    if (this.#away.delete(key)) this.#returned++;
   }
 
   /** Over 0, at most 1. */
   get value(): number {
-    return Math.min(1, (this.returned + TRUST) / (this.left + TRUST));
+    return Math.min(1, (this.#returned + TRUST) / (this.#left + TRUST));
   }
 }

@@ -38,24 +38,24 @@ interface Prefix {
  * that its state can be stored without a token of a client; other slots wait and load it. Pure but for its memory.
  */
 export class SharedPrefixes {
-  private readonly seen = new LruCache<string, Prefix>(REMEMBERED);
+  readonly #seen = new LruCache<string, Prefix>(REMEMBERED);
 
   /** A request has come. A text that only one request had is not worth a state. */
   note({ sharedKey, sharedTokens }: PreparedRequest): void {
     if (sharedTokens < MIN_STATE_TOKENS) return;
-    const prefix = this.seen.get(sharedKey);
+    const prefix = this.#seen.get(sharedKey);
     if (prefix) prefix.requests++;
-    else this.seen.set(sharedKey, { requests: 1, refused: false });
+    else this.#seen.set(sharedKey, { requests: 1, refused: false });
   }
 
   refuse(sharedKey: string): void {
-    const prefix = this.seen.get(sharedKey);
+    const prefix = this.#seen.get(sharedKey);
     if (prefix) prefix.refused = true;
   }
 
   /** Whether its state should be stored. */
   wanted({ sharedKey, sharedTokens }: PrefillingSlot["request"]): boolean {
-    const prefix = sharedTokens >= MIN_STATE_TOKENS ? this.seen.get(sharedKey) : undefined;
+    const prefix = sharedTokens >= MIN_STATE_TOKENS ? this.#seen.get(sharedKey) : undefined;
     return prefix !== undefined && prefix.requests > 1 && !prefix.refused;
   }
 

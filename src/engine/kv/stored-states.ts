@@ -22,17 +22,17 @@ export interface Stored {
 export class StoredStates {
   /** How often a conversation that lost its slot comes back. */
   readonly returns = new ReturnRate();
-  private readonly cache: KvCache | undefined;
-  private readonly cost: CostModel;
+  readonly #cache: KvCache | undefined;
+  readonly #cost: CostModel;
 
   constructor(cache: KvCache | undefined, cost: CostModel) {
-    this.cache = cache;
-    this.cost = cost;
+    this.#cache = cache;
+    this.#cost = cost;
   }
 
   /** The stored state that has most of what a request may use. */
   storedFor(request: RequestState): Stored | undefined {
-    const { cache } = this;
+    const cache = this.#cache;
     if (!cache || cache.size === 0) return undefined;
     const { client, conversation, sharedKey, sharedTokens } = request.prepared;
     const most = request.length - 1;
@@ -52,7 +52,8 @@ export class StoredStates {
 
   /** Whether loading is clearly quicker than processing what the slot lacks of it. */
   worthLoading({ key, reusable }: Stored, own: number): boolean {
-    const { cache, cost } = this;
+    const cache = this.#cache;
+    const cost = this.#cost;
     const length = cache?.tokens(key)?.length ?? 0;
     const gain = reusable - own;
     return gain >= MIN_GAIN && gain * cost.promptTokenMs > 2 * length * (cache?.msPerToken ?? 0);
@@ -60,13 +61,13 @@ export class StoredStates {
 
   /** A request has come. */
   asked({ prepared, background }: RequestState): void {
-    const { cache } = this;
+    const cache = this.#cache;
     if (cache && !background) this.returns.come(cache.key(prepared.client, prepared.conversation));
   }
 
   /** A slot is given to another conversation. */
   displaced(slot: Slot): void {
-    const { cache } = this;
+    const cache = this.#cache;
     const { owner } = slot;
     if (!cache || !owner || owner.conversation === CONTEXT_STATE) return;
     if (ownTokens(slot) < MIN_STATE_TOKENS) return;
@@ -75,7 +76,7 @@ export class StoredStates {
 
   /** Stores what a slot has for its owner. @returns false when nothing was stored. */
   async store({ owner, sequence }: Slot): Promise<boolean> {
-    const { cache } = this;
+    const cache = this.#cache;
     if (!cache || !owner) return false;
     return cache.save(cache.key(owner.client, owner.conversation), owner.accountKey, sequence);
   }
@@ -85,7 +86,8 @@ export class StoredStates {
    * needed again; an answer that only waits for a slot is for sure.
    */
   worthStoring(slot: Slot, returns = this.returns.value): boolean {
-    const { cache, cost } = this;
+    const cache = this.#cache;
+    const cost = this.#cost;
     const { owner, sequence } = slot;
     const own = ownTokens(slot);
     if (!cache || !owner || own < MIN_STATE_TOKENS) return false;
@@ -95,7 +97,7 @@ export class StoredStates {
 
   /** The stored beginning that a slot lacks, if it is worth loading. */
   loadable({ request, length }: PrefillingSlot): readonly number[] | undefined {
-    const { cache } = this;
+    const cache = this.#cache;
     const key = cache?.key(undefined, request.sharedKey) ?? "";
     const tokens = cache?.tokens(key);
     if (!tokens) return undefined;

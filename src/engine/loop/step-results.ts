@@ -37,17 +37,17 @@ const PROGRESS_MS = 500;
 
 /** What becomes of the requests that have a slot: takes what steps give them, charges it, ends them and fails them. */
 export class StepResults {
-  private readonly options: StepResultsOptions;
+  readonly #options: StepResultsOptions;
 
   constructor(options: StepResultsOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** Takes what was drawn as soon as it is there. @returns undefined where nothing was. */
   take({ slot, request }: Step, drawn: Drawn | undefined): Taken | undefined {
     if (!drawn) return undefined;
     if (request.cancelled) return { drawn, over: false };
-    const { rates, clock, flush } = this.options;
+    const { rates, clock, flush } = this.#options;
     const first = request.generatedTokens === 0;
     if (first) {
       const { tokens } = request.prepared;
@@ -55,7 +55,7 @@ export class StepResults {
     }
     // What was drawn after the answer's end is not part of it.
     const over = drawn.tokens.some((token) => request.accept(token)) || (drawn.ended && request.end());
-    this.pay(request, request.length);
+    this.#pay(request, request.length);
     // Prompts of other lengths in this step are batches of their own: a first token does not wait for them.
     if (first) flush();
     return { drawn, over };
@@ -65,18 +65,18 @@ export class StepResults {
   async after({ slot, request }: Step, taken: Taken | undefined): Promise<void> {
     if (request.cancelled) return;
     if (!taken) {
-      this.pay(request, slot.sequence.length);
+      this.#pay(request, slot.sequence.length);
       if (request.background && slot.remaining === 0) {
-        await this.options.admission.keepContext(slot);
+        await this.#options.admission.keepContext(slot);
         request.finishBackground();
-        await this.end(slot);
+        await this.#end(slot);
       }
       return;
     }
     if (!taken.over) return;
     const { generatedTokens, prepared } = request;
-    this.options.rates.lengths.observe(generatedTokens, generatedTokens < prepared.maxTokens);
-    await this.end(slot);
+    this.#options.rates.lengths.observe(generatedTokens, generatedTokens < prepared.maxTokens);
+    await this.#end(slot);
   }
 
   /**
@@ -84,7 +84,7 @@ export class StepResults {
    * theirs waits in its slot, and whoever asked must hear that it is not lost (a sign of life renews the deadline of the first token).
    */
   reportProgress(): void {
-    const { slots, clock, cost } = this.options;
+    const { slots, clock, cost } = this.#options;
     const now = clock.now();
     for (const slot of slots) {
       const { request, remaining, sequence } = slot;
@@ -97,12 +97,12 @@ export class StepResults {
   }
 
   async releaseCancelled(): Promise<void> {
-    const { slots, rates } = this.options;
+    const { slots, rates } = this.#options;
     for (const slot of slots) {
       const { request } = slot;
       if (!request?.cancelled) continue;
       if (request.generatedTokens > 0) rates.lengths.observe(request.generatedTokens, false);
-      await this.end(slot);
+      await this.#end(slot);
     }
   }
 
@@ -116,7 +116,7 @@ export class StepResults {
     guessed: boolean,
   ): Promise<void> {
     const [fault] = results.filter((result) => result.status === "rejected");
-    this.options.onFault(fault?.reason);
+    this.#options.onFault(fault?.reason);
     for (const step of steps) {
       const { slot, request } = step;
       if (request.cancelled) continue;
@@ -132,24 +132,24 @@ export class StepResults {
   }
 
   async fail(slot: Slot, request: RequestState, error: unknown): Promise<void> {
-    const { queue, onFault } = this.options;
+    const { queue, onFault } = this.#options;
     onFault(error);
     request.events.failed(error);
     // It may have failed before the slot was its own.
     if (slot.request !== request) queue.done(request);
-    await this.end(slot);
+    await this.#end(slot);
     await slot.clear();
   }
 
   /** Charges what was served of a request up to a length; nothing is charged twice, and cached tokens are free. */
-  private pay(request: RequestState, length: number): void {
+  #pay(request: RequestState, length: number): void {
     if (length <= request.paidTokens) return;
-    this.options.queue.charge(request, length - request.paidTokens);
+    this.#options.queue.charge(request, length - request.paidTokens);
     request.paidTokens = length;
   }
 
-  private async end(slot: Slot): Promise<void> {
-    const { queue, clock, purge, lookup } = this.options;
+  async #end(slot: Slot): Promise<void> {
+    const { queue, clock, purge, lookup } = this.#options;
     const { request } = slot;
     await slot.release(clock.now());
     if (!request) return;

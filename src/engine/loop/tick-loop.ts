@@ -51,135 +51,137 @@ const REST_MS = 100;
 export class TickLoop {
   /** Steps so far. */
   steps = 0;
-  private readonly options: TickLoopOptions;
-  private readonly positions: QueuePositions;
-  private readonly admission: Admission;
-  private readonly purge: KvPurge;
-  private readonly results: StepResults;
-  private wake: (() => void) | undefined;
-  private stopped = false;
+  readonly #options: TickLoopOptions;
+  readonly #positions: QueuePositions;
+  readonly #admission: Admission;
+  readonly #purge: KvPurge;
+  readonly #results: StepResults;
+  #wake: (() => void) | undefined;
+  #stopped = false;
   /** Nothing has run for {@link REST_MS}. */
-  private rested = false;
-  private readonly rates = new ServiceRates();
-  private readonly pauses: DecodePauses;
+  #rested = false;
+  readonly #rates = new ServiceRates();
+  readonly #pauses: DecodePauses;
   /** Those who generate leave out the present step. */
-  private paused = false;
+  #paused = false;
   /** When the last step ended that was not left out by those who generate, if nothing but admission came since. */
-  private lastEnd: number | undefined;
-  private ended: Promise<void> | undefined;
+  #lastEnd: number | undefined;
+  #ended: Promise<void> | undefined;
 
   constructor(options: TickLoopOptions) {
-    this.options = options;
-    this.pauses = new DecodePauses(options.limits.maxTickMs);
-    this.positions = new QueuePositions(
+    this.#options = options;
+    this.#pauses = new DecodePauses(options.limits.maxTickMs);
+    this.#positions = new QueuePositions(
       options.queue,
       options.slots,
       options.clock,
-      this.rates,
+      this.#rates,
       options.cost,
     );
-    this.purge = new KvPurge(options);
-    this.admission = new Admission({
+    this.#purge = new KvPurge(options);
+    this.#admission = new Admission({
       ...options,
       cache: options.cache,
-      forgotten: (request) => this.purge.concerns(request),
-      started: (request) => this.positions.started(request),
-      failed: (slot, request, error) => this.results.fail(slot, request, error),
+      forgotten: (request) => this.#purge.concerns(request),
+      started: (request) => this.#positions.started(request),
+      failed: (slot, request, error) => this.#results.fail(slot, request, error),
     });
-    this.results = new StepResults({
+    this.#results = new StepResults({
       ...options,
-      rates: this.rates,
-      admission: this.admission,
-      purge: this.purge,
+      rates: this.#rates,
+      admission: this.#admission,
+      purge: this.#purge,
     });
   }
 
   /** Ends after {@link stop}; rejects when the native side is beyond repair, and the process must end. */
   start(): Promise<void> {
-    this.ended ??= this.run();
-    return this.ended;
+    this.#ended ??= this.#run();
+    return this.#ended;
   }
 
   /** Lets the present step end. Requests that are left get no further events. */
   async stop(): Promise<void> {
-    this.stopped = true;
-    this.wake?.();
-    await this.ended;
+    this.#stopped = true;
+    this.#wake?.();
+    await this.#ended;
   }
 
   /** @throws ServiceError `overloaded` when the queue is full. */
   submit(request: RequestState): void {
-    const { queue } = this.options;
-    this.admission.note(request);
+    const { queue } = this.#options;
+    this.#admission.note(request);
     if (!queue.add(request)) throw this.overloaded();
-    this.positions.added(request);
-    this.wake?.();
+    this.#positions.added(request);
+    this.#wake?.();
   }
 
   overloaded(): ServiceError {
-    const { size } = this.options.queue;
+    const { size } = this.#options.queue;
     return new ServiceError("overloaded", `${size} requests wait for the model already.`, {
-      retryAfterMs: Math.max(MIN_RETRY_MS, this.positions.comeBackMs() ?? 0),
+      retryAfterMs: Math.max(MIN_RETRY_MS, this.#positions.comeBackMs() ?? 0),
     });
   }
 
   /** Acts at once in the queue, and else after the present step, which is at most LOCAL_MAX_TICK_MS long. */
   cancel(request: RequestState): void {
     request.cancelled = true;
-    this.options.queue.remove(request);
-    this.wake?.();
+    this.#options.queue.remove(request);
+    this.#wake?.();
   }
 
   /** Empties what a client, or one conversation, has left in free slots and stored states, before the next step. */
   forget(request: ForgetRequest): void {
-    this.purge.add(request);
-    this.wake?.();
+    this.#purge.add(request);
+    this.#wake?.();
   }
 
   stats(): EngineStats {
-    const { rates, admission, purge } = this;
-    return engineStats({ ...this.options, rates, admission, purge });
+    const rates = this.#rates;
+    const admission = this.#admission;
+    const purge = this.#purge;
+    return engineStats({ ...this.#options, rates, admission, purge });
   }
 
-  private async run(): Promise<void> {
-    while (!this.stopped) {
-      await this.results.releaseCancelled();
-      await this.purge.run();
-      await this.admission.run();
-      this.positions.reportChanges();
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#results.releaseCancelled();
+      await this.#purge.run();
+      await this.#admission.run();
+      this.#positions.reportChanges();
       // That a request has begun is told before its first step, not with its first token.
-      this.options.flush();
-      if (this.options.slots.some((slot) => slot.request)) await this.tick();
-      else await this.rest();
-      this.options.flush();
+      this.#options.flush();
+      if (this.#options.slots.some((slot) => slot.request)) await this.#tick();
+      else await this.#rest();
+      this.#options.flush();
     }
   }
 
   /** Until something comes; what is worth it is stored meanwhile, one state a turn of the loop. */
-  private async rest(): Promise<void> {
-    this.lastEnd = undefined;
-    const { queue, clock } = this.options;
-    const { idle } = this.admission;
-    if (this.stopped || this.purge.due || queue.size + queue.background > 0) return;
-    if (this.rested && (await idle.storeOne())) return;
+  async #rest(): Promise<void> {
+    this.#lastEnd = undefined;
+    const { queue, clock } = this.#options;
+    const { idle } = this.#admission;
+    if (this.#stopped || this.#purge.due || queue.size + queue.background > 0) return;
+    if (this.#rested && (await idle.storeOne())) return;
     const awake = new Promise<void>((resolve) => {
-      this.wake = resolve;
+      this.#wake = resolve;
     });
-    const stopTimer = this.rested || !idle.due ? undefined : clock.after(REST_MS, () => this.beginToRest());
+    const stopTimer = this.#rested || !idle.due ? undefined : clock.after(REST_MS, () => this.#beginToRest());
     await awake;
     stopTimer?.();
-    this.wake = undefined;
+    this.#wake = undefined;
   }
 
-  private beginToRest(): void {
-    this.rested = true;
-    this.wake?.();
+  #beginToRest(): void {
+    this.#rested = true;
+    this.#wake?.();
   }
 
-  private async tick(): Promise<void> {
-    const { clock, cost, lookup } = this.options;
-    this.rested = false;
-    const steps = this.plan();
+  async #tick(): Promise<void> {
+    const { clock, cost, lookup } = this.#options;
+    this.#rested = false;
+    const steps = this.#plan();
     if (steps.length === 0) {
       // All that has a slot waits for a state; whoever cancels must get a turn meanwhile.
       await turn();
@@ -188,48 +190,48 @@ export class TickLoop {
     const promptTokens = steps.reduce((sum, step) => sum + step.promptTokens, 0);
     const parts = promptParts(steps);
     const guesses = lookup?.guesses(steps) ?? [];
-    this.options.prepareStep?.(steps.length, promptTokens + guesses.length);
+    this.#options.prepareStep?.(steps.length, promptTokens + guesses.length);
     const from = clock.now();
     const results = await Promise.allSettled(
-      steps.map(async (step) => this.results.take(step, await doStep(step, guesses))),
+      steps.map(async (step) => this.#results.take(step, await doStep(step, guesses))),
     );
     const ms = clock.now() - from;
     this.steps++;
     const failed = steps.filter((_, index) => results[index]?.status === "rejected");
     const generating = steps.filter((step) => step.promptTokens === 0).length;
-    const sinceLast = this.lastEnd === undefined ? undefined : from + ms - this.lastEnd;
+    const sinceLast = this.#lastEnd === undefined ? undefined : from + ms - this.#lastEnd;
     const [first] = results;
     const drawn = first?.status === "fulfilled" ? first.value?.drawn : undefined;
     lookup?.observe(steps, ms, guesses.length, drawn);
     const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
-    this.rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
-    this.pauses.step(ms, cost.stepMs(generating), promptTokens);
-    if (!this.paused) this.lastEnd = from + ms;
+    this.#rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
+    this.#pauses.step(ms, cost.stepMs(generating), promptTokens);
+    if (!this.#paused) this.#lastEnd = from + ms;
     // A step with guesses is longer and gives more: it says nothing of others.
     if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
     for (const [index, step] of steps.entries()) {
       const result = results[index];
-      if (result?.status === "fulfilled") await this.results.after(step, result.value);
+      if (result?.status === "fulfilled") await this.#results.after(step, result.value);
     }
-    if (failed.length > 0) await this.results.recover(failed, results, guesses.length > 0);
-    this.results.reportProgress();
+    if (failed.length > 0) await this.#results.recover(failed, results, guesses.length > 0);
+    this.#results.reportProgress();
   }
 
   /** Ascending by id: native code puts only consecutive ascending ids into one pass. */
-  private plan(): Step[] {
-    const { slots, queue, cost, limits } = this.options;
+  #plan(): Step[] {
+    const { slots, queue, cost, limits } = this.#options;
     const busy = slots.filter((slot) => slot.request && !slot.request.cancelled);
-    const oldestFirst = this.admission.prefilling();
+    const oldestFirst = this.#admission.prefilling();
     const drawing = busy.filter((slot) => slot.remaining === 0).length;
-    const { generating, prompts, stretch } = this.pauses.next(drawing, oldestFirst, cost.promptTokenMs);
-    this.paused = generating < drawing;
+    const { generating, prompts, stretch } = this.#pauses.next(drawing, oldestFirst, cost.promptTokenMs);
+    this.#paused = generating < drawing;
     const input = { generating, prefilling: prompts, stretch, waiting: queue.size, slots: slots.length };
     const chunks = new Map(planChunks(input, cost, limits).map((chunk) => [chunk.id, chunk.tokens]));
     const steps: Step[] = [];
     for (const slot of busy) {
       const promptTokens = chunks.get(slot.id) ?? 0;
       const { request } = slot;
-      if (request && (promptTokens > 0 || (slot.remaining === 0 && !this.paused))) {
+      if (request && (promptTokens > 0 || (slot.remaining === 0 && !this.#paused))) {
         steps.push(stepOf(slot, request, promptTokens));
       }
     }

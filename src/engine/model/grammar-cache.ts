@@ -15,34 +15,34 @@ export interface GrammarUse {
 
 /** Compiles each JSON schema once; the compiled grammar is shared, its state is not. */
 export class GrammarCache {
-  private readonly llama: Llama;
-  private readonly longWork: LongWorkScope;
-  private readonly model: LlamaModel;
-  private readonly compiled = new LruCache<string, LlamaGrammar>(LIMIT);
+  readonly #llama: Llama;
+  readonly #longWork: LongWorkScope;
+  readonly #model: LlamaModel;
+  readonly #compiled = new LruCache<string, LlamaGrammar>(LIMIT);
 
   constructor(llama: Llama, model: LlamaModel, longWork: LongWorkScope) {
-    this.longWork = longWork;
-    this.llama = llama;
-    this.model = model;
+    this.#longWork = longWork;
+    this.#llama = llama;
+    this.#model = model;
   }
 
   /** @throws ServiceError `bad_request` when the schema cannot be made a grammar. */
   async use(schema: Readonly<Record<string, unknown>>): Promise<GrammarUse> {
     const key = JSON.stringify(schema);
-    let grammar = this.compiled.get(key);
+    let grammar = this.#compiled.get(key);
     if (!grammar) {
-      grammar = await this.longWork.during(() => this.compile(schema));
-      this.compiled.set(key, grammar);
+      grammar = await this.#longWork.during(() => this.#compile(schema));
+      this.#compiled.set(key, grammar);
     }
     return {
-      state: new LlamaGrammarEvaluationState({ model: this.model, grammar }),
+      state: new LlamaGrammarEvaluationState({ model: this.#model, grammar }),
       stop: grammar.stopGenerationTriggers.map(String),
     };
   }
 
-  private async compile(schema: Readonly<Record<string, unknown>>): Promise<LlamaGrammar> {
+  async #compile(schema: Readonly<Record<string, unknown>>): Promise<LlamaGrammar> {
     try {
-      return await this.llama.createGrammarForJsonSchema(
+      return await this.#llama.createGrammarForJsonSchema(
         schema as Parameters<Llama["createGrammarForJsonSchema"]>[0],
       );
     } catch (cause) {

@@ -6,55 +6,55 @@ const PENALTY_TOKENS = 64;
 /** A sequence of node-llama-cpp as the loop sees it. */
 export class NativeSequence implements EngineSequence {
   readonly id: number;
-  private readonly sequence: LlamaContextSequence;
-  private readonly vocabulary: number;
+  readonly #sequence: LlamaContextSequence;
+  readonly #vocabulary: number;
 
   /** `vocabulary`: number of token ids; an id past it would fail every sequence of the batch. */
   constructor(id: number, sequence: LlamaContextSequence, vocabulary: number) {
     this.id = id;
-    this.sequence = sequence;
-    this.vocabulary = vocabulary;
+    this.#sequence = sequence;
+    this.#vocabulary = vocabulary;
   }
 
   /** Whether its end can be erased: otherwise erasing means to process what is left once more. */
   get erasable(): boolean {
-    return !this.sequence.needsCheckpoints;
+    return !this.#sequence.needsCheckpoints;
   }
 
   get length(): number {
-    return this.sequence.nextTokenIndex;
+    return this.#sequence.nextTokenIndex;
   }
 
   tokens(): readonly number[] {
-    return this.sequence.contextTokens;
+    return this.#sequence.contextTokens;
   }
 
   commonPrefix(tokens: readonly number[]): number {
-    return this.sequence.compareContextTokens(tokens as Token[]).firstDifferentIndex;
+    return this.#sequence.compareContextTokens(tokens as Token[]).firstDifferentIndex;
   }
 
   async truncate(count: number): Promise<void> {
-    const end = this.sequence.nextTokenIndex;
-    if (count < end) await this.sequence.eraseContextTokenRanges([{ start: count, end }]);
+    const end = this.#sequence.nextTokenIndex;
+    if (count < end) await this.#sequence.eraseContextTokenRanges([{ start: count, end }]);
   }
 
   async prefill(tokens: readonly number[]): Promise<void> {
-    this.check(tokens);
-    await this.sequence.evaluateWithoutGeneratingNewTokens(tokens as Token[]);
+    this.#check(tokens);
+    await this.#sequence.evaluateWithoutGeneratingNewTokens(tokens as Token[]);
   }
 
   async save(path: string): Promise<number> {
-    return (await this.sequence.saveStateToFile(path)).fileSize;
+    return (await this.#sequence.saveStateToFile(path)).fileSize;
   }
 
   /** The file is of this very process and model, so what the library warns of cannot be. */
   load(path: string): Promise<void> {
-    return this.sequence.loadStateFromFile(path, { acceptRisk: true });
+    return this.#sequence.loadStateFromFile(path, { acceptRisk: true });
   }
 
   generate(tokens: readonly number[], options: GenerateOptions): TokenIterator {
-    this.check(tokens);
-    return this.sequence.evaluate(tokens as Token[], {
+    this.#check(tokens);
+    return this.#sequence.evaluate(tokens as Token[], {
       ...drawOptions(options, () => options.recentTokens()),
       ...(options.grammarState && {
         grammarEvaluationState: options.grammarState as LlamaGrammarEvaluationState,
@@ -72,12 +72,12 @@ export class NativeSequence implements EngineSequence {
     options: GenerateOptions,
   ): Promise<Drawn> {
     const all = [...tokens, ...guesses];
-    this.check(all);
+    this.#check(all);
     const start = this.length;
     const first = tokens.length - 1;
     const recent = [...options.recentTokens(), ...guesses];
     const before = recent.length - guesses.length - first;
-    const outputs = await this.sequence.controlledEvaluate(
+    const outputs = await this.#sequence.controlledEvaluate(
       all.map((token, index) => {
         if (index < first) return token as Token;
         const draw = drawOptions(options, () => recent.slice(0, before + index).slice(-PENALTY_TOKENS));
@@ -88,7 +88,7 @@ export class NativeSequence implements EngineSequence {
     for (let index = first; ; index++) {
       const token = outputs[index]?.next.token;
       if (token === undefined || token === null) throw new Error("no token could be drawn");
-      const ended = this.sequence.model.isEogToken(token);
+      const ended = this.#sequence.model.isEogToken(token);
       if (!ended) drawn.push(token);
       if (!ended && token === all[index + 1]) continue;
       await this.truncate(start + index + 1);
@@ -96,10 +96,10 @@ export class NativeSequence implements EngineSequence {
     }
   }
 
-  private check(tokens: readonly number[]): void {
+  #check(tokens: readonly number[]): void {
     for (const token of tokens) {
-      if (!Number.isInteger(token) || token < 0 || token >= this.vocabulary) {
-        throw new RangeError(`token ${token} is not in the vocabulary of ${this.vocabulary}`);
+      if (!Number.isInteger(token) || token < 0 || token >= this.#vocabulary) {
+        throw new RangeError(`token ${token} is not in the vocabulary of ${this.#vocabulary}`);
       }
     }
   }

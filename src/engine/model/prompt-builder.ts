@@ -44,58 +44,58 @@ interface Rendered {
 
 /** Makes a request ready for the model: fits it to the window, builds the prompt's tokens, compiles its grammar. */
 export class PromptBuilder {
-  private readonly options: PromptBuilderOptions;
-  private readonly stopTokens: ReadonlySet<number>;
-  private readonly stopTexts: readonly string[];
+  readonly #options: PromptBuilderOptions;
+  readonly #stopTokens: ReadonlySet<number>;
+  readonly #stopTexts: readonly string[];
   /** Tokens that the template adds around a message, and once around all. */
-  private readonly overheadPerMessage: number;
-  private readonly overheadOnce: number;
-  private readonly counts = new LruCache<string, number>(COUNTS);
-  private readonly shared = new LruCache<string, readonly number[]>(SHARED_PREFIXES);
+  readonly #overheadPerMessage: number;
+  readonly #overheadOnce: number;
+  readonly #counts = new LruCache<string, number>(COUNTS);
+  readonly #shared = new LruCache<string, readonly number[]>(SHARED_PREFIXES);
 
   constructor(options: PromptBuilderOptions) {
-    this.options = options;
+    this.#options = options;
     const { model, template } = options;
     const triggers = template.generateContextState({
       chatHistory: history("", [], ""),
     }).stopGenerationTriggers;
     const tokenized = triggers.map((trigger) => trigger.tokenize(model.tokenizer));
     const single = tokenized.filter((tokens) => tokens.length === 1).flat();
-    this.stopTokens = new Set(single.filter((token) => model.isSpecialToken(token)));
-    this.stopTexts = triggers
+    this.#stopTokens = new Set(single.filter((token) => model.isSpecialToken(token)));
+    this.#stopTexts = triggers
       .map(String)
       .filter((text, index) => tokenized[index]?.length !== 1 && text.trim() !== "");
-    const one = this.render("", [{ role: "user", content: "x" }], "").length;
-    const three = this.render("", ["user", "assistant", "user"].map(sample), "").length;
+    const one = this.#render("", [{ role: "user", content: "x" }], "").length;
+    const three = this.#render("", ["user", "assistant", "user"].map(sample), "").length;
     const text = this.countTokens("x");
-    this.overheadPerMessage = Math.max(0, Math.ceil((three - one) / 2) - text);
-    this.overheadOnce = Math.max(0, one - text - this.overheadPerMessage);
+    this.#overheadPerMessage = Math.max(0, Math.ceil((three - one) / 2) - text);
+    this.#overheadOnce = Math.max(0, one - text - this.#overheadPerMessage);
   }
 
   countTokens(text: string): number {
     // Histories come again with each turn; only what is new in them is tokenized.
     const key = text.length > WORTH_A_HASH ? hashOf(text) : undefined;
-    const known = key === undefined ? undefined : this.counts.get(key);
+    const known = key === undefined ? undefined : this.#counts.get(key);
     if (known !== undefined) return known;
-    const count = this.options.model.tokenize(text, false, "trimLeadingSpace").length;
-    if (key !== undefined) this.counts.set(key, count);
+    const count = this.#options.model.tokenize(text, false, "trimLeadingSpace").length;
+    if (key !== undefined) this.#counts.set(key, count);
     return count;
   }
 
   /** @throws ServiceError `prompt_too_long`; `bad_request` for a schema that cannot be a grammar. */
   async prepare(request: EngineRequest): Promise<PreparedRequest> {
     const { jsonSchema } = request;
-    const { tokens, droppedTurns } = this.fitted(request);
-    const grammar = jsonSchema && (await this.options.grammars.use(jsonSchema));
+    const { tokens, droppedTurns } = this.#fitted(request);
+    const grammar = jsonSchema && (await this.#options.grammars.use(jsonSchema));
     return {
       tokens,
       droppedTurns,
-      ...this.shareOf(request.system, tokens),
+      ...this.#shareOf(request.system, tokens),
       maxTokens: request.maxTokens,
-      sampling: resolveSampling(request.sampling, this.options.sampling, jsonSchema !== undefined, random32),
+      sampling: resolveSampling(request.sampling, this.#options.sampling, jsonSchema !== undefined, random32),
       // A stop text inside a constrained answer would cut the JSON.
-      stop: grammar ? grammar.stop : [...(request.sampling.stop ?? []), ...this.stopTexts],
-      stopTokens: this.stopTokens,
+      stop: grammar ? grammar.stop : [...(request.sampling.stop ?? []), ...this.#stopTexts],
+      stopTokens: this.#stopTokens,
       trimEnd: grammar !== undefined,
       client: request.client,
       conversation: request.conversation,
@@ -108,18 +108,18 @@ export class PromptBuilder {
 
   /** The beginning that all prompts of a client have as long as its context stays; nothing when it does not fit. */
   prepareContext(request: PrepareRequest): PreparedRequest | undefined {
-    const { breakMarkers, contextTokens, sampling } = this.options;
+    const { breakMarkers, contextTokens, sampling } = this.#options;
     const system = breakMarkers(systemMessage(request.system, request.context));
-    const tokens = this.beginning(system);
+    const tokens = this.#beginning(system);
     if (tokens.length === 0 || tokens.length >= contextTokens) return undefined;
     return {
       tokens,
       droppedTurns: 0,
-      ...this.shareOf(request.system, tokens),
+      ...this.#shareOf(request.system, tokens),
       maxTokens: 0,
       sampling: resolveSampling({}, sampling, false, random32),
       stop: [],
-      stopTokens: this.stopTokens,
+      stopTokens: this.#stopTokens,
       trimEnd: false,
       client: request.client,
       conversation: CONTEXT_STATE,
@@ -129,13 +129,13 @@ export class PromptBuilder {
     };
   }
 
-  private fitted(request: EngineRequest): Rendered {
-    const { breakMarkers, contextTokens } = this.options;
+  #fitted(request: EngineRequest): Rendered {
+    const { breakMarkers, contextTokens } = this.#options;
     const system = breakMarkers(systemMessage(request.system, request.context));
     const turns = request.turns.map(({ role, content }) => ({ role, content: breakMarkers(content) }));
     // An answer with a schema begins again: half of a JSON text is not a start the grammar knows.
     const begun = request.jsonSchema ? "" : breakMarkers(request.continueFrom ?? "");
-    const room = contextTokens - this.overheadOnce - (begun === "" ? 0 : this.countTokens(begun)) - 1;
+    const room = contextTokens - this.#overheadOnce - (begun === "" ? 0 : this.countTokens(begun)) - 1;
     let windowTokens = room;
     for (let round = 0; round < FITTING_ROUNDS; round++) {
       const fit = fitPrompt({
@@ -143,10 +143,10 @@ export class PromptBuilder {
         turns,
         windowTokens,
         outputTokens: request.maxTokens,
-        overheadPerMessage: this.overheadPerMessage,
+        overheadPerMessage: this.#overheadPerMessage,
         countTokens: (text) => this.countTokens(text),
       });
-      const tokens = this.render(system, fit.turns, begun);
+      const tokens = this.#render(system, fit.turns, begun);
       const excess = tokens.length + request.maxTokens - (contextTokens - 1);
       if (excess <= 0) return { tokens, droppedTurns: fit.droppedTurns };
       windowTokens -= excess;
@@ -157,8 +157,8 @@ export class PromptBuilder {
     );
   }
 
-  private render(system: string, turns: readonly Turn[], begun: string): readonly number[] {
-    const { model, template } = this.options;
+  #render(system: string, turns: readonly Turn[], begun: string): readonly number[] {
+    const { model, template } = this.#options;
     const { contextText } = template.generateContextState({ chatHistory: history(system, turns, begun) });
     // Whether a prompt begins with BOS is the model's affair. Templates differ in whether they write it, and where it
     // doubles as a role marker a second one spoils the answers.
@@ -170,20 +170,20 @@ export class PromptBuilder {
   }
 
   /** What all prompts with this system message begin with, up to the first message of the user: templates leave out an empty one. */
-  private beginning(system: string): readonly number[] {
+  #beginning(system: string): readonly number[] {
     const [one = [], other = []] = ["a", "0"].map((content) =>
-      this.render(system, [{ role: "user", content }], ""),
+      this.#render(system, [{ role: "user", content }], ""),
     );
     return one.slice(0, commonLength(one, other));
   }
 
   /** The prompt's beginning that does not depend on the client: template and system text. */
-  private shareOf(system: string, tokens: readonly number[]): { sharedTokens: number; sharedKey: string } {
-    const text = this.options.breakMarkers(system);
-    let shared = this.shared.get(text);
+  #shareOf(system: string, tokens: readonly number[]): { sharedTokens: number; sharedKey: string } {
+    const text = this.#options.breakMarkers(system);
+    let shared = this.#shared.get(text);
     if (!shared) {
-      shared = this.beginning(text);
-      this.shared.set(text, shared);
+      shared = this.#beginning(text);
+      this.#shared.set(text, shared);
     }
     const length = commonLength(shared, tokens);
     return { sharedTokens: length, sharedKey: `${hashOf(text)} ${length}` };

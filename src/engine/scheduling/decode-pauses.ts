@@ -68,18 +68,18 @@ export interface Parts<T extends Prompt> {
  * Pure; times in milliseconds.
  */
 export class DecodePauses {
-  private readonly maxTickMs: number;
+  readonly #maxTickMs: number;
   /** What those who generate have had beyond their part, in the time it should have come with, since short prompts wait. */
-  private aheadMs = 0;
-  private steps = 0;
+  #aheadMs = 0;
+  #steps = 0;
   /** Of the prompts that the present step could process. */
-  private demand: Demand = demandOf([], 0);
+  #demand: Demand = demandOf([], 0);
   /** Steps with both since one without prompts. */
-  private mixed = 0;
+  #mixed = 0;
 
   /** @param maxTickMs the longest step; where it suffices those who generate leave out none */
   constructor(maxTickMs: number) {
-    this.maxTickMs = maxTickMs;
+    this.#maxTickMs = maxTickMs;
   }
 
   /**
@@ -88,25 +88,25 @@ export class DecodePauses {
    * @param tokenMs what a prompt token takes
    */
   next<T extends Prompt>(drawing: number, oldestFirst: readonly T[], tokenMs: number): Parts<T> {
-    this.demand = demandOf(oldestFirst, tokenMs);
-    const { short, stretch } = this.demand;
-    const paused = drawing > 0 && short > 0 && this.aheadMs > 0;
+    this.#demand = demandOf(oldestFirst, tokenMs);
+    const { short, stretch } = this.#demand;
+    const paused = drawing > 0 && short > 0 && this.#aheadMs > 0;
     const generating = paused ? 0 : drawing;
-    if (generating > 0 && this.mixed >= MAX_MIXED) return { generating, prompts: [], stretch };
+    if (generating > 0 && this.#mixed >= MAX_MIXED) return { generating, prompts: [], stretch };
     // In turns: a short message does not wait until the long texts of others are done, nor they for ever. Steps are left out
     // for short ones alone.
-    const shortest = paused || this.steps % 2 === 1;
+    const shortest = paused || this.#steps % 2 === 1;
     return { generating, prompts: shortest ? shortestFirst(oldestFirst) : oldestFirst, stretch };
   }
 
   /** The step that was planned last took `ms`, about `generatingMs` of it for those who generate, beside so many prompt tokens. */
   step(ms: number, generatingMs: number, promptTokens: number): void {
-    const { short, stretch } = this.demand;
-    this.steps++;
-    if (generatingMs > 0) this.mixed = promptTokens > 0 ? this.mixed + 1 : 0;
+    const { short, stretch } = this.#demand;
+    this.#steps++;
+    if (generatingMs > 0) this.#mixed = promptTokens > 0 ? this.#mixed + 1 : 0;
     const part = generatingMs * stretch;
-    const owed = generatingMs === 0 ? -ms : Math.max(0, part - Math.max(ms, this.maxTickMs));
+    const owed = generatingMs === 0 ? -ms : Math.max(0, part - Math.max(ms, this.#maxTickMs));
     // What they have left out beyond a step is not given back.
-    this.aheadMs = short > 0 ? Math.max(-ms, this.aheadMs + owed) : 0;
+    this.#aheadMs = short > 0 ? Math.max(-ms, this.#aheadMs + owed) : 0;
   }
 }

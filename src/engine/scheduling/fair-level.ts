@@ -31,43 +31,43 @@ export function beforeInTurn(a: Account, b: Account): boolean {
  * caught up, or until nobody is left who could have wanted the time.
  */
 export class FairLevel<A extends Account> {
-  private readonly create: (key: string, joined: number) => A;
-  private readonly mostDebts: number;
-  private readonly accounts = new Map<string, A>();
-  private readonly debts = new Map<string, number>();
-  private joins = 0;
+  readonly #create: (key: string, joined: number) => A;
+  readonly #mostDebts: number;
+  readonly #accounts = new Map<string, A>();
+  readonly #debts = new Map<string, number>();
+  #joins = 0;
 
   constructor(create: (key: string, joined: number) => A, mostDebts: number) {
-    this.create = create;
-    this.mostDebts = mostDebts;
+    this.#create = create;
+    this.#mostDebts = mostDebts;
   }
 
   /** Those with anything that waits or runs. */
   values(): Iterable<A> {
-    return this.accounts.values();
+    return this.#accounts.values();
   }
 
   get(key: string): A | undefined {
-    return this.accounts.get(key);
+    return this.#accounts.get(key);
   }
 
   get size(): number {
-    return this.accounts.size;
+    return this.#accounts.size;
   }
 
   /** Counters of those who left and were ahead. */
   get debtCount(): number {
-    return this.debts.size;
+    return this.#debts.size;
   }
 
   /** One more request of `key`. */
   enter(key: string): A {
-    let account = this.accounts.get(key);
+    let account = this.#accounts.get(key);
     if (!account) {
-      account = this.create(key, ++this.joins);
-      account.counter = Math.max(this.least(false) ?? 0, this.debts.get(key) ?? 0);
-      this.debts.delete(key);
-      this.accounts.set(key, account);
+      account = this.#create(key, ++this.#joins);
+      account.counter = Math.max(this.#least(false) ?? 0, this.#debts.get(key) ?? 0);
+      this.#debts.delete(key);
+      this.#accounts.set(key, account);
     }
     account.present++;
     return account;
@@ -75,7 +75,7 @@ export class FairLevel<A extends Account> {
 
   /** A request of this account begins to wait. */
   wait(account: A): void {
-    if (account.waiting === 0) account.counter = Math.max(account.counter, this.least(true) ?? 0);
+    if (account.waiting === 0) account.counter = Math.max(account.counter, this.#least(true) ?? 0);
     account.waiting++;
   }
 
@@ -83,25 +83,25 @@ export class FairLevel<A extends Account> {
   leave(account: A): void {
     account.present--;
     if (account.present > 0) return;
-    this.accounts.delete(account.key);
-    const least = this.least(false);
-    if (least === undefined) this.debts.clear();
-    else if (account.counter > least) this.remember(account, least);
+    this.#accounts.delete(account.key);
+    const least = this.#least(false);
+    if (least === undefined) this.#debts.clear();
+    else if (account.counter > least) this.#remember(account, least);
   }
 
-  private remember({ key, counter }: A, least: number): void {
-    this.debts.set(key, counter);
-    if (this.debts.size <= this.mostDebts) return;
-    for (const [other, debt] of this.debts) if (debt <= least) this.debts.delete(other);
-    for (const oldest of this.debts.keys()) {
-      if (this.debts.size <= this.mostDebts) return;
-      this.debts.delete(oldest);
+  #remember({ key, counter }: A, least: number): void {
+    this.#debts.set(key, counter);
+    if (this.#debts.size <= this.#mostDebts) return;
+    for (const [other, debt] of this.#debts) if (debt <= least) this.#debts.delete(other);
+    for (const oldest of this.#debts.keys()) {
+      if (this.#debts.size <= this.#mostDebts) return;
+      this.#debts.delete(oldest);
     }
   }
 
-  private least(waiting: boolean): number | undefined {
+  #least(waiting: boolean): number | undefined {
     let least: number | undefined;
-    for (const { counter, waiting: count } of this.accounts.values()) {
+    for (const { counter, waiting: count } of this.#accounts.values()) {
       if (waiting && count === 0) continue;
       if (least === undefined || counter < least) least = counter;
     }

@@ -66,14 +66,14 @@ class PrincipalAccount<T> extends Account {
  */
 export class FairQueue<T extends QueuedJob> {
   readonly limits: FairQueueLimits;
-  private readonly principals = new FairLevel<PrincipalAccount<T>>(
+  readonly #principals = new FairLevel<PrincipalAccount<T>>(
     (key, joined) => new PrincipalAccount(key, joined),
     MAX_DEBTS,
   );
-  private readonly where = new Map<T, Waiting<T>>();
-  private requests = 0;
-  private backgroundJobs = 0;
-  private tokens = 0;
+  readonly #where = new Map<T, Waiting<T>>();
+  #requests = 0;
+  #backgroundJobs = 0;
+  #tokens = 0;
 
   constructor(limits: FairQueueLimits) {
     this.limits = limits;
@@ -81,69 +81,69 @@ export class FairQueue<T extends QueuedJob> {
 
   /** Requests that wait, without background jobs. */
   get size(): number {
-    return this.requests;
+    return this.#requests;
   }
 
   get background(): number {
-    return this.backgroundJobs;
+    return this.#backgroundJobs;
   }
 
   /** Prompt tokens of all that wait. */
   get promptTokens(): number {
-    return this.tokens;
+    return this.#tokens;
   }
 
   /** @returns false when there is no room for it. */
   add(job: T): boolean {
     const { requests, promptTokens, background } = this.limits;
-    if (job.background ? this.backgroundJobs >= background : this.requests >= requests) return false;
+    if (job.background ? this.#backgroundJobs >= background : this.#requests >= requests) return false;
     // One prompt alone always has room.
-    if (this.where.size > 0 && this.tokens + job.promptTokens > promptTokens) return false;
-    const principal = this.principals.enter(job.accountKey);
+    if (this.#where.size > 0 && this.#tokens + job.promptTokens > promptTokens) return false;
+    const principal = this.#principals.enter(job.accountKey);
     principal.weight = job.weight;
     principal.clients.enter(job.client);
-    this.insert(job);
+    this.#insert(job);
     return true;
   }
 
   /** Puts back what was taken; there is always room for it. */
   requeue(job: T): void {
-    this.hold(job, -1);
-    this.insert(job);
+    this.#hold(job, -1);
+    this.#insert(job);
   }
 
   /** The next request, or with `background` the next background job. `slots`: of the engine, for the cap. */
   take(slots: number, background = false): T | undefined {
     const next = this.peek(slots, background);
     if (!next) return undefined;
-    this.extract(next);
-    this.hold(next, 1);
+    this.#extract(next);
+    this.#hold(next, 1);
     return next;
   }
 
   /** What {@link take} would give. */
   peek(slots: number, background = false): T | undefined {
-    const client = this.nextClient(slots, background);
+    const client = this.#nextClient(slots, background);
     return (background ? client?.background : client?.jobs)?.[0]?.job;
   }
 
   /** Takes a waiting job out for good. @returns whether it was waiting. */
   remove(job: T): boolean {
-    if (!this.where.has(job)) return false;
-    this.extract(job);
-    this.leave(job);
+    if (!this.#where.has(job)) return false;
+    this.#extract(job);
+    this.#leave(job);
     return true;
   }
 
   /** A job that was taken is over. */
   done(job: T): void {
-    this.hold(job, -1);
-    this.leave(job);
+    this.#hold(job, -1);
+    this.#leave(job);
   }
 
   /** Tokens that this job was served; below 0 gives back. The job waits or was taken. */
   charge(job: T, tokens: number): void {
-    const principal = this.principals.get(job.accountKey);
+    const principal = this.#principals.get(job.accountKey);
     const client = principal?.clients.get(job.client);
     if (!principal || !client) throw new Error("a job outside of the queue is charged");
     principal.counter += tokens / principal.weight;
@@ -151,21 +151,21 @@ export class FairQueue<T extends QueuedJob> {
   }
 
   standing(accountKey: string): Standing | undefined {
-    const account = this.principals.get(accountKey);
+    const account = this.#principals.get(accountKey);
     return account && standingOf(account);
   }
 
   /** Of all principals with a request that waits or runs. */
   *standings(): Iterable<Standing> {
-    for (const account of this.principals.values()) {
+    for (const account of this.#principals.values()) {
       if (account.waiting + account.held > 0) yield standingOf(account);
     }
   }
 
   /** Slots that a principal may hold while others want them: its share, rounded up. */
   cap(accountKey: string, slots: number): number {
-    const account = this.principals.get(accountKey);
-    return account ? capOf(account.weight, this.totalWeight(), slots) : 0;
+    const account = this.#principals.get(accountKey);
+    return account ? capOf(account.weight, this.#totalWeight(), slots) : 0;
   }
 
   /**
@@ -174,7 +174,7 @@ export class FairQueue<T extends QueuedJob> {
    */
   inOrder(costOf: (job: T) => number): T[] {
     const all: { readonly job: T; readonly tag: number; readonly principal: Account }[] = [];
-    for (const principal of this.principals.values()) {
+    for (const principal of this.#principals.values()) {
       if (principal.waiting === 0) continue;
       let tag = principal.counter;
       for (const job of orderOfClients(principal, costOf)) {
@@ -189,17 +189,18 @@ export class FairQueue<T extends QueuedJob> {
     return all.map(({ job }) => job);
   }
 
-  private totalWeight(): number {
+  #totalWeight(): number {
     let total = 0;
-    for (const { weight, waiting, held } of this.principals.values()) if (waiting + held > 0) total += weight;
+    for (const { weight, waiting, held } of this.#principals.values())
+      if (waiting + held > 0) total += weight;
     return total;
   }
 
-  private nextClient(slots: number, background: boolean): ClientAccount<T> | undefined {
-    const total = this.totalWeight();
+  #nextClient(slots: number, background: boolean): ClientAccount<T> | undefined {
+    const total = this.#totalWeight();
     let best: PrincipalAccount<T> | undefined;
     let bestCapped = true;
-    for (const principal of this.principals.values()) {
+    for (const principal of this.#principals.values()) {
       if ((background ? principal.backgroundJobs : principal.waiting) === 0) continue;
       // Who holds a full share comes after all others, and still before a slot stays empty.
       const capped = principal.held >= capOf(principal.weight, total, slots);
@@ -215,57 +216,57 @@ export class FairQueue<T extends QueuedJob> {
     return client;
   }
 
-  private insert(job: T): void {
-    const [principal, client] = this.accountsOf(job);
+  #insert(job: T): void {
+    const [principal, client] = this.#accountsOf(job);
     const tokens = job.promptTokens;
     const waiting = { job, tokens, rank: tokens + TOKENS_PER_MS * job.arrivedAt };
     const list = job.background ? client.background : client.jobs;
     let at = list.length;
     while (at > 0 && (list[at - 1] as Waiting<T>).rank > waiting.rank) at--;
     list.splice(at, 0, waiting);
-    this.where.set(job, waiting);
-    this.tokens += tokens;
+    this.#where.set(job, waiting);
+    this.#tokens += tokens;
     if (job.background) {
       principal.backgroundJobs++;
-      this.backgroundJobs++;
+      this.#backgroundJobs++;
       return;
     }
-    this.principals.wait(principal);
+    this.#principals.wait(principal);
     principal.clients.wait(client);
-    this.requests++;
+    this.#requests++;
   }
 
-  private extract(job: T): void {
-    const [principal, client] = this.accountsOf(job);
-    const waiting = this.where.get(job);
+  #extract(job: T): void {
+    const [principal, client] = this.#accountsOf(job);
+    const waiting = this.#where.get(job);
     const list = job.background ? client.background : client.jobs;
     if (!waiting) throw new Error("a job that does not wait");
     list.splice(list.indexOf(waiting), 1);
-    this.where.delete(job);
-    this.tokens -= waiting.tokens;
+    this.#where.delete(job);
+    this.#tokens -= waiting.tokens;
     if (job.background) {
       principal.backgroundJobs--;
-      this.backgroundJobs--;
+      this.#backgroundJobs--;
       return;
     }
     principal.waiting--;
     client.waiting--;
-    this.requests--;
+    this.#requests--;
   }
 
-  private hold(job: T, change: 1 | -1): void {
+  #hold(job: T, change: 1 | -1): void {
     if (job.background) return;
-    for (const account of this.accountsOf(job)) account.held += change;
+    for (const account of this.#accountsOf(job)) account.held += change;
   }
 
-  private leave(job: T): void {
-    const [principal, client] = this.accountsOf(job);
+  #leave(job: T): void {
+    const [principal, client] = this.#accountsOf(job);
     principal.clients.leave(client);
-    this.principals.leave(principal);
+    this.#principals.leave(principal);
   }
 
-  private accountsOf(job: T): [PrincipalAccount<T>, ClientAccount<T>] {
-    const principal = this.principals.get(job.accountKey);
+  #accountsOf(job: T): [PrincipalAccount<T>, ClientAccount<T>] {
+    const principal = this.#principals.get(job.accountKey);
     const client = principal?.clients.get(job.client);
     if (!principal || !client) throw new Error("a job outside of the queue");
     return [principal, client];

@@ -60,31 +60,31 @@ function kvCache(
 
 /** Listens for gateways, prepares their requests in the order they came, and hands them to the loop. */
 export class EngineServer implements ConnectionHost {
-  private readonly options: EngineServerOptions;
-  private readonly loop: TickLoop;
-  private readonly queue: FairQueue<RequestState>;
-  private readonly connections = new Set<GatewayConnection>();
+  readonly #options: EngineServerOptions;
+  readonly #loop: TickLoop;
+  readonly #queue: FairQueue<RequestState>;
+  readonly #connections = new Set<GatewayConnection>();
   /** Contexts that are being prepared, by client. */
-  private readonly contexts = new Map<string, RequestState>();
-  private readonly incoming: PendingRequest[] = [];
-  private readonly server: Server;
-  private preparing = false;
-  private prepared = 0;
-  private flushing = false;
-  private lastStats = "";
+  readonly #contexts = new Map<string, RequestState>();
+  readonly #incoming: PendingRequest[] = [];
+  readonly #server: Server;
+  #preparing = false;
+  #prepared = 0;
+  #flushing = false;
+  #lastStats = "";
 
   constructor(options: EngineServerOptions) {
-    this.options = options;
+    this.#options = options;
     const { loaded, settings, clock } = options;
     const tileTokens = loaded.info.gpu === false ? CPU_TILE_TOKENS : 1;
-    this.queue = new FairQueue<RequestState>({
+    this.#queue = new FairQueue<RequestState>({
       requests: settings.queueLimit,
       promptTokens: settings.queueLimit * QUEUED_PROMPT_TOKENS,
       background: MAX_CONTEXTS,
     });
-    this.loop = new TickLoop({
+    this.#loop = new TickLoop({
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
-      queue: this.queue,
+      queue: this.#queue,
       cost: new CostModel(loaded.promptTokenMs, tileTokens),
       limits: {
         maxTickMs: settings.maxTickMs,
@@ -96,57 +96,57 @@ export class EngineServer implements ConnectionHost {
       ...(settings.lookup && loaded.erasable && { lookup: new PromptLookup() }),
       ...(options.kvFolder && { cache: kvCache(options, options.kvFolder) }),
       prepareStep: (sequences, promptTokens) => loaded.prepareStep(sequences, promptTokens),
-      flush: () => this.flush(),
+      flush: () => this.#flush(),
       onFault: options.onFault,
     });
-    this.server = createServer((socket) => this.connect(socket));
+    this.#server = createServer((socket) => this.#connect(socket));
   }
 
   /** Opens the socket, readable by this user alone. */
   async listen(): Promise<void> {
-    const { socketPath } = this.options;
+    const { socketPath } = this.#options;
     await rm(socketPath, { force: true });
     await new Promise<void>((resolve, reject) => {
-      this.server.once("error", reject);
-      this.server.listen(socketPath, resolve);
+      this.#server.once("error", reject);
+      this.#server.listen(socketPath, resolve);
     });
     await chmod(socketPath, 0o600);
   }
 
   /** Ends when {@link stop} was called; rejects when the engine is beyond repair. */
   serve(): Promise<void> {
-    this.sendStats();
-    return this.loop.start();
+    this.#sendStats();
+    return this.#loop.start();
   }
 
   async stop(): Promise<void> {
-    this.server.close();
-    for (const connection of this.connections) connection.destroy();
-    await this.loop.stop();
+    this.#server.close();
+    for (const connection of this.#connections) connection.destroy();
+    await this.#loop.stop();
   }
 
   submit(pending: PendingRequest): void {
-    if (this.incoming.length + this.queue.size >= this.queue.limits.requests) {
-      pending.events.failed(this.loop.overloaded());
+    if (this.#incoming.length + this.#queue.size >= this.#queue.limits.requests) {
+      pending.events.failed(this.#loop.overloaded());
       return;
     }
-    this.incoming.push(pending);
-    if (this.preparing) return;
-    this.preparing = true;
-    setImmediate(() => void this.prepareAll());
+    this.#incoming.push(pending);
+    if (this.#preparing) return;
+    this.#preparing = true;
+    setImmediate(() => void this.#prepareAll());
   }
 
   /** A client's context is set: one job a client, the latest. */
   prepareContext(request: PrepareRequest): void {
-    const { loaded, clock, onFault } = this.options;
-    const former = this.contexts.get(request.client);
-    if (former) this.loop.cancel(former);
-    this.contexts.delete(request.client);
+    const { loaded, clock, onFault } = this.#options;
+    const former = this.#contexts.get(request.client);
+    if (former) this.#loop.cancel(former);
+    this.#contexts.delete(request.client);
     try {
       const prepared = loaded.prompts.prepareContext(request);
       if (!prepared) return;
       const over = (): void => {
-        if (this.contexts.get(request.client) === job) this.contexts.delete(request.client);
+        if (this.#contexts.get(request.client) === job) this.#contexts.delete(request.client);
       };
       const job: RequestState = new RequestState(
         prepared,
@@ -154,8 +154,8 @@ export class EngineServer implements ConnectionHost {
         loaded.detokenize,
         clock.now(),
       );
-      this.loop.submit(job);
-      this.contexts.set(request.client, job);
+      this.#loop.submit(job);
+      this.#contexts.set(request.client, job);
     } catch (error) {
       // It would only have saved time.
       if (!(error instanceof ServiceError)) onFault(error);
@@ -164,89 +164,94 @@ export class EngineServer implements ConnectionHost {
 
   /** A conversation was cleared, or a client is gone: what its prompts have left behind goes too. */
   forget(request: ForgetRequest): void {
-    const context = request.conversation === undefined ? this.contexts.get(request.client) : undefined;
+    const context = request.conversation === undefined ? this.#contexts.get(request.client) : undefined;
     if (context) {
-      this.loop.cancel(context);
-      this.contexts.delete(request.client);
+      this.#loop.cancel(context);
+      this.#contexts.delete(request.client);
     }
-    this.loop.forget(request);
+    this.#loop.forget(request);
   }
 
   now(): number {
-    return this.options.clock.now();
+    return this.#options.clock.now();
   }
 
   cancel(request: RequestState): void {
-    this.loop.cancel(request);
+    this.#loop.cancel(request);
   }
 
   countTokens(text: string): number {
-    return this.options.loaded.prompts.countTokens(text);
+    return this.#options.loaded.prompts.countTokens(text);
   }
 
   requestFlush(): void {
-    if (this.flushing) return;
-    this.flushing = true;
-    setImmediate(() => this.flush());
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => this.#flush());
   }
 
   closed(connection: GatewayConnection): void {
-    this.connections.delete(connection);
+    this.#connections.delete(connection);
   }
 
-  private connect(socket: Socket): void {
+  #connect(socket: Socket): void {
     const connection = new GatewayConnection(socket, this);
-    this.connections.add(connection);
-    connection.send({ type: "ready", info: this.options.loaded.info });
+    this.#connections.add(connection);
+    connection.send({ type: "ready", info: this.#options.loaded.info });
   }
 
-  private flush(): void {
-    this.flushing = false;
-    for (const connection of this.connections) connection.flush();
+  #flush(): void {
+    this.#flushing = false;
+    for (const connection of this.#connections) connection.flush();
   }
 
   pulse(): EnginePulse {
-    const { running, waiting, tickMs } = this.loop.stats();
-    const busy = running + waiting + this.incoming.length > 0;
-    return { busy, moved: this.loop.steps + this.prepared, tickMs, longWork: this.options.longWork.active };
+    const { running, waiting, tickMs } = this.#loop.stats();
+    const busy = running + waiting + this.#incoming.length > 0;
+    return {
+      busy,
+      moved: this.#loop.steps + this.#prepared,
+      tickMs,
+      longWork: this.#options.longWork.active,
+    };
   }
 
-  private async prepareAll(): Promise<void> {
+  async #prepareAll(): Promise<void> {
     const until = performance.now() + PREPARE_MS;
     for (;;) {
-      const pending = this.incoming.shift();
+      const pending = this.#incoming.shift();
       if (!pending) break;
-      await this.prepare(pending);
-      if (performance.now() < until || this.incoming.length === 0) continue;
-      setImmediate(() => void this.prepareAll());
+      await this.#prepare(pending);
+      if (performance.now() < until || this.#incoming.length === 0) continue;
+      setImmediate(() => void this.#prepareAll());
       return;
     }
-    this.preparing = false;
+    this.#preparing = false;
   }
 
-  private async prepare(pending: PendingRequest): Promise<void> {
-    this.prepared++;
+  async #prepare(pending: PendingRequest): Promise<void> {
+    this.#prepared++;
     if (pending.cancelled) return;
-    const { prompts, detokenize } = this.options.loaded;
+    const { prompts, detokenize } = this.#options.loaded;
     try {
       const prepared = await prompts.prepare(pending.request);
       if (pending.cancelled) return;
       pending.state = new RequestState(prepared, pending.events, detokenize, pending.arrivedAt);
-      this.loop.submit(pending.state);
+      this.#loop.submit(pending.state);
     } catch (error) {
-      if (!(error instanceof ServiceError)) this.options.onFault(error);
+      if (!(error instanceof ServiceError)) this.#options.onFault(error);
       pending.events.failed(error);
     }
   }
 
-  private sendStats(): void {
-    const stats = this.loop.stats();
+  #sendStats(): void {
+    const stats = this.#loop.stats();
     const text = JSON.stringify(stats);
-    if (text !== this.lastStats) {
-      this.lastStats = text;
-      for (const connection of this.connections) connection.send({ type: "stats", stats });
+    if (text !== this.#lastStats) {
+      this.#lastStats = text;
+      for (const connection of this.#connections) connection.send({ type: "stats", stats });
     }
-    this.options.clock.after(STATS_MS, () => this.sendStats());
+    this.#options.clock.after(STATS_MS, () => this.#sendStats());
   }
 }
 

@@ -42,103 +42,103 @@ const MAX_UNSENT_BYTES = 64 * 1_048_576;
 
 /** One gateway. Its requests live and die with its connection. */
 export class GatewayConnection {
-  private readonly socket: Socket;
-  private readonly host: ConnectionHost;
-  private readonly decoder = new LineDecoder<GatewayMessage>();
-  private readonly batch = new TickBatch();
-  private readonly requests = new Map<number, PendingRequest>();
+  readonly #socket: Socket;
+  readonly #host: ConnectionHost;
+  readonly #decoder = new LineDecoder<GatewayMessage>();
+  readonly #batch = new TickBatch();
+  readonly #requests = new Map<number, PendingRequest>();
 
   constructor(socket: Socket, host: ConnectionHost) {
-    this.socket = socket;
-    this.host = host;
+    this.#socket = socket;
+    this.#host = host;
     socket.setEncoding("utf8");
-    socket.on("data", (chunk: string) => this.receive(chunk));
+    socket.on("data", (chunk: string) => this.#receive(chunk));
     // The close that follows an error does the work.
     socket.on("error", () => {});
-    socket.on("close", () => this.close());
+    socket.on("close", () => this.#close());
   }
 
   send(message: EngineMessage): void {
-    if (this.socket.destroyed) return;
-    if (this.socket.writableLength > MAX_UNSENT_BYTES) this.socket.destroy();
-    else this.socket.write(encodeLine(message));
+    if (this.#socket.destroyed) return;
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#socket.destroy();
+    else this.#socket.write(encodeLine(message));
   }
 
   flush(): void {
-    const message = this.batch.take();
+    const message = this.#batch.take();
     if (message) this.send(message);
   }
 
   destroy(): void {
-    this.socket.destroy();
+    this.#socket.destroy();
   }
 
-  private receive(chunk: string): void {
+  #receive(chunk: string): void {
     let messages: GatewayMessage[];
     try {
-      messages = this.decoder.push(chunk);
+      messages = this.#decoder.push(chunk);
     } catch (error) {
-      this.socket.destroy(error instanceof Error ? error : undefined);
+      this.#socket.destroy(error instanceof Error ? error : undefined);
       return;
     }
-    for (const message of messages) this.handle(message);
+    for (const message of messages) this.#handle(message);
   }
 
-  private handle(message: GatewayMessage): void {
-    if (message.type === "start") this.start(message.id, message.request);
-    else if (message.type === "cancel") this.cancel(message.id);
-    else if (message.type === "prepare") this.host.prepareContext(message.request);
-    else if (message.type === "forget") this.host.forget(message.request);
+  #handle(message: GatewayMessage): void {
+    if (message.type === "start") this.#start(message.id, message.request);
+    else if (message.type === "cancel") this.#cancel(message.id);
+    else if (message.type === "prepare") this.#host.prepareContext(message.request);
+    else if (message.type === "forget") this.#host.forget(message.request);
     else if (message.type === "count") {
-      this.send({ type: "counted", id: message.id, tokens: this.host.countTokens(message.text) });
+      this.send({ type: "counted", id: message.id, tokens: this.#host.countTokens(message.text) });
     }
   }
 
-  private start(id: number, request: EngineRequest): void {
+  #start(id: number, request: EngineRequest): void {
     const pending: PendingRequest = {
       request,
-      events: this.eventsOf(id),
-      arrivedAt: this.host.now(),
+      events: this.#eventsOf(id),
+      arrivedAt: this.#host.now(),
       cancelled: false,
       state: undefined,
     };
-    this.requests.set(id, pending);
-    this.host.submit(pending);
+    this.#requests.set(id, pending);
+    this.#host.submit(pending);
   }
 
-  private cancel(id: number): void {
-    const pending = this.requests.get(id);
+  #cancel(id: number): void {
+    const pending = this.#requests.get(id);
     if (!pending) return;
-    this.requests.delete(id);
+    this.#requests.delete(id);
     pending.cancelled = true;
-    if (pending.state) this.host.cancel(pending.state);
+    if (pending.state) this.#host.cancel(pending.state);
   }
 
-  private eventsOf(id: number): RequestEvents {
-    const { batch } = this;
+  #eventsOf(id: number): RequestEvents {
+    const batch = this.#batch;
     return {
       queued: (position, etaMs) => {
         batch.queued(id, position, etaMs);
-        this.host.requestFlush();
+        this.#host.requestFlush();
       },
       started: (promptTokens, cachedTokens, droppedTurns) =>
         batch.started(id, promptTokens, cachedTokens, droppedTurns),
       progress: (processed, total) => batch.progress(id, processed, total),
       delta: (text, tokens) => batch.delta(id, text, tokens),
       finished: (reason, usage) => {
-        this.requests.delete(id);
+        this.#requests.delete(id);
         batch.finished(id, reason, usage);
       },
       failed: (error) => {
-        this.requests.delete(id);
+        this.#requests.delete(id);
         batch.failed(id, reportOf(error));
-        this.host.requestFlush();
+        this.#host.requestFlush();
       },
     };
   }
 
-  private close(): void {
-    for (const id of [...this.requests.keys()]) this.cancel(id);
-    this.host.closed(this);
+  #close(): void {
+    for (const id of [...this.#requests.keys()]) this.#cancel(id);
+    this.#host.closed(this);
   }
 }

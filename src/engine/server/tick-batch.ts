@@ -21,45 +21,45 @@ interface Fields {
 
 /** Gathers what happens to the requests of one connection until the end of the step. */
 export class TickBatch {
-  private fields: Fields = {};
-  private used = false;
+  #fields: Fields = {};
+  #used = false;
 
   queued(id: number, position: number, etaMs: number | undefined): void {
-    this.used = true;
-    (this.fields.queued ??= []).push(etaMs === undefined ? [id, position] : [id, position, etaMs]);
+    this.#used = true;
+    (this.#fields.queued ??= []).push(etaMs === undefined ? [id, position] : [id, position, etaMs]);
   }
 
   started(id: number, promptTokens: number, cachedTokens: number, droppedTurns: number): void {
-    this.used = true;
-    (this.fields.started ??= []).push([id, promptTokens, cachedTokens, droppedTurns]);
+    this.#used = true;
+    (this.#fields.started ??= []).push([id, promptTokens, cachedTokens, droppedTurns]);
   }
 
   progress(id: number, processed: number, total: number): void {
-    this.used = true;
-    (this.fields.progress ??= []).push([id, processed, total]);
+    this.#used = true;
+    (this.#fields.progress ??= []).push([id, processed, total]);
   }
 
   delta(id: number, text: string, tokens: number): void {
-    this.used = true;
-    (this.fields.deltas ??= []).push([id, text, tokens]);
+    this.#used = true;
+    (this.#fields.deltas ??= []).push([id, text, tokens]);
   }
 
   finished(id: number, reason: "stop" | "length", usage: WireUsage): void {
-    this.used = true;
-    (this.fields.finished ??= []).push([id, reason, usage]);
+    this.#used = true;
+    (this.#fields.finished ??= []).push([id, reason, usage]);
   }
 
   failed(id: number, report: ErrorReport): void {
-    this.used = true;
-    (this.fields.failed ??= []).push([id, report]);
+    this.#used = true;
+    (this.#fields.failed ??= []).push([id, report]);
   }
 
   /** The message, if anything happened; the batch is empty afterwards. */
   take(): TickMessage | undefined {
-    if (!this.used) return undefined;
-    const message: TickMessage = { type: "tick", ...this.fields };
-    this.fields = {};
-    this.used = false;
+    if (!this.#used) return undefined;
+    const message: TickMessage = { type: "tick", ...this.#fields };
+    this.#fields = {};
+    this.#used = false;
     return message;
   }
 }

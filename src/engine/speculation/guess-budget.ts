@@ -12,38 +12,38 @@ const MOST = 8;
  * do not pay cost about one per cent, and are tried again now and then. Times in milliseconds. Pure.
  */
 export class GuessBudget {
-  private plainMs: number | undefined;
-  private balance = 0;
+  #plainMs: number | undefined;
+  #balance = 0;
 
   /** Whether guesses may be tried. */
   get open(): boolean {
-    return this.plainMs !== undefined && this.balance > 0;
+    return this.#plainMs !== undefined && this.#balance > 0;
   }
 
   /** Another answer begins: what did not pay for the last one may pay for it. */
   begin(): void {
-    this.balance = Math.max(this.balance, FIRST * (this.plainMs ?? 0));
+    this.#balance = Math.max(this.#balance, FIRST * (this.#plainMs ?? 0));
   }
 
   /** A step without guesses gave the only running answer a token. */
   plain(ms: number): void {
-    if (this.plainMs === undefined) {
-      this.plainMs = ms;
+    if (this.#plainMs === undefined) {
+      this.#plainMs = ms;
       this.begin();
       return;
     }
-    this.plainMs += WEIGHT * (Math.min(ms, this.plainMs * OUTLIER) - this.plainMs);
-    this.add(SHARE * this.plainMs);
+    this.#plainMs += WEIGHT * (Math.min(ms, this.#plainMs * OUTLIER) - this.#plainMs);
+    this.#add(SHARE * this.#plainMs);
   }
 
   /** A step with guesses gave it so many tokens. */
   guessed(ms: number, tokens: number): void {
-    const plainMs = this.plainMs ?? 0;
+    const plainMs = this.#plainMs ?? 0;
     const longest = plainMs * (tokens + OUTLIER);
-    this.add(tokens * plainMs - Math.min(ms, longest));
+    this.#add(tokens * plainMs - Math.min(ms, longest));
   }
 
-  private add(ms: number): void {
-    this.balance = Math.min(this.balance + ms, MOST * (this.plainMs ?? 0));
+  #add(ms: number): void {
+    this.#balance = Math.min(this.#balance + ms, MOST * (this.#plainMs ?? 0));
   }
 }

@@ -9,29 +9,29 @@ const BUCKETS = 32_768;
  * is; the memory is bounded by the text and a fixed table. Pure.
  */
 export class NgramIndex {
-  private readonly tokens: number[] = [];
+  readonly #tokens: number[] = [];
   /** The position after the latest n-gram of a bucket; 0: none. */
-  private readonly after = new Int32Array(BUCKETS);
+  readonly #after = new Int32Array(BUCKETS);
   /** The position after the place that may equal the end of the text; 0: none. */
-  private candidate = 0;
+  #candidate = 0;
 
   get length(): number {
-    return this.tokens.length;
+    return this.#tokens.length;
   }
 
   clear(): void {
-    this.tokens.length = 0;
-    this.after.fill(0);
-    this.candidate = 0;
+    this.#tokens.length = 0;
+    this.#after.fill(0);
+    this.#candidate = 0;
   }
 
   push(tokens: readonly number[]): void {
     for (const token of tokens) {
-      const end = this.tokens.push(token);
+      const end = this.#tokens.push(token);
       if (end < LENGTH) continue;
-      const bucket = this.bucketBefore(end);
-      this.candidate = this.after[bucket] ?? 0;
-      this.after[bucket] = end;
+      const bucket = this.#bucketBefore(end);
+      this.#candidate = this.#after[bucket] ?? 0;
+      this.#after[bucket] = end;
     }
   }
 
@@ -40,7 +40,8 @@ export class NgramIndex {
    * the same before it, for a long match is likely to go on. Empty where there is no such place.
    */
   continuation(most: number): number[] {
-    const { tokens, candidate } = this;
+    const tokens = this.#tokens;
+    const candidate = this.#candidate;
     if (candidate === 0) return [];
     let same = 0;
     while (same < Math.max(most, LENGTH) && same < candidate) {
@@ -51,10 +52,10 @@ export class NgramIndex {
   }
 
   /** Of the n-gram that ends before a position. */
-  private bucketBefore(end: number): number {
+  #bucketBefore(end: number): number {
     let hash = 0;
     for (let index = end - LENGTH; index < end; index++) {
-      hash = Math.imul(hash ^ (this.tokens[index] ?? 0), 0x9e3779b1);
+      hash = Math.imul(hash ^ (this.#tokens[index] ?? 0), 0x9e3779b1);
       hash ^= hash >>> 15;
     }
     return (hash >>> 0) % BUCKETS;

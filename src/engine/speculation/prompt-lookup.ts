@@ -19,47 +19,47 @@ export class PromptLookup {
   guessed = 0;
   /** Of those, the ones that the model drew as well. */
   accepted = 0;
-  private readonly index = new NgramIndex();
-  private readonly budget = new GuessBudget();
-  private request: RequestState | undefined;
+  readonly #index = new NgramIndex();
+  readonly #budget = new GuessBudget();
+  #request: RequestState | undefined;
 
   /** @returns what to try in this step; empty where no guess may be made, or none can. */
   guesses(steps: readonly Step[]): readonly number[] {
     const [step] = steps;
     if (!step || !isPlainLone(steps) || !mayGuess(step.request.prepared)) return NONE;
     const { request } = step;
-    if (request !== this.request) this.begin(request);
-    this.index.push(request.tokens(this.index.length));
+    if (request !== this.#request) this.#begin(request);
+    this.#index.push(request.tokens(this.#index.length));
     // The step gives one token by itself.
     const most = request.prepared.maxTokens - request.generatedTokens - 1;
-    if (most <= 0 || !this.budget.open) return NONE;
-    return this.index.continuation(Math.min(most, MAX_GUESSES));
+    if (most <= 0 || !this.#budget.open) return NONE;
+    return this.#index.continuation(Math.min(most, MAX_GUESSES));
   }
 
   /** What a step took and gave whose guesses were those. */
   observe(steps: readonly Step[], ms: number, guesses: number, drawn: Drawn | undefined): void {
     if (!drawn || !isPlainLone(steps)) return;
     if (guesses === 0) {
-      this.budget.plain(ms);
+      this.#budget.plain(ms);
       return;
     }
     const tokens = drawn.tokens.length + (drawn.ended ? 1 : 0);
-    this.budget.guessed(ms, tokens);
+    this.#budget.guessed(ms, tokens);
     this.guessed += guesses;
     this.accepted += tokens - 1;
   }
 
   /** A request has left its slot: none of its text stays here. */
   left(request: RequestState): void {
-    if (request !== this.request) return;
-    this.request = undefined;
-    this.index.clear();
+    if (request !== this.#request) return;
+    this.#request = undefined;
+    this.#index.clear();
   }
 
-  private begin(request: RequestState): void {
-    this.request = request;
-    this.index.clear();
-    this.budget.begin();
+  #begin(request: RequestState): void {
+    this.#request = request;
+    this.#index.clear();
+    this.#budget.begin();
   }
 }
 

@@ -73,19 +73,19 @@ export class LocalProvider implements ChatProvider {
   readonly name = "local";
   readonly remote = false;
   readonly continuation = "prefilled";
-  private readonly options: LocalProviderOptions;
-  private readonly client: EngineClient;
+  readonly #options: LocalProviderOptions;
+  readonly #client: EngineClient;
 
   constructor(options: LocalProviderOptions) {
-    this.options = options;
+    this.#options = options;
     const { engine, clock, metrics, queueLimit } = options;
-    this.client = new EngineClient({ source: engine, clock, queueLimit });
-    for (const [name, help, read] of gauges) metrics.gauge(name, help, () => read(this.client.stats()));
+    this.#client = new EngineClient({ source: engine, clock, queueLimit });
+    for (const [name, help, read] of gauges) metrics.gauge(name, help, () => read(this.#client.stats()));
   }
 
   async stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish> {
     const answer = new OpenAnswer(options);
-    const call = this.client.start(engineRequest(request), this.eventsOf(answer));
+    const call = this.#client.start(engineRequest(request), this.#eventsOf(answer));
     try {
       return await answer.whole;
     } finally {
@@ -94,36 +94,36 @@ export class LocalProvider implements ChatProvider {
   }
 
   prepare({ system, context, principal }: PromptBeginning): void {
-    this.client.prepare({ system, context, ...payer(principal) });
+    this.#client.prepare({ system, context, ...payer(principal) });
   }
 
   forget(gone: Forgotten): void {
-    this.client.forget(gone);
+    this.#client.forget(gone);
   }
 
   describe(): { model: string; contextTokens: number } {
-    const info = this.client.info();
-    return info ? { model: info.modelName, contextTokens: info.contextTokens } : this.options.expected;
+    const info = this.#client.info();
+    return info ? { model: info.modelName, contextTokens: info.contextTokens } : this.#options.expected;
   }
 
   countTokens(text: string): Promise<number> {
-    return this.client.count(text);
+    return this.#client.count(text);
   }
 
   health(): ProviderHealth {
-    const { state, reason } = this.client.status();
+    const { state, reason } = this.#client.status();
     return { state, reason };
   }
 
   onHealthChange(listener: (health: ProviderHealth) => void): () => void {
-    return this.options.engine.onChange(({ state, reason }) => listener({ state, reason }));
+    return this.#options.engine.onChange(({ state, reason }) => listener({ state, reason }));
   }
 
   async close(): Promise<void> {
-    this.client.close();
+    this.#client.close();
   }
 
-  private eventsOf(answer: OpenAnswer): RequestEvents<ProviderError> {
+  #eventsOf(answer: OpenAnswer): RequestEvents<ProviderError> {
     return {
       queued: (position, etaMs) =>
         answer.part({ type: "queued", position, ...(etaMs !== undefined && { etaMs }) }),
