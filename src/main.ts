@@ -7,8 +7,8 @@ import type { LoadedConfig } from "./config/load.ts";
 import { systemClock as clock } from "./core/clock.ts";
 import { streamProgress } from "./engine-host/model-progress.ts";
 import { setUpLocalProvider, type LocalProviderSetup } from "./local-provider-setup.ts";
-import { createLogger, type ServiceLogger } from "./observability/logger.ts";
-import { createMetrics } from "./observability/metrics.ts";
+import { createPinoLogger, type ServiceLogger } from "./observability/pino-logger.ts";
+import { createPrometheusMetrics } from "./observability/prometheus-metrics.ts";
 import { limitSpendingOfRemote } from "./providers/spend-limited-provider.ts";
 import { providerCandidates, selectProvider, type Selection } from "./providers/select-provider.ts";
 import { SpendGuard } from "./providers/spend-guard.ts";
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const loaded = loadOrExit();
   const { config } = loaded;
   const socketLibrary = await socketLibraryOrExit(config);
-  const logger = createLogger({ level: config.LOG_LEVEL });
+  const logger = createPinoLogger({ level: config.LOG_LEVEL });
   const stopping = new AbortController();
   let stop = (): void => stopping.abort(new Error("stopped by a signal"));
   let signals = 0;
@@ -88,7 +88,7 @@ async function start(
   logger: ServiceLogger,
   signal: AbortSignal,
 ): Promise<Run> {
-  const metrics = createMetrics();
+  const metrics = createPrometheusMetrics();
   metrics.gauge("log_lines_dropped", "Log lines dropped because their reader stalled", () =>
     logger.droppedLines(),
   );

@@ -9,7 +9,7 @@ import type { Config } from "./config/schema.ts";
 import { systemClock as clock } from "./core/clock.ts";
 import { systemEventLoop } from "./core/event-loop.ts";
 import type { Logger } from "./core/logger.ts";
-import type { PrometheusMetrics } from "./observability/metrics.ts";
+import type { PrometheusMetrics } from "./observability/prometheus-metrics.ts";
 import { createFrameDecoder } from "./protocol/codec.ts";
 import { announceHealth } from "./health-news.ts";
 import { greet, readiness } from "./greeting.ts";

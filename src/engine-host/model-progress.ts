@@ -36,17 +36,17 @@ function percentOf(done: number, total: number): number {
 }
 
 function lineProgress(stream: OutputStream): ProgressReporter {
-  let told = -1;
+  let lastStep = -1;
   return {
     print: (line) => void stream.write(`${line}\n`),
     update(label, done, total) {
       const step = Math.floor(percentOf(done, total) / 10) * 10;
-      if (step <= told) return;
-      told = step;
+      if (step <= lastStep) return;
+      lastStep = step;
       stream.write(`${label}: ${step} % of ${formatBytes(total)}\n`);
     },
     end() {
-      told = -1;
+      lastStep = -1;
     },
   };
 }

@@ -46,6 +46,18 @@ describe("the sources", () => {
     expect(longFiles(sources, 300)).toEqual([]);
   });
 
+  it("have no file name twice in src", () => {
+    const names = sources
+      .filter(({ path }) => path.startsWith("src/"))
+      .map(({ path }) => path.slice(path.lastIndexOf("/") + 1));
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  });
+
+  it("hide members with # and not with a keyword", () => {
+    const hiders = sources.filter(({ text }) => /^\s*(private|protected)\s/m.test(withoutComments(text)));
+    expect(hiders.map(({ path }) => path)).toEqual([]);
+  });
+
   it("read process.env in one file", () => {
     const readers = sources.filter(({ text }) =>
       /\bprocess\s*(\.|\?\.)\s*env\b|\bprocess\[["']env/.test(withoutComments(text)),

@@ -128,8 +128,8 @@ function tailOf(
 ): readonly Turn[] {
   if (correction) {
     const { answer, fault } = correction;
-    const told = `That is not what was asked for: ${fault}. Answer again, with the JSON value and nothing else.`;
-    const turn: Turn = { role: "user", content: told };
+    const instruction = `That is not what was asked for: ${fault}. Answer again, with the JSON value and nothing else.`;
+    const turn: Turn = { role: "user", content: instruction };
     // Servers refuse an empty turn.
     return answer.trim() === ""
       ? [turn]

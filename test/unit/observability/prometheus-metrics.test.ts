@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { errorCodes, type ErrorCode } from "../../../src/core/error-codes.ts";
-import { createMetrics, type PrometheusMetrics } from "../../../src/observability/metrics.ts";
+import {
+  createPrometheusMetrics,
+  type PrometheusMetrics,
+} from "../../../src/observability/prometheus-metrics.ts";
 
 /** Lines of the text format that begin with `chat_<name>`, without comments. */
 async function series(metrics: PrometheusMetrics, name: string): Promise<string[]> {
@@ -32,7 +35,7 @@ function useAll(metrics: PrometheusMetrics): void {
 
 describe("rendering", () => {
   it("is the text format of Prometheus: help and type before each metric, one sample a line", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     useAll(metrics);
     const lines = (await metrics.render()).split("\n").filter((line) => line !== "");
     const sample = /^[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [0-9.e+-]+$|^[a-z_]+\{.*\} \+Inf$/;
@@ -45,7 +48,7 @@ describe("rendering", () => {
   });
 
   it("names every metric of the service chat_…, counters …_total and durations …_seconds", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     useAll(metrics);
     const types = (await metrics.render()).matchAll(/^# TYPE (\S+) (\S+)$/gm);
     const own = [...types]
@@ -61,13 +64,13 @@ describe("rendering", () => {
   });
 
   it("tells of the process too", async () => {
-    const text = await createMetrics().render();
+    const text = await createPrometheusMetrics().render();
     expect(text).toMatch(/^process_cpu_seconds_total /m);
     expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
   });
 
   it("keeps two instances apart", async () => {
-    const [one, other] = [createMetrics(), createMetrics()];
+    const [one, other] = [createPrometheusMetrics(), createPrometheusMetrics()];
     one.frameReceived("ping");
     expect(await series(one, "frames_received_total")).toEqual(['chat_frames_received_total{type="ping"} 1']);
     expect(await series(other, "frames_received_total")).toEqual([]);
@@ -76,7 +79,7 @@ describe("rendering", () => {
 
 describe("connections", () => {
   it("are counted as a level and as totals, by kind", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     metrics.connectionOpened("anonymous");
     metrics.connectionOpened("anonymous");
     metrics.connectionOpened("authenticated");
@@ -95,7 +98,7 @@ describe("connections", () => {
   });
 
   it("bound the close codes that clients choose: what no contract names is counted as other", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     for (let code = 3000; code < 5000; code++) metrics.connectionClosed("anonymous", code);
     metrics.connectionClosed("anonymous", 1006);
     metrics.connectionClosed("authenticated", 4408);
@@ -109,7 +112,7 @@ describe("connections", () => {
 
 describe("frames and errors", () => {
   it("are counted by type and by code", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     metrics.frameReceived("message");
     metrics.frameReceived("message");
     metrics.frameReceived("invalid");
@@ -122,7 +125,7 @@ describe("frames and errors", () => {
   });
 
   it("have one series for each error code at most", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     const codes = Object.keys(errorCodes) as ErrorCode[];
     for (const code of [...codes, ...codes]) metrics.errorSent(code);
     const lines = await series(metrics, "errors_total");
@@ -132,7 +135,7 @@ describe("frames and errors", () => {
 
 describe("requests", () => {
   it("that wait and run are levels that return to zero", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     metrics.requestsWaiting(1);
     metrics.requestsWaiting(1);
     metrics.requestsWaiting(-1);
@@ -146,7 +149,7 @@ describe("requests", () => {
   });
 
   it("give their latencies as histograms in seconds, by provider", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     metrics.firstToken("echo", 0.02);
     metrics.firstToken("echo", 3);
     const name = "time_to_first_token_seconds";
@@ -161,7 +164,7 @@ describe("requests", () => {
   });
 
   it("count tokens by kind and answers by outcome", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     metrics.tokens("local", "prompt", 40);
     metrics.tokens("local", "cached", 0);
     metrics.tokens("local", "prompt", 2);
@@ -180,7 +183,7 @@ describe("requests", () => {
 
 describe("gauge", () => {
   it("is read when it is scraped, each time anew, and not before", async () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     let reads = 0;
     let fill = 5;
     metrics.gauge("queue_length", "What waits", () => {
@@ -195,7 +198,7 @@ describe("gauge", () => {
   });
 
   it("refuses a name that is taken", () => {
-    const metrics = createMetrics();
+    const metrics = createPrometheusMetrics();
     metrics.gauge("queue_length", "What waits", () => 0);
     expect(() => metrics.gauge("queue_length", "Again", () => 0)).toThrow(/queue_length/);
   });

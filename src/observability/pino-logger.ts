@@ -58,7 +58,10 @@ const redactedPaths = [
  * type, code, message, stack and causes, never what else libraries hang on them, since that can be a user's text. Of a
  * `url` it keeps what stands before the query.
  */
-export function createLogger({ level, destination = createLogDestination() }: LoggerOptions): ServiceLogger {
+export function createPinoLogger({
+  level,
+  destination = createLogDestination(),
+}: LoggerOptions): ServiceLogger {
   const log = pino(
     {
       level,

@@ -25,7 +25,7 @@ export interface PrometheusMetrics extends Metrics {
 }
 
 /** All metrics of the service, in a registry of their own. */
-export function createMetrics(): PrometheusMetrics {
+export function createPrometheusMetrics(): PrometheusMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];

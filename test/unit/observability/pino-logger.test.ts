@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 import { createLogDestination, type LogDestination } from "../../../src/observability/log-destination.ts";
-import { createLogger, describeError } from "../../../src/observability/logger.ts";
+import { createPinoLogger, describeError } from "../../../src/observability/pino-logger.ts";
 
 function memory(): LogDestination & { text(): string; lines(): Record<string, unknown>[] } {
   const written: string[] = [];
@@ -20,11 +20,11 @@ function memory(): LogDestination & { text(): string; lines(): Record<string, un
 
 function logged(fields: object): { text: string; line: Record<string, unknown> } {
   const destination = memory();
-  createLogger({ level: "info", destination }).info(fields, "hello");
+  createPinoLogger({ level: "info", destination }).info(fields, "hello");
   return { text: destination.text(), line: destination.lines()[0] ?? {} };
 }
 
-describe("createLogger", () => {
+describe("createPinoLogger", () => {
   it("writes one JSON object a line with level, time and message", () => {
     const { text, line } = logged({ port: 8000 });
     expect(text.endsWith("\n")).toBe(true);
@@ -39,7 +39,7 @@ describe("createLogger", () => {
 
   it("leaves out what is below its level", () => {
     const destination = memory();
-    const log = createLogger({ level: "warn", destination });
+    const log = createPinoLogger({ level: "warn", destination });
     log.debug({}, "a");
     log.info({}, "b");
     log.warn({}, "c");
@@ -47,7 +47,7 @@ describe("createLogger", () => {
     log.fatal({}, "e");
     expect(destination.lines().map((line) => line["level"])).toEqual(["warn", "error", "fatal"]);
     const silent = memory();
-    createLogger({ level: "silent", destination: silent }).fatal({}, "x");
+    createPinoLogger({ level: "silent", destination: silent }).fatal({}, "x");
     expect(silent.text()).toBe("");
   });
 
@@ -161,7 +161,7 @@ describe("createLogDestination", () => {
   it("writes all lines whole and in order, and flush waits for them", async () => {
     const { path, fd } = temporaryFile();
     const destination = createLogDestination({ fd });
-    const log = createLogger({ level: "info", destination });
+    const log = createPinoLogger({ level: "info", destination });
     const text = "é".repeat(100);
     for (let index = 0; index < 3000; index++) log.info({ index }, text);
     expect(readFileSync(path, "utf8")).not.toContain('"index":2999,');
@@ -213,9 +213,9 @@ function runInPipe(
   reader: string,
   until = /^status \d+$/m,
 ): Promise<{ report: Record<string, number>; stderr: string; ms: number }> {
-  const url = pathToFileURL(join(root, "src/observability/logger.ts")).href;
-  const script = `import { createLogger } from ${JSON.stringify(url)};
-    const log = createLogger({ level: "info" }); const report = {};
+  const url = pathToFileURL(join(root, "src/observability/pino-logger.ts")).href;
+  const script = `import { createPinoLogger } from ${JSON.stringify(url)};
+    const log = createPinoLogger({ level: "info" }); const report = {};
     ${body}
     process.stderr.write(JSON.stringify({ ...report, dropped: log.droppedLines() }) + "\\n", () => process.exit(0));`;
   const begun = performance.now();
