@@ -10,7 +10,7 @@ import { ServiceError } from "../src/core/errors.ts";
 import { silentLogger, type Logger } from "../src/core/logger.ts";
 import { noMetrics } from "../src/core/metrics.ts";
 import { streamProgress } from "../src/engine-host/model-progress.ts";
-import { setUpLocalProvider, type LocalProviderSetup } from "../src/local-provider-setup.ts";
+import { setUpLocalProvider, type LocalProviderSetup } from "../src/app/local-provider-setup.ts";
 import { ProviderError } from "../src/providers/provider-error.ts";
 import type { ChatProvider, ChatRequest, StreamPart } from "../src/providers/provider.ts";
 import { providerCandidates, providerOrder, type Candidate } from "../src/providers/select-provider.ts";

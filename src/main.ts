@@ -1,19 +1,19 @@
 import { fileURLToPath } from "node:url";
 import { publicKeyPem } from "./auth/jwt-keys.ts";
-import { createChain } from "./create-chain.ts";
+import { createChain } from "./app/create-chain.ts";
 import { ConfigError } from "./config/config-error.ts";
 import { loadFrom, processEnvironment } from "./config/environment.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { systemClock as clock } from "./core/clock.ts";
 import { streamProgress } from "./engine-host/model-progress.ts";
-import { setUpLocalProvider, type LocalProviderSetup } from "./local-provider-setup.ts";
+import { setUpLocalProvider, type LocalProviderSetup } from "./app/local-provider-setup.ts";
 import { createPinoLogger, type ServiceLogger } from "./observability/pino-logger.ts";
 import { createPrometheusMetrics } from "./observability/prometheus-metrics.ts";
 import { limitSpendingOfRemote } from "./providers/spend-limited-provider.ts";
 import { providerCandidates, selectProvider, type Selection } from "./providers/select-provider.ts";
 import { SpendGuard } from "./providers/spend-guard.ts";
-import { startServer } from "./server.ts";
-import { renderStartBlock } from "./start-block.ts";
+import { startServer } from "./app/server.ts";
+import { renderStartBanner } from "./app/start-banner.ts";
 import { checkTextOutput } from "./transport/uws/self-test.ts";
 import { loadSocketLibrary, type SocketLibrary } from "./transport/uws/socket-library.ts";
 
@@ -132,7 +132,7 @@ async function start(
     for (const warning of server.warnings) logger.warn({}, warning);
     const address = { host: config.HOST, port: server.port };
     process.stderr.write(
-      renderStartBlock({
+      renderStartBanner({
         config,
         address,
         selection,

@@ -14,7 +14,7 @@ import type { RateLimits } from "./rate-limits.ts";
 import type { FlushScheduler } from "./flush-scheduler.ts";
 
 /** What the welcome says of the back end. */
-export interface Greeting {
+export interface Welcome {
   readonly message: string;
   readonly provider: string | null;
   readonly model: string | null;
@@ -44,5 +44,5 @@ export interface SessionHost {
   readonly replays: BucketTable | null;
   /** Most bytes of the turns in one `history` frame. */
   readonly maxHistoryBytes: number;
-  greeting(): Greeting;
+  welcome(): Welcome;
 }

@@ -234,7 +234,7 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   }
 
   #welcome(secret: string): void {
-    const { message, provider, model, textMayLeave } = this.host.greeting();
+    const { message, provider, model, textMayLeave } = this.host.welcome();
     this.reply({
       type: "system",
       event: "welcome",

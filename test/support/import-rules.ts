@@ -73,6 +73,7 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "src/engine/model/": ["src/core/", "src/engine-wire/", "src/engine/ports", "src/engine/generation/"],
   "src/engine/server/": ["src/core/", "src/engine-wire/", "src/engine/"],
   "src/engine-host/": ["src/core/", "src/engine-wire/"],
+  "src/app/": [""],
   "src/": [""],
   "web/": ["src/protocol/"],
   "web/client/": ["src/protocol/"],

@@ -140,7 +140,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
             clock,
           ),
     maxHistoryBytes: options.maxHistoryBytes ?? 262_144,
-    greeting: () => ({ message: "Welcome.", provider: "local", model: "scripted", textMayLeave: false }),
+    welcome: () => ({ message: "Welcome.", provider: "local", model: "scripted", textMayLeave: false }),
   });
   const connect = (visitor: Partial<Visitor> = {}): TestClient =>
     new TestClient(registry, { address: "addr", token: null, streaming: false, ...visitor });

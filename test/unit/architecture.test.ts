@@ -119,7 +119,7 @@ describe("the checker", () => {
     ["the leaf", "src/stores/memory/a.ts", "../../core/errors.ts"],
     ["a port of chat in a store", "src/stores/memory/a.ts", "../../chat/answer-log.ts"],
     ["the wire in the local provider", "src/providers/local/a.ts", "../../engine-wire/requests.ts"],
-    ["everything in the composition root", "src/server.ts", "./chat/chat-service.ts"],
+    ["everything in the composition root", "src/app/server.ts", "./chat/chat-service.ts"],
   ])("lets pass %s", (_, path, specifier) => {
     expect(importFaults([file(path, specifier)])).toEqual([]);
   });

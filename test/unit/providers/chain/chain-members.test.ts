@@ -4,7 +4,7 @@ import type { Logger } from "../../../../src/core/logger.ts";
 import { noMetrics } from "../../../../src/core/metrics.ts";
 import type { ChainLink } from "../../../../src/providers/chain/chain-member.ts";
 import type { ChatProvider, ProviderHealth } from "../../../../src/providers/provider.ts";
-import { announceHealth } from "../../../../src/health-news.ts";
+import { announceHealth } from "../../../../src/app/health-notices.ts";
 import { chainOf, linkTo } from "../../../support/chain.ts";
 import { answerOf, chatRequest, textOf } from "../../../support/chat-request.ts";
 import { ScriptedProvider } from "../../../support/scripted-provider.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { announceHealth } from "../../src/health-news.ts";
-import type { ProviderHealth } from "../../src/providers/provider.ts";
+import { announceHealth } from "../../../src/app/health-notices.ts";
+import type { ProviderHealth } from "../../../src/providers/provider.ts";
 
 describe("news of the provider's health", () => {
   const follow = (states: ProviderHealth["state"][]): string[] => {

@@ -1,45 +1,37 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { createAddressResolver } from "./auth/client-address.ts";
-import { createHostPolicy, type HostPolicy } from "./auth/host-policy.ts";
-import { createOriginPolicy } from "./auth/origin-policy.ts";
-import { createTokenVerifier, type TokenVerifier } from "./auth/token-verifier.ts";
-import { ChatService } from "./chat/chat-service.ts";
-import { conversationKey } from "./chat/conversation-key.ts";
-import type { Config } from "./config/schema.ts";
-import { systemClock as clock } from "./core/clock.ts";
-import { systemEventLoop } from "./core/event-loop.ts";
-import type { Logger } from "./core/logger.ts";
-import type { PrometheusMetrics } from "./observability/prometheus-metrics.ts";
-import { createFrameDecoder } from "./protocol/codec.ts";
-import { announceHealth } from "./health-news.ts";
-import { greet, readiness } from "./greeting.ts";
-import type { ProviderChain } from "./providers/chain/provider-chain.ts";
-import type { Selection } from "./providers/select-provider.ts";
-import { BufferAccount } from "./session/buffer-account.ts";
-import { ClientSockets } from "./session/client-sockets.ts";
-import { ExpiryWheel } from "./session/expiry-wheel.ts";
-import { createLimits, type ServiceLimits } from "./service-limits.ts";
-import type { SessionHost } from "./session/session-host.ts";
-import { FlushScheduler } from "./session/flush-scheduler.ts";
-import { SessionRegistry } from "./session/session-registry.ts";
-import { MemoryAnswerLog } from "./stores/memory/memory-answer-log.ts";
-import { MemoryConversationStore } from "./stores/memory/memory-conversation-store.ts";
-import { MemorySessionStore } from "./stores/memory/memory-session-store.ts";
-import type { SocketLibrary } from "./transport/uws/socket-library.ts";
-import { createStatusRoutes } from "./transport/uws/status-routes.ts";
-import { loadStaticFiles } from "./transport/uws/static-files.ts";
-import { createUwsTransport, softLimitBytes, type UwsTransport } from "./transport/uws/uws-transport.ts";
+import { createAddressResolver } from "../auth/client-address.ts";
+import { createHostPolicy, type HostPolicy } from "../auth/host-policy.ts";
+import { createOriginPolicy } from "../auth/origin-policy.ts";
+import { createTokenVerifier, type TokenVerifier } from "../auth/token-verifier.ts";
+import { ChatService } from "../chat/chat-service.ts";
+import { conversationKey } from "../chat/conversation-key.ts";
+import type { Config } from "../config/schema.ts";
+import { systemClock as clock } from "../core/clock.ts";
+import { systemEventLoop } from "../core/event-loop.ts";
+import type { Logger } from "../core/logger.ts";
+import type { PrometheusMetrics } from "../observability/prometheus-metrics.ts";
+import { createFrameDecoder } from "../protocol/codec.ts";
+import { announceHealth } from "./health-notices.ts";
+import { readiness } from "./readiness.ts";
+import { welcomeFor } from "./welcome.ts";
+import type { ProviderChain } from "../providers/chain/provider-chain.ts";
+import type { Selection } from "../providers/select-provider.ts";
+import { BufferAccount } from "../session/buffer-account.ts";
+import { ClientSockets } from "../session/client-sockets.ts";
+import { ExpiryWheel } from "../session/expiry-wheel.ts";
+import { drain } from "./drain.ts";
+import { createLimits, type ServiceLimits } from "./create-limits.ts";
+import type { SessionHost } from "../session/session-host.ts";
+import { FlushScheduler } from "../session/flush-scheduler.ts";
+import { SessionRegistry } from "../session/session-registry.ts";
+import { MemoryAnswerLog } from "../stores/memory/memory-answer-log.ts";
+import { MemoryConversationStore } from "../stores/memory/memory-conversation-store.ts";
+import { MemorySessionStore } from "../stores/memory/memory-session-store.ts";
+import type { SocketLibrary } from "../transport/uws/socket-library.ts";
+import { createStatusRoutes } from "../transport/uws/status-routes.ts";
+import { loadStaticFiles } from "../transport/uws/static-files.ts";
+import { createUwsTransport, softLimitBytes, type UwsTransport } from "../transport/uws/uws-transport.ts";
 
 const MIB = 1_048_576;
-
-/** After the deadline of a drain answers get this long to end, and their ends to be sent. */
-const STOP_GRACE_MS = 500;
-
-/** Then close frames get this long to be read and answered: a socket that ends before that may lose what is on its way. */
-const CLOSE_GRACE_MS = 250;
-
-/** The same where bytes wait before a close frame. */
-const SLOW_READER_GRACE_MS = 3000;
 
 export interface Server {
   readonly port: number;
@@ -98,7 +90,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     draining: () => draining,
   });
   const port = await transport.listen();
-  const news = (options.chain?.members ?? []).map((member) =>
+  const notices = (options.chain?.members ?? []).map((member) =>
     announceHealth(member, (...told) => sessions.notify(...told)),
   );
   return {
@@ -107,18 +99,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     warnings: hostPolicy.startWarning === undefined ? [] : [hostPolicy.startWarning],
     async drain() {
       draining = true;
-      for (const stop of news) stop();
-      transport.stopListening();
-      chat.stopAccepting();
-      const ms = config.DRAIN_SECONDS * 1000;
-      sessions.drain(ms);
-      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), ms);
-      // Who still has an answer on its way gets what there is of it, and with its end the close.
-      chat.stopAll();
-      await within(Promise.all([chat.whenIdle(), sessions.whenEmpty()]), STOP_GRACE_MS);
-      sessions.closeAll();
-      await pause(transport.endedWithBytes ? SLOW_READER_GRACE_MS : CLOSE_GRACE_MS);
-      transport.close();
+      for (const stop of notices) stop();
+      await drain({ transport, chat, sessions, clock, deadlineMs: config.DRAIN_SECONDS * 1000 });
     },
   };
 }
@@ -238,7 +220,7 @@ function createSessions(
     clock,
     logger,
     metrics,
-    greeting: () => greet(selection),
+    welcome: () => welcomeFor(selection),
   });
 }
 
@@ -281,14 +263,4 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
     logger,
     metrics,
   });
-}
-
-/** Waits for `work`, but at most `ms` milliseconds. */
-async function within(work: Promise<unknown>, ms: number): Promise<void> {
-  let stop = (): void => {};
-  const deadline = new Promise<void>((resolve) => {
-    stop = clock.after(ms, resolve);
-  });
-  await Promise.race([work, deadline]);
-  stop();
 }

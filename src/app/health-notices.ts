@@ -1,5 +1,5 @@
-import type { ChatProvider, ProviderHealth } from "./providers/provider.ts";
-import type { NoticeFrame } from "./protocol/server-frames.ts";
+import type { ChatProvider, ProviderHealth } from "../providers/provider.ts";
+import type { NoticeFrame } from "../protocol/server-frames.ts";
 
 /**
  * Tells everybody when the provider cannot be relied on for now, and when it is well again. A short restart is no news:

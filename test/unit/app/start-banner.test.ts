@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Config } from "../../src/config/schema.ts";
-import { renderStartBlock, type StartFacts } from "../../src/start-block.ts";
-import { ScriptedProvider } from "../support/scripted-provider.ts";
+import type { Config } from "../../../src/config/schema.ts";
+import { renderStartBanner, type StartBannerFacts } from "../../../src/app/start-banner.ts";
+import { ScriptedProvider } from "../../support/scripted-provider.ts";
 
 const local = {
   description: "SmolLM2, Q4_1",
@@ -13,8 +13,8 @@ const local = {
   notes: [],
 } as const;
 
-function render(changes: Partial<StartFacts> = {}): string {
-  return renderStartBlock({
+function render(changes: Partial<StartBannerFacts> = {}): string {
+  return renderStartBanner({
     config: { ALLOW_ANONYMOUS: true } as Config,
     address: { host: "127.0.0.1", port: 8000 },
     selection: {

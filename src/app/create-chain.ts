@@ -1,9 +1,9 @@
-import type { Config } from "./config/schema.ts";
-import type { Clock } from "./core/clock.ts";
-import type { Logger } from "./core/logger.ts";
-import type { Metrics } from "./core/metrics.ts";
-import { ProviderChain } from "./providers/chain/provider-chain.ts";
-import type { Selection } from "./providers/select-provider.ts";
+import type { Config } from "../config/schema.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Metrics } from "../core/metrics.ts";
+import { ProviderChain } from "../providers/chain/provider-chain.ts";
+import type { Selection } from "../providers/select-provider.ts";
 
 export interface ChainDependencies {
   readonly clock: Clock;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { greet, readiness } from "../../src/greeting.ts";
-import type { ChatProvider, ProviderHealth } from "../../src/providers/provider.ts";
-import type { Selection } from "../../src/providers/select-provider.ts";
-import { ScriptedProvider } from "../support/scripted-provider.ts";
+import { welcomeFor } from "../../../src/app/welcome.ts";
+import type { ChatProvider, ProviderHealth } from "../../../src/providers/provider.ts";
+import type { Selection } from "../../../src/providers/select-provider.ts";
+import { ScriptedProvider } from "../../support/scripted-provider.ts";
 
 const provider: ChatProvider = new ScriptedProvider();
 
@@ -20,9 +20,9 @@ function like(changes: { name?: ChatProvider["name"]; health?: ProviderHealth })
   }) as ChatProvider;
 }
 
-describe("the greeting", () => {
+describe("the welcome", () => {
   it("says who answers, that the text stays here, and how to go on", () => {
-    expect(greet(selection())).toEqual({
+    expect(welcomeFor(selection())).toEqual({
       message:
         "Welcome. You are talking to scripted (local). Your text stays on this machine. /help lists the commands.",
       provider: "local",
@@ -32,7 +32,7 @@ describe("the greeting", () => {
   });
 
   it("says that the text may leave", () => {
-    const greeting = greet(selection({ provider: like({ name: "openai" }), textMayLeave: true }));
+    const greeting = welcomeFor(selection({ provider: like({ name: "openai" }), textMayLeave: true }));
     expect(greeting.message).toContain("Your text may be sent to a service outside this machine.");
     expect(greeting.textMayLeave).toBe(true);
   });
@@ -42,67 +42,23 @@ describe("the greeting", () => {
       { name: "local", reason: "there is no model in models/" },
       { name: "huggingface", reason: "HF_API_KEY is not set." },
     ] as const;
-    expect(greet(selection({ skipped })).message).toContain(
+    expect(welcomeFor(selection({ skipped })).message).toContain(
       "local could not start: there is no model in models/. huggingface could not start: HF_API_KEY is not set. Your",
     );
   });
 
   it("says of echo what it is", () => {
-    const { message } = greet(selection({ provider: like({ name: "echo" }) }));
+    const { message } = welcomeFor(selection({ provider: like({ name: "echo" }) }));
     expect(message).toContain("repeats what you say");
     expect(message).not.toContain("stays");
   });
 
   it("says what to do where nothing can answer", () => {
-    expect(greet(nothing)).toEqual({
+    expect(welcomeFor(nothing)).toEqual({
       message: "Welcome. Nothing can answer yet. No provider could be started. Set a key.",
       provider: null,
       model: null,
       textMayLeave: false,
-    });
-  });
-});
-
-describe("readiness", () => {
-  const chainIn = (ready: boolean, reason: string) => ({
-    name: "local" as const,
-    ready,
-    describe: () => ({ model: "scripted", contextTokens: 512 }),
-    status: () => [
-      {
-        name: "local",
-        state: ready ? ("ready" as const) : ("degraded" as const),
-        breaker: "closed" as const,
-        reason,
-      },
-    ],
-  });
-
-  it("is that of the chain, with the reason of the first that is not well", () => {
-    expect(readiness(selection(), chainIn(true, ""), false)).toMatchObject({
-      ready: true,
-      reason: "",
-      provider: "local",
-      model: "scripted",
-      backEnds: [{ name: "local", state: "ready", breaker: "closed", reason: "" }],
-    });
-    expect(readiness(selection(), chainIn(false, "it is gone"), false)).toMatchObject({
-      ready: false,
-      reason: "it is gone",
-    });
-  });
-
-  it("ends with a drain, and never begins without a provider", () => {
-    expect(readiness(selection(), chainIn(true, ""), true)).toMatchObject({
-      ready: false,
-      reason: "the server stops",
-    });
-    expect(readiness(nothing, null, false)).toEqual({
-      ready: false,
-      reason: nothing.remedy,
-      provider: null,
-      model: null,
-      backEnds: [],
     });
   });
 });

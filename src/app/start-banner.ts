@@ -1,8 +1,8 @@
-import type { Config } from "./config/schema.ts";
+import type { Config } from "../config/schema.ts";
 import type { LocalInfo } from "./local-provider-setup.ts";
-import type { Selection } from "./providers/select-provider.ts";
+import type { Selection } from "../providers/select-provider.ts";
 
-export interface StartFacts {
+export interface StartBannerFacts {
   readonly config: Config;
   readonly address: { readonly host: string; readonly port: number };
   readonly selection: Selection;
@@ -13,7 +13,7 @@ export interface StartFacts {
 }
 
 /** The block that says where the service is and what answers there. Plain text with a new line at its end. */
-export function renderStartBlock(facts: StartFacts): string {
+export function renderStartBanner(facts: StartBannerFacts): string {
   const { selection, local, warnings } = facts;
   const rows: [string, string][] = [
     ["URL", urlOf(facts)],
@@ -37,7 +37,7 @@ export function renderStartBlock(facts: StartFacts): string {
   ].join("\n");
 }
 
-function urlOf({ address: { host, port } }: StartFacts): string {
+function urlOf({ address: { host, port } }: StartBannerFacts): string {
   const name = host === "0.0.0.0" || host === "::" ? "localhost" : host;
   const authority = `${name.includes(":") ? `[${name}]` : name}:${port}`;
   return `http://${authority}/   (ws://${authority}/ws/chat)`;
@@ -73,7 +73,7 @@ function mebibytes(bytes: number): string {
   return `${Math.round(bytes / 1_048_576)} MiB`;
 }
 
-function accessRows({ config, selection, authenticates }: StartFacts): [string, string][] {
+function accessRows({ config, selection, authenticates }: StartBannerFacts): [string, string][] {
   const authentication = authenticates
     ? "on for /ws/chat/auth"
     : "not set up (set JWT_SECRET or JWT_PUBLIC_KEY)";

@@ -1,18 +1,18 @@
 import { basename, dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Config } from "./config/schema.ts";
-import type { Clock } from "./core/clock.ts";
-import { ServiceError } from "./core/errors.ts";
-import type { Logger } from "./core/logger.ts";
-import type { Metrics } from "./core/metrics.ts";
-import { locateModel, type FoundModel } from "./engine-host/model-locate.ts";
-import type { ProgressReporter } from "./engine-host/model-progress.ts";
-import { EngineSupervisor } from "./engine-host/supervisor.ts";
-import type { EngineSettings } from "./engine-wire/control.ts";
-import type { EngineInfo } from "./engine-wire/engine-status.ts";
-import type { ChatProvider } from "./providers/provider.ts";
-import { LocalProvider } from "./providers/local/local-provider.ts";
-import type { Candidate } from "./providers/select-provider.ts";
+import type { Config } from "../config/schema.ts";
+import type { Clock } from "../core/clock.ts";
+import { ServiceError } from "../core/errors.ts";
+import type { Logger } from "../core/logger.ts";
+import type { Metrics } from "../core/metrics.ts";
+import { locateModel, type FoundModel } from "../engine-host/model-locate.ts";
+import type { ProgressReporter } from "../engine-host/model-progress.ts";
+import { EngineSupervisor } from "../engine-host/supervisor.ts";
+import type { EngineSettings } from "../engine-wire/control.ts";
+import type { EngineInfo } from "../engine-wire/engine-status.ts";
+import type { ChatProvider } from "../providers/provider.ts";
+import { LocalProvider } from "../providers/local/local-provider.ts";
+import type { Candidate } from "../providers/select-provider.ts";
 
 /** What the start block says of the local provider. */
 export interface LocalInfo {
@@ -111,7 +111,7 @@ async function findModel({ config, root, progress, signal }: LocalProviderOption
 /** The engine as it stands beside this file: compiled, or as a source that tsx loads. */
 function engineArguments(): readonly string[] {
   const self = fileURLToPath(import.meta.url);
-  const entry = join(dirname(self), "engine", `engine-main${extname(self)}`);
+  const entry = join(dirname(self), "..", "engine", `engine-main${extname(self)}`);
   return extname(self) === ".ts" ? ["--import", "tsx", entry] : [entry];
 }
 
