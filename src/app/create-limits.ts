@@ -2,7 +2,7 @@ import type { Config } from "../config/schema.ts";
 import { BucketTable } from "../core/bucket-table.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Metrics } from "../core/metrics.ts";
-import { RateLimits } from "../session/rate-limits.ts";
+import { RateLimits } from "../session/limits/rate-limits.ts";
 import { AddressLimits } from "../transport/uws/address-limits.ts";
 
 /** The limits that RATE_LIMITS=off turns off; null then. */

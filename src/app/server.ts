@@ -15,13 +15,13 @@ import { readiness } from "./readiness.ts";
 import { welcomeFor } from "./welcome.ts";
 import type { ProviderChain } from "../providers/chain/provider-chain.ts";
 import type { Selection } from "../providers/select-provider.ts";
-import { BufferAccount } from "../session/buffer-account.ts";
+import { BufferAccount } from "../session/delivery/buffer-account.ts";
 import { ClientSockets } from "../session/client-sockets.ts";
 import { ExpiryWheel } from "../session/expiry-wheel.ts";
 import { drain } from "./drain.ts";
 import { createLimits, type ServiceLimits } from "./create-limits.ts";
 import type { SessionHost } from "../session/session-host.ts";
-import { FlushScheduler } from "../session/flush-scheduler.ts";
+import { FlushScheduler } from "../session/delivery/flush-scheduler.ts";
 import { SessionRegistry } from "../session/session-registry.ts";
 import { MemoryAnswerLog } from "../stores/memory/memory-answer-log.ts";
 import { MemoryConversationStore } from "../stores/memory/memory-conversation-store.ts";
@@ -248,7 +248,7 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
     maxFrameBytes: config.MAX_FRAME_BYTES,
     maxAnswerBytes: config.MAX_ANSWER_BYTES,
     idleTimeoutSeconds: config.IDLE_TIMEOUT_SECONDS,
-    door: {
+    upgradePolicy: {
       allowAnonymous: config.ALLOW_ANONYMOUS,
       maxConnections: config.MAX_CONNECTIONS,
       originPolicy: createOriginPolicy({ allowedOrigins: config.CORS_ORIGINS }),

@@ -29,6 +29,6 @@ export type CloseReason = keyof typeof closeCodes;
 export const MAX_CLOSE_REASON_BYTES = 123;
 
 /** The reason of a 1013: when to come back. */
-export function comeBackIn(ms: number): string {
+export function retryAfterReason(ms: number): string {
   return JSON.stringify({ retry_after_ms: ms });
 }

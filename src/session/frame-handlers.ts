@@ -1,5 +1,5 @@
 import type { SessionRecord } from "../chat/session-store.ts";
-import type { AnswerHandle } from "../chat/running-answer.ts";
+import type { AnswerHandle, Submission } from "../chat/running-answer.ts";
 import { ServiceError } from "../core/errors.ts";
 import { hashOf } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
@@ -13,10 +13,9 @@ import {
   type MessageFrame,
   type ResumeFrame,
 } from "../protocol/client-frames.ts";
-import { comeBackIn, type CloseReason } from "../protocol/close-codes.ts";
+import { retryAfterReason, type CloseReason } from "../protocol/close-codes.ts";
 import type { ServerFrame } from "../protocol/server-frames.ts";
 import type { SessionHost } from "./session-host.ts";
-import { submissionOf } from "./submission-of.ts";
 
 /** What a frame may do with the connection it came on. */
 export interface Connection {
@@ -120,7 +119,7 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
   }
   if (!connection.adopt(hash, record)) {
     host.sessions.detach(hash);
-    connection.close("overloaded", comeBackIn(FULL_RETRY_MS));
+    connection.close("overloaded", retryAfterReason(FULL_RETRY_MS));
     return;
   }
   connection.reply({
@@ -187,4 +186,19 @@ function verify({ tokenVerifier }: SessionHost, token: string): VerifiedToken {
       `The token was refused: ${error.message}. The one before goes on.`,
     );
   }
+}
+
+/** Converts a message frame into a request to the chat layer. */
+function submissionOf(frame: MessageFrame, owner: Principal, ownConversation: string): Submission {
+  const { message, id, conversation = ownConversation, max_tokens: maxTokens, temperature, seed } = frame;
+  return {
+    owner,
+    conversation,
+    message,
+    // `stream` is a property of the socket: one message may be watched both ways, so the hash leaves it out.
+    hash: id === undefined ? "" : hashOf(JSON.stringify([message, maxTokens, temperature, seed])),
+    sampling: { ...(temperature !== undefined && { temperature }), ...(seed !== undefined && { seed }) },
+    ...(id !== undefined && { id }),
+    ...(maxTokens !== undefined && { maxTokens }),
+  };
 }

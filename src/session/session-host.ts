@@ -7,11 +7,11 @@ import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { FrameDecoder } from "../protocol/codec.ts";
 import type { WireLimits } from "../protocol/server-frames.ts";
-import type { BufferAccount } from "./buffer-account.ts";
+import type { BufferAccount } from "./delivery/buffer-account.ts";
 import type { ClientSockets } from "./client-sockets.ts";
 import type { ExpiryWheel } from "./expiry-wheel.ts";
-import type { RateLimits } from "./rate-limits.ts";
-import type { FlushScheduler } from "./flush-scheduler.ts";
+import type { RateLimits } from "./limits/rate-limits.ts";
+import type { FlushScheduler } from "./delivery/flush-scheduler.ts";
 
 /** What the welcome says of the back end. */
 export interface Welcome {

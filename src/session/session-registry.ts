@@ -3,11 +3,11 @@ import type { Principal } from "../core/principal.ts";
 import type { NoticeFrame } from "../protocol/server-frames.ts";
 import type { SessionHost } from "./session-host.ts";
 import { Session } from "./session.ts";
-import type { Socket } from "./socket.ts";
-import { spread } from "./spread.ts";
+import type { Socket } from "./delivery/socket.ts";
+import { stagger } from "./stagger.ts";
 
 /** Who stands at the door, as far as the door could tell. */
-export interface Visitor {
+export interface ConnectionIdentity {
   /** Key of the address that is charged, IPv6 by /64. */
   readonly address: string;
   /** The verified token's claims; null for an anonymous client. */
@@ -31,8 +31,8 @@ export class SessionRegistry {
   }
 
   /** Makes the session of a new socket and welcomes it. */
-  open(socket: Socket, visitor: Visitor): Session {
-    const owner = ownerOf(visitor);
+  open(socket: Socket, identity: ConnectionIdentity): Session {
+    const owner = ownerOf(identity);
     const record = {
       authenticated: owner.authenticated,
       client: owner.client,
@@ -40,7 +40,7 @@ export class SessionRegistry {
       accountKey: owner.accountKey,
       ownConversation: `own-${randomId()}`,
     };
-    const session = new Session(this.#host, socket, record, owner, visitor.streaming);
+    const session = new Session(this.#host, socket, record, owner, identity.streaming);
     this.#sessions.add(session);
     return session;
   }
@@ -68,7 +68,7 @@ export class SessionRegistry {
    */
   drain(ms: number): void {
     for (const session of this.#sessions) session.drain(ms);
-    spread([...this.#sessions], ms, this.#host.clock, (session) => session.retire());
+    stagger([...this.#sessions], ms, this.#host.clock, (session) => session.retire());
   }
 
   /** Closes every socket with 1012 now. */
@@ -88,7 +88,7 @@ function clientOf(subject: string): string {
   return `sub:${subject}`;
 }
 
-function ownerOf({ token, address }: Visitor): Principal {
+function ownerOf({ token, address }: ConnectionIdentity): Principal {
   if (token !== null) {
     const key = clientOf(token.subject);
     return {

@@ -5,18 +5,18 @@ import { reportOf, ServiceError } from "../core/errors.ts";
 import { hashOf, newSessionSecret } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
 import type { AckFrame } from "../protocol/client-frames.ts";
-import { closeCodes, comeBackIn, type CloseReason } from "../protocol/close-codes.ts";
+import { closeCodes, retryAfterReason, type CloseReason } from "../protocol/close-codes.ts";
 import type { Decoded } from "../protocol/codec.ts";
 import type { NoticeFrame, ServerFrame } from "../protocol/server-frames.ts";
-import { AnswerFeed, type FeedOwner } from "./answer-feed.ts";
-import { encode, errorFrame } from "./answer-frames.ts";
+import { AnswerFeed, type FeedOwner } from "./delivery/answer-feed.ts";
+import { encode, errorFrame } from "./delivery/answer-frames.ts";
 import type { Expiring } from "./expiry-wheel.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
-import { InboundGuard } from "./inbound-guard.ts";
-import { Outlet, type OutletFault, type OutletOwner } from "./outlet.ts";
+import { InboundGuard } from "./limits/inbound-guard.ts";
+import { SocketWriter, type WriteFault, type SocketWriterOwner } from "./delivery/socket-writer.ts";
 import type { SessionHost } from "./session-host.ts";
-import type { Socket } from "./socket.ts";
-import { TaskSequence } from "./task-sequence.ts";
+import type { Socket } from "./delivery/socket.ts";
+import { SerialQueue } from "./serial-queue.ts";
 
 /** Until a slow reader that was closed may try again. */
 const RETRY_AFTER_MS = 5000;
@@ -27,11 +27,11 @@ const PONG = Buffer.from(encode({ type: "pong" }));
 const MAX_WAITING_FRAMES = 64;
 
 /** The state machine of one connection: frames in, frames out, cursors over answers. */
-export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
+export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwner {
   readonly host: SessionHost;
   readonly streaming: boolean;
   readonly #socket: Socket;
-  readonly #outlet: Outlet;
+  readonly #writer: SocketWriter;
   #owner: Principal;
   #record: SessionRecord;
   #secretHash: string;
@@ -40,7 +40,7 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   /** These two are made when they are needed: most sockets are idle. */
   #feed: AnswerFeed | null = null;
   /** Frames that touch the store run one after the other, in order of arrival. */
-  #sequence: TaskSequence | null = null;
+  #serial: SerialQueue | null = null;
   #frames = 0;
   #draining = false;
   /** Closes as soon as it owes nothing. */
@@ -59,7 +59,7 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   ) {
     this.host = host;
     this.#socket = socket;
-    this.#outlet = new Outlet(host, socket, this);
+    this.#writer = new SocketWriter(host, socket, this);
     this.#record = record;
     this.#owner = owner;
     this.streaming = streaming;
@@ -84,12 +84,12 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   }
 
   get writable(): boolean {
-    return this.#outlet.writable;
+    return this.#writer.writable;
   }
 
   /** Whether answers are on their way to this socket, or frames still being worked on. */
   get busy(): boolean {
-    return (this.#feed?.size ?? 0) > 0 || (this.#sequence?.size ?? 0) > 0;
+    return (this.#feed?.size ?? 0) > 0 || (this.#serial?.size ?? 0) > 0;
   }
 
   /** One text frame, already copied and within MAX_FRAME_BYTES. */
@@ -104,7 +104,7 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
     const tooFast = this.#guard.admit(type);
     if (tooFast !== null) this.refuse(tooFast, namesOf(decoded));
     else if (!decoded.ok) this.refuse(new ServiceError("bad_frame", decoded.message), namesOf(decoded));
-    else if (decoded.frame.type === "ping") this.#outlet.deliver("pong", PONG);
+    else if (decoded.frame.type === "ping") this.#writer.deliver("pong", PONG);
     else if (decoded.frame.type !== "ack") this.#queue(decoded.frame, this.#frames === 1);
   }
 
@@ -125,7 +125,7 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   }
 
   onDrain(): void {
-    this.#outlet.drained(() => this.#feed?.pump());
+    this.#writer.drained(() => this.#feed?.pump());
   }
 
   /** The socket is gone. Answers run on under their own clock. */
@@ -152,9 +152,9 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   }
 
   /** Closes because it holds too much memory; what it has not read can be resumed. */
-  shed(): void {
+  closeToFreeMemory(): void {
     this.host.metrics.limitHit("buffered_bytes");
-    this.close("overloaded", comeBackIn(RETRY_AFTER_MS));
+    this.close("overloaded", retryAfterReason(RETRY_AFTER_MS));
   }
 
   /** News for everybody; a socket that holds bytes back gets the newest of each event later. */
@@ -171,7 +171,7 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   reply(frame: ServerFrame): void {
     // Of news only the newest counts; welcome, resumed and auth_refreshed are replies.
     const isNews = frame.type === "system" && !("session" in frame) && frame.event !== "auth_refreshed";
-    this.#outlet.deliver(frame.type, encode(frame), isNews ? frame.event : undefined);
+    this.#writer.deliver(frame.type, encode(frame), isNews ? frame.event : undefined);
   }
 
   refuse(error: unknown, names: { readonly id?: string; readonly answer?: string } = {}): void {
@@ -179,8 +179,8 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
     this.host.metrics.errorSent(report.code);
     this.reply(errorFrame(report, names));
     this.#guard ??= new InboundGuard(this.host);
-    const verdict = this.#guard.refused(error instanceof ServiceError ? error : report);
-    if (verdict !== null) this.close(verdict.reason, verdict.text);
+    const decision = this.#guard.refused(error instanceof ServiceError ? error : report);
+    if (decision !== null) this.close(decision.reason, decision.text);
   }
 
   watch(ticket: AnswerHandle, streamed: boolean, from: number): void {
@@ -220,15 +220,15 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   }
 
   #reading(): AnswerFeed {
-    return (this.#feed ??= new AnswerFeed(this, this.#outlet));
+    return (this.#feed ??= new AnswerFeed(this, this.#writer));
   }
 
   #end(): void {
     this.#ended = true;
-    this.#outlet.shut();
+    this.#writer.shut();
   }
 
-  outletFailed(fault: OutletFault): void {
+  writeFailed(fault: WriteFault): void {
     if (fault === "not_read") this.close("policy", "frames are not being read");
     else this.close("serverFault", "a frame did not fit the buffer");
   }
@@ -249,8 +249,8 @@ export class Session implements Connection, Expiring, FeedOwner, OutletOwner {
   }
 
   #queue(frame: OrderedFrame, first: boolean): void {
-    this.#sequence ??= new TaskSequence(MAX_WAITING_FRAMES);
-    const taken = this.#sequence.add(
+    this.#serial ??= new SerialQueue(MAX_WAITING_FRAMES);
+    const taken = this.#serial.add(
       () => this.#handle(frame, first),
       () => this.#closeWhenRetired(),
     );

@@ -1,5 +1,5 @@
 import { MAX_CLOSE_REASON_BYTES } from "../../src/protocol/close-codes.ts";
-import type { FrameText, SendResult, Socket } from "../../src/session/socket.ts";
+import type { FrameText, SendResult, Socket } from "../../src/session/delivery/socket.ts";
 
 export type Frame = Readonly<Record<string, unknown>>;
 

@@ -2,14 +2,14 @@ import { createTokenSigner } from "../../src/auth/token-signer.ts";
 import { createTokenVerifier } from "../../src/auth/token-verifier.ts";
 import type { SessionRecord } from "../../src/chat/session-store.ts";
 import { createFrameDecoder } from "../../src/protocol/codec.ts";
-import { BufferAccount } from "../../src/session/buffer-account.ts";
+import { BufferAccount } from "../../src/session/delivery/buffer-account.ts";
 import { ClientSockets } from "../../src/session/client-sockets.ts";
 import { BucketTable } from "../../src/core/bucket-table.ts";
-import { FlushScheduler } from "../../src/session/flush-scheduler.ts";
+import { FlushScheduler } from "../../src/session/delivery/flush-scheduler.ts";
 import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
-import { RateLimits, type RateLimitOptions } from "../../src/session/rate-limits.ts";
+import { RateLimits, type RateLimitOptions } from "../../src/session/limits/rate-limits.ts";
 import type { Session } from "../../src/session/session.ts";
-import { SessionRegistry, type Visitor } from "../../src/session/session-registry.ts";
+import { SessionRegistry, type ConnectionIdentity } from "../../src/session/session-registry.ts";
 import { MemorySessionStore } from "../../src/stores/memory/memory-session-store.ts";
 import { silentLogger } from "../../src/core/logger.ts";
 import { chatBench, type ChatBenchOptions } from "./chat-bench.ts";
@@ -46,12 +46,12 @@ export class TestClient {
   readonly socket = new FakeSocket();
   readonly #session: Session;
 
-  constructor(registry: SessionRegistry, visitor: Visitor) {
+  constructor(registry: SessionRegistry, identity: ConnectionIdentity) {
     let open: Session | null = null;
     this.socket.onEnd = () => {
       if (open !== null) registry.closed(open);
     };
-    open = registry.open(this.socket, visitor);
+    open = registry.open(this.socket, identity);
     this.#session = open;
   }
 
@@ -142,8 +142,8 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     maxHistoryBytes: options.maxHistoryBytes ?? 262_144,
     welcome: () => ({ message: "Welcome.", provider: "local", model: "scripted", textMayLeave: false }),
   });
-  const connect = (visitor: Partial<Visitor> = {}): TestClient =>
-    new TestClient(registry, { address: "addr", token: null, streaming: false, ...visitor });
+  const connect = (identity: Partial<ConnectionIdentity> = {}): TestClient =>
+    new TestClient(registry, { address: "addr", token: null, streaming: false, ...identity });
   /** A connection of a subject whose token ends in so many seconds. */
   const connectAs = (subject: string, seconds = 3600, streaming = false): TestClient =>
     connect({

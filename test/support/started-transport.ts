@@ -6,10 +6,10 @@ import { createTokenVerifier } from "../../src/auth/token-verifier.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { Logger } from "../../src/core/logger.ts";
 import { noMetrics } from "../../src/core/metrics.ts";
-import { BufferAccount } from "../../src/session/buffer-account.ts";
+import { BufferAccount } from "../../src/session/delivery/buffer-account.ts";
 import type { Session } from "../../src/session/session.ts";
 import type { SessionRegistry } from "../../src/session/session-registry.ts";
-import type { Socket } from "../../src/session/socket.ts";
+import type { Socket } from "../../src/session/delivery/socket.ts";
 import type { HttpRoute } from "../../src/transport/uws/http-reply.ts";
 import { createUwsTransport, type UwsTransport } from "../../src/transport/uws/uws-transport.ts";
 
@@ -59,7 +59,7 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
     maxFrameBytes: 65_536,
     maxAnswerBytes: 65_536,
     idleTimeoutSeconds,
-    door: {
+    upgradePolicy: {
       allowAnonymous: true,
       maxConnections: 100,
       originPolicy: createOriginPolicy({ allowedOrigins: [] }),

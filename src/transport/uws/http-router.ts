@@ -77,9 +77,9 @@ function examine(res: HttpResponse, req: HttpRequest, options: HttpRouterOptions
     // A proxy on this machine makes every client look local: what was forwarded is not.
     fromLoopback: peer.forwardedFor === "" && (address === "::1" || address.startsWith("127.")),
   };
-  const hostVerdict = options.hostPolicy.check(host);
-  if (!hostVerdict.allowed && !PROBES.has(facts.path))
-    return { facts, cors: "", refusal: errorReply(421, hostVerdict.message) };
+  const hostDecision = options.hostPolicy.check(host);
+  if (!hostDecision.allowed && !PROBES.has(facts.path))
+    return { facts, cors: "", refusal: errorReply(421, hostDecision.message) };
   const origin = options.originPolicy.check({ origin: req.getHeader("origin"), host });
   if (origin.outcome !== "allowed") return { facts, cors: "", refusal: errorReply(403, origin.message) };
   return { facts, cors: origin.cors ?? "", refusal: null };

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { BufferAccount } from "../../session/buffer-account.ts";
+import { BufferAccount } from "../../session/delivery/buffer-account.ts";
 import { listenOn } from "./listen.ts";
 import type { SocketLibrary } from "./socket-library.ts";
 import { UwsSocket } from "./uws-socket.ts";

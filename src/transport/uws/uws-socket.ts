@@ -1,6 +1,6 @@
 import type { WebSocket } from "uWebSockets.js";
-import type { BufferAccount, BufferHolder } from "../../session/buffer-account.ts";
-import type { FrameText, SendResult, Socket } from "../../session/socket.ts";
+import type { BufferAccount, BufferHolder } from "../../session/delivery/buffer-account.ts";
+import type { FrameText, SendResult, Socket } from "../../session/delivery/socket.ts";
 import type { WireEncoder } from "./wire-encoder.ts";
 
 /** By uWebSockets.js' numbers. */
@@ -20,7 +20,7 @@ export class UwsSocket<UserData> implements Socket, BufferHolder {
   #ws: WebSocket<UserData> | null;
   #holds = false;
   /** What to do when this socket holds too much. */
-  shed: () => void = () => {};
+  closeToFreeMemory: () => void = () => {};
 
   constructor(ws: WebSocket<UserData>, host: SocketHost) {
     this.#ws = ws;

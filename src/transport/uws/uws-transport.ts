@@ -7,10 +7,15 @@ import type {
 } from "uWebSockets.js";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
-import type { BufferAccount } from "../../session/buffer-account.ts";
+import type { BufferAccount } from "../../session/delivery/buffer-account.ts";
 import type { Session } from "../../session/session.ts";
 import type { SessionRegistry } from "../../session/session-registry.ts";
-import { createDoor, type DoorOptions, type UpgradeFacts, type Verdict } from "./door.ts";
+import {
+  createUpgradePolicy,
+  type UpgradePolicyOptions,
+  type UpgradeRequest,
+  type UpgradeDecision,
+} from "./upgrade-policy.ts";
 import { errorReply, type HttpRoute } from "./http-reply.ts";
 import { createHttpRouter } from "./http-router.ts";
 import { listenOn } from "./listen.ts";
@@ -29,7 +34,7 @@ export interface UwsTransportOptions {
   readonly maxAnswerBytes: number;
   /** 8..960; anything else would abort the whole process. */
   readonly idleTimeoutSeconds: number;
-  readonly door: Omit<DoorOptions, "connections" | "subjectFull" | "draining" | "metrics">;
+  readonly upgradePolicy: Omit<UpgradePolicyOptions, "connections" | "subjectFull" | "draining" | "metrics">;
   readonly routes: ReadonlyMap<string, HttpRoute>;
   readonly sessions: SessionRegistry;
   readonly buffers: BufferAccount;
@@ -75,7 +80,7 @@ type Endpoint = (typeof endpoints)[keyof typeof endpoints];
 interface UserData {
   readonly endpoint: Endpoint;
   /** Null once the socket is open: thousands of idle ones need not remember who asked for them. */
-  verdict: Exclude<Verdict, { kind: "reject" }> | null;
+  decision: Exclude<UpgradeDecision, { kind: "reject" }> | null;
   /** Key of the address that counts it. */
   address: string;
   socket: UwsSocket<UserData> | null;
@@ -85,7 +90,7 @@ interface UserData {
 /** The one place that knows uWebSockets.js: one event loop, one port, all sockets. */
 export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   const { library, sessions, metrics, logger, maxFrameBytes } = options;
-  const { addresses } = options.door;
+  const { addresses } = options.upgradePolicy;
   let draining = false;
   let endedWithBytes = false;
   const encoder = new WireEncoder();
@@ -95,8 +100,8 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
     endedWithBytes: () => (endedWithBytes = true),
   };
   let listener: us_listen_socket | null = null;
-  const decide = createDoor({
-    ...options.door,
+  const decide = createUpgradePolicy({
+    ...options.upgradePolicy,
     metrics,
     connections: () => sessions.size,
     subjectFull: (subject) => sessions.subjectFull(subject),
@@ -111,9 +116,9 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => {
-        const verdict = decide(upgradeFacts(res, req, endpoint));
-        if (verdict.kind === "reject") reject(res, verdict, encoder);
-        else accept(res, req, context, endpoint, verdict);
+        const decision = decide(upgradeFacts(res, req, endpoint));
+        if (decision.kind === "reject") reject(res, decision, encoder);
+        else accept(res, req, context, endpoint, decision);
       },
       open: (ws) => open(ws, host, options),
       message: (ws, message, isBinary) => {
@@ -141,7 +146,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       },
     });
   }
-  const { originPolicy, hostPolicy, resolveAddress } = options.door;
+  const { originPolicy, hostPolicy, resolveAddress } = options.upgradePolicy;
   const socketPaths = Object.keys(endpoints);
   app.any(
     "/*",
@@ -177,7 +182,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
 }
 
 /** What the request says, copied before the library takes its buffers back. */
-function upgradeFacts(res: HttpResponse, req: HttpRequest, endpoint: Endpoint): UpgradeFacts {
+function upgradeFacts(res: HttpResponse, req: HttpRequest, endpoint: Endpoint): UpgradeRequest {
   return {
     endpoint,
     host: req.getHeader("host"),
@@ -191,7 +196,7 @@ function upgradeFacts(res: HttpResponse, req: HttpRequest, endpoint: Endpoint): 
 
 function reject(
   res: HttpResponse,
-  { status, message, retryAfterMs }: Extract<Verdict, { kind: "reject" }>,
+  { status, message, retryAfterMs }: Extract<UpgradeDecision, { kind: "reject" }>,
   encoder: WireEncoder,
 ): void {
   const headers: Record<string, string> =
@@ -204,32 +209,32 @@ function accept(
   req: HttpRequest,
   context: us_socket_context_t,
   endpoint: Endpoint,
-  verdict: Exclude<Verdict, { kind: "reject" }>,
+  decision: Exclude<UpgradeDecision, { kind: "reject" }>,
 ): void {
   const key = req.getHeader("sec-websocket-key");
   const extensions = req.getHeader("sec-websocket-extensions");
-  const data: UserData = { endpoint, verdict, address: "", socket: null, session: null };
-  res.upgrade(data, key, verdict.subprotocol, extensions, context);
+  const data: UserData = { endpoint, decision, address: "", socket: null, session: null };
+  res.upgrade(data, key, decision.subprotocol, extensions, context);
 }
 
 function open(
   ws: WebSocket<UserData>,
   host: SocketHost,
-  { sessions, metrics, door }: UwsTransportOptions,
+  { sessions, metrics, upgradePolicy }: UwsTransportOptions,
 ): void {
   const data = ws.getUserData();
-  const { verdict, endpoint } = data;
-  if (verdict === null) return;
-  data.verdict = null;
-  if (verdict.kind === "refuse") {
-    ws.end(verdict.code, host.encoder.closeReason(verdict.reason));
+  const { decision, endpoint } = data;
+  if (decision === null) return;
+  data.decision = null;
+  if (decision.kind === "refuse") {
+    ws.end(decision.code, host.encoder.closeReason(decision.reason));
     return;
   }
   metrics.connectionOpened(endpoint);
-  data.address = verdict.visitor.address;
-  door.addresses?.opened(data.address);
+  data.address = decision.identity.address;
+  upgradePolicy.addresses?.opened(data.address);
   const socket = new UwsSocket(ws, host);
   data.socket = socket;
-  data.session = sessions.open(socket, verdict.visitor);
-  socket.shed = () => data.session?.shed();
+  data.session = sessions.open(socket, decision.identity);
+  socket.closeToFreeMemory = () => data.session?.closeToFreeMemory();
 }

@@ -1,5 +1,5 @@
 import { repeatToBytes } from "../../../src/providers/echo/echo-answer.ts";
-import { MAX_TOKEN_TEXT_BYTES } from "../../../src/session/cursor.ts";
+import { MAX_TOKEN_TEXT_BYTES } from "../../../src/session/delivery/cursor.ts";
 import { softLimitBytes } from "../../../src/transport/uws/uws-transport.ts";
 import { percentile } from "../../bench/harness/statistics.ts";
 import { startService, type Service } from "../../support/service.ts";

@@ -1,6 +1,6 @@
 import uWS, { type us_listen_socket } from "uWebSockets.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Socket } from "../../../../src/session/socket.ts";
+import type { Socket } from "../../../../src/session/delivery/socket.ts";
 import { RawConnection } from "../../../support/raw-connection.ts";
 import { startTransport, type StartedTransport } from "../../../support/started-transport.ts";
 import { WireClient } from "../../../support/wire-client.ts";

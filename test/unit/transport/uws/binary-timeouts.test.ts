@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Socket } from "../../../../src/session/socket.ts";
+import type { Socket } from "../../../../src/session/delivery/socket.ts";
 import { jsonReply, type HttpRoute } from "../../../../src/transport/uws/http-reply.ts";
 import { RawConnection } from "../../../support/raw-connection.ts";
 import { startTransport, type StartedTransport } from "../../../support/started-transport.ts";

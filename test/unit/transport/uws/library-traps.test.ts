@@ -9,7 +9,7 @@ import { createOriginPolicy } from "../../../../src/auth/origin-policy.ts";
 import { createTokenVerifier } from "../../../../src/auth/token-verifier.ts";
 import type { Logger } from "../../../../src/core/logger.ts";
 import { noMetrics } from "../../../../src/core/metrics.ts";
-import { BufferAccount } from "../../../../src/session/buffer-account.ts";
+import { BufferAccount } from "../../../../src/session/delivery/buffer-account.ts";
 import type { Session } from "../../../../src/session/session.ts";
 import type { SessionRegistry } from "../../../../src/session/session-registry.ts";
 import { jsonReply, type HttpRoute } from "../../../../src/transport/uws/http-reply.ts";
@@ -61,7 +61,7 @@ describe("what the transport takes from uWebSockets.js", () => {
       maxFrameBytes: 65_536,
       maxAnswerBytes: 65_536,
       idleTimeoutSeconds: 120,
-      door: {
+      upgradePolicy: {
         allowAnonymous: true,
         maxConnections: 10,
         originPolicy: createOriginPolicy({ allowedOrigins: [] }),

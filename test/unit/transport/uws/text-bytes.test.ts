@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import uWS, { type us_listen_socket } from "uWebSockets.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { BufferAccount } from "../../../../src/session/buffer-account.ts";
+import { BufferAccount } from "../../../../src/session/delivery/buffer-account.ts";
 import { listenOn } from "../../../../src/transport/uws/listen.ts";
 import { UwsSocket } from "../../../../src/transport/uws/uws-socket.ts";
 import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";

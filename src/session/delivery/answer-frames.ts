@@ -1,0 +1,133 @@
+import type {
+  AnswerEvent,
+  AnswerMeta,
+  AnswerOutcome,
+  AnswerReader,
+  AnswerStatus,
+} from "../../chat/answer-log.ts";
+import { ServiceError, type ErrorReport } from "../../core/errors.ts";
+import type {
+  CommandResponseFrame,
+  ErrorFrame,
+  FallbackFrame,
+  MessageEndFrame,
+  NoticeFrame,
+  ProgressFrame,
+  QueuedFrame,
+  ServerFrame,
+  WireUsage,
+} from "../../protocol/server-frames.ts";
+
+/** The beginning of a `token` frame, in UTF-8. It is the same for a whole answer, so that it is encoded once. */
+export function tokenHead({ id, answer }: AnswerMeta): Uint8Array {
+  const names = `"id":${JSON.stringify(id)},"answer":${JSON.stringify(answer)}`;
+  return Buffer.from(`{"type":"token",${names},"content":`, "utf8");
+}
+
+export function statusFrame({ id, answer }: AnswerMeta, status: AnswerStatus): QueuedFrame | ProgressFrame {
+  if (status.type === "progress") {
+    return { type: "progress", id, answer, processed: status.processed, total: status.total };
+  }
+  const { reason, position, etaMs } = status;
+  return { type: "queued", id, answer, reason, position, ...(etaMs !== undefined && { eta_ms: etaMs }) };
+}
+
+export function fallbackFrame({ id, answer }: AnswerMeta, event: AnswerEvent): FallbackFrame {
+  const { fromProvider, toProvider, offset, phase, reason } = event;
+  return {
+    type: "fallback",
+    id,
+    answer,
+    from_provider: fromProvider,
+    to_provider: toProvider,
+    at: offset,
+    phase,
+    reason,
+  };
+}
+
+/** The same news for a socket that knows only the original frames. */
+export function fallbackNotice(event: AnswerEvent): NoticeFrame {
+  const { fromProvider, toProvider, reason } = event;
+  return {
+    type: "system",
+    event: "provider_changed",
+    message: `The answer goes on with ${toProvider}, since ${fromProvider} failed: ${reason}`,
+  };
+}
+
+/** The frame that ends an answer. */
+export function endFrame(
+  reader: AnswerReader,
+  outcome: AnswerOutcome,
+): MessageEndFrame | CommandResponseFrame | ErrorFrame {
+  const { meta } = reader;
+  const { id, answer, conversation } = meta;
+  if (outcome.type === "error") return errorFrame(outcome.error, { id, answer });
+  if (outcome.type === "command") {
+    const { command, result, usage, finishReason } = outcome;
+    return {
+      type: "command_response",
+      command,
+      result,
+      id,
+      answer,
+      conversation,
+      ...(usage !== undefined && { usage: wireUsage(usage) }),
+      ...(finishReason !== undefined && { finish_reason: finishReason }),
+    };
+  }
+  const { finishReason, usage, provider, model, timings } = outcome;
+  return {
+    type: "message",
+    content: reader.read(0),
+    id,
+    answer,
+    conversation,
+    finish_reason: finishReason,
+    usage: wireUsage(usage),
+    provider,
+    model,
+    timings: {
+      queue_ms: timings.queueMs,
+      ...(timings.firstTokenMs !== null && { ttft_ms: timings.firstTokenMs }),
+      total_ms: timings.totalMs,
+    },
+  };
+}
+
+/** Instead of the end, where the text made room for others before this socket had read it. */
+export function evictedFrame({ id, answer }: AnswerMeta): ErrorFrame {
+  const message = "The text of this answer made room for others before you had read it.";
+  return errorFrame(new ServiceError("resume_expired", message).report(), { id, answer });
+}
+
+export function errorFrame(report: ErrorReport, names: { id?: string; answer?: string } = {}): ErrorFrame {
+  const { code, message, retryable, retryAfterMs } = report;
+  return {
+    type: "error",
+    message,
+    code,
+    retryable,
+    ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
+    ...names,
+  };
+}
+
+function wireUsage(usage: {
+  promptTokens: number;
+  completionTokens: number;
+  cachedTokens: number;
+  estimated?: boolean;
+}): WireUsage {
+  return {
+    prompt_tokens: usage.promptTokens,
+    completion_tokens: usage.completionTokens,
+    cached_tokens: usage.cachedTokens,
+    ...(usage.estimated === true && { estimated: true }),
+  };
+}
+
+export function encode(frame: ServerFrame): string {
+  return JSON.stringify(frame);
+}

@@ -1,0 +1,142 @@
+import { describe, expect, it } from "vitest";
+import { newest } from "../../../../src/session/delivery/history-replies.ts";
+import { sessionBench } from "../../../support/session-bench.ts";
+import { settle } from "../../../support/virtual-clock.ts";
+
+const answering = () => sessionBench({ script: (call) => call.answer("text") });
+
+describe("a history frame", () => {
+  it("is answered by the turns of the socket's own conversation, or of a named one", async () => {
+    const { connect } = answering();
+    const client = connect();
+    await client.send({ message: "one" });
+    await client.send({ message: "two", conversation: "named" });
+    await client.send({ message: "three" });
+    client.take();
+    await client.send({ type: "history" });
+    await client.send({ type: "history", conversation: "named" });
+    await client.send({ type: "history", conversation: "new" });
+    const turn = (content: string) => [
+      { role: "user", content },
+      { role: "assistant", content: "text" },
+    ];
+    expect(client.take()).toEqual([
+      {
+        type: "history",
+        conversation: expect.any(String) as string,
+        turns: [...turn("one"), ...turn("three")],
+        running: [],
+      },
+      { type: "history", conversation: "named", turns: turn("two"), running: [] },
+      { type: "history", conversation: "new", turns: [], running: [] },
+    ]);
+  });
+
+  it("names the answers that run or wait there, and how far they are, so that another tab can go on", async () => {
+    const { connectAs, provider } = sessionBench();
+    const first = connectAs("ada", 3600, true);
+    await first.send({ message: "one", id: "i", conversation: "c" });
+    await first.send({ message: "two", id: "j", conversation: "c" });
+    await first.send({ message: "elsewhere", conversation: "d" });
+    provider.calls[0]?.start().say("€uro");
+    await settle();
+    const second = connectAs("ada", 3600, true);
+    second.take();
+    await second.send({ type: "history", conversation: "c" });
+    const [reply] = second.take();
+    const answer = first.socket.framesOf("token")[0]?.["answer"];
+    expect(reply).toMatchObject({
+      turns: [],
+      running: [
+        { answer, id: "i", length: 6 },
+        { answer: expect.any(String) as string, id: "j", length: 0 },
+      ],
+    });
+  });
+
+  it("shows nobody the conversation of another client (trap 26)", async () => {
+    const { connectAs } = answering();
+    const [ada, bob] = [connectAs("ada"), connectAs("bob")];
+    await ada.send({ message: "secret", conversation: "c" });
+    bob.take();
+    await bob.send({ type: "history", conversation: "c" });
+    expect(bob.take()).toMatchObject([{ type: "history", turns: [], running: [] }]);
+  });
+
+  it("waits in the store and nowhere else while the socket holds bytes back", async () => {
+    const { connect, store } = answering();
+    const client = connect();
+    await client.send({ message: "one", conversation: "c" });
+    client.socket.onSend = () => "queued";
+    await client.send({ type: "ping" });
+    client.take();
+    await client.send({ type: "history", conversation: "c" });
+    await store.clear(client.session.owner.client, "c");
+    client.socket.onSend = () => "sent";
+    client.drain();
+    await settle();
+    expect(client.take()).toMatchObject([{ type: "history", turns: [] }]);
+    expect(client.socket.breaches).toEqual([]);
+  });
+
+  it("is busy while four wait, and answers those four", async () => {
+    const { connect } = answering();
+    const client = connect();
+    client.socket.onSend = () => "queued";
+    await client.send({ type: "ping" });
+    client.take();
+    for (let index = 0; index < 6; index++) await client.send({ type: "history", conversation: `c${index}` });
+    client.socket.onSend = () => "sent";
+    client.drain();
+    await settle();
+    const frames = client.take();
+    expect(frames.filter(({ code }) => code === "busy")).toHaveLength(2);
+    expect(frames.filter(({ type }) => type === "history").map(({ conversation }) => conversation)).toEqual([
+      "c0",
+      "c1",
+      "c2",
+      "c3",
+    ]);
+  });
+
+  it("tells a fault of the store, and the next one is answered", async () => {
+    const { connect, store } = answering();
+    const client = connect();
+    const turns = store.turns.bind(store);
+    store.turns = () => Promise.reject(new Error("down"));
+    client.take();
+    await client.send({ type: "history" });
+    expect(client.take()).toMatchObject([{ type: "error", code: "internal" }]);
+    store.turns = turns;
+    await client.send({ type: "history" });
+    expect(client.take()).toMatchObject([{ type: "history" }]);
+  });
+
+  it.each([
+    [{ limit: 0 }, "Field `limit` must be >= 1."],
+    [{ limit: 1001 }, "Field `limit` must be <= 1000."],
+    [{ conversation: "a b" }, "Field `conversation` must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -."],
+  ])("that is wrong is told so: %j", async (fields, message) => {
+    const { connect } = answering();
+    const client = connect();
+    await client.send({ type: "history", ...fields });
+    expect(client.socket.frames.at(-1)).toMatchObject({ code: "bad_frame", message });
+  });
+});
+
+describe("the turns of a history frame", () => {
+  const turns = ["a", "b", "c"].flatMap((name) => [
+    { role: "user", content: `${name}?` } as const,
+    { role: "assistant", content: `${name}!` } as const,
+  ]);
+  const shown = (limit: number, bytes: number) => newest(turns, limit, bytes).map(({ content }) => content);
+
+  it("are the newest whole exchanges within both bounds", () => {
+    expect(shown(100, 1000)).toHaveLength(6);
+    expect(shown(4, 1000)).toEqual(["b?", "b!", "c?", "c!"]);
+    expect(shown(3, 1000)).toEqual(["c?", "c!"]);
+    expect(shown(100, 9)).toEqual(["b?", "b!", "c?", "c!"]);
+    expect(shown(100, 7)).toEqual(["c?", "c!"]);
+    expect(shown(100, 3)).toEqual([]);
+  });
+});

@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest";
+import { sessionBench, type SessionBench, type TestClient } from "../../../support/session-bench.ts";
+import { settle } from "../../../support/virtual-clock.ts";
+
+/** A new socket that goes on. */
+async function goOn(bench: SessionBench, secret: string, answer: string): Promise<TestClient> {
+  const client = bench.connect({ streaming: true });
+  client.take();
+  await client.send({ type: "resume", session: secret, answers: [{ answer, from: 0 }] });
+  return client;
+}
+
+describe("old text", () => {
+  it("comes no faster than its rate, ends included, and the wait is not held against the reader", async () => {
+    const bench = sessionBench({ replayBytesPerSecond: 40_000 });
+    const first = bench.connect({ streaming: true });
+    await first.send({ message: "Hi" });
+    const whole = "x".repeat(200_000);
+    bench.provider.call.start().say(whole);
+    await settle();
+    const answer = String(first.socket.framesOf("token")[0]?.["answer"]);
+    // What is new is not limited.
+    expect(first.socket.framesOf("token").at(-1)?.["to"]).toBe(200_000);
+    const second = await goOn(bench, first.secret, answer);
+    first.socket.vanish();
+    expect(second.socket.framesOf("token").at(-1)?.["to"]).toBe(32_768);
+    await bench.clock.pass(2000);
+    const after = Number(second.socket.framesOf("token").at(-1)?.["to"]);
+    expect(after).toBeGreaterThan(90_000);
+    expect(after).toBeLessThanOrEqual(40_000 + 2 * 40_000 + 32_768);
+    await bench.clock.pass(20_000);
+    bench.provider.call.say("new").finish();
+    await bench.clock.pass(30_000);
+    expect(second.socket.frames.at(-1)).toMatchObject({ finish_reason: "stop", content: `${whole}new` });
+    expect(
+      second.socket
+        .framesOf("token")
+        .map(({ content }) => content)
+        .join(""),
+    ).toBe(`${whole}new`);
+  });
+
+  it("of one client does not slow another one's", async () => {
+    const bench = sessionBench({ replayBytesPerSecond: 1000 });
+    const clients = [bench.connect({ address: "a" }), bench.connect({ address: "b" })];
+    for (const client of clients) {
+      await client.send({ message: "Hi", id: "i", conversation: "c" });
+      bench.provider.call.answer("x".repeat(5000));
+      await settle();
+    }
+    const [a, b] = clients as [TestClient, TestClient];
+    for (let round = 0; round < 3; round++) await a.send({ message: "Hi", id: "i", conversation: "c" });
+    await b.send({ message: "Hi", id: "i", conversation: "c" });
+    expect(a.socket.framesOf("message")).toHaveLength(2);
+    expect(b.socket.framesOf("message")).toHaveLength(2);
+  });
+});
+
+describe("an answer that made room for others", () => {
+  it("ends for who had not read it with resume_expired, and for nobody else", async () => {
+    const bench = sessionBench({ answerBudgetBytes: 100_000 });
+    const [slow, quick] = [bench.connect({ streaming: true }), bench.connect({ streaming: true })];
+    slow.socket.onSend = () => "queued";
+    for (const client of [slow, quick]) {
+      await client.send({ message: "Hi", id: "i" });
+      bench.provider.call.start().say("x".repeat(30_000));
+      await settle();
+    }
+    for (const call of bench.provider.calls) call.say("y".repeat(8000)).finish();
+    await settle();
+    await quick.send({ message: "more", id: "j" });
+    bench.provider.call.start().say("z".repeat(60_000));
+    await settle();
+    slow.socket.onSend = () => "sent";
+    slow.drain();
+    expect(slow.socket.frames.at(-1)).toMatchObject({ type: "error", code: "resume_expired", id: "i" });
+    expect(slow.session.busy).toBe(false);
+    bench.provider.call.finish();
+    await settle();
+    expect(quick.socket.frames.at(-1)).toMatchObject({ type: "message", id: "j" });
+    expect(quick.socket.framesOf("error")).toEqual([]);
+  });
+});
