@@ -72,7 +72,7 @@ export class QueuePositions {
   }
 
   /** Milliseconds until about a quarter of the queue has been served; undefined while nothing is known. */
-  comeBackMs(): number | undefined {
+  retryAfterMs(): number | undefined {
     if (!this.#rates.known) return undefined;
     const jobs = this.#queue.inOrder(() => 1);
     return Math.round(this.#times(jobs)[Math.floor(jobs.length / 4)] ?? 0);

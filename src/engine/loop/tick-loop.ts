@@ -119,7 +119,7 @@ export class TickLoop {
   overloaded(): ServiceError {
     const { size } = this.#options.queue;
     return new ServiceError("overloaded", `${size} requests wait for the model already.`, {
-      retryAfterMs: Math.max(MIN_RETRY_MS, this.#positions.comeBackMs() ?? 0),
+      retryAfterMs: Math.max(MIN_RETRY_MS, this.#positions.retryAfterMs() ?? 0),
     });
   }
 
