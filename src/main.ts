@@ -89,7 +89,7 @@ async function start(
   signal: AbortSignal,
 ): Promise<Run> {
   const metrics = createPrometheusMetrics();
-  metrics.gauge("log_lines_dropped", "Log lines dropped because their reader stalled", () =>
+  metrics.counter("log_lines_dropped_total", "Log lines dropped because their reader stalled", () =>
     logger.droppedLines(),
   );
   for (const warning of warnings) logger.warn({}, warning);

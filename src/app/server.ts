@@ -148,7 +148,11 @@ function createStores({ config, chain, logger, metrics }: ServerOptions): Stores
   });
   metrics.gauge("answer_log_bytes", "Memory for answers, running and retained", () => log.bytes);
   metrics.gauge("answer_log_running_bytes", "Memory for answers that run", () => log.runningBytes);
-  metrics.gauge("answers_cut_short", "Answers ended with length for want of memory", () => log.cutShort);
+  metrics.counter(
+    "answers_cut_short_total",
+    "Answers ended with length for want of memory",
+    () => log.cutShort,
+  );
   metrics.gauge("answers_retained", "Answers in the log, running and finished", () => log.size);
   metrics.gauge("history_bytes", "Memory for histories", () => conversations.historyBytes);
   metrics.gauge("context_bytes", "Memory for contexts", () => conversations.contextBytes);
@@ -187,9 +191,9 @@ function createSessions(
   const { config, selection, logger, metrics } = options;
   const flushes = new FlushScheduler(clock, systemEventLoop());
   metrics.gauge(
-    "flush_window_ms",
+    "flush_window_seconds",
     "Distance of the flushes of answers: 0 is every turn",
-    () => flushes.windowMs,
+    () => flushes.windowMs / 1000,
   );
   return new SessionRegistry({
     chat,

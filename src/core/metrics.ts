@@ -36,6 +36,8 @@ export interface Metrics {
   spendRefused(limit: "total" | "client" | "address"): void;
   /** A gauge read at scrape time: the fill of a queue, cache or buffer. `name` without the `chat_` prefix. */
   gauge(name: string, help: string, read: () => number): void;
+  /** A counter read at scrape time. It only grows, or starts again at 0; `name` ends in `_total`. */
+  counter(name: string, help: string, read: () => number): void;
 }
 
 export const noMetrics: Metrics = {
@@ -58,4 +60,5 @@ export const noMetrics: Metrics = {
   breakerState() {},
   spendRefused() {},
   gauge() {},
+  counter() {},
 };

@@ -123,5 +123,16 @@ export function createPrometheusMetrics(): PrometheusMetrics {
         },
       });
     },
+    counter(name, help, read) {
+      new Counter({
+        name: `chat_${name}`,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      });
+    },
   };
 }

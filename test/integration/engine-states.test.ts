@@ -13,11 +13,10 @@ const running: LocalEngine[] = [];
 afterEach(() => Promise.all(running.splice(0).map((engine) => engine.stop())));
 
 async function start(settings: Partial<EngineSettings>) {
-  const gauges = new Map<string, () => number>();
-  const metrics: Metrics = { ...noMetrics, gauge: (name, _help, read) => void gauges.set(name, read) };
+  const metrics = new CountingMetrics();
   const engine = await startLocalEngine({ settings, metrics });
   running.push(engine);
-  const stat = (name: string) => gauges.get(`engine_${name}`)?.() ?? Number.NaN;
+  const stat = (name: string) => metrics.read(`engine_${name}`);
   return { engine, stat, answer: (request: ChatRequest) => answerOf(engine.provider, request) };
 }
 
@@ -90,7 +89,7 @@ describe("states of sequences", () => {
     // The first may be past the end of the text before another one shows that it is shared.
     expect(cached.filter((count) => count >= tokens).length).toBeGreaterThanOrEqual(2);
     await expect
-      .poll(() => stat("cached_shared_tokens"), { timeout: 3000 })
+      .poll(() => stat("cached_shared_tokens_total"), { timeout: 3000 })
       .toBeGreaterThanOrEqual(tokens * 2);
   });
 
@@ -133,7 +132,7 @@ describe("states of sequences", () => {
       expect(textOf(parts).slice(0, 40)).toBe(expected[index]?.slice(0, 40));
       expect(usageOf(parts).completionTokens).toBeGreaterThan(20);
     }
-    await expect.poll(() => stat("parkings"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
+    await expect.poll(() => stat("parkings_total"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
   });
 
   it("go on with a JSON answer where it was when it was preempted", async () => {
@@ -166,7 +165,7 @@ describe("states of sequences", () => {
       expect(list.length).toBeGreaterThanOrEqual(60);
       expect(list.every((word) => ["alpha", "beta", "gamma"].includes(word))).toBe(true);
     }
-    await expect.poll(() => stat("parkings"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
+    await expect.poll(() => stat("parkings_total"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
   });
 
   it("lie in files of this user alone, and go with the engine", async () => {

@@ -47,7 +47,7 @@ describe("KV of a client", () => {
 
   /** What was forgotten beside the states that are gone since there were `stored` of them. */
   const emptiedSlots = async (stored: number): Promise<number> =>
-    (await figure("forgotten")) - (stored - (await figure("parked_states")));
+    (await figure("forgotten_total")) - (stored - (await figure("parked_states")));
 
   beforeAll(async () => {
     service = await startService({
@@ -75,7 +75,7 @@ describe("KV of a client", () => {
     const stored = await settled();
 
     await ada.ask("/clear", { conversation: "stored", id: "clear 1" });
-    await expect.poll(() => figure("forgotten"), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => figure("forgotten_total"), { timeout: 5000 }).toBe(1);
     await expect.poll(() => figure("parked_states")).toBe(stored - 1);
     expect(files()).toHaveLength(stored - 1);
     await ada.ask("/clear", { conversation: "slot", id: "clear 2" });

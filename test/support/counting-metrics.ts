@@ -80,6 +80,9 @@ export class CountingMetrics implements Metrics {
     this.spendRefusals.push(limit);
   }
 
+  counter(name: string, help: string, read: () => number): void {
+    this.gauge(name, help, read);
+  }
   gauge(name: string, _help: string, read: () => number): void {
     this.gauges.set(name, read);
   }

@@ -28,7 +28,12 @@ export interface LocalProviderOptions {
   readonly expected: { readonly model: string; readonly contextTokens: number };
 }
 
-const gauges: readonly (readonly [name: string, help: string, read: (stats: EngineStats) => number])[] = [
+/** What the engine reports, as metrics. Names that end in `_total` are counters, the others gauges. */
+const engineMetrics: readonly (readonly [
+  name: string,
+  help: string,
+  read: (stats: EngineStats) => number,
+])[] = [
   ["engine_waiting", "Requests that wait for a slot of the engine.", ({ waiting }) => waiting],
   ["engine_waiting_tokens", "Prompt tokens of those requests.", ({ waitingTokens }) => waitingTokens],
   ["engine_running", "Slots of the engine in use.", ({ running }) => running],
@@ -40,32 +45,40 @@ const gauges: readonly (readonly [name: string, help: string, read: (stats: Engi
     "Smoothed share of prompt tokens in a step, 0 to 1.",
     ({ promptShare }) => promptShare,
   ],
-  ["engine_cached_slot_tokens", "Prompt tokens that a slot still held.", ({ cachedSlot }) => cachedSlot],
   [
-    "engine_cached_parked_tokens",
+    "engine_cached_slot_tokens_total",
+    "Prompt tokens that a slot still held.",
+    ({ cachedSlot }) => cachedSlot,
+  ],
+  [
+    "engine_cached_parked_tokens_total",
     "Prompt tokens loaded with a stored state.",
     ({ cachedStored }) => cachedStored,
   ],
   [
-    "engine_cached_shared_tokens",
+    "engine_cached_shared_tokens_total",
     "Prompt tokens loaded with a shared text.",
     ({ cachedShared }) => cachedShared,
   ],
   ["engine_parked_bytes", "Memory of stored states.", ({ storedBytes }) => storedBytes],
   ["engine_parked_states", "Stored states.", ({ storedStates }) => storedStates],
-  ["engine_parkings", "Answers that gave their slot away for a time.", ({ preemptions }) => preemptions],
+  [
+    "engine_parkings_total",
+    "Answers that gave their slot away for a time.",
+    ({ preemptions }) => preemptions,
+  ],
   [
     "engine_return_ratio",
     "How often conversations that lost their slot come back.",
     ({ returnRate }) => returnRate,
   ],
   [
-    "engine_forgotten",
+    "engine_forgotten_total",
     "Slots and stored states emptied since their client or conversation is gone.",
     ({ forgotten }) => forgotten,
   ],
-  ["engine_guessed_tokens", "Tokens guessed by prompt look-up.", ({ guessedTokens }) => guessedTokens],
-  ["engine_accepted_tokens", "Guessed tokens that were right.", ({ acceptedTokens }) => acceptedTokens],
+  ["engine_guessed_tokens_total", "Tokens guessed by prompt look-up.", ({ guessedTokens }) => guessedTokens],
+  ["engine_accepted_tokens_total", "Guessed tokens that were right.", ({ acceptedTokens }) => acceptedTokens],
 ];
 
 /** Answers from the model on this machine, through the engine process. */
@@ -80,7 +93,10 @@ export class LocalProvider implements ChatProvider {
     this.#options = options;
     const { engine, clock, metrics, queueLimit } = options;
     this.#client = new EngineClient({ source: engine, clock, queueLimit });
-    for (const [name, help, read] of gauges) metrics.gauge(name, help, () => read(this.#client.stats()));
+    for (const [name, help, read] of engineMetrics) {
+      const kind = name.endsWith("_total") ? "counter" : "gauge";
+      metrics[kind](name, help, () => read(this.#client.stats()));
+    }
   }
 
   async stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish> {
