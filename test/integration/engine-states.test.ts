@@ -3,9 +3,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { EngineSettings } from "../../src/engine-wire/control.ts";
 import type { ChatRequest, Usage } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
+import { CountingMetrics } from "../support/counting-metrics.ts";
 import { startLocalEngine, type LocalEngine } from "../support/local-engine.ts";
-import type { Metrics } from "../../src/core/metrics.ts";
-import { noMetrics } from "../../src/core/metrics.ts";
 import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 const greedy = { temperature: 0, repeatPenalty: 1 };
