@@ -1,5 +1,5 @@
-# The service on the CPU, x64 or arm64. See docs/docker.md.
-# Debian 13: the binary of uWebSockets.js for Node 24 needs glibc 2.38.
+# Image for the CPU, x64 or arm64. See docs/docker.md.
+# Debian 13, because the binary of uWebSockets.js for Node 24 needs glibc 2.38.
 ARG NODE_IMAGE=node:24-trixie-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -17,19 +17,19 @@ COPY scripts/prune.mjs scripts/
 RUN node scripts/prune.mjs
 
 FROM ${NODE_IMAGE}
-# A loopback address would not be reachable from outside the container.
+# A loopback address is not reachable from outside the container.
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000
 WORKDIR /app
 COPY LICENSE NOTICE package.json ./
 COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist dist
-# A new volume takes its owner from here.
+# A new volume inherits the owner of this folder.
 RUN mkdir models && chown 1000:1000 models
-# The user "node" of the base image, by number, as orchestrators want it.
+# The user "node" of the base image. Orchestrators that enforce a non-root user need its numeric id.
 USER 1000:1000
 VOLUME /app/models
 EXPOSE 8000
-# The first start may fetch a model of 669 MB before it listens.
+# The first start may download a model of 669 MB before it listens.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15m --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "dist/main.js"]

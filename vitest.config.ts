@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * One project for each kind of test. `order` keeps those that measure time or start servers apart from the others,
- * which share the cores of a small machine.
+ * One project per kind of test. Projects with a higher `order` run later, so that tests that measure time or start
+ * servers do not share the cores of a small machine with the others. `alone`: the files run one after the other.
  */
 function project(name: string, order: number, options: { timeoutMs: number; alone?: boolean }) {
   return {
@@ -13,7 +13,7 @@ function project(name: string, order: number, options: { timeoutMs: number; alon
       testTimeout: options.timeoutMs,
       hookTimeout: options.timeoutMs,
       sequence: { groupOrder: order },
-      // Tests that stand alone drive the built service, so dist/ has to be up to date.
+      // These tests use the built service, so dist/ must be up to date.
       ...(options.alone === true && {
         fileParallelism: false,
         globalSetup: ["test/support/build-once.ts"],
@@ -24,9 +24,9 @@ function project(name: string, order: number, options: { timeoutMs: number; alon
 
 export default defineConfig({
   test: {
-    // The native parts abort in worker threads.
+    // Native modules abort in worker threads.
     pool: "forks",
-    // Settings of whoever runs the tests must not change them.
+    // Restores environment variables that a test has stubbed, so that they do not affect the next test.
     unstubEnvs: true,
     restoreMocks: true,
     reporters: ["default", "./test/support/summary-reporter.ts"],

@@ -1,8 +1,8 @@
-// Builds dist/ (npm run build): the server and the page's scripts by tsc, the page's other files and the list of
-// models as copies. With --if-changed only when a source differs from what dist/ was built from.
+// Builds dist/ (npm run build): compiles the server and the page's scripts with tsc, and copies the page's other files
+// and the list of models. With --if-changed, builds only if a source has changed since dist/ was built.
 //
-// Everything goes into a folder beside dist/ that takes its place at the end: a failed build leaves dist/ as it was,
-// and no file of a deleted source stays behind.
+// The build writes to a folder next to dist/ and then replaces dist/ with it. A failed build leaves dist/ unchanged,
+// and no output of a deleted source remains.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -22,7 +22,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const STAMP = ".build-stamp";
 
-/** Single files, relative to the root, that decide what a build gives. */
+/** Single files that affect the build, relative to the root. */
 const inputs = [
   "package-lock.json",
   "tsconfig.base.json",
@@ -33,7 +33,7 @@ const inputs = [
 ];
 
 /**
- * All files below a folder; none where it does not exist.
+ * All files below a folder; none if it does not exist.
  * @param {string} folder
  * @returns {string[]}
  */
@@ -46,7 +46,7 @@ function filesBelow(folder) {
 }
 
 /**
- * A hash over the names and contents of all sources.
+ * Hash of the names and contents of all sources.
  * @param {string} root folder of the project
  */
 export function sourceStamp(root) {
@@ -64,7 +64,7 @@ export function sourceStamp(root) {
 }
 
 /**
- * Whether dist/ was built from the sources as they are.
+ * Whether dist/ was built from the current sources.
  * @param {string} root folder of the project
  */
 export function isUpToDate(root) {
@@ -72,7 +72,7 @@ export function isUpToDate(root) {
   return existsSync(stamp) && readFileSync(stamp, "utf8") === sourceStamp(root);
 }
 
-/** Whether TypeScript and the types it needs are installed; a production install lacks the latter. */
+/** Whether TypeScript and the required types are installed. A production install lacks the types. */
 export function hasCompiler() {
   return compilerPath() !== null;
 }
@@ -108,8 +108,8 @@ function compile(root, project, outDir) {
 }
 
 /**
- * The page: compiled scripts and copies of the rest. tsc also emits the sources whose types the page imports; those
- * have no place in what a browser may fetch.
+ * Builds the page: compiled scripts and copies of the other files. tsc also emits the server sources whose types the
+ * page imports. They are not copied, because a browser must not be able to fetch them.
  * @param {string} root
  * @param {string} stage
  */
@@ -132,12 +132,14 @@ function buildWeb(root, stage) {
 }
 
 /**
- * Builds dist/ of the project at `root`. Throws, and leaves dist/ as it was, when a source does not compile.
+ * Builds dist/ of the project at `root`. Leaves dist/ unchanged if a source does not compile.
  * @param {string} root folder of the project
+ * @throws {Error} if a source does not compile
  */
 export function build(root) {
   const dist = join(root, "dist");
-  // One stage a process, so that two builds at once cannot mix their files. Same depth as dist/: source maps fit.
+  // One stage per process, so that concurrent builds do not mix files. Same depth as dist/, so that source maps are
+  // valid.
   const stage = join(root, `dist.${process.pid}`);
   const stamp = sourceStamp(root);
   rmSync(stage, { recursive: true, force: true });
@@ -145,7 +147,7 @@ export function build(root) {
     compile(root, "tsconfig.build.json", stage);
     buildWeb(root, stage);
     const models = join(root, "models", "models.json");
-    // A volume may lie over models/, so the server reads this copy.
+    // The server reads this copy, because a volume may be mounted over models/.
     if (existsSync(models)) copyFileSync(models, join(stage, "models.json"));
     writeFileSync(join(stage, STAMP), stamp);
     replaceFolder(dist, stage);

@@ -1,5 +1,5 @@
-// npm run check: everything that can be told without starting the service: format, lint with types, types, generated
-// docs, and the fast tests, the one on the architecture among them. All steps run; the exit code tells of any fault.
+// npm run check: all checks that do not start the service: format, type-aware lint, types, generated docs, and the unit
+// tests, including the architecture test. All steps run even if one fails; the exit code is 1 if any step failed.
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const require = createRequire(import.meta.url);
 
 /**
- * The script behind a command of an installed package.
+ * Path of the script of a command from an installed package.
  * @param {string} name of the package
  * @param {string} [command] default: the package's name
  */

@@ -1,8 +1,8 @@
-// Fills the packages of other platforms into package-lock.json (npm run lock).
+// Adds the packages of other platforms to package-lock.json (npm run lock).
 //
-// `npm install` leaves an optional package out of the lock file when the registry at hand does not serve it, and
-// `npm ci` of npm 11 then refuses the lock as incomplete. All that `npm ci` needs of such a package follows from the
-// parent that asks for it: its path, the exact version, and the platforms, which its name spells out.
+// `npm install` leaves an optional package out of the lock file if the registry does not serve it, and `npm ci` of npm
+// 11 then rejects the lock file as incomplete. All fields that `npm ci` needs can be derived from the package that
+// depends on it: the path, the exact version, and the platform, which is part of the name.
 import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
@@ -51,7 +51,7 @@ const libraries = new Map([
  */
 
 /**
- * What a package's name says of the platform it is for, e.g. `@oxlint/binding-linux-x64-musl`.
+ * Platform of a package, derived from its name, such as `@oxlint/binding-linux-x64-musl`.
  * @param {string} name
  * @returns {Platform}
  */
@@ -64,14 +64,14 @@ export function platformOfName(name) {
   const libc = find(libraries);
   if (os === undefined || cpu === undefined) {
     throw new Error(
-      `cannot tell the platform of ${name} by its name; add its words to scripts/complete-lock.mjs`,
+      `cannot tell the platform of ${name} from its name; add its words to scripts/complete-lock.mjs`,
     );
   }
   return { os: [os], cpu: [cpu], ...(libc !== undefined && os === "linux" && { libc: [libc] }) };
 }
 
 /**
- * Whether Node's resolution, starting in the package at `path`, finds `name` in the lock.
+ * Whether Node's module resolution, starting at the package in `path`, finds `name` in the lock file.
  * @param {LockedPackages} packages
  * @param {string} path
  * @param {string} name
@@ -85,7 +85,7 @@ function isLocked(packages, path, name) {
 }
 
 /**
- * The entries that the lock lacks, by path.
+ * Entries that are missing in the lock file, by path.
  * @param {LockedPackages} packages
  * @returns {LockedPackages}
  */
@@ -96,10 +96,10 @@ export function missingEntries(packages) {
     for (const [name, version] of Object.entries(parent.optionalDependencies ?? {})) {
       if (isLocked(packages, path, name)) continue;
       if (!/^\d+\.\d+\.\d+[\w.+-]*$/.test(version)) {
-        throw new Error(`${name}: the lock lacks it and "${version}" is no exact version`);
+        throw new Error(`${name} is missing in the lock file, and "${version}" is not an exact version`);
       }
       const { os, cpu, libc } = platformOfName(name);
-      // The order of the keys is npm's own, so that a later `npm install` leaves the file alone.
+      // The keys are in npm's own order, so that a later `npm install` does not change the file.
       missing[`node_modules/${name}`] = {
         version,
         cpu,
@@ -114,7 +114,7 @@ export function missingEntries(packages) {
 }
 
 /**
- * The text of the completed lock file, written as npm itself writes it.
+ * Text of the completed lock file, formatted as npm formats it, and the paths of the added entries.
  * @param {string} text
  */
 export function completeLock(text) {
@@ -123,7 +123,7 @@ export function completeLock(text) {
   const entries = Object.entries({ ...lock.packages, ...missing });
   entries.sort(([a], [b]) => a.localeCompare(b, "en"));
   lock.packages = Object.fromEntries(entries);
-  // A registry's address is the business of whoever installs.
+  // The lock file names no registry: each installation uses its own.
   for (const entry of Object.values(lock.packages)) delete entry.resolved;
   return { text: `${JSON.stringify(lock, null, 2)}\n`, added: Object.keys(missing) };
 }
@@ -136,6 +136,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   console.log(
     added.length === 0
       ? "package-lock.json is complete"
-      : `package-lock.json: added ${added.length} packages of other platforms`,
+      : `package-lock.json: added ${added.length} packages for other platforms`,
   );
 }

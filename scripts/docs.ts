@@ -1,6 +1,6 @@
 /**
- * Writes `.env.example` and `docs/configuration.md` from the schema of the settings.
- * `--check` writes nothing and fails where they are not up to date.
+ * Generates `.env.example` and `docs/configuration.md` from the settings schema.
+ * With `--check`, writes nothing and fails if a file is out of date.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,9 +1,9 @@
-// npm run gpu [-- cuda|vulkan]: adds the GPU binaries of the installed node-llama-cpp version (Linux x64: CUDA unless
-// told otherwise). `npm ci` brings none of them, since they would triple its size, and takes them away again.
+// npm run gpu [-- cuda|vulkan]: adds the GPU binaries for the installed version of node-llama-cpp (Linux x64; default
+// cuda). `npm ci` does not install them, because they would triple the size of node_modules, and it removes them again.
 //
-// They go into node_modules of node-llama-cpp itself: there they come before the empty packages that package.json's
-// `overrides` puts in their place. `npm install` cannot do this beside an override.
-//   --package NAME   adds @node-llama-cpp/NAME instead     --into FOLDER   a project other than this one
+// They are placed in node_modules of node-llama-cpp itself, where they take precedence over the empty packages that
+// `overrides` in package.json installs. `npm install` cannot add a package that is overridden.
+//   --package NAME   adds @node-llama-cpp/NAME instead     --into FOLDER   uses another project
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -22,7 +22,7 @@ const packagesOfKind = {
 class GpuError extends Error {}
 
 /**
- * Runs npm in `cwd` and gives what it prints.
+ * Runs npm in `cwd` and returns its output.
  * @param {string[]} args
  * @param {string} cwd
  */
@@ -50,8 +50,8 @@ function installedVersion(root) {
 }
 
 /**
- * Adds one package of binaries to the project at `root`: fetches it by npm, compares its hash with the registry's, and
- * unpacks it. An existing copy is replaced only when the new one is whole.
+ * Adds one package of binaries to the project at `root`: downloads it with npm, verifies its hash against the registry,
+ * and unpacks it. An existing copy is replaced only after the new one is complete.
  * @param {string} root
  * @param {string} name without the scope
  * @param {string} version
@@ -65,12 +65,12 @@ function addBinaries(root, name, version) {
     const integrity = npm(["view", id, "dist.integrity"], scratch).trim();
     npm(["pack", id, "--silent", "--ignore-scripts", "--pack-destination", scratch], scratch);
     const tarball = readdirSync(scratch).find((file) => file.endsWith(".tgz"));
-    if (tarball === undefined) throw new GpuError(`npm pack ${id} left no file`);
+    if (tarball === undefined) throw new GpuError(`npm pack ${id} created no file`);
     const hash = createHash("sha512")
       .update(readFileSync(join(scratch, tarball)))
       .digest("base64");
     if (integrity !== `sha512-${hash}`)
-      throw new GpuError(`${id} does not have the hash that the registry says`);
+      throw new GpuError(`the hash of ${id} differs from the one in the registry`);
     const unpacked = join(scratch, name);
     mkdirSync(unpacked);
     execFileSync("tar", ["-xzf", join(scratch, tarball), "--strip-components=1", "-C", unpacked]);
@@ -90,11 +90,11 @@ function addBinaries(root, name, version) {
 function packagesFor(kind) {
   const here = `${process.platform}-${process.arch}`;
   if (kind !== undefined && packagesOfKind[kind] === undefined) {
-    throw new GpuError(`there is no kind ${kind}; there are: ${Object.keys(packagesOfKind).join(", ")}`);
+    throw new GpuError(`unknown GPU kind ${kind}; available: ${Object.keys(packagesOfKind).join(", ")}`);
   }
   if (here === "linux-x64") return packagesOfKind[kind ?? "cuda"] ?? [];
   if (process.platform === "linux") throw new GpuError(`node-llama-cpp has no GPU binaries for ${here}`);
-  throw new GpuError(`on ${here} npm ci already brought all the GPU binaries there are`);
+  throw new GpuError(`npm ci has already installed all GPU binaries for ${here}`);
 }
 
 function main() {
@@ -106,11 +106,11 @@ function main() {
   const names = values.package === undefined ? packagesFor(positionals[0]) : [values.package];
   const version = installedVersion(root);
   for (const name of names) {
-    if (!/^[a-z0-9-]+$/.test(name)) throw new GpuError(`${name} is no name of a package`);
-    console.log(`Fetching ${SCOPE}/${name}@${version} ...`);
+    if (!/^[a-z0-9-]+$/.test(name)) throw new GpuError(`${name} is not a package name`);
+    console.log(`Downloading ${SCOPE}/${name}@${version} ...`);
     addBinaries(root, name, version);
   }
-  console.log("Done. The next start uses them (setting GPU); npm ci takes them away again.");
+  console.log("Done. The binaries are used from the next start (see the setting GPU). npm ci removes them.");
 }
 
 try {

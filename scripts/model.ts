@@ -1,5 +1,5 @@
-// npm run model [-- name]: fetches a model of models/models.json into models/ (default: the recommended one).
-// npm run model -- --list: says which there are. npm run model -- --any [name]: the stand-in where that one fails.
+// npm run model [-- name]: downloads a model of models/models.json to models/ (default: the first one).
+// npm run model -- --list: lists all models. npm run model -- --any [name]: uses the stand-in if the download fails.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readCatalog, type ModelEntry } from "../src/engine-host/model-catalog.ts";
@@ -13,14 +13,14 @@ const catalog = readCatalog(join(modelsDir, "models.json"));
 const progress = streamProgress(process.stderr);
 const stop = new AbortController();
 
-async function isThere(entry: ModelEntry): Promise<boolean> {
+async function isDownloaded(entry: ModelEntry): Promise<boolean> {
   const path = join(modelsDir, entry.file);
   return (await sizeOf(path)) === entry.size && (await ggufFault(path)) === null;
 }
 
 async function list(): Promise<void> {
   for (const entry of catalog) {
-    const state = (await isThere(entry)) ? "in models/" : "not fetched";
+    const state = (await isDownloaded(entry)) ? "downloaded" : "not downloaded";
     const kind = entry.standIn ? ", stand-in" : "";
     console.log(
       `${entry.name}: ${entry.title}, ${formatBytes(entry.size)}, ${entry.licence}${kind} (${state})`,
@@ -28,19 +28,19 @@ async function list(): Promise<void> {
   }
 }
 
-/** Fetches one entry unless it is there. Gives whether it is there now. */
-async function provide(entry: ModelEntry): Promise<boolean> {
-  if (await isThere(entry)) {
-    console.log(`models/${entry.file} is there already`);
+/** Downloads one model unless it is already present. @returns whether it is present afterwards */
+async function ensureModel(entry: ModelEntry): Promise<boolean> {
+  if (await isDownloaded(entry)) {
+    console.log(`models/${entry.file} is already downloaded`);
     return true;
   }
   try {
     const { from } = await fetchModel(entry, { modelsDir, progress, signal: stop.signal });
-    console.log(`models/${entry.file} (${entry.title}, ${entry.licence}) is there, from ${from}`);
+    console.log(`Downloaded models/${entry.file} (${entry.title}, ${entry.licence}) from ${from}`);
     return true;
   } catch (error) {
-    if (stop.signal.aborted) console.error("Stopped; the next try goes on from here.");
-    else console.error(`${entry.title} could not be fetched: ${messageOf(error)}`);
+    if (stop.signal.aborted) console.error("Stopped. The next run resumes the download.");
+    else console.error(`${entry.title} could not be downloaded: ${messageOf(error)}`);
     return false;
   }
 }
@@ -55,19 +55,21 @@ async function main(words: readonly string[]): Promise<number> {
   const unknown = words.find((word) => word.startsWith("--") && word !== "--any");
   if (wanted === undefined || unknown !== undefined) {
     console.error(
-      unknown === undefined ? `There is no model ${name}. There are:` : `${unknown} is not an option.`,
+      unknown === undefined
+        ? `Unknown model ${name}. Available models:`
+        : `Unknown option ${unknown}. Available models:`,
     );
     await list();
     return 2;
   }
   const choices = words.includes("--any") ? [wanted, ...catalog.filter((entry) => entry.standIn)] : [wanted];
   for (const entry of choices) {
-    if (await provide(entry)) return 0;
+    if (await ensureModel(entry)) return 0;
     if (stop.signal.aborted) return 130;
   }
   if (!wanted.standIn && choices.length === 1) {
     const standIn = catalog.find((entry) => entry.standIn);
-    if (standIn) console.error(`A small stand-in: npm run model -- ${standIn.name}`);
+    if (standIn) console.error(`To use the small stand-in model instead: npm run model -- ${standIn.name}`);
   }
   return 1;
 }

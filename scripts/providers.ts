@@ -1,6 +1,6 @@
-// npm run providers: starts each provider of the configured chain, asks it for a few tokens, and prints what works and
-// what to fix. Settings are read as the server reads them. Exit code: 0 when the first one works, 2 when only a
-// fallback does, 1 when none does or a setting is wrong. Nothing is fetched, and no key is printed.
+// npm run providers: starts each provider of the configured chain, requests a few tokens, and prints which providers
+// work and what to fix. Reads the same settings as the server. Exit code: 0 if the first provider works, 2 if only a
+// fallback works, 1 if none works or a setting is invalid. Downloads nothing and prints no keys.
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "../src/config/config-error.ts";
 import { loadFrom, processEnvironment } from "../src/config/environment.ts";
@@ -17,10 +17,10 @@ import { providerCandidates, providerOrder, type Candidate } from "../src/provid
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** From the question to its first text: a CPU that is busy takes long for the first prompt. */
+/** Maximum milliseconds until the first text. A busy CPU takes long for the first prompt. */
 const FIRST_TOKEN_MS = 60_000;
 
-/** Loading a large model from a slow disk takes a while. */
+/** Maximum milliseconds for a provider to start. Loading a large model from a slow disk takes long. */
 const START_MS = 180_000;
 
 const QUESTION: ChatRequest = {
@@ -41,23 +41,23 @@ interface Row {
   readonly remedy: string;
 }
 
-/** What may be shown of a failure. Messages of other errors might hold anything. */
+/** Message of a failure that is safe to print. Messages of other errors may contain secrets. */
 function remedyOf(error: unknown): string {
   if (error instanceof ServiceError) return error.message;
-  return `it failed unexpectedly (${error instanceof Error ? error.name : "unknown fault"})`;
+  return `it failed unexpectedly (${error instanceof Error ? error.name : "unknown error"})`;
 }
 
-/** The provider once it has started. */
+/** Starts a provider within the time limit. */
 function started(
   name: string,
   start: () => Promise<ChatProvider>,
   stopping: AbortSignal,
 ): Promise<ChatProvider> {
   return new Promise((resolve, reject) => {
-    const give = (why: string): void => reject(new ServiceError("provider_unavailable", `${name} ${why}.`));
-    const stop = (): void => give("was stopped by a signal");
+    const giveUp = (why: string): void => reject(new ServiceError("provider_unavailable", `${name} ${why}.`));
+    const stop = (): void => giveUp("was stopped by a signal");
     stopping.addEventListener("abort", stop, { once: true });
-    const stopTimer = clock.after(START_MS, () => give(`did not start within ${START_MS / 1000} s`));
+    const stopTimer = clock.after(START_MS, () => giveUp(`did not start within ${START_MS / 1000} s`));
     const clear = (): void => {
       stopTimer();
       stopping.removeEventListener("abort", stop);
@@ -66,13 +66,13 @@ function started(
   });
 }
 
-/** Milliseconds from the question to the first text. */
+/** Milliseconds from the request to the first text. */
 async function firstTokenOf(provider: ChatProvider, stopping: AbortSignal): Promise<number> {
   const controller = new AbortController();
   const stop = (): void => controller.abort(stopping.reason);
   stopping.addEventListener("abort", stop, { once: true });
   const stopTimer = clock.after(FIRST_TOKEN_MS, () => {
-    const message = `The ${provider.name} provider gave no text within ${FIRST_TOKEN_MS / 1000} s.`;
+    const message = `The ${provider.name} provider sent no text within ${FIRST_TOKEN_MS / 1000} s.`;
     controller.abort(new ProviderError(provider.name, "provider_timeout", message));
   });
   const begin = clock.now();
@@ -86,7 +86,7 @@ async function firstTokenOf(provider: ChatProvider, stopping: AbortSignal): Prom
     stopTimer();
     stopping.removeEventListener("abort", stop);
   }
-  // A whole answer without text is one as well: a model may have nothing to say.
+  // An empty answer is valid as well.
   return (firstAt ?? clock.now()) - begin;
 }
 
@@ -111,7 +111,7 @@ async function check(name: string, candidate: Candidate, model: string, stopping
   }
 }
 
-/** A table of aligned columns for people. */
+/** Formats the rows as a table with aligned columns. */
 function tableOf(rows: readonly Row[]): string {
   const head = ["provider", "state", "model", "first token", "what to fix"];
   const cells = rows.map(({ provider, state, model, firstTokenMs, remedy }) => [
@@ -133,12 +133,12 @@ function tableOf(rows: readonly Row[]): string {
     .join("\n");
 }
 
-/** Keeps the warnings of the start: a model that is not listed, a smaller window. */
-function noting(notes: string[]): Logger {
+/** A logger that collects the warnings of the start, such as an unlisted model or a smaller window. */
+function collectWarnings(notes: string[]): Logger {
   return {
     ...silentLogger,
     warn(fields: { provider?: string; listed?: readonly string[] }, message) {
-      const listed = fields.listed ? ` (it lists: ${fields.listed.join(", ")})` : "";
+      const listed = fields.listed ? ` (listed models: ${fields.listed.join(", ")})` : "";
       notes.push(`${fields.provider ?? "note"}: ${message}${listed}`);
     },
   };
@@ -146,7 +146,7 @@ function noting(notes: string[]): Logger {
 
 function localSetup(config: Config, logger: Logger, stopping: AbortSignal): LocalProviderSetup {
   return setUpLocalProvider({
-    // Fetching a model is the start's task, or that of npm run model.
+    // Models are downloaded by the start of the service or by npm run model only.
     config: { ...config, MODEL_DOWNLOAD: false },
     root,
     env: processEnvironment(),
@@ -161,7 +161,7 @@ function localSetup(config: Config, logger: Logger, stopping: AbortSignal): Loca
 async function main(stopping: AbortSignal): Promise<number> {
   const { config, warnings } = loadFrom(process.cwd());
   const notes: string[] = [...warnings];
-  const logger = noting(notes);
+  const logger = collectWarnings(notes);
   const local = localSetup(config, logger, stopping);
   const candidates = providerCandidates(config, local.candidate, { clock, logger, checkAtStart: true });
   const models = {
@@ -180,15 +180,16 @@ async function main(stopping: AbortSignal): Promise<number> {
   } finally {
     await local.stop();
   }
-  const shown = (note: string): boolean => rows.some(({ remedy }) => remedy !== "" && note.includes(remedy));
-  process.stdout.write(`${[tableOf(rows), ...notes.filter((note) => !shown(note))].join("\n")}\n`);
+  const isShown = (note: string): boolean =>
+    rows.some(({ remedy }) => remedy !== "" && note.includes(remedy));
+  process.stdout.write(`${[tableOf(rows), ...notes.filter((note) => !isShown(note))].join("\n")}\n`);
   if (rows[0]?.state === "ready") return 0;
   return rows.some(({ state }) => state === "ready") ? 2 : 1;
 }
 
 const stop = new AbortController();
-// Sockets and timers of the service do not keep a process alive by themselves.
-const alive = setInterval(() => undefined, 60_000);
+// Sockets and timers of the service are unreferenced, so they do not keep the process running.
+const keepRunning = setInterval(() => undefined, 60_000);
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => stop.abort(new Error("stopped by a signal")));
 }
@@ -199,5 +200,5 @@ try {
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
 } finally {
-  clearInterval(alive);
+  clearInterval(keepRunning);
 }

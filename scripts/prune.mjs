@@ -1,28 +1,29 @@
-// Takes out of node_modules what one platform and one Node version do not need; for images, after `npm ci --omit=dev`.
+// Removes from node_modules all files that one platform and Node version do not need. For images, after
+// `npm ci --omit=dev`.
 //   node scripts/prune.mjs [--modules node_modules] [--platform linux] [--arch x64] [--abi 137] [--dry-run]
-// `--abi` is process.versions.modules of the Node that will run the service. Defaults: this machine's.
+// `--abi` is process.versions.modules of the Node that will run the service. The defaults are those of this machine.
 import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 /** @typedef {{ modules: string, platform: string, arch: string, abi: string }} Target */
 
-/** How node-llama-cpp calls the platforms. */
+/** Platform names of node-llama-cpp. */
 const llamaPlatforms = new Map([
   ["linux", "linux"],
   ["darwin", "mac"],
   ["win32", "win"],
 ]);
 
-/** Folders and files of packages that only building from source, or nothing at all, needs. */
-const idleFolders = [
+/** Folders and files of packages that are unused, or used only for building from source. */
+const unusedFolders = [
   ...["docs", "examples", "tests", "misc", "mvp", "src", "scripts"].map((name) => `uWebSockets.js/${name}`),
   "openai/src",
   "@huggingface/inference/src",
   "node-llama-cpp/templates",
   "node-llama-cpp/llama/addon",
   "node-llama-cpp/llama/gitRelease.bundle",
-  // Peers for building, which the service does not do.
+  // Peer dependencies for building, which the image does not do.
   "typescript",
   "@typescript",
 ];
@@ -33,7 +34,7 @@ function entriesOf(folder) {
 }
 
 /**
- * uWebSockets.js carries a binary for each platform and Node version.
+ * Binaries of uWebSockets.js for other platforms and Node versions.
  * @param {Target} target
  */
 function foreignSocketBinaries({ modules, platform, arch, abi }) {
@@ -42,7 +43,7 @@ function foreignSocketBinaries({ modules, platform, arch, abi }) {
     /^uws_.*\.node$/.test(name),
   );
   if (!binaries.some(({ name }) => name === wanted)) {
-    throw new Error(`uWebSockets.js has no binary ${wanted}: is the platform and the Node version right?`);
+    throw new Error(`uWebSockets.js has no binary ${wanted}; check --platform, --arch and --abi`);
   }
   return binaries
     .filter(({ name }) => name !== wanted)
@@ -50,7 +51,7 @@ function foreignSocketBinaries({ modules, platform, arch, abi }) {
 }
 
 /**
- * Packages of node-llama-cpp for other machines. The empty ones stand for GPUs and stay: they are a few bytes.
+ * Packages of node-llama-cpp for other platforms. The empty packages that replace GPU binaries stay: they are tiny.
  * @param {Target} target
  */
 function foreignModelBinaries({ modules, platform, arch }) {
@@ -62,28 +63,28 @@ function foreignModelBinaries({ modules, platform, arch }) {
 }
 
 /**
- * Type declarations and source maps, in all packages.
+ * Type declarations and source maps of all packages.
  * @param {string} folder
  * @returns {string[]}
  */
-function idleFiles(folder) {
+function unusedFiles(folder) {
   return entriesOf(folder).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return idleFiles(path);
+    if (entry.isDirectory()) return unusedFiles(path);
     return /\.(d\.[cm]?ts|[cm]?js\.map|[cm]?ts\.map)$/.test(entry.name) ? [path] : [];
   });
 }
 
 /**
- * What can go.
+ * All paths that can be removed.
  * @param {Target} target
  */
-function idlePaths(target) {
+function unusedPaths(target) {
   return [
     ...foreignSocketBinaries(target),
     ...foreignModelBinaries(target),
-    ...idleFolders.map((name) => join(target.modules, name)).filter((path) => existsSync(path)),
-    ...idleFiles(target.modules),
+    ...unusedFolders.map((name) => join(target.modules, name)).filter((path) => existsSync(path)),
+    ...unusedFiles(target.modules),
   ];
 }
 
@@ -122,14 +123,16 @@ const { values } = parseArgs({
   },
 });
 try {
-  const paths = idlePaths(values);
+  const paths = unusedPaths(values);
   const before = diskUse(values.modules);
   if (values["dry-run"]) {
     for (const path of paths) console.log(`would remove ${path}`);
   } else {
     for (const path of paths) rmSync(path, { recursive: true, force: true });
     removeEmptyFolders(values.modules);
-    console.log(`${values.modules}: ${megabytes(before)} before, ${megabytes(diskUse(values.modules))} now`);
+    console.log(
+      `${values.modules}: reduced from ${megabytes(before)} to ${megabytes(diskUse(values.modules))}`,
+    );
   }
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

@@ -1,12 +1,12 @@
-// What npm start needs before it can build and run the service: a recent Node and the packages. Each fault is one line.
+// Requirements of npm start: a recent Node version and the installed packages. Each fault is described in one line.
 import { createRequire } from "node:module";
 
-/** The least Node version, as in package.json's `engines`. */
+/** Minimum Node version, as in `engines` of package.json. */
 const NODE_MAJOR = 20;
 const NODE_MINOR = 11;
 
 /**
- * A line that says what is wrong with this version of Node, or null.
+ * A message if this version of Node is too old, or null.
  * @param {string} version such as `20.11.0`
  * @returns {string | null}
  */
@@ -17,9 +17,9 @@ export function nodeFault(version) {
 }
 
 /**
- * A line that says that the packages are missing, or null. Nothing is loaded: the service itself checks the binary of
- * uWebSockets.js before it loads it.
- * @param {(name: string) => unknown} resolve finds a package by name and throws where it is not installed
+ * A message if the packages are not installed, or null. Loads nothing: the service checks the binary of uWebSockets.js
+ * before it loads it.
+ * @param {(name: string) => unknown} resolve finds a package by name and throws if it is not installed
  * @returns {string | null}
  */
 export function packagesFault(resolve = createRequire(import.meta.url).resolve) {

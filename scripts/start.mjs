@@ -1,5 +1,5 @@
-// npm start: checks the machine, builds when sources changed, and runs the service in this very process, so that
-// signals reach it and its exit code is the process's.
+// npm start: checks the requirements, builds if sources have changed, and runs the service in this process, so that
+// signals reach the service and its exit code is that of the process.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -16,14 +16,14 @@ function giveUp(line) {
 }
 
 /**
- * Builds dist/ unless it is up to date. Where there are no sources or no compiler, as in an image, dist/ is taken as it is.
+ * Builds dist/ unless it is up to date. Without sources or a compiler, as in an image, an existing dist/ is used.
  * @param {string} root
  */
 function prepare(root) {
   const built = existsSync(join(root, "dist", "main.js"));
   const canBuild = existsSync(join(root, "src")) && hasCompiler();
   if (built && (!canBuild || isUpToDate(root))) return;
-  if (!canBuild) giveUp("dist/ is missing and so is what builds it: run npm ci without --omit=dev.");
+  if (!canBuild) giveUp("dist/ is missing and cannot be built: run npm ci without --omit=dev.");
   console.log("Building ...");
   try {
     build(root);
@@ -37,6 +37,6 @@ const fault = nodeFault(process.versions.node) ?? packagesFault();
 if (fault !== null) giveUp(fault);
 prepare(root);
 const main = join(root, "dist", "main.js");
-// As if it had been started by itself.
+// main.js expects to be the entry point.
 process.argv[1] = main;
 await import(pathToFileURL(main).href);

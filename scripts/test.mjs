@@ -1,5 +1,5 @@
-// npm test [-- filter or vitest option]: all tests that run with npm alone. Those on the real model run where its file
-// is in models/ and say why they do not otherwise. The last line is `N passed, N failed, N skipped`.
+// npm test [-- filter or vitest option]: runs all tests that need nothing but npm. Tests of the real model are skipped
+// with a reason if its file is not in models/. The last line of the output is `N passed, N failed, N skipped`.
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { join } from "node:path";

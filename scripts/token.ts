@@ -1,4 +1,4 @@
-/** Prints a token for the authenticated endpoint, signed with the settings that the server reads. */
+/** Prints a token for the authenticated endpoint, signed according to the settings of the server. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { AuthSetupError } from "../src/auth/auth-setup-error.ts";
@@ -13,16 +13,16 @@ import { systemClock } from "../src/core/clock.ts";
 
 const USAGE = `usage: npm run -s token -- --sub <name> [--expires <duration>] [--weight <number>] [--key <file>]
 
-  --sub      whom the token names (its sub): the client that owns context and conversations
-  --expires  90s, 15m, 1h, 30d; 1h where it is absent
-  --weight   share of the engine beside others who wait; 1 where it is absent, at most MAX_CLIENT_WEIGHT counts
-  --key      private key in PEM (RSA, EC P-256 or Ed25519) to sign with instead of JWT_SECRET
+  --sub      subject of the token: the client that owns context and conversations
+  --expires  lifetime, such as 90s, 15m, 1h or 30d (default 1h)
+  --weight   share of the engine relative to other waiting clients (default 1, at most MAX_CLIENT_WEIGHT)
+  --key      file of a private key in PEM format (RSA, EC P-256 or Ed25519) to sign with instead of JWT_SECRET
 
-JWT_SECRET, JWT_ISSUER and JWT_AUDIENCE are read as the server reads them: from .env and the environment.
-Only the token goes to standard output.
+JWT_SECRET, JWT_ISSUER and JWT_AUDIENCE are read from .env and the environment, as the server reads them.
+Only the token is written to standard output.
 `;
 
-const NO_SECRET = `JWT_SECRET is not set, so there is nothing to sign with. Make one and put it into .env:
+const NO_SECRET = `JWT_SECRET is not set, so tokens cannot be signed. Generate one and add it to .env:
 
   echo "JWT_SECRET=$(openssl rand -base64 48)" >> .env
 
@@ -30,10 +30,10 @@ or, without openssl:
 
   node -e 'console.log("JWT_SECRET=" + require("crypto").randomBytes(48).toString("base64"))' >> .env
 
-Then start the server again, so that it knows the secret. For a key pair use --key <private key file>.
+Then restart the server. To sign with a key pair, use --key <private key file>.
 `;
 
-/** A wrong call: the message and the usage, exit code 2. */
+/** Wrong command-line arguments. Prints the message and the usage, exit code 2. */
 class UsageError extends Error {}
 
 interface Options {
@@ -67,19 +67,19 @@ function readOptions(args: string[]): Options {
   return { sub: values.sub, lifetimeSeconds, weight, keyFile: values.key };
 }
 
-function mint(args: string[]): string {
+function createToken(args: string[]): string {
   const { sub, lifetimeSeconds, weight, keyFile } = readOptions(args);
   const { config } = loadFrom(process.cwd());
   if (keyFile === undefined && config.JWT_SECRET === undefined) throw new AuthSetupError(NO_SECRET.trimEnd());
   const names = { issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE, clock: systemClock };
   const key = keyFile === undefined ? { secret: config.JWT_SECRET } : { privateKeyPem: readKey(keyFile) };
   const token = createTokenSigner({ ...key, ...names })(sub, lifetimeSeconds, weight);
-  refuseUseless(token, config);
+  assertAccepted(token, config);
   return token;
 }
 
-/** A token that the server with these settings would refuse is worth nothing; better to hear it here. */
-function refuseUseless(token: string, config: Config): void {
+/** Fails early if the server with these settings would refuse the token. @throws AuthSetupError */
+function assertAccepted(token: string, config: Config): void {
   const pem = publicKeyPem({ text: config.JWT_PUBLIC_KEY, file: config.JWT_PUBLIC_KEY_FILE });
   const verifier = createTokenVerifier({
     secret: config.JWT_SECRET,
@@ -88,12 +88,12 @@ function refuseUseless(token: string, config: Config): void {
     audience: config.JWT_AUDIENCE,
     clock: systemClock,
   });
-  if (!verifier.configured) return; // Minted for a server whose public key is set elsewhere.
+  if (!verifier.configured) return; // The token is for a server whose public key is configured elsewhere.
   try {
     verifier.verify(token);
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;
-    throw new AuthSetupError(`the server with these settings would refuse this token: ${error.message}`);
+    throw new AuthSetupError(`A server with these settings would refuse this token: ${error.message}`);
   }
 }
 
@@ -101,13 +101,13 @@ function readKey(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown fault";
+    const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
     throw new AuthSetupError(`--key: ${path} cannot be read (${code})`);
   }
 }
 
 try {
-  process.stdout.write(`${mint(process.argv.slice(2))}\n`);
+  process.stdout.write(`${createToken(process.argv.slice(2))}\n`);
 } catch (error) {
   if (error instanceof UsageError) {
     process.stderr.write(error.message === "" ? USAGE : `${error.message}\n\n${USAGE}`);

@@ -17,11 +17,11 @@ import { renderStartBanner } from "./app/start-banner.ts";
 import { checkTextOutput } from "./transport/uws/self-test.ts";
 import { loadSocketLibrary, type SocketLibrary } from "./transport/uws/socket-library.ts";
 
-/** The folder that holds dist/ (or src/) and models/. */
+/** Project folder: holds dist/ (or src/) and models/. */
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** After a second signal, or a fault at the end: the exit is not clean. */
-const UNCLEAN = 1;
+/** Exit code after a second signal or a failed start or shutdown. */
+const EXIT_FAILURE = 1;
 
 await main();
 
@@ -36,8 +36,8 @@ async function main(): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       signals++;
-      logger.info({ signal }, signals === 1 ? "stopping" : "stopping at once");
-      if (signals > 1) process.exit(UNCLEAN);
+      logger.info({ signal }, signals === 1 ? "shutting down" : "second signal, exiting immediately");
+      if (signals > 1) process.exit(EXIT_FAILURE);
       stop();
     });
   }
@@ -47,12 +47,12 @@ async function main(): Promise<void> {
     if (stopping.signal.aborted) stop();
   } catch (error) {
     if (stopping.signal.aborted) process.exit(0);
-    logger.error({ err: error }, "the service could not start");
+    logger.error({ err: error }, "service failed to start");
     process.stderr.write(
       `\nThe service could not start: ${error instanceof Error ? error.message : "see the log"}\n`,
     );
     await logger.flush();
-    process.exit(UNCLEAN);
+    process.exit(EXIT_FAILURE);
   }
 }
 
@@ -62,11 +62,11 @@ function loadOrExit(): LoadedConfig {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    process.exit(UNCLEAN);
+    process.exit(EXIT_FAILURE);
   }
 }
 
-/** The checked socket library. Where it is missing, unknown or faulty, the process ends with one line that says so. */
+/** Loads and checks the socket library. Exits with a one-line message if it is missing, unknown or faulty. */
 async function socketLibraryOrExit({ UWS_SHA256 }: LoadedConfig["config"]): Promise<SocketLibrary> {
   try {
     const library = loadSocketLibrary(UWS_SHA256);
@@ -74,7 +74,7 @@ async function socketLibraryOrExit({ UWS_SHA256 }: LoadedConfig["config"]): Prom
     return library;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(UNCLEAN);
+    process.exit(EXIT_FAILURE);
   }
 }
 
@@ -89,8 +89,10 @@ async function start(
   signal: AbortSignal,
 ): Promise<Run> {
   const metrics = createPrometheusMetrics();
-  metrics.counter("log_lines_dropped_total", "Log lines dropped because their reader stalled", () =>
-    logger.droppedLines(),
+  metrics.counter(
+    "log_lines_dropped_total",
+    "Log lines dropped because the reader of standard output stalled or closed",
+    () => logger.droppedLines(),
   );
   for (const warning of warnings) logger.warn({}, warning);
   const publicKey = publicKeyPem({ text: config.JWT_PUBLIC_KEY, file: config.JWT_PUBLIC_KEY_FILE });
@@ -184,10 +186,10 @@ async function exitAfter(stop: () => Promise<void>, logger: ServiceLogger): Prom
   let code = 0;
   try {
     await stop();
-    logger.info({}, "stopped");
+    logger.info({}, "service stopped");
   } catch (error) {
-    logger.error({ err: error }, "the service did not stop cleanly");
-    code = UNCLEAN;
+    logger.error({ err: error }, "service failed to shut down cleanly");
+    code = EXIT_FAILURE;
   }
   await logger.flush();
   process.exit(code);

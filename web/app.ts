@@ -10,7 +10,7 @@ import { readToken } from "./view/status-text.ts";
 const session = tabValue("chat.session");
 const token = tabValue("chat.token");
 
-/** Relative to the page, so that a proxy may serve it under any path. */
+/** URL of the chat endpoint. It is relative to the page, so a reverse proxy can serve both under any path. */
 function endpoint(): Endpoint {
   const bearer = token.load();
   const url = new URL(bearer === null ? "ws/chat" : "ws/chat/auth", document.baseURI);
@@ -26,7 +26,7 @@ const conversation = new Conversation(client, {
   isAnonymous: () => token.load() === null,
 });
 
-/** Another identity sees nothing of the one before it. */
+/** Drops everything that belongs to the previous identity. */
 function changeIdentity(): void {
   client.disconnect();
   client.withdrawAll();
@@ -60,19 +60,20 @@ client.subscribe((event) => {
 
 find("new-conversation", HTMLButtonElement).addEventListener("click", () => conversation.begin());
 for (const dialog of document.querySelectorAll("dialog")) {
-  // A click beside the dialog's content lands on the dialog itself.
+  // A click on the backdrop has the dialog element itself as its target.
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
   dialog.querySelector("[data-close]")?.addEventListener("click", () => dialog.close());
 }
-/** A delay is cut short when things may have changed; a refusal stands until someone acts. */
-function hurry(): void {
+
+/** Skips the rest of a reconnect delay. After a refusal the user has to act first. */
+function retryNow(): void {
   if (client.state.phase === "waiting") client.connect();
 }
-window.addEventListener("online", hurry);
+window.addEventListener("online", retryNow);
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") hurry();
+  if (document.visibilityState === "visible") retryNow();
 });
 
 client.connect();

@@ -11,7 +11,7 @@ export interface ChainDependencies {
   readonly metrics: Metrics;
 }
 
-/** The providers that were selected as one chain, by the settings; null where none could be started. */
+/** Builds the provider chain from the selection and the settings. Null if no provider could be started. */
 export function createChain(
   config: Config,
   { provider, links }: Selection,
@@ -25,7 +25,7 @@ export function createChain(
       gapMs: config.AI_TOKEN_GAP_SECONDS * 1000,
       totalMs: config.AI_TIMEOUT_SECONDS * 1000,
     },
-    retry: { retries: config.AI_RETRIES, longestWaitMs: config.AI_RETRY_WAIT_SECONDS * 1000 },
+    retry: { retries: config.AI_RETRIES, maxWaitMs: config.AI_RETRY_WAIT_SECONDS * 1000 },
     breaker: { failures: config.AI_BREAKER_FAILURES, openMs: config.AI_BREAKER_SECONDS * 1000 },
     continueMidStream: config.FALLBACK_MID_STREAM === "continue",
     ...deps,

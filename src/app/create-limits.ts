@@ -5,14 +5,14 @@ import type { Metrics } from "../core/metrics.ts";
 import { RateLimits } from "../session/limits/rate-limits.ts";
 import { AddressLimits } from "../transport/uws/address-limits.ts";
 
-/** The limits that RATE_LIMITS=off turns off; null then. */
+/** The limits that RATE_LIMITS=off disables. All are null then. */
 export interface ServiceLimits {
   readonly rates: RateLimits | null;
   readonly addresses: AddressLimits | null;
   readonly replays: BucketTable | null;
 }
 
-/** Seconds of its rate of old text that a principal may use at once. */
+/** Size of a replay burst, in seconds of the replay rate. */
 const REPLAY_BURST_SECONDS = 2;
 
 export function createLimits(config: Config, clock: Clock, metrics: Metrics): ServiceLimits {
@@ -34,9 +34,9 @@ export function createLimits(config: Config, clock: Clock, metrics: Metrics): Se
   const replays = new BucketTable(replayRate, config.MAX_SESSIONS, clock);
   metrics.gauge(
     "rate_budgets",
-    "Budgets of clients and addresses that are not full",
+    "Rate-limit budgets of clients and addresses that are not full",
     () => rates.size + addresses.budgets + replays.size,
   );
-  metrics.gauge("addresses", "Addresses with a socket", () => addresses.size);
+  metrics.gauge("addresses", "Addresses with at least one open socket", () => addresses.size);
   return { rates, addresses, replays };
 }

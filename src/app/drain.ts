@@ -1,16 +1,19 @@
-import { setTimeout as pause } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import type { ChatService } from "../chat/chat-service.ts";
 import type { Clock } from "../core/clock.ts";
 import type { SessionRegistry } from "../session/session-registry.ts";
 import type { UwsTransport } from "../transport/uws/uws-transport.ts";
 
-/** Time for stopped answers to end and for their ends to be sent, in milliseconds. */
+/** Time for stopped answers to end and for their last frames to be sent, in milliseconds. */
 const STOP_GRACE_MS = 500;
 
-/** Time for clients to read and answer close frames, in milliseconds. A connection cut before that can lose its last bytes. */
+/**
+ * Time for clients to read and answer close frames, in milliseconds. A connection that is cut earlier can lose its last
+ * bytes.
+ */
 const CLOSE_GRACE_MS = 250;
 
-/** The same where bytes wait before a close frame. */
+/** Like {@link CLOSE_GRACE_MS}, for when bytes are still buffered ahead of a close frame. In milliseconds. */
 const SLOW_READER_GRACE_MS = 3000;
 
 export interface DrainOptions {
@@ -23,8 +26,8 @@ export interface DrainOptions {
 }
 
 /**
- * Stops the server without losing an answer: takes no new work, lets running answers finish until the deadline, stops
- * the others, closes every socket with 1012, and closes the transport.
+ * Shuts the server down without losing an answer: accepts no new work, lets running answers finish until the deadline,
+ * stops the rest, closes every socket with 1012, and closes the transport.
  */
 export async function drain({ transport, chat, sessions, clock, deadlineMs }: DrainOptions): Promise<void> {
   const settled = (ms: number): Promise<void> =>
@@ -33,12 +36,12 @@ export async function drain({ transport, chat, sessions, clock, deadlineMs }: Dr
   chat.stopAccepting();
   sessions.drain(deadlineMs);
   await settled(deadlineMs);
-  // A client whose answer is stopped gets its text so far, its end, and then the close.
+  // A client of a stopped answer receives the text so far, the end of the answer, and then the close frame.
   chat.stopAll();
   await settled(STOP_GRACE_MS);
   sessions.closeAll();
-  // A timer of the clock would not keep the process alive for this long.
-  await pause(transport.endedWithBytes ? SLOW_READER_GRACE_MS : CLOSE_GRACE_MS);
+  // Timers of the clock are unreferenced and would not keep the process running for this long.
+  await delay(transport.endedWithBytes ? SLOW_READER_GRACE_MS : CLOSE_GRACE_MS);
   transport.close();
 }
 

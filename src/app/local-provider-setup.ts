@@ -14,7 +14,7 @@ import type { ChatProvider } from "../providers/provider.ts";
 import { LocalProvider } from "../providers/local/local-provider.ts";
 import type { Candidate } from "../providers/select-provider.ts";
 
-/** What the start block says of the local provider. */
+/** Facts about the local provider for the start banner. */
 export interface LocalInfo {
   readonly description: string;
   readonly source: string;
@@ -22,39 +22,41 @@ export interface LocalInfo {
   readonly slots: number;
   readonly contextTokens: number;
   readonly kvBytes: number;
-  /** Free memory from which the number of slots was computed; absent where LOCAL_SLOTS is set. */
+  /** Free memory in bytes from which the number of slots was computed. Absent if LOCAL_SLOTS is set. */
   readonly autoFromBytes?: number;
   readonly notes: readonly string[];
 }
 
 export interface LocalProviderSetup {
   readonly candidate: Candidate;
-  /** Null until it runs. */
+  /** Null until the engine is running. */
   info(): LocalInfo | null;
   stop(): Promise<void>;
 }
 
 export interface LocalProviderOptions {
   readonly config: Config;
-  /** The folder that holds models/. */
+  /** Folder that holds models/. */
   readonly root: string;
-  /** For the engine's process. */
+  /** Environment of the engine process. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly progress: ProgressReporter;
-  /** Stops the search for a model. */
+  /** Aborts the search for a model and its download. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
-/** Drawn with these where models.json knows nothing better: mild, and never the full vocabulary. */
-const SAFE_SAMPLING = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1 };
+/** Sampling defaults for models without an entry in models.json. They never sample from the full vocabulary. */
+const DEFAULT_SAMPLING = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1 };
 
-/** Below this share of the window for prompts people meet `prompt_too_long` before they expect it. */
+/**
+ * A note is shown if less than this share of the window is left for prompts: users would often get `prompt_too_long`.
+ */
 const MIN_PROMPT_SHARE = 0.25;
 
-/** The local provider as a whole: the model's file, the engine's process, the provider that talks to it. */
+/** Sets up the local provider: finds the model file, starts the engine process and connects the provider to it. */
 export function setUpLocalProvider(options: LocalProviderOptions): LocalProviderSetup {
   let supervisor: EngineSupervisor | null = null;
   let running: LocalInfo | null = null;
@@ -108,7 +110,7 @@ async function findModel({ config, root, progress, signal }: LocalProviderOption
   return found;
 }
 
-/** The engine as it stands beside this file: compiled, or as a source that tsx loads. */
+/** Arguments that start the engine: the compiled file, or the TypeScript source loaded by tsx. */
 function engineArguments(): readonly string[] {
   const self = fileURLToPath(import.meta.url);
   const entry = join(dirname(self), "..", "engine", `engine-main${extname(self)}`);
@@ -121,7 +123,7 @@ function engineSettings(config: Config, { path, entry }: FoundModel): EngineSett
     modelName: entry?.name ?? basename(path, ".gguf"),
     template: entry?.template ?? "auto",
     roleMarkers: entry?.roleMarkers ?? [],
-    sampling: entry?.sampling ?? SAFE_SAMPLING,
+    sampling: entry?.sampling ?? DEFAULT_SAMPLING,
     gpu: config.GPU,
     maxTickMs: config.LOCAL_MAX_TICK_MS,
     itlTargetMs: config.LOCAL_ITL_TARGET_MS,
@@ -150,12 +152,12 @@ function describe(info: EngineInfo, { source, note }: FoundModel, maxOutputToken
   };
 }
 
-/** The answer's reserve is taken from the window: where it takes most of it, hardly a prompt fits. */
+/** Warns if the tokens reserved for the answer leave little of the window for prompts. */
 function windowNote(contextTokens: number, maxOutputTokens: number): string {
-  const room = contextTokens - maxOutputTokens;
-  if (room >= contextTokens * MIN_PROMPT_SHARE) return "";
+  const promptTokens = contextTokens - maxOutputTokens;
+  if (promptTokens >= contextTokens * MIN_PROMPT_SHARE) return "";
   return (
-    `Of ${contextTokens} tokens per slot, MAX_OUTPUT_TOKENS=${maxOutputTokens} leaves ${Math.max(room, 0)} for prompts: ` +
-    "longer ones are refused. Lower it or raise LOCAL_CONTEXT_SIZE."
+    `MAX_OUTPUT_TOKENS=${maxOutputTokens} leaves only ${Math.max(promptTokens, 0)} of ${contextTokens} tokens per slot ` +
+    "for prompts, and longer prompts are refused. Lower MAX_OUTPUT_TOKENS or raise LOCAL_CONTEXT_SIZE."
   );
 }

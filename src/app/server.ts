@@ -35,29 +35,29 @@ const MIB = 1_048_576;
 
 export interface Server {
   readonly port: number;
-  /** Whether /ws/chat/auth has a key to check tokens with. */
+  /** Whether a key for verifying tokens on /ws/chat/auth is configured. */
   readonly authenticates: boolean;
-  /** What an operator should know, found while the parts were put together. */
+  /** Warnings for the operator that were found during setup, one line each. */
   readonly warnings: readonly string[];
-  /** Stops accepting, lets running answers finish up to DRAIN_SECONDS, closes every socket with 1012. */
+  /** Stops accepting work, lets running answers finish for up to DRAIN_SECONDS, then closes every socket with 1012. */
   drain(): Promise<void>;
 }
 
 export interface ServerOptions {
   readonly config: Config;
-  /** Text of JWT_PUBLIC_KEY or of its file. */
+  /** Content of JWT_PUBLIC_KEY or JWT_PUBLIC_KEY_FILE. */
   readonly publicKeyPem: string | undefined;
   readonly selection: Selection;
-  /** The selected back ends as one; null where none could be started. */
+  /** The selected providers as one chain; null if none could be started. */
   readonly chain: ProviderChain | null;
   readonly logger: Logger;
   readonly metrics: PrometheusMetrics;
   readonly socketLibrary: SocketLibrary;
-  /** The built web client. */
+  /** Folder of the built web client. */
   readonly webFolder: string;
 }
 
-/** Puts all layers together and listens. @throws Error when the port is taken or a key is unusable. */
+/** Wires all layers together and starts listening. @throws Error if the port is in use or a key is unusable */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { config } = options;
   const stores = createStores(options);
@@ -73,7 +73,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   });
   const limits = createLimits(config, clock, options.metrics);
   const buffers = new BufferAccount(config.MAX_BUFFERED_MB * MIB);
-  options.metrics.gauge("buffered_bytes", "Bytes that wait for slow readers", () => buffers.bytes);
+  options.metrics.gauge(
+    "buffered_bytes",
+    "Bytes buffered for slow readers, over all sockets",
+    () => buffers.bytes,
+  );
   const sessions = createSessions(options, chat, stores, {
     buffers,
     tokenVerifier,
@@ -91,7 +95,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   });
   const port = await transport.listen();
   const notices = (options.chain?.members ?? []).map((member) =>
-    announceHealth(member, (...told) => sessions.notify(...told)),
+    announceHealth(member, (event, message) => sessions.notify(event, message)),
   );
   return {
     port,
@@ -128,7 +132,7 @@ function createStores({ config, chain, logger, metrics }: ServerOptions): Stores
     anonymousContextBudgetBytes: config.ANONYMOUS_CONTEXT_BUDGET_MB * MIB,
     maxConversationsPerClient: config.MAX_CONVERSATIONS_PER_CLIENT,
     conversationEvicted: () => metrics.limitHit("conversations"),
-    historyGone: forget,
+    historyEvicted: forget,
     clock,
   });
   const sessions = new MemorySessionStore({
@@ -138,26 +142,34 @@ function createStores({ config, chain, logger, metrics }: ServerOptions): Stores
     ended: ({ client, ownConversation, authenticated }) => {
       if (authenticated) forget(client, ownConversation);
       else chain?.forget({ client });
-      const forgotten = authenticated
+      const deletion = authenticated
         ? conversations.clear(client, ownConversation)
         : conversations.forgetClient(client);
-      forgotten.catch((error: unknown) =>
-        logger.error({ err: error }, "a session's data could not be forgotten"),
+      deletion.catch((error: unknown) =>
+        logger.error({ err: error }, "deleting the data of an ended session failed"),
       );
     },
   });
-  metrics.gauge("answer_log_bytes", "Memory for answers, running and retained", () => log.bytes);
-  metrics.gauge("answer_log_running_bytes", "Memory for answers that run", () => log.runningBytes);
+  metrics.gauge(
+    "answer_log_bytes",
+    "Bytes held by the answer log, for running and retained answers",
+    () => log.bytes,
+  );
+  metrics.gauge(
+    "answer_log_running_bytes",
+    "Bytes held by the answer log for running answers",
+    () => log.runningBytes,
+  );
   metrics.counter(
     "answers_cut_short_total",
-    "Answers ended with length for want of memory",
+    "Answers that ended with length because the answer log was full",
     () => log.cutShort,
   );
-  metrics.gauge("answers_retained", "Answers in the log, running and finished", () => log.size);
-  metrics.gauge("history_bytes", "Memory for histories", () => conversations.historyBytes);
-  metrics.gauge("context_bytes", "Memory for contexts", () => conversations.contextBytes);
-  metrics.gauge("message_ids", "Ids of messages that are taken", () => conversations.claims);
-  metrics.gauge("sessions", "Sessions, connected and retained", () => sessions.size);
+  metrics.gauge("answers_retained", "Answers in the answer log, running and finished", () => log.size);
+  metrics.gauge("history_bytes", "Bytes held by conversation histories", () => conversations.historyBytes);
+  metrics.gauge("context_bytes", "Bytes held by client contexts", () => conversations.contextBytes);
+  metrics.gauge("message_ids", "Message ids kept to detect duplicates", () => conversations.claims);
+  metrics.gauge("sessions", "Sessions in memory, connected and retained", () => sessions.size);
   return { log, conversations, sessions };
 }
 
@@ -192,7 +204,7 @@ function createSessions(
   const flushes = new FlushScheduler(clock, systemEventLoop());
   metrics.gauge(
     "flush_window_seconds",
-    "Distance of the flushes of answers: 0 is every turn",
+    "Time between two flushes of answer text; 0: every turn of the event loop",
     () => flushes.windowMs / 1000,
   );
   return new SessionRegistry({

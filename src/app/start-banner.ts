@@ -6,13 +6,13 @@ export interface StartBannerFacts {
   readonly config: Config;
   readonly address: { readonly host: string; readonly port: number };
   readonly selection: Selection;
-  /** Null when the local provider does not run. */
+  /** Null if the local provider is not running. */
   readonly local: LocalInfo | null;
   readonly authenticates: boolean;
   readonly warnings: readonly string[];
 }
 
-/** The block that says where the service is and what answers there. Plain text with a new line at its end. */
+/** Renders the banner printed at start: URL, provider, access and notes. Plain text that ends with a line break. */
 export function renderStartBanner(facts: StartBannerFacts): string {
   const { selection, local, warnings } = facts;
   const rows: [string, string][] = [
@@ -44,7 +44,7 @@ function urlOf({ address: { host, port } }: StartBannerFacts): string {
 }
 
 function providerRows({ provider, order }: Selection, local: LocalInfo | null): [string, string][] {
-  if (provider === null) return [["Provider", "none: no message can be answered yet"]];
+  if (provider === null) return [["Provider", "none (messages cannot be answered)"]];
   const { model, contextTokens } = provider.describe();
   const rows: [string, string][] = [
     ["Provider", provider.name],
@@ -60,13 +60,13 @@ function providerRows({ provider, order }: Selection, local: LocalInfo | null): 
   return rows;
 }
 
-/** The sum behind the memory of the slots. */
+/** How the memory of the slots is computed: slots × tokens × KV bytes per token. */
 function slotsText({ slots, contextTokens, kvBytes, autoFromBytes }: LocalInfo): string {
-  const each = (kvBytes / (slots * contextTokens) / 1024).toFixed(1);
-  const sum = `${slots} × ${contextTokens} tokens × ${each} KiB = ${mebibytes(kvBytes)}`;
+  const perToken = (kvBytes / (slots * contextTokens) / 1024).toFixed(1);
+  const total = `${slots} × ${contextTokens} tokens × ${perToken} KiB = ${mebibytes(kvBytes)}`;
   return autoFromBytes === undefined
-    ? sum
-    : `${sum} (auto: at most half of ${mebibytes(autoFromBytes)} free)`;
+    ? total
+    : `${total} (auto: at most half of the ${mebibytes(autoFromBytes)} free)`;
 }
 
 function mebibytes(bytes: number): string {

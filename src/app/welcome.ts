@@ -1,22 +1,22 @@
 import type { Selection } from "../providers/select-provider.ts";
 import type { Welcome } from "../session/session-host.ts";
 
-/** What the welcome frame says of the provider, the skipped ones included. */
+/** Content of the welcome frame: the provider in use, and the providers that could not start. */
 export function welcomeFor({ provider, skipped, textMayLeave, remedy }: Selection): Welcome {
   if (provider === null) {
     return {
-      message: `Welcome. Nothing can answer yet. ${remedy}`,
+      message: `Welcome. No provider is available yet. ${remedy}`,
       provider: null,
       model: null,
       textMayLeave,
     };
   }
   const { model } = provider.describe();
-  const missing = skipped.map(({ name, reason }) => `${name} could not start: ${reason.replace(/\.$/, "")}.`);
+  const failed = skipped.map(({ name, reason }) => `${name} could not start: ${reason.replace(/\.$/, "")}.`);
   const place = placeOf(provider.name, textMayLeave);
   const message = [
     `Welcome. You are talking to ${model} (${provider.name}).`,
-    ...missing,
+    ...failed,
     place,
     "/help lists the commands.",
   ]

@@ -1,4 +1,4 @@
-/** A key, secret or list of the configuration that cannot be used; its message names the setting and stops the start. */
+/** Thrown at start for an unusable key, secret or list in the configuration. Its message names the setting. */
 export class AuthSetupError extends Error {
   constructor(message: string) {
     super(message);

@@ -2,30 +2,30 @@ import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
 import { AuthSetupError } from "./auth-setup-error.ts";
 import { canonicalIpv6 } from "./host-name.ts";
 
-/** What the transport knows of where a request came from. */
+/** Source of a request, as seen by the transport. */
 export interface AddressRequest {
-  /** The peer of the TCP connection, in any spelling. */
+  /** Address of the TCP peer, in any notation. */
   readonly peer: string;
-  /** All X-Forwarded-For headers in order, joined by commas; undefined or empty when there is none. */
+  /** All X-Forwarded-For headers in order, joined by commas; undefined or empty without such a header. */
   readonly forwardedFor?: string | undefined;
 }
 
-/** Where a client is. */
+/** Address of a client. */
 export interface ClientAddress {
-  /** Canonical: IPv4 in dots, IPv6 shortened, IPv4 in an IPv6 coat as IPv4. */
+  /** Canonical form: dotted IPv4, shortened IPv6; IPv4-mapped IPv6 addresses as IPv4. `unknown` when unreadable. */
   readonly address: string;
-  /** Who is charged for it: the address, IPv6 by its /64 such as `2001:db8:1:2::/64`. */
+  /** Key that is charged: the address, or for IPv6 its /64, such as `2001:db8:1:2::/64`. */
   readonly accountKey: string;
 }
 
 export type AddressResolver = (request: AddressRequest) => ClientAddress;
 
 /**
- * Finds the address of clients. Only a peer in `trustedProxies` (addresses and CIDR ranges) is believed when it names
- * another; then the rightmost entry that is not itself a trusted proxy counts, since everything left of it may be forged.
- * An entry that is no address ends the search at the last good one.
+ * Creates a function that determines the address of a client. X-Forwarded-For is only used if the peer is in
+ * `trustedProxies` (addresses and CIDR ranges). Its rightmost entry that is not a trusted proxy is the client, since
+ * everything left of it may be forged. The search stops at an invalid entry and returns the last valid address.
  *
- * @throws AuthSetupError when a range cannot be read.
+ * @throws AuthSetupError when a range is invalid.
  */
 export function createAddressResolver(trustedProxies: readonly string[]): AddressResolver {
   const trusted = rangesOf(trustedProxies);
@@ -44,7 +44,7 @@ export function createAddressResolver(trustedProxies: readonly string[]): Addres
   };
 }
 
-/** The canonical form of an address with or without port, brackets and zone; undefined when it is none. */
+/** Canonical form of an address with or without port, brackets and zone; undefined when the text is not an address. */
 export function parseAddress(text: string): string | undefined {
   const trimmed = text.trim();
   const bare =
@@ -57,7 +57,10 @@ export function parseAddress(text: string): string | undefined {
   return mapped ? dotted(mapped[1] ?? "", mapped[2] ?? "") : canonical;
 }
 
-/** Who is charged for an address: a household or server has a whole IPv6 /64, and could else take a new address for each try. */
+/**
+ * Key that is charged for an address. IPv6 counts by /64: that is what a household or server has, so it could otherwise
+ * use a new address for every attempt.
+ */
 export function accountKeyOf(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = "", tail] = address.split("::");
@@ -72,12 +75,12 @@ function rangesOf(ranges: readonly string[]): BlockList {
   const list = new BlockList();
   for (const range of ranges) {
     const [text = "", bitsText] = range.split("/");
-    const most = isIPv6(text) ? 128 : 32;
-    const bits = bitsText === undefined ? most : Number(bitsText);
-    if (isIP(text) === 0 || bitsText === "" || !Number.isInteger(bits) || bits < 0 || bits > most) {
-      throw new AuthSetupError(`TRUSTED_PROXIES: ${range} is no address or CIDR range`);
+    const maxBits = isIPv6(text) ? 128 : 32;
+    const bits = bitsText === undefined ? maxBits : Number(bitsText);
+    if (isIP(text) === 0 || bitsText === "" || !Number.isInteger(bits) || bits < 0 || bits > maxBits) {
+      throw new AuthSetupError(`TRUSTED_PROXIES: ${range} is not an IP address or CIDR range`);
     }
-    // A list checks IPv4 addresses against IPv6 ranges in their mapped form (::ffff:a.b.c.d) by itself.
+    // BlockList itself checks IPv4 addresses against IPv4-mapped IPv6 ranges (::ffff:a.b.c.d).
     list.addSubnet(text, bits, familyOf(text));
   }
   return list;

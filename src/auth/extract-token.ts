@@ -1,14 +1,14 @@
-/** Where a client may put its token. */
+/** Places where a client may put its token. */
 export interface TokenPlaces {
-  /** The decoded value of the query's `token`. */
+  /** Decoded value of the query parameter `token`. */
   readonly query?: string | undefined;
   /** The `Authorization` header. */
   readonly authorization?: string | undefined;
-  /** The subprotocols that the client offers: the header, or its words. */
+  /** Subprotocols offered by the client: the header, or its list of values. */
   readonly protocols?: string | readonly string[] | undefined;
 }
 
-/** `conflict`: two different tokens, which is 4401, since it is not clear whom the client means. */
+/** `conflict`: the request has two different tokens. It is closed with 4401, since its identity is ambiguous. */
 export type FoundToken =
   | { readonly kind: "token"; readonly token: string }
   | { readonly kind: "none" }
@@ -16,7 +16,7 @@ export type FoundToken =
 
 const PROTOCOL_PREFIX = "bearer.";
 
-/** Finds the token of a request. Empty values, and other schemes of authorization, count as none. */
+/** Finds the token of a request. Empty values and other authorization schemes are ignored. */
 export function extractToken(places: TokenPlaces): FoundToken {
   const found = new Set<string>();
   if (places.query) found.add(places.query);

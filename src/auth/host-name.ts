@@ -2,8 +2,9 @@ import { isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 
 /**
- * The name in a `Host` header or a setting, so that two spellings of one name are equal: without port and trailing dot,
- * in small letters, IDNs in ASCII, IPv6 shortened and without brackets. Undefined when it is no host at all.
+ * Canonical form of the host in a `Host` header or a setting, so that equal hosts compare equal: without port and
+ * trailing dot, in lower case, IDNs in ASCII, IPv6 shortened and without brackets. Undefined when the text is not a
+ * host.
  */
 export function hostName(text: string): string | undefined {
   const host = text.trim();
@@ -17,11 +18,11 @@ export function hostName(text: string): string | undefined {
   if (name === "" || /[\s/\\@?#*:[\]%]/.test(name)) return undefined;
   if (isIPv4(name)) return name;
   const ascii = domainToASCII(name);
-  // domainToASCII reads `0x7f.1` as an address, as a browser does; here only the usual spelling counts as one.
+  // Like a browser, domainToASCII converts `0x7f.1` to an address. Only dotted decimal addresses are accepted here.
   return ascii === "" || isIPv4(ascii) ? undefined : ascii;
 }
 
-/** The shortest spelling of an IPv6 address, without a zone. */
+/** The shortest notation of an IPv6 address, without a zone. */
 export function canonicalIpv6(address: string): string {
   const [plain = ""] = address.split("%");
   return new URL(`http://[${plain}]`).hostname.slice(1, -1);

@@ -3,12 +3,13 @@ import { readFileSync } from "node:fs";
 import { MIN_SECRET_BYTES } from "../core/ids.ts";
 import { AuthSetupError } from "./auth-setup-error.ts";
 
-/** The algorithms of tokens; the kind of the key picks one, and tokens of any other are refused. */
+/** Algorithm of tokens. The type of the key determines it; tokens of any other algorithm are refused. */
 export type TokenAlgorithm = "HS256" | "RS256" | "ES256" | "EdDSA";
 
-/** A key in the form that is handed on: canonical PEM, or the secret as it is. */
+/** A checked key. */
 export interface TokenKey {
   readonly algorithm: TokenAlgorithm;
+  /** Canonical PEM, or the HS256 secret itself. */
   readonly key: string;
 }
 
@@ -17,37 +18,38 @@ const MIN_RSA_BITS = 2048;
 /**
  * Checks an HS256 secret.
  *
- * @throws AuthSetupError when it is short, or holds what is public: a PEM block or the JWK of an asymmetric key.
+ * @throws AuthSetupError when it is too short or contains an asymmetric key (a PEM block or a JWK).
  */
 export function secretKey(secret: string): TokenKey {
   const bytes = Buffer.byteLength(secret);
   if (bytes < MIN_SECRET_BYTES) {
-    throw new AuthSetupError(`JWT_SECRET has ${bytes} bytes; at least ${MIN_SECRET_BYTES} are needed`);
+    throw new AuthSetupError(`JWT_SECRET has ${bytes} bytes; use at least ${MIN_SECRET_BYTES}`);
   }
-  // Whoever knows a public key could sign HS256 tokens with it.
+  // A public key is no secret: anyone who has it could sign HS256 tokens with it.
   if (secret.includes("-----BEGIN ") || /"kty"\s*:\s*"(RSA|EC|OKP)"/.test(secret)) {
-    throw new AuthSetupError("JWT_SECRET holds a key of a key pair; put the public key into JWT_PUBLIC_KEY");
+    throw new AuthSetupError("JWT_SECRET contains an asymmetric key; set JWT_PUBLIC_KEY to the public key");
   }
   return { algorithm: "HS256", key: secret };
 }
 
 /**
- * Reads a public key in PEM and finds its algorithm: RSA from 2048 bits (RS256), EC on P-256 (ES256), Ed25519 (EdDSA).
+ * Reads a public key in PEM and determines its algorithm: RSA of at least 2048 bits (RS256), EC on P-256 (ES256),
+ * Ed25519 (EdDSA).
  *
- * @throws AuthSetupError for anything else, also for a PEM block that does not stand at the very beginning.
+ * @throws AuthSetupError for anything else, and for text before the PEM block.
  */
 export function publicKey(pem: string): TokenKey {
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
     throw new AuthSetupError(
-      "JWT_PUBLIC_KEY holds a private key; only the public half belongs on the server",
+      "JWT_PUBLIC_KEY contains a private key; set it to the public key, since the server needs no private key",
     );
   }
   if (!/^-----BEGIN (RSA )?PUBLIC KEY-----\r?\n/.test(pem)) {
     throw new AuthSetupError(
-      "JWT_PUBLIC_KEY must begin with the line -----BEGIN PUBLIC KEY-----, without blanks before it",
+      "JWT_PUBLIC_KEY must begin with the line -----BEGIN PUBLIC KEY-----, with nothing before it",
     );
   }
-  const key = attempt(() => createPublicKey(pem), "JWT_PUBLIC_KEY is no public key in PEM");
+  const key = attempt(() => createPublicKey(pem), "JWT_PUBLIC_KEY is not a valid public key in PEM format");
   return {
     algorithm: algorithmOf(key, "JWT_PUBLIC_KEY"),
     key: key.export({ type: "spki", format: "pem" }).toString(),
@@ -55,14 +57,14 @@ export function publicKey(pem: string): TokenKey {
 }
 
 /**
- * Reads a private key in PEM, for signing tokens.
+ * Reads a private key in PEM for signing tokens.
  *
- * @throws AuthSetupError as {@link publicKey} does; keys with a passphrase are refused.
+ * @throws AuthSetupError for an unsupported key, like {@link publicKey}, and for one with a passphrase.
  */
 export function privateKey(pem: string): TokenKey {
   const key = attempt(
     () => createPrivateKey(pem),
-    "the key file holds no private key in PEM without a passphrase",
+    "the key file does not contain a private key in PEM format without a passphrase",
   );
   return {
     algorithm: algorithmOf(key, "the private key"),
@@ -71,7 +73,7 @@ export function privateKey(pem: string): TokenKey {
 }
 
 /**
- * The PEM text of JWT_PUBLIC_KEY, with `\n` taken as a new line, or of the file that JWT_PUBLIC_KEY_FILE names.
+ * PEM text from JWT_PUBLIC_KEY, where `\n` stands for a line break, or from the file in JWT_PUBLIC_KEY_FILE.
  *
  * @throws AuthSetupError when the file cannot be read.
  */
@@ -85,35 +87,35 @@ export function publicKeyPem(settings: {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unknown fault";
+    const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
     throw new AuthSetupError(`JWT_PUBLIC_KEY_FILE: ${file} cannot be read (${code})`);
   }
 }
 
-function attempt(read: () => KeyObject, fault: string): KeyObject {
+function attempt(read: () => KeyObject, message: string): KeyObject {
   try {
     return read();
   } catch {
-    // The parser's own message says nothing that helps, and might quote the key.
-    throw new AuthSetupError(fault);
+    // The parser's message is no help and might quote the key.
+    throw new AuthSetupError(message);
   }
 }
 
 function algorithmOf(key: KeyObject, name: string): TokenAlgorithm {
   const kind = key.asymmetricKeyType;
   const details = key.asymmetricKeyDetails ?? {};
-  const allowed = "RSA from 2048 bits, EC on P-256, Ed25519";
+  const supported = "RSA of at least 2048 bits, EC on P-256, Ed25519";
   if (kind === "ed25519") return "EdDSA";
   if (kind === "ec") {
     if (details.namedCurve === "prime256v1") return "ES256";
     throw new AuthSetupError(
-      `${name} is on the curve ${details.namedCurve ?? "unknown"}; allowed: ${allowed}`,
+      `${name} uses the curve ${details.namedCurve ?? "unknown"}; supported keys: ${supported}`,
     );
   }
   if (kind === "rsa") {
     const bits = details.modulusLength ?? 0;
     if (bits >= MIN_RSA_BITS) return "RS256";
-    throw new AuthSetupError(`${name} is an RSA key of ${bits} bits; allowed: ${allowed}`);
+    throw new AuthSetupError(`${name} is an RSA key of ${bits} bits; supported keys: ${supported}`);
   }
-  throw new AuthSetupError(`${name} is a key of the kind ${kind ?? "unknown"}; allowed: ${allowed}`);
+  throw new AuthSetupError(`${name} is a key of kind ${kind ?? "unknown"}; supported keys: ${supported}`);
 }

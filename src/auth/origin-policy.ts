@@ -1,47 +1,49 @@
 export interface OriginPolicyOptions {
-  /** CORS_ORIGINS: origins, `*` for any, `null` for pages opened from disk and sandboxed frames. */
+  /** CORS_ORIGINS: origins, `*` for any, `null` for pages opened from disk and sandboxed iframes. */
   readonly allowedOrigins: readonly string[];
 }
 
-/** The headers that matter; undefined or empty means that the client sent none. */
+/** The relevant headers; undefined or empty when not sent. */
 export interface OriginRequest {
   readonly origin: string | undefined;
   readonly host: string | undefined;
 }
 
 /**
- * `refused` is HTTP 403 before any upgrade. `refused_null` is the page opened from disk: a WebSocket is accepted and
- * closed with 4403, so that its author can read the name of the setting. Messages fit a close reason (123 bytes).
+ * `refused` requests get HTTP 403 before any upgrade. `refused_null` is a page opened from disk: its WebSocket is
+ * accepted and then closed with 4403, so that its author can read the name of the setting. Messages fit a close reason
+ * (123 bytes).
  */
-export type OriginVerdict =
+export type OriginDecision =
   | {
       readonly outcome: "allowed";
-      /** Value for `Access-Control-Allow-Origin`; absent for the own origin and for clients that send none. */
+      /** Value for `Access-Control-Allow-Origin`; absent for same-origin requests and for those without an origin. */
       readonly cors?: string;
     }
   | { readonly outcome: "refused" | "refused_null"; readonly message: string };
 
 export interface OriginPolicy {
-  check(request: OriginRequest): OriginVerdict;
+  check(request: OriginRequest): OriginDecision;
 }
 
-const ALLOWED: OriginVerdict = { outcome: "allowed" };
+const ALLOWED: OriginDecision = { outcome: "allowed" };
+/** Characters of a refused origin that are shown in the message. */
 const SHOWN_CHARS = 60;
 const NULL_MESSAGE = "pages opened from disk (Origin: null) may not connect; CORS_ORIGINS=null allows them";
 
 /**
- * Browsers let any page open a WebSocket to any server and only tell its origin, so the server must judge it. Without
- * CORS_ORIGINS the own origin may connect, and clients that are no browsers and send none.
+ * Browsers let any page open a WebSocket to any server and only send its origin along, so the server must check it.
+ * Without CORS_ORIGINS, only same-origin pages and clients that send no origin (not browsers) may connect.
  */
 export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): OriginPolicy {
   const listed = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
   return {
     check({ origin, host }) {
       if (!origin) return ALLOWED;
-      const wanted = origin.toLowerCase();
-      if (listed.has("*") || listed.has(wanted)) return { outcome: "allowed", cors: origin };
-      if (wanted === "null") return { outcome: "refused_null", message: NULL_MESSAGE };
-      if (isSameOrigin(wanted, host)) return ALLOWED;
+      const lowerCase = origin.toLowerCase();
+      if (listed.has("*") || listed.has(lowerCase)) return { outcome: "allowed", cors: origin };
+      if (lowerCase === "null") return { outcome: "refused_null", message: NULL_MESSAGE };
+      if (isSameOrigin(lowerCase, host)) return ALLOWED;
       const shown = origin.length > SHOWN_CHARS ? `${origin.slice(0, SHOWN_CHARS)}…` : origin;
       return { outcome: "refused", message: `Origin ${shown} may not connect: it is not in CORS_ORIGINS` };
     },
@@ -49,11 +51,11 @@ export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): Ori
 }
 
 /**
- * Whether `origin` names the host and port of the `Host` header. The scheme is not compared beyond http and https, since
- * behind a proxy that ends TLS the server cannot know it.
+ * Whether `origin` has the host and port of the `Host` header. The scheme may be http or https, since the server cannot
+ * determine it behind a proxy that terminates TLS.
  */
 function isSameOrigin(origin: string, host: string | undefined): boolean {
-  // Only the plain form of a header, so that nothing hides behind what URL parsing drops (user@, paths).
+  // Only plain `host:port` headers: URL parsing would drop parts such as `user@` and paths.
   if (!host || !/^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.test(host)) return false;
   const url = parse(origin);
   if (url?.origin !== origin || !/^https?:$/.test(url.protocol)) return false;

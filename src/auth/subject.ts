@@ -1,9 +1,9 @@
 const MAX_SUBJECT_CHARS = 256;
 
-/** What is wrong with a subject (`sub`) as the id of a client, or undefined when nothing is. */
+/** Why a subject (`sub`) is not usable as the id of a client; undefined when it is. */
 export function subjectFault(subject: unknown): string | undefined {
-  if (typeof subject !== "string" || subject.trim() === "") return "must be a text that is not empty";
+  if (typeof subject !== "string" || subject.trim() === "") return "must be a non-empty string";
   if (subject.length > MAX_SUBJECT_CHARS) return `must have at most ${MAX_SUBJECT_CHARS} characters`;
-  // It stands in logs, frames and keys. Cs: halves of surrogate pairs, which no UTF-8 frame can carry.
-  return /[\p{Cc}\p{Cs}]/u.test(subject) ? "must not hold control characters" : undefined;
+  // The subject is part of logs, frames and keys. Cs are lone surrogates, which UTF-8 frames cannot contain.
+  return /[\p{Cc}\p{Cs}]/u.test(subject) ? "must not contain control characters" : undefined;
 }

@@ -6,38 +6,38 @@ import { subjectFault } from "./subject.ts";
 export interface TokenVerifierOptions {
   /** HS256 secret; at most one of `secret` and `publicKeyPem`. */
   readonly secret?: string | undefined;
-  /** RS256, ES256 or EdDSA by its kind. */
+  /** Public key for RS256, ES256 or EdDSA, depending on its type. */
   readonly publicKeyPem?: string | undefined;
-  /** When set, tokens must carry exactly this `iss`. */
+  /** When set, tokens must have exactly this `iss`. */
   readonly issuer?: string | undefined;
-  /** When set, tokens must carry this `aud`, alone or in a list. */
+  /** When set, tokens must have this `aud`, alone or in a list. */
   readonly audience?: string | undefined;
-  /** Most that a token's `weight` counts for; 1 where absent. */
+  /** Maximum effective `weight` of a token; 1 when absent. */
   readonly maxWeight?: number;
   readonly clock: Clock;
 }
 
-/** Whom a token names. */
+/** Contents of a valid token. */
 export interface VerifiedToken {
   /** The `sub`: 1..256 characters, none of them a control character. */
   readonly subject: string;
-  /** Seconds since the epoch (the `exp`); lies in the future. */
+  /** The `exp`, in seconds since the epoch; in the future. */
   readonly expiresAt: number;
-  /** The claim `weight`, at most the setting's; 1 where the token has none. */
+  /** The claim `weight`, capped at `maxWeight`; 1 when the token has none. */
   readonly weight: number;
 }
 
 export interface TokenVerifier {
-  /** False when no key is configured: then every token is refused. */
+  /** False when no key is configured; every token is refused then. */
   readonly configured: boolean;
-  /** @throws TokenError when the token is not good. */
+  /** @throws TokenError when the token is not valid. */
   verify(token: string): VerifiedToken;
 }
 
-/** `expired` is close code 4408, all others 4401. */
+/** `expired` leads to close code 4408, all others to 4401. */
 export type TokenFault = "not_configured" | "malformed" | "signature" | "claim" | "not_yet_valid" | "expired";
 
-/** Why a token was refused. The message is for people, short enough for a close reason, and never holds the token. */
+/** Why a token was refused. The message fits a close reason (123 bytes) and never contains the token. */
 export class TokenError extends Error {
   readonly fault: TokenFault;
 
@@ -48,20 +48,20 @@ export class TokenError extends Error {
   }
 }
 
-/** No real token is this long; hashing a longer one would only cost time. */
+/** Longer tokens are refused before they are hashed. Real ones are much shorter. */
 const MAX_TOKEN_CHARS = 16_384;
-/** Clocks of two machines may differ by this much before a fresh token with `nbf` counts as too early. */
+/** Tolerated clock difference to the issuer of a token with `nbf`. */
 const NOT_BEFORE_SKEW_MS = 5_000;
-/** A smaller share would starve its owner. */
+/** A smaller weight would starve its owner. */
 const MIN_WEIGHT = 0.01;
-/** The last second that a Date can show; beyond it sums with milliseconds lose their meaning. */
-const LAST_SECOND = 8_640_000_000_000;
+/** The largest time that a Date can represent, in seconds. */
+const MAX_TIME_SECONDS = 8_640_000_000_000;
 
 /**
- * Builds the verifier of the authenticated endpoint. One key, one algorithm: a token of any other is refused, whatever
- * its header says. Nothing is cached: a check takes microseconds, and a cache would keep tokens alive beyond their end.
+ * Creates the verifier of the authenticated endpoint. Only the algorithm of the configured key is accepted, regardless
+ * of the token's header. Results are not cached: a check takes microseconds, and a cache could accept expired tokens.
  *
- * @throws AuthSetupError when the key cannot be used.
+ * @throws AuthSetupError when the key is not usable.
  */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
   const { secret, publicKeyPem } = options;
@@ -85,12 +85,12 @@ function verifierOf({ algorithm, key }: TokenKey, options: TokenVerifierOptions)
     key,
     algorithms: [algorithm],
     requiredClaims: required,
-    // An empty text would mean "any"; settings refuse one, and here it is not handed on.
+    // The library takes an empty string for "any". Settings refuse one; this is the second line of defence.
     ...(issuer ? { allowedIss: [issuer] } : {}),
     ...(audience ? { allowedAud: [audience] } : {}),
     cache: false,
     complete: true,
-    // Checked below, by the clock that was handed in and to the millisecond.
+    // Times are checked below with the injected clock, to the millisecond.
     ignoreExpiration: true,
     ignoreNotBefore: true,
   });
@@ -106,7 +106,7 @@ function verifierOf({ algorithm, key }: TokenKey, options: TokenVerifierOptions)
       } catch (error) {
         throw refusal(error, algorithm, required);
       }
-      // The library takes an empty or null `crit` for none; what is critical and unknown must not be passed over.
+      // The library ignores an empty or null `crit`, which RFC 7515 (4.1.11) requires to be refused.
       if ("crit" in decoded.header)
         throw new TokenError("malformed", "the token's crit header is not supported");
       return checkClaims(decoded.payload, clock.wall(), maxWeight);
@@ -132,10 +132,10 @@ function checkClaims(claims: Claims, wallMs: number, maxWeight: number): Verifie
 }
 
 function isTime(value: unknown): value is number {
-  return typeof value === "number" && value >= 0 && value <= LAST_SECOND;
+  return typeof value === "number" && value >= 0 && value <= MAX_TIME_SECONDS;
 }
 
-/** Says a fault of the library in our words; its own messages could quote claims. */
+/** Converts an error of the library. Its own messages are not used, since they may quote claims. */
 function refusal(error: unknown, algorithm: string, required: readonly string[]): TokenError {
   const { code, message } = error instanceof JwtError ? error : { code: undefined, message: "" };
   const claim = (names: readonly string[]) =>
@@ -147,14 +147,14 @@ function refusal(error: unknown, algorithm: string, required: readonly string[])
     case codes.invalidClaimType:
       return new TokenError(
         "claim",
-        `the token's ${message.includes("aud") ? "aud" : "iss"} is not the one expected here`,
+        `the token's ${message.includes("aud") ? "aud" : "iss"} is not the one this server expects`,
       );
     case codes.invalidAlgorithm:
       return new TokenError("signature", `the token is not signed with ${algorithm}`);
     case codes.missingSignature:
     case codes.invalidSignature:
     case codes.verifyError:
-      return new TokenError("signature", "the token's signature is wrong");
+      return new TokenError("signature", "the token's signature is invalid");
     case codes.invalidCritHeader:
       return new TokenError("malformed", "the token's crit header is not supported");
     default:

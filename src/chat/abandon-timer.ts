@@ -2,25 +2,25 @@ import type { Clock } from "../core/clock.ts";
 
 /** One connected watcher of an answer. */
 export interface Watcher {
-  /** Whether it leaves bytes untaken that are ready for it. */
+  /** Reports whether the watcher leaves text unread that is ready for it. */
   setStalled(stalled: boolean): void;
   /** The watcher disconnected. */
   leave(): void;
 }
 
 /**
- * The one clock over an answer: it runs while nobody connected watches, or while every watcher leaves ready bytes
- * untaken; it stops as soon as one of them takes them. A connected client that waits is never counted against.
+ * Detects an abandoned answer. The timer runs while the answer has no connected watcher or every watcher is stalled
+ * (leaves ready text unread), and resets as soon as one reads. A watcher with nothing to read yet is not stalled.
  */
 export class AbandonTimer {
   readonly #clock: Clock;
   readonly #abandonMs: number;
   readonly #abandoned: () => void;
-  #takers = 0;
+  #active = 0;
   #cancelTimer: (() => void) | null = null;
   #closed = false;
 
-  /** `abandoned` is called once, when the clock has run `abandonMs` without a break. */
+  /** `abandoned` is called once, when the timer has run for `abandonMs` milliseconds without a reset. */
   constructor(clock: Clock, abandonMs: number, abandoned: () => void) {
     this.#clock = clock;
     this.#abandonMs = abandonMs;
@@ -28,38 +28,38 @@ export class AbandonTimer {
     this.#arm();
   }
 
-  /** Whether anyone connected watches and takes what is ready. */
-  get attended(): boolean {
-    return this.#takers > 0;
+  /** Whether a connected watcher reads the text that is ready for it. */
+  get hasActiveWatcher(): boolean {
+    return this.#active > 0;
   }
 
   join(): Watcher {
-    let taking = true;
+    let active = true;
     let left = false;
     this.#change(1);
     return {
       setStalled: (stalled) => {
-        if (left || stalled !== taking) return;
-        taking = !stalled;
-        this.#change(taking ? 1 : -1);
+        if (left || stalled !== active) return;
+        active = !stalled;
+        this.#change(active ? 1 : -1);
       },
       leave: () => {
         if (left) return;
         left = true;
-        if (taking) this.#change(-1);
+        if (active) this.#change(-1);
       },
     };
   }
 
-  /** The answer ended: the clock stops for good. */
+  /** Stops the timer for good; called when the answer ends. */
   close(): void {
     this.#closed = true;
     this.#disarm();
   }
 
   #change(delta: 1 | -1): void {
-    this.#takers += delta;
-    if (this.#takers > 0) this.#disarm();
+    this.#active += delta;
+    if (this.#active > 0) this.#disarm();
     else this.#arm();
   }
 

@@ -1,17 +1,17 @@
 import type { ErrorReport } from "../core/errors.ts";
 import type { Usage } from "../providers/provider.ts";
 
-/** What an answer is, fixed when it begins. */
+/** Identity of an answer; fixed when the answer is created. */
 export interface AnswerMeta {
-  /** Id of the answer: random, given by the server. */
+  /** Id of the answer, randomly assigned by the server. */
   readonly answer: string;
-  /** Id of its message: the client's, or the server's where none was given. */
+  /** Id of the message: sent by the client, or else assigned by the server. */
   readonly id: string;
-  /** Key of the client that owns it. */
+  /** Key of the client that owns the answer. */
   readonly client: string;
   /** Key of the principal that is charged for its memory. */
   readonly accountKey: string;
-  /** Name of the conversation, as the client knows it. */
+  /** Name of the conversation within the client. */
   readonly conversation: string;
   /** Name of the command, or null for a chat turn. */
   readonly command: string | null;
@@ -20,10 +20,11 @@ export interface AnswerMeta {
 export type FinishReason = "stop" | "length" | "cancelled" | "abandoned";
 
 export interface Timings {
-  /** Milliseconds from arrival to leaving the queue. */
+  /** Milliseconds from the arrival of the message to leaving the queue. */
   readonly queueMs: number;
-  /** Milliseconds from arrival to the first text; null when there was none. */
+  /** Milliseconds from the arrival to the first text; null when the answer has no text. */
   readonly firstTokenMs: number | null;
+  /** Milliseconds from the arrival to the end of the answer. */
   readonly totalMs: number;
 }
 
@@ -51,7 +52,7 @@ export type AnswerOutcome =
     }
   | { readonly type: "error"; readonly error: ErrorReport };
 
-/** Something that happened at an offset of the text and belongs to the log for ever. */
+/** A permanent entry of the log, at an offset of the text. */
 export interface AnswerEvent {
   /** UTF-8 bytes of text before it. */
   readonly offset: number;
@@ -62,7 +63,7 @@ export interface AnswerEvent {
   readonly reason: string;
 }
 
-/** Where an answer stands before or between its text. Only the last value counts; it is never logged. */
+/** Progress of an answer before or between its text. Each value replaces the previous one; none is kept in the log. */
 export type AnswerStatus =
   | {
       readonly type: "queued";
@@ -72,49 +73,52 @@ export type AnswerStatus =
     }
   | { readonly type: "progress"; readonly processed: number; readonly total: number };
 
-/** The reading side of one answer: what a cursor moves over. Offsets are UTF-8 bytes at character boundaries. */
+/** The reading side of one answer; cursors read from it. Offsets are UTF-8 bytes at character boundaries. */
 export interface AnswerReader {
   readonly meta: AnswerMeta;
   /** Bytes of text so far. */
   readonly length: number;
   readonly status: AnswerStatus | null;
   readonly events: readonly AnswerEvent[];
-  /** Null while the answer runs. */
+  /** Null while the answer waits or runs. */
   readonly outcome: AnswerOutcome | null;
-  /** Its text made room for others while it was being read: what was not read until now is gone. */
+  /** Whether the text was evicted to free memory; text that was not read before is lost. */
   readonly evicted: boolean;
   /**
-   * Text from `from` to `to`, the end by default. Both must be boundaries: 0, {@link length} at any time, or
-   * {@link boundary}'s.
+   * Text from `from` to `to`, by default to the end. Both must be character boundaries: 0, a past or present value of
+   * {@link length}, or a result of {@link boundary}.
    */
   read(from: number, to?: number): string;
-  /** The last character boundary at or before `offset` (and not beyond the end). */
+  /** The last character boundary at or before `offset`, at most {@link length}. */
   boundary(offset: number): number;
-  /** Calls `listener` after each change, synchronously; it must not throw. Returns the way to stop. */
+  /** Calls `listener` synchronously after each change; it must not throw. The returned function unsubscribes. */
   subscribe(listener: () => void): () => void;
 }
 
-/** The writing side: held by the one process that generates. */
+/** The writing side of one answer, held by the process that generates it. */
 export interface AnswerWriter {
   readonly reader: AnswerReader;
   /**
-   * False when the text would outgrow the byte bound of an answer, or of all answers together though every finished one
-   * made room; nothing is added then.
+   * Adds text at the end. Returns false, and adds nothing, when the text would exceed the byte limit of one answer, or
+   * that of all answers even after every finished one was evicted.
    */
   append(text: string): boolean;
   addEvent(event: Omit<AnswerEvent, "offset">): void;
   setStatus(status: AnswerStatus | null): void;
-  /** Ends the answer; later calls of any method change nothing. */
+  /** Ends the answer; later calls of any method have no effect. */
   finish(outcome: AnswerOutcome): void;
 }
 
-/** Port: where answers live while they run and for ANSWER_RETENTION_SECONDS after. The only way out for generated text. */
+/**
+ * Port: keeps answers while they run and for ANSWER_RETENTION_SECONDS afterwards. All generated text reaches clients
+ * through it.
+ */
 export interface AnswerLog {
   /**
-   * @throws ServiceError `overloaded` when running answers hold most of the memory for answers: the rest is for them to
-   * grow.
+   * @throws ServiceError `overloaded` when running answers hold most of the memory for answers. The rest is reserved
+   * for their growth.
    */
   create(meta: AnswerMeta): AnswerWriter;
-  /** Undefined when there is none, it expired, or it belongs to another client: the three look alike. */
+  /** Undefined when the answer is unknown, has expired or belongs to another client; the cases look the same. */
   find(client: string, answer: string): Promise<AnswerReader | undefined>;
 }

@@ -7,17 +7,23 @@ import type { ConversationStore } from "./conversation-store.ts";
 
 export interface ChatSettings {
   readonly systemPrompt: string;
+  /** Tokens of one answer: the default and the limit. */
   readonly maxOutputTokens: number;
+  /** Messages of one conversation that may wait behind the running one. */
   readonly maxPendingMessages: number;
+  /** Conversations of one client that may have a running answer at the same time. */
   readonly maxActiveAnswersPerClient: number;
+  /** Milliseconds without an active watcher after which an answer is stopped. */
   readonly abandonMs: number;
+  /** Milliseconds for which a message id stays taken after the end of its answer. */
   readonly answerRetentionMs: number;
 }
 
 export interface ChatServiceOptions {
   readonly settings: ChatSettings;
-  /** Null while no provider could be started: then `remedy` says what to do. */
+  /** Null when no provider could be started. */
   readonly provider: AnswerSource | null;
+  /** Message of the `no_provider` error: what to do about a missing provider. */
   readonly remedy: string;
   readonly log: AnswerLog;
   readonly store: ConversationStore;

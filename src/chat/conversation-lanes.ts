@@ -2,9 +2,7 @@ import { ServiceError } from "../core/errors.ts";
 
 /** One message on its way through its conversation. */
 export interface LaneTask {
-  /** Its turn has come. The lane goes on when the promise settles; it must not reject. */
-  run(): Promise<void>;
-  /** Its place behind the running one changed; 1 = next. */
+  /** Called with the task's new position behind the running one; 1 is next. */
   moved(position: number): void;
 }
 
@@ -17,44 +15,51 @@ interface Lane<T extends LaneTask> {
 export interface LaneLimits {
   /** Messages of one conversation that may wait behind the running one. */
   readonly maxPending: number;
-  /** Conversations of one client with work at a time. */
+  /** Conversations of one client that may have a running task at the same time. */
   readonly maxActivePerClient: number;
 }
 
-/** A guess for clients that were refused: about the length of a short answer. */
+/** Suggested retry delay for refused messages: an estimate, about the length of a short answer. */
 const RETRY_AFTER_MS = 1000;
 
-/** Order within conversations: one task of each runs at a time, in order of arrival; both kinds of crowding are bounded. */
+/** Runs one task of each conversation at a time, in order of arrival, and bounds how many wait and how many run. */
 export class ConversationLanes<T extends LaneTask> {
   readonly #limits: LaneLimits;
-  /** A client has few at a time. */
+  readonly #runTask: (task: T) => Promise<void>;
+  /** By client. A list, since each client has only a few lanes. */
   readonly #clients = new Map<string, Lane<T>[]>();
   #waiting = 0;
 
-  constructor(limits: LaneLimits) {
+  /** `runTask` is called when a task is first in its conversation; the next one follows when its promise resolves. */
+  constructor(limits: LaneLimits, runTask: (task: T) => Promise<void>) {
     this.#limits = limits;
+    this.#runTask = runTask;
   }
 
-  /** Tasks that wait behind another one of their conversation. */
+  /** Number of tasks that wait behind another one of their conversation. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** @throws ServiceError `busy` when a bound is met; nothing has changed then. */
+  /** @throws ServiceError `busy` when one more task would exceed a limit; nothing has changed then. */
   check(client: string, conversation: string): void {
     const lane = this.#find(client, conversation);
     const { maxPending, maxActivePerClient } = this.#limits;
     if (lane === undefined && (this.#clients.get(client)?.length ?? 0) >= maxActivePerClient) {
-      const message = `You have ${maxActivePerClient} answers running or waiting; wait for one of them.`;
+      const message =
+        `You have unfinished answers in ${counted(maxActivePerClient, "conversation")}, which is the limit. ` +
+        "Wait for one to finish, then send the message again.";
       throw new ServiceError("busy", message, { retryAfterMs: RETRY_AFTER_MS, limit: "active_answers" });
     }
     if (lane !== undefined && lane.waiting.length >= maxPending) {
-      const message = `${maxPending} messages of this conversation wait already; wait for an answer.`;
+      const message =
+        `This conversation already has ${counted(maxPending, "message")} waiting, which is the limit. ` +
+        "Wait for an answer, then send the message again.";
       throw new ServiceError("busy", message, { retryAfterMs: RETRY_AFTER_MS, limit: "pending_messages" });
     }
   }
 
-  /** Runs the task now, or when those before it in its conversation are done. Call {@link check} first. */
+  /** Runs the task now, or after the earlier ones of its conversation. Call {@link check} first. */
   enter(client: string, conversation: string, task: T): void {
     const lane = this.#find(client, conversation);
     if (lane === undefined) {
@@ -70,16 +75,16 @@ export class ConversationLanes<T extends LaneTask> {
     task.moved(lane.waiting.length);
   }
 
-  /** Takes waiting tasks for which `leaves` holds out of a conversation; the running one stays. Returns them. */
-  remove(client: string, conversation: string, leaves: (task: T) => boolean): T[] {
+  /** Removes the waiting tasks that match from a conversation and returns them. The running task always stays. */
+  remove(client: string, conversation: string, matches: (task: T) => boolean): T[] {
     const lane = this.#find(client, conversation);
     if (lane === undefined) return [];
-    const removed = lane.waiting.filter(leaves);
+    const removed = lane.waiting.filter(matches);
     if (removed.length === 0) return [];
     const staying = lane.waiting.filter((task) => !removed.includes(task));
     lane.waiting.splice(0, lane.waiting.length, ...staying);
     this.#waiting -= removed.length;
-    announce(lane);
+    reportPositions(lane);
     return removed;
   }
 
@@ -88,7 +93,7 @@ export class ConversationLanes<T extends LaneTask> {
   }
 
   #run(client: string, lane: Lane<T>): void {
-    void lane.running.run().finally(() => {
+    void this.#runTask(lane.running).finally(() => {
       const next = lane.waiting.shift();
       if (next === undefined) {
         const others = (this.#clients.get(client) ?? []).filter((it) => it !== lane);
@@ -98,12 +103,16 @@ export class ConversationLanes<T extends LaneTask> {
       }
       this.#waiting--;
       lane.running = next;
-      announce(lane);
+      reportPositions(lane);
       this.#run(client, lane);
     });
   }
 }
 
-function announce(lane: Lane<LaneTask>): void {
+function reportPositions(lane: Lane<LaneTask>): void {
   lane.waiting.forEach((task, index) => task.moved(index + 1));
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -1,13 +1,13 @@
 import type { Turn } from "../core/fit-prompt.ts";
 import type { Principal } from "../core/principal.ts";
 
-/** What became of a client's own message id. */
+/** Result of claiming a message id. */
 export type Claim =
-  /** The id was free and belongs to the given answer now. */
+  /** The id was free and now belongs to the given answer. */
   | { readonly kind: "new" }
-  /** The same frame came before: its answer. */
+  /** The same frame was received before and belongs to `answer`. */
   | { readonly kind: "join"; readonly answer: string }
-  /** Another frame came under this id before. */
+  /** A different frame was received under this id before. */
   | { readonly kind: "conflict" };
 
 export interface MessageKey {
@@ -17,29 +17,33 @@ export interface MessageKey {
 }
 
 /**
- * Port: histories, contexts and message ids of all clients. `conversation` is its name within the client. No call ever
- * shows one client's data to another.
+ * Port: histories, contexts and message ids of all clients. `conversation` is the name of a conversation within the
+ * client. No call returns data of another client.
  */
 export interface ConversationStore {
-  /** Oldest first; empty when there is none. */
+  /** The turns of a conversation, oldest first; empty when it has none. */
   turns(client: string, conversation: string): Promise<readonly Turn[]>;
-  /** Adds the two turns of an answer that ended. Evicts by the policy of the store, never this conversation. */
+  /** Adds the two turns of an answer that ended. May evict other conversations to free memory, never this one. */
   append(owner: Principal, conversation: string, turns: readonly Turn[]): Promise<void>;
-  /** Forgets the turns; the context stays. */
+  /** Deletes the turns of a conversation and keeps the context. */
   clear(client: string, conversation: string): Promise<void>;
+  /** Null when the client has set none. */
   context(client: string): Promise<string | null>;
-  /** @throws ServiceError `context_refused` when the budget for contexts is full; what others stored stays. */
+  /** @throws ServiceError `context_refused` when the budget for contexts is full; no stored context is evicted. */
   setContext(owner: Principal, text: string): Promise<void>;
   clearContext(client: string): Promise<void>;
-  /** Everything of a client whose session ended. */
+  /** Deletes everything of a client whose session ended. */
   forgetClient(client: string): Promise<void>;
-  /** Takes an id for an answer, atomically. `hash` is of the frame: the same id with another hash is a conflict. */
+  /** Atomically claims an id for an answer. `hash` is that of the frame; another hash under the same id is a conflict. */
   claim(key: MessageKey, hash: string, answer: string): Promise<Claim>;
-  /** The answer ended: with `ttlMs` the id is kept that long, with 0 it is free again. Only if it is that answer's. */
+  /**
+   * Keeps the id for another `ttlMs` milliseconds after its answer ended; 0 frees it at once. No effect when the id
+   * belongs to another answer.
+   */
   settle(key: MessageKey, answer: string, ttlMs: number): Promise<void>;
   /**
-   * Takes the right to run in a conversation, in order over all processes. The returned function gives it back.
-   * It lapses after `ttlMs` if its process dies.
+   * Takes the exclusive right to answer in a conversation, first come first served across all processes. The returned
+   * function releases it. It lapses after `ttlMs` milliseconds if its process crashes.
    */
   lease(client: string, conversation: string, ttlMs: number): Promise<() => void>;
 }

@@ -4,7 +4,7 @@ import type { AnswerPart, AnswerSource, ChatRequest, FallbackPart, Usage } from 
 import type { AnswerWriter, FinishReason, Timings } from "./answer-log.ts";
 import type { StopSignal } from "../core/stop-signal.ts";
 
-/** What a model made of one request. */
+/** Result of one request to a model. */
 export interface Generation {
   readonly text: string;
   readonly finishReason: FinishReason;
@@ -18,19 +18,19 @@ export interface GenerationOptions {
   readonly provider: AnswerSource;
   readonly request: ChatRequest;
   readonly signal: StopSignal;
-  /** Aborts `signal`: the answer is as long as it may be. */
+  /** Aborts `signal`; called when the answer has reached its maximum length. */
   readonly stop: (reason: StopReason) => void;
-  /** Takes status and text. */
+  /** Receives status and text. */
   readonly writer: AnswerWriter;
-  /** False keeps the text back (answers with a schema are not streamed). */
+  /** False: the text is returned at the end and not written to the log, as for answers with a JSON schema. */
   readonly streamed: boolean;
-  /** `clock.now()` at the arrival of the message. */
+  /** `clock.now()` when the message arrived. */
   readonly arrivedAt: number;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
 
-/** A reason to stop that is no fault: the user's doing, or the answer is as long as it may be. */
+/** A reason to stop that is not a failure: the client cancelled or left, or the answer reached its maximum length. */
 export class StopReason extends Error {
   readonly finishReason: "cancelled" | "abandoned" | "length";
 
@@ -41,16 +41,16 @@ export class StopReason extends Error {
   }
 }
 
-/** Counts, times and reports one generation. Several providers may have written it, one after the other. */
+/** Writes one generation to the log and measures it. Several providers may contribute to it, one after the other. */
 class GenerationRecorder {
   readonly #options: GenerationOptions;
-  /** Text that is kept back; what is streamed is in the log. */
+  /** Text so far when it is not streamed; streamed text is in the log. */
   #held = "";
-  /** Where its text begins in the log. */
+  /** Offset in the log at which the text of this generation begins. */
   readonly #from: number;
-  /** Of the providers that have failed. */
+  /** Usage of the providers that failed before. */
   #spent: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
-  /** Of the present one. */
+  /** Usage of the current provider. */
   #completionTokens = 0;
   #promptTokens = 0;
   #cachedTokens = 0;
@@ -107,7 +107,7 @@ class GenerationRecorder {
   #add(text: string, tokens: number): void {
     const { metrics, clock, writer, streamed, arrivedAt, stop } = this.#options;
     this.#completionTokens += tokens;
-    // Tokens whose text was dropped were spent all the same.
+    // Tokens whose text was dropped still count as used.
     if (text === "") return;
     const now = clock.now();
     if (this.#firstAt === null) {
@@ -125,7 +125,7 @@ class GenerationRecorder {
     }
   }
 
-  /** The present provider failed: its account is closed, and the answer waits for the next one. */
+  /** Adds up the usage of the failed provider and waits for the next one. */
   #fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
     const { metrics, writer } = this.#options;
     this.#spent = this.#settle();
@@ -163,7 +163,7 @@ class GenerationRecorder {
     this.#leave("error", this.#options.clock.now());
   }
 
-  /** Counts what the present provider took. @returns what all have taken together */
+  /** Reports the usage of the current provider to the metrics. @returns the usage of all providers together */
   #settle(usage?: Usage): Usage {
     const { metrics } = this.#options;
     const used = usage ?? {
@@ -192,8 +192,8 @@ class GenerationRecorder {
 }
 
 /**
- * Asks the provider and appends what it says to the answer's log. A {@link StopReason} on the signal ends it with what
- * there is; any other failure is thrown.
+ * Sends the request to the provider and appends the generated text to the answer's log. A {@link StopReason} as abort
+ * reason of the signal ends the generation with the text so far; any other failure is thrown.
  */
 export async function generate(options: GenerationOptions): Promise<Generation> {
   const { provider, request, signal } = options;

@@ -11,8 +11,9 @@ import { generate, type Generation } from "./generation.ts";
 import type { RunningAnswer } from "./running-answer.ts";
 
 /**
- * Makes the answer of one message whose turn has come: prompt, history and context are read now.
- * @throws ServiceError when no answer can be made; StopReason when a command was cancelled.
+ * Answers one message. Called when the message is first in its conversation, so that history and context include all
+ * earlier messages.
+ * @throws ServiceError when no answer can be made; StopReason when a command was cancelled or abandoned.
  */
 export function respond(running: RunningAnswer, options: ChatServiceOptions): Promise<AnswerOutcome> {
   const { syntax } = running;
@@ -87,7 +88,7 @@ function runCommand(
     },
     ask: async (question) => {
       const generation = await ask(running, options, question);
-      // A command is done or it is not: there is no half of one.
+      // A command has no partial result.
       if (stoppedByUser(generation)) throw running.signal.reason;
       return generation;
     },
@@ -111,7 +112,7 @@ async function ask(
     maxTokens,
     sampling,
     principal: owner,
-    // Names of conversations hold no slash: what stands apart gets a slot of its own, and the conversation keeps its KV.
+    // Other prompts get their own key, so the conversation keeps its slot. Names of conversations contain no slash.
     conversation: conversationKey(
       owner.client,
       ofConversation ? conversation : `/${running.reader.meta.command}`,

@@ -9,58 +9,54 @@ import type { LaneTask } from "./conversation-lanes.ts";
 import type { MessageKey } from "./conversation-store.ts";
 import type { StopReason } from "./generation.ts";
 
-/** One message as a session hands it over. */
+/** One message as a session submits it. */
 export interface Submission {
   readonly owner: Principal;
   /** Name of the conversation within the client. */
   readonly conversation: string;
   readonly message: string;
-  /** The client's own id for it; absent: the server gives one, and nothing can join. */
+  /** The client's own id for the message; absent: the server assigns one, and a repeated message is a new one. */
   readonly id?: string;
-  /** Hash of what the frame asks for; tells a repeated frame from another one under the same id. */
+  /** Hash of the frame's content; distinguishes a repeated frame from a different one under the same id. */
   readonly hash: string;
-  /** Already within MAX_OUTPUT_TOKENS. */
+  /** At most MAX_OUTPUT_TOKENS, which is also the default. */
   readonly maxTokens?: number;
   readonly sampling: Sampling;
 }
 
-/** What a session gets for a message: something to read, and a way to say that it is there. */
+/** A session's view of an answer. */
 export interface AnswerHandle {
   readonly reader: AnswerReader;
+  /** Registers a connected watcher; an answer without one is stopped after ABANDON_SECONDS. */
   watch(): Watcher;
 }
 
-export interface RunningAnswerHooks {
-  run(answer: RunningAnswer): Promise<void>;
-  abandoned(answer: RunningAnswer): void;
-}
-
-/** An answer on its way, from its message's arrival to its end: the process-local side of the log. */
+/** An answer from the arrival of its message to its end: its state in this process, besides its log. */
 export class RunningAnswer implements LaneTask, AnswerHandle {
   readonly submission: Submission;
   readonly syntax: MessageSyntax;
   readonly writer: AnswerWriter;
+  /** `Clock.now()` when the message arrived. */
   readonly arrivedAt: number;
-  /** The claimed id; null when the client named none. */
+  /** The claimed message id; null when the client sent none. */
   readonly key: MessageKey | null;
   readonly #stopper = new Stopper();
   readonly #abandonTimer: AbandonTimer;
-  readonly #hooks: RunningAnswerHooks;
   #begun = false;
 
+  /** `abandoned` is called once when the answer had no active watcher for `abandonMs`. */
   constructor(
     init: { submission: Submission; syntax: MessageSyntax; writer: AnswerWriter; key: MessageKey | null },
     clock: Clock,
     abandonMs: number,
-    hooks: RunningAnswerHooks,
+    abandoned: (answer: RunningAnswer) => void,
   ) {
     this.submission = init.submission;
     this.syntax = init.syntax;
     this.writer = init.writer;
     this.key = init.key;
     this.arrivedAt = clock.now();
-    this.#hooks = hooks;
-    this.#abandonTimer = new AbandonTimer(clock, abandonMs, () => hooks.abandoned(this));
+    this.#abandonTimer = new AbandonTimer(clock, abandonMs, () => abandoned(this));
   }
 
   get reader(): AnswerReader {
@@ -71,12 +67,12 @@ export class RunningAnswer implements LaneTask, AnswerHandle {
     return this.#stopper;
   }
 
-  /** Whether a connected watcher takes what is ready. */
-  get attended(): boolean {
-    return this.#abandonTimer.attended;
+  /** Whether a connected watcher reads the text that is ready for it. */
+  get hasActiveWatcher(): boolean {
+    return this.#abandonTimer.hasActiveWatcher;
   }
 
-  /** Whether its turn in the conversation has come. */
+  /** Whether it is past the queue of its conversation. */
   get begun(): boolean {
     return this.#begun;
   }
@@ -85,22 +81,21 @@ export class RunningAnswer implements LaneTask, AnswerHandle {
     return this.#abandonTimer.join();
   }
 
-  run(): Promise<void> {
+  begin(): void {
     this.#begun = true;
-    return this.#hooks.run(this);
   }
 
   moved(position: number): void {
     this.writer.setStatus({ type: "queued", reason: "conversation", position });
   }
 
-  /** Stops the work behind it; whoever runs it finishes the log. */
+  /** Aborts {@link signal}. The log is finished by the runner, not here. */
   stop(reason: StopReason): void {
     this.#stopper.abort(reason);
   }
 
-  /** The log is finished: the clock stops. */
-  closed(): void {
+  /** Stops the abandon timer for good. */
+  close(): void {
     this.#abandonTimer.close();
   }
 }

@@ -1,6 +1,6 @@
 import type { RunningAnswer } from "./running-answer.ts";
 
-/** Every answer that runs or waits, by client. */
+/** All running and waiting answers, by client. */
 export class RunningAnswers {
   readonly #byClient = new Map<string, readonly RunningAnswer[]>();
   #count = 0;
@@ -10,7 +10,7 @@ export class RunningAnswers {
     return this.#count;
   }
 
-  /** Those of one client, oldest first. */
+  /** Answers of one client, oldest first. */
   of(client: string): Iterable<RunningAnswer> {
     return this.#byClient.get(client) ?? [];
   }
@@ -39,7 +39,7 @@ export class RunningAnswers {
     if (this.#count === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** Resolves when none runs or waits. */
+  /** Resolves once no answer runs or waits. */
   whenNone(): Promise<void> {
     if (this.#count === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));

@@ -1,13 +1,13 @@
-/** Everything that is wrong with the configuration, in one error: the start stops with its message. */
+/** All faults of the configuration in one error. The service prints its message and exits. */
 export class ConfigError extends Error {
-  /** One line per fault: the name, what was given (never a secret), what is allowed. */
+  /** One line per fault: setting, given value (never a secret), allowed values. */
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
     const head =
       faults.length === 1
-        ? "The configuration has a fault:"
-        : `The configuration has ${faults.length} faults:`;
+        ? "The configuration has an error:"
+        : `The configuration has ${faults.length} errors:`;
     super([head, ...faults.map((fault) => `  ${fault}`)].join("\n"));
     this.name = "ConfigError";
     this.faults = faults;

@@ -5,13 +5,13 @@ const COMMENT_WIDTH = 100;
 
 const groups = Object.entries(settingGroups) as [string, Readonly<Record<string, Setting<unknown>>>][];
 
-/** The text of `.env.example`: every setting with its default, commented out, so that a plain copy changes nothing. */
+/** Text of `.env.example`: every setting with its default, commented out, so that an unchanged copy has no effect. */
 export function renderEnvExample(): string {
   const head = [
-    "# Settings of the chat service. Copy this file to .env, take the # off the lines you want to change, and restart.",
-    "# Real environment variables win over this file. docs/configuration.md says more.",
+    "# Settings of the chat service. Copy this file to .env, uncomment the lines you want to change, and restart.",
+    "# Environment variables take precedence over this file. See docs/configuration.md for details.",
     "#",
-    "# This file is made from src/config/schema.ts by `npm run docs`; change it there.",
+    "# Generated from src/config/schema.ts by `npm run docs`. Edit the schema, not this file.",
   ];
   const blocks = groups.map(([title, group]) => {
     const settings = Object.entries(group).map(([name, setting]) => exampleOf(name, setting).join("\n"));
@@ -28,14 +28,14 @@ function exampleOf(name: string, setting: Setting<unknown>): string[] {
   return [...lines, ...wrap(`Default: ${shown}.`), `#${name}=`];
 }
 
-/** The text of the default where it can be written as a value; undefined where it is absent or found at start. */
+/** The default as a literal value. Undefined if there is none or if it is computed at start. */
 function literalDefault(setting: Setting<unknown>): string | undefined {
   const shown = setting.shownDefault;
   if (shown === "" && setting.fallback === undefined) return undefined;
   try {
     return JSON.stringify(setting.parse(shown)) === JSON.stringify(setting.fallback) ? shown : undefined;
   } catch {
-    return undefined; // A description such as "openai when it has a key", which is no value.
+    return undefined; // A description such as "openai if OPENAI_API_KEY is set" is not a value.
   }
 }
 
@@ -57,36 +57,42 @@ function wrap(text: string): string[] {
   return [...lines, line];
 }
 
-const PAGE_HEAD = `<!-- Made from src/config/schema.ts by \`npm run docs\`; change it there. -->
+const PAGE_HEAD = `<!-- Generated from src/config/schema.ts by \`npm run docs\`. Edit the schema, not this file. -->
 
 # Configuration
 
-The service starts without any setting. To change one, set an environment variable of its name, or write it into a
-file \`.env\` in the folder where the service starts; [\`.env.example\`](../.env.example) holds every setting to copy from.
+The service runs without any settings. To change a setting, set an environment variable of that name, or add it to a
+\`.env\` file in the folder where the service is started. [\`.env.example\`](../.env.example) lists every setting to copy from.
 
-- **A real environment variable wins** over the same name in \`.env\`.
-- **A wrong value stops the start** with one message that lists every fault: the name, what was given, what is allowed.
-  Values of secrets are never shown.
-- **An empty value is a value**: \`OPENAI_API_KEY=\` is refused rather than taken for "not set", since it is nearly always a
-  template that was not filled in. Remove the line to use the default. Lists, and \`SYSTEM_PROMPT\`, may be empty.
-- **An unknown variable** that begins like a setting (\`AI_\`, \`LOCAL_\`, \`MAX_\`, \`JWT_\` and so on) is a warning at start with
-  the nearest name.
-- **In \`.env\`** a line is \`NAME=value\`, with or without \`export\`. A \`#\` at the beginning of a line, or behind a blank, begins
-  a comment. In 'single quotes' everything is literal; in "double quotes" \`\\n\`, \`\\r\`, \`\\t\`, \`\\\\\`, \`\\"\` and \`\\$\` are escapes;
-  both may span lines. Variables are not expanded.`;
+- **Environment variables take precedence** over the same name in \`.env\`.
+- **An invalid value prevents the start.** One message lists every error: the setting, the given value, and the allowed
+  values. Values of secrets are never shown.
+- **An empty value is an error** for most settings: \`OPENAI_API_KEY=\` is nearly always a template that was not filled in.
+  Remove the line to use the default. Lists and \`SYSTEM_PROMPT\` may be empty.
+- **An unknown variable** with the prefix of a setting (\`AI_\`, \`LOCAL_\`, \`MAX_\`, \`JWT_\` and so on) causes a warning at
+  start that suggests the nearest name.
 
-const PAGE_FOOT = `## Settings that go together
+Format of \`.env\`:
 
-- At most one of \`JWT_SECRET\`, \`JWT_PUBLIC_KEY\` and \`JWT_PUBLIC_KEY_FILE\` may be set: the kind of the key fixes the algorithm
-  (HS256; RS256, ES256 or EdDSA), and tokens of any other are refused. Without one of them \`/ws/chat/auth\` refuses everybody.
-- \`JWT_SECRET\` needs at least 32 bytes; \`openssl rand -base64 48\` makes a good one. RSA keys need at least 2048 bits,
-  EC keys the curve P-256, EdDSA keys Ed25519.
-- \`MAX_OUTPUT_TOKENS\` must be less than \`LOCAL_CONTEXT_SIZE\` where that is set.
-- \`AI_FALLBACK=none\` stands alone.
-- The request line and the headers of a connection may hold at most 4,096 bytes together, cookies included. A long token
-  fits better into \`Authorization: Bearer\` or the subprotocol than beside large cookies in the query.`;
+- A line is \`NAME=value\`, optionally preceded by \`export\`.
+- A \`#\` at the beginning of a line or after whitespace starts a comment.
+- In 'single quotes' everything is literal. In "double quotes" \`\\n\`, \`\\r\`, \`\\t\`, \`\\\\\`, \`\\"\` and \`\\$\` are escapes.
+  Both kinds of quotes may span lines.
+- Variables are not expanded.`;
 
-/** The text of `docs/configuration.md`. */
+const PAGE_FOOT = `## Constraints between settings
+
+- At most one of \`JWT_SECRET\`, \`JWT_PUBLIC_KEY\` and \`JWT_PUBLIC_KEY_FILE\` may be set. The type of the key determines the
+  algorithm (HS256, RS256, ES256 or EdDSA), and tokens signed with any other algorithm are refused. If none is set,
+  \`/ws/chat/auth\` refuses every connection.
+- \`JWT_SECRET\` must have at least 32 bytes; \`openssl rand -base64 48\` generates one. RSA keys must have at least 2048
+  bits, EC keys must use the curve P-256, and EdDSA keys must use Ed25519.
+- \`MAX_OUTPUT_TOKENS\` must be less than \`LOCAL_CONTEXT_SIZE\` if that is set.
+- \`AI_FALLBACK=none\` cannot be combined with providers.
+- The request line and headers of a connection may have at most 4,096 bytes in total, cookies included. Send a long token
+  in \`Authorization: Bearer\` or in the subprotocol rather than in the query.`;
+
+/** Text of `docs/configuration.md`. */
 export function renderConfigurationPage(): string {
   const sections = groups.map(([title, group]) => `## ${title}\n\n${tableOf(group)}`);
   return `${[PAGE_HEAD, ...sections, PAGE_FOOT].join("\n\n")}\n`;
@@ -108,7 +114,7 @@ function shownDefault(setting: Setting<unknown>): string {
   return setting.shownDefault === "" ? "not set" : escapeText(setting.shownDefault);
 }
 
-/** A pipe would end the cell of the table, also within backticks. */
+/** A pipe would end the table cell, even inside backticks. */
 function escapePipes(markdown: string): string {
   return markdown.replaceAll("|", String.raw`\|`).replaceAll("\n", " ");
 }

@@ -1,7 +1,7 @@
-/** What a `.env` file says. */
+/** Content of a `.env` file. */
 export interface EnvFile {
   readonly values: ReadonlyMap<string, string>;
-  /** One line per malformed entry, with its line number; such an entry sets nothing. */
+  /** One line per malformed entry, with its line number. Malformed entries set no variable. */
   readonly faults: readonly string[];
 }
 
@@ -16,11 +16,11 @@ const REST_AFTER_QUOTE = /[ \t]*(?:#[^\n]*)?(?:\n|$)/y;
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", "\\": "\\", '"': '"', $: "$" };
 
 /**
- * Parses the text of a `.env` file: `NAME=value` lines, `#` comments (after a value only behind a blank), an optional
- * `export`, single quotes (literal) and double quotes (`\n`, `\r`, `\t`, `\\`, `\"`, `\$`), both over several lines.
- * Nothing is expanded. A later line wins over an earlier one.
+ * Parses a `.env` file: `NAME=value` lines, `#` comments (after a value only if whitespace precedes the `#`), an
+ * optional `export`, single quotes (literal) and double quotes (`\n`, `\r`, `\t`, `\\`, `\"`, `\$`). Quoted values may
+ * span lines. Variables are not expanded. If a name occurs twice, the later line wins.
  *
- * `util.parseEnv` is not used: it is missing before Node 20.12, and it skips malformed lines silently.
+ * `util.parseEnv` is not used because it is missing before Node 20.12 and silently skips malformed lines.
  */
 export function parseEnvFile(text: string): EnvFile {
   const values = new Map<string, string>();
@@ -36,7 +36,7 @@ export function parseEnvFile(text: string): EnvFile {
   return { values, faults };
 }
 
-/** Reads one line, or one entry over several; a string is what is wrong with it. */
+/** Reads one entry, which may span lines. Returns a string that describes the fault if the entry is malformed. */
 function readEntry(scan: Scan): [name: string, value: string] | string | undefined {
   const lineEnd = endOfLine(scan);
   const line = scan.text.slice(scan.position, lineEnd);
@@ -67,7 +67,7 @@ type Value = { text: string; end: number; fault?: undefined } | { fault: string 
 
 function readPlain(raw: string, lineEnd: number): Value {
   const text = raw.replace(/[ \t]#.*$/, "").trim();
-  return text.includes("\0") ? { fault: "holds a NUL character" } : { text, end: lineEnd + 1 };
+  return text.includes("\0") ? { fault: "contains a NUL character" } : { text, end: lineEnd + 1 };
 }
 
 function readQuoted(scan: Scan, valueAt: number, quote: string): Value {
@@ -78,14 +78,14 @@ function readQuoted(scan: Scan, valueAt: number, quote: string): Value {
       REST_AFTER_QUOTE.lastIndex = at + 1;
       if (!REST_AFTER_QUOTE.test(scan.text)) return { fault: "there is text after the closing quote" };
       return text.includes("\0")
-        ? { fault: "holds a NUL character" }
+        ? { fault: "contains a NUL character" }
         : { text, end: REST_AFTER_QUOTE.lastIndex };
     }
     const escaped = char === "\\" && quote === '"' ? ESCAPES[scan.text[at + 1] ?? ""] : undefined;
     if (escaped !== undefined) at++;
     text += escaped ?? char;
   }
-  return { fault: `the opening ${quote} has no partner` };
+  return { fault: `the opening ${quote} is never closed` };
 }
 
 function endOfLine(scan: Scan): number {

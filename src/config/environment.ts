@@ -4,13 +4,13 @@ import { ConfigError } from "./config-error.ts";
 import { parseEnvFile } from "./env-file.ts";
 import { loadConfig, type LoadedConfig } from "./load.ts";
 
-/** The one place of `src/` that reads `process.env`. */
+/** The only place in `src/` that reads `process.env`. */
 export const processEnvironment = (): Record<string, string | undefined> => process.env;
 
 /**
- * The configuration in force for a process that runs in `cwd`.
+ * Loads the configuration of a process that runs in `cwd`.
  *
- * @throws ConfigError that lists the faults of `.env` and those of all values together.
+ * @throws ConfigError that lists the faults of `.env` together with those of all values
  */
 export function loadFrom(cwd: string): LoadedConfig {
   const { env, faults } = gather(cwd);
@@ -24,7 +24,7 @@ export function loadFrom(cwd: string): LoadedConfig {
   throw new ConfigError(faults);
 }
 
-/** The variables of `.env` in `cwd`, if there is one, and those of the process, which win. */
+/** Merges the variables of `.env` in `cwd`, if it exists, with those of the process, which take precedence. */
 function gather(cwd: string): { env: Record<string, string | undefined>; faults: string[] } {
   const file = readEnvFile(join(cwd, ".env"));
   return { env: { ...Object.fromEntries(file.values), ...processEnvironment() }, faults: file.faults };
@@ -36,7 +36,7 @@ function readEnvFile(path: string): { values: ReadonlyMap<string, string>; fault
     text = readFileSync(path, "utf8");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    const faults = code === "ENOENT" ? [] : [`.env: cannot be read (${code ?? "unknown fault"})`];
+    const faults = code === "ENOENT" ? [] : [`.env: cannot be read (${code ?? "unknown error"})`];
     return { values: new Map(), faults };
   }
   const { values, faults } = parseEnvFile(text);

@@ -4,18 +4,19 @@ import { nearestName } from "../core/edit-distance.ts";
 import { settings, type Config } from "./schema.ts";
 import type { Setting } from "./setting.ts";
 
-/** Environment variables by name; real ones and those of `.env` together. */
+/** Environment variables by name, merged with those of `.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** For people, one line each; the start goes on. */
+  /** Warnings for the operator, one line each. They do not prevent the start. */
   readonly warnings: readonly string[];
 }
 
+/** Characters of a given value that an error message shows. */
 const SHOWN_VALUE_CHARS = 80;
 
-/** Variables that begin like this are ours, so that an unknown one is a slip. */
+/** Prefixes of this service's variables. An unknown variable with such a prefix is probably a typo. */
 const ownPrefixes = [
   "AI_",
   "LOCAL_",
@@ -30,7 +31,7 @@ const ownPrefixes = [
   "RATE_",
 ];
 
-/** Other programs' variables that begin like ours: those of the OpenAI SDK and of the Hugging Face tools. */
+/** Variables of the OpenAI SDK and the Hugging Face tools that share a prefix with ours. */
 const foreignNames = new Set([
   "OPENAI_ADMIN_KEY",
   "OPENAI_API_VERSION",
@@ -44,9 +45,9 @@ const foreignNames = new Set([
 ]);
 
 /**
- * Reads every setting from `env`. Pure: files and `process.env` are read by `environment.ts`.
+ * Reads every setting from `env`. Pure: `environment.ts` reads the files and `process.env`.
  *
- * @throws ConfigError that lists all faults at once.
+ * @throws ConfigError that lists all faults at once
  */
 export function loadConfig(env: Environment): LoadedConfig {
   const values: Record<string, unknown> = {};
@@ -58,7 +59,7 @@ export function loadConfig(env: Environment): LoadedConfig {
   const config = values as Config;
   faults.push(...crossFaults(config, env));
   if (faults.length > 0) throw new ConfigError(faults);
-  return { config, warnings: [...unknownNames(env), ...doubts(config)] };
+  return { config, warnings: [...unknownNames(env), ...suspiciousSettings(config)] };
 }
 
 function readSetting(name: string, setting: Setting<unknown>, given: string, faults: string[]): unknown {
@@ -72,7 +73,9 @@ function readSetting(name: string, setting: Setting<unknown>, given: string, fau
   }
 }
 
-/** What was given, fit for a terminal or a log: no secret, no password of a URL, no control characters, not long. */
+/**
+ * The given value made safe for a terminal or a log: no secrets, URL passwords or control characters, and shortened.
+ */
 function shown(given: string, secret: boolean): string {
   if (given === "") return "an empty value";
   if (secret) return "(hidden)";
@@ -81,14 +84,14 @@ function shown(given: string, secret: boolean): string {
   return JSON.stringify(cut);
 }
 
-/** Faults of settings that are each valid and do not go together; a value that was refused is undefined here. */
+/** Conflicts between settings that are valid on their own. Values that were rejected are undefined here. */
 function crossFaults(config: Config, env: Environment): string[] {
   const faults: string[] = [];
   const secretBytes = config.JWT_SECRET === undefined ? undefined : Buffer.byteLength(config.JWT_SECRET);
   if (secretBytes !== undefined && secretBytes < MIN_SECRET_BYTES) {
     faults.push(
       `JWT_SECRET: given (hidden), ${secretBytes} bytes; allowed: at least ${MIN_SECRET_BYTES} bytes. ` +
-        "`openssl rand -base64 48` makes one",
+        "`openssl rand -base64 48` generates one",
     );
   }
   const keys = (["JWT_SECRET", "JWT_PUBLIC_KEY", "JWT_PUBLIC_KEY_FILE"] as const).filter((name) =>
@@ -96,19 +99,19 @@ function crossFaults(config: Config, env: Environment): string[] {
   );
   if (keys.length > 1) {
     faults.push(
-      `${keys.join(", ")}: given ${keys.length} keys; allowed: only one of them, so that the algorithm is fixed by its kind`,
+      `${keys.join(", ")}: given ${keys.length} keys; allowed: only one of them, because the type of the key determines the algorithm`,
     );
   }
   const { MAX_OUTPUT_TOKENS: output, LOCAL_CONTEXT_SIZE: window } = config;
   if (window !== undefined && output >= window) {
     faults.push(
-      `MAX_OUTPUT_TOKENS: given ${output}; allowed: less than LOCAL_CONTEXT_SIZE (${window}), which holds prompt and answer`,
+      `MAX_OUTPUT_TOKENS: given ${output}; allowed: less than LOCAL_CONTEXT_SIZE (${window}), which must hold prompt and answer`,
     );
   }
   const fallback = config.AI_FALLBACK ?? [];
   if (fallback.includes("none") && fallback.length > 1) {
     faults.push(
-      `AI_FALLBACK: given ${JSON.stringify(fallback.join(","))}; allowed: none alone, or providers without none`,
+      `AI_FALLBACK: given ${JSON.stringify(fallback.join(","))}; allowed: none alone, or a list of providers without none`,
     );
   }
   return faults;
@@ -126,12 +129,13 @@ function unknownNames(env: Environment): string[] {
     });
 }
 
-/** What is allowed and hardly meant. */
-function doubts(config: Config): string[] {
+/** Warns about settings that are valid but probably not intended. */
+function suspiciousSettings(config: Config): string[] {
   const warnings: string[] = [];
   if (!config.RATE_LIMITS) {
     warnings.push(
-      "RATE_LIMITS is off: no limits of frames, messages, upgrades and replays, none per address; for load tests only",
+      "RATE_LIMITS is off: frames, acks, messages, upgrades and replays are not limited, and nothing is limited per address. " +
+        "Use this for load tests only.",
     );
   }
   const hasKey = config.JWT_SECRET ?? config.JWT_PUBLIC_KEY ?? config.JWT_PUBLIC_KEY_FILE;
@@ -143,7 +147,7 @@ function doubts(config: Config): string[] {
   }
   if (!config.ALLOW_ANONYMOUS) {
     warnings.push(
-      "nobody can connect: ALLOW_ANONYMOUS is false and neither JWT_SECRET nor JWT_PUBLIC_KEY is set",
+      "no client can connect: ALLOW_ANONYMOUS is false and neither JWT_SECRET nor JWT_PUBLIC_KEY is set",
     );
   }
   return warnings;

@@ -32,22 +32,24 @@ function isHost(word: string): boolean {
   return !/[\s/@?#*]/.test(word);
 }
 
-/** All settings in groups, as the docs print them. The key is the environment variable. */
+/** All settings, in the groups that the docs show. Each key is the name of an environment variable. */
 export const settingGroups = {
   Server: {
-    HOST: text("127.0.0.1", { doc: "Address to listen on. The images set 0.0.0.0." }),
-    PORT: integer(0, 65_535, 8000, { doc: "TCP port; 0 takes any free one and prints it." }),
+    HOST: text("127.0.0.1", { doc: "Address to listen on. The Docker images set 0.0.0.0." }),
+    PORT: integer(0, 65_535, 8000, {
+      doc: "TCP port to listen on. 0 picks a free port, which is printed at start.",
+    }),
     LOG_LEVEL: choice(["fatal", "error", "warn", "info", "debug", "trace", "silent"], "info", {
-      doc: "Level of the JSON log on standard output. Bodies of messages and secrets are never logged.",
+      doc: "Lowest level written to the JSON log on standard output. Message texts and secrets are never logged.",
     }),
     DRAIN_SECONDS: integer(0, 3600, 10, {
-      doc: "On SIGTERM or SIGINT idle sockets are closed over this time, and running answers may go on for as long.",
+      doc: "Seconds after SIGTERM or SIGINT in which idle sockets are closed and running answers may finish. Then they are stopped.",
     }),
     IDLE_TIMEOUT_SECONDS: integer(8, 960, 120, {
-      doc: "A socket that receives nothing this long, not even a pong, is closed. The server pings by itself.",
+      doc: "Seconds without traffic from a client, pongs included, before its socket is closed. The server sends the pings.",
     }),
     METRICS_TOKEN: optionalText({
-      doc: "Bearer token for /metrics. Without one /metrics answers only loopback addresses.",
+      doc: "Bearer token for /metrics. Not set: /metrics is served to loopback addresses only.",
       secret: true,
     }),
     UWS_SHA256: list(
@@ -55,28 +57,35 @@ export const settingGroups = {
       "comma-separated SHA-256 sums of 64 hexadecimal digits",
       {
         doc:
-          "Sums of further uWebSockets.js binaries that may be loaded, such as an official build that was put in place of " +
-          "the packaged one; see docs/security.md.",
+          "SHA-256 sums of additional uWebSockets.js binaries that may be loaded, such as an official build installed in " +
+          "place of the packaged one. See docs/security.md.",
       },
       (word) => /^[0-9a-f]{64}$/.test(word),
     ),
   },
-  "Who may connect": {
-    ALLOW_ANONYMOUS: flag(true, { doc: "Whether /ws/chat takes clients without a token (false: 4401)." }),
-    JWT_SECRET: optionalText({ doc: "HS256 secret, at least 32 bytes.", secret: true }),
-    JWT_PUBLIC_KEY: optionalText({
-      doc: "Public key in PEM (RS256, ES256 or EdDSA by its kind); `\\n` is taken as a new line.",
+  Access: {
+    ALLOW_ANONYMOUS: flag(true, {
+      doc: "Whether /ws/chat accepts clients without a token. If not, their sockets are closed with 4401.",
     }),
-    JWT_PUBLIC_KEY_FILE: optionalText({ doc: "File with the public key in PEM." }),
-    JWT_ISSUER: optionalText({ doc: "When set, tokens must carry this `iss`." }),
-    JWT_AUDIENCE: optionalText({ doc: "When set, tokens must carry this `aud`." }),
+    JWT_SECRET: optionalText({
+      doc: "Secret that HS256 tokens are signed with, at least 32 bytes.",
+      secret: true,
+    }),
+    JWT_PUBLIC_KEY: optionalText({
+      doc: "Public key in PEM format. Its type selects RS256, ES256 or EdDSA. `\\n` is read as a line break.",
+    }),
+    JWT_PUBLIC_KEY_FILE: optionalText({ doc: "Path of a file that holds the public key in PEM format." }),
+    JWT_ISSUER: optionalText({ doc: "Value that the `iss` claim of tokens must have. Not set: any." }),
+    JWT_AUDIENCE: optionalText({ doc: "Value that the `aud` claim of tokens must contain. Not set: any." }),
     MAX_CLIENT_WEIGHT: number(0.01, 1000, 10, {
-      doc: "Most that the claim `weight` of a token counts for: its client's share of the engine beside others who wait.",
+      doc: "Upper bound of the `weight` claim of a token, which sets the client's share of the engine while requests wait.",
     }),
     CORS_ORIGINS: list(
       [],
       "comma-separated origins such as https://chat.example.org, or *, or null",
-      { doc: "Origins besides the server's own whose pages may connect. `null`: pages opened from disk." },
+      {
+        doc: "Origins whose pages may connect, in addition to the server's own. `null`: pages opened from disk.",
+      },
       isOrigin,
     ),
     ALLOWED_HOSTS: list(
@@ -84,8 +93,8 @@ export const settingGroups = {
       "comma-separated host names such as chat.example.org, without scheme, path or *",
       {
         doc:
-          "Names by which the server may be called (Host header; ports do not count). On a loopback address IP literals and " +
-          "localhost are always taken, others only from this list; on other addresses the list is enforced once set.",
+          "Host names accepted in the Host header; ports are ignored. On a loopback address IP literals and localhost are " +
+          "always accepted, and other names only if listed. On other addresses the list is enforced only if it is set.",
       },
       isHost,
     ),
@@ -93,7 +102,7 @@ export const settingGroups = {
       [],
       "comma-separated addresses or CIDR ranges",
       {
-        doc: "Proxies whose X-Forwarded-For is believed; behind one, without this, everybody has one address.",
+        doc: "Proxies whose X-Forwarded-For header is trusted. Not set: all clients behind a proxy share one address.",
       },
       isCidr,
     ),
@@ -101,143 +110,153 @@ export const settingGroups = {
   Providers: providerSettings,
   "Local model": {
     MODEL_PATH: optionalText({
-      doc: "A GGUF file; otherwise models/ is searched and the default model fetched.",
+      doc: "Path of a GGUF file. Not set: models/ is searched, and LOCAL_MODEL is downloaded if nothing is found.",
     }),
     LOCAL_MODEL: text("tinyllama-1.1b-chat", {
-      doc: "Entry of models/models.json to use and, if absent, to fetch.",
+      doc: "Model to use, by its name in models/models.json. It is downloaded if it is missing.",
     }),
-    MODEL_DOWNLOAD: flag(true, { doc: "Whether a missing model may be fetched at start." }),
-    LOCAL_SLOTS: autoInteger(1, 256, { doc: "Answers generated at the same time." }),
-    LOCAL_CONTEXT_SIZE: autoInteger(256, 1_048_576, { doc: "Tokens per slot, prompt and answer together." }),
-    LOCAL_THREADS: autoInteger(1, 1024, { doc: "Threads for inference." }),
+    MODEL_DOWNLOAD: flag(true, { doc: "Whether a missing model may be downloaded at start." }),
+    LOCAL_SLOTS: autoInteger(1, 256, {
+      doc: "Number of answers generated at the same time. `auto` derives it from the free memory.",
+    }),
+    LOCAL_CONTEXT_SIZE: autoInteger(256, 1_048_576, {
+      doc: "Context window of a slot in tokens, prompt and answer together.",
+    }),
+    LOCAL_THREADS: autoInteger(1, 1024, { doc: "Number of CPU threads for inference." }),
     GPU: choice(["auto", "off", "cuda", "vulkan", "metal"], "auto", {
-      doc: "`auto` takes a GPU whose binaries are installed (npm run gpu) and else the CPU; a named one must work.",
+      doc: "`auto` uses a GPU if its binaries are installed (npm run gpu), otherwise the CPU. A named kind of GPU must work.",
     }),
     LOCAL_MAX_TICK_MS: integer(20, 10_000, 250, {
-      doc: "Longest step of the engine while prompts are processed; beside short ones answers may leave out steps.",
+      doc: "Maximum milliseconds of an engine step while prompts are processed. Running answers may skip steps for short prompts.",
     }),
     LOCAL_ITL_TARGET_MS: integer(5, 10_000, 100, {
-      doc: "Aim for the time between two tokens of an answer while prompts of others are processed.",
+      doc: "Target milliseconds between two tokens of an answer while prompts of other requests are processed.",
     }),
     LOCAL_LOOKUP: flag(true, {
       doc:
-        "While an answer runs alone, whether the engine guesses that it goes on like earlier text (copies, corrections) " +
-        "and has the model check several tokens in one step.",
+        "Whether to use prompt lookup while an answer runs alone: the engine guesses that it repeats earlier text (copies, " +
+        "corrections), and the model checks several tokens in one step.",
     }),
     LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {
-      doc: "Requests that may wait for a slot (of echo too); the next is `overloaded`.",
+      doc: "Maximum number of requests waiting for a slot, also of the echo provider. Further ones are refused with `overloaded`.",
     }),
     ENGINE_STALL_SECONDS: integer(1, 86_400, 30, {
-      doc: "An engine that has work and does not move this long, nor for 20 of its steps, is killed and started again.",
+      doc: "Seconds without progress after which a busy engine is killed and restarted, but at least the time of 20 of its steps.",
     }),
     LOCAL_KV_CACHE_MB: integer(0, 1_048_576, 512, {
       doc:
-        "Memory for the model's state of conversations that lost their slot, and of texts that prompts share (files in " +
-        "/dev/shm). At most 90 % of what is free there and a quarter of free memory; 0: none are kept.",
+        "MiB for stored KV states: of conversations that lost their slot, and of texts that prompts share. They are files " +
+        "in /dev/shm and use at most 90 % of its free space and a quarter of free memory. 0: none are stored.",
     }),
   },
   Chat: {
     SYSTEM_PROMPT: anyText("You are a helpful assistant.", {
-      doc: "System text of every conversation; may be empty.",
+      doc: "System prompt of every conversation. It may be empty.",
     }),
     MAX_OUTPUT_TOKENS: integer(1, 1_048_576, 512, {
-      doc: "Most tokens of an answer, and the number when a message names none. More is an error, not a clamp.",
+      doc: "Maximum tokens of an answer, and the default for messages that set no number. A higher number is rejected.",
     }),
-    MAX_MESSAGE_CHARS: integer(1, 1_000_000, 32_000, { doc: "Longest message in characters." }),
+    MAX_MESSAGE_CHARS: integer(1, 1_000_000, 32_000, {
+      doc: "Maximum characters of a message. Longer messages are rejected.",
+    }),
   },
   Limits: {
-    MAX_CONNECTIONS: integer(1, 1_000_000, 10_000, { doc: "Sockets in all; the next is closed with 1013." }),
+    MAX_CONNECTIONS: integer(1, 1_000_000, 10_000, {
+      doc: "Maximum number of open sockets. Further sockets are closed with 1013.",
+    }),
     MAX_CONNECTIONS_PER_ADDRESS: integer(1, 1_000_000, 1000, {
-      doc: "Sockets of one address (IPv6: of one /64); the next is closed with 1013. An office may share one address.",
+      doc: "Maximum open sockets per IP address (IPv6: /64 network). Further ones are closed with 1013. An office may share one address.",
     }),
     MAX_UPGRADES_PER_MINUTE: integer(1, 1_000_000, 1200, {
-      doc: "New sockets of one address in a minute, refused ones included; the next is closed with 1013.",
+      doc: "Maximum new sockets per minute and IP address, refused ones included. Further sockets are closed with 1013.",
     }),
     MAX_CONNECTIONS_PER_CLIENT: integer(1, 100_000, 32, {
-      doc: "Sockets of one client (the token's `sub`, or an anonymous session); see ON_CLIENT_LIMIT.",
+      doc: "Maximum open sockets per client (the token's `sub`, or an anonymous session). See ON_CLIENT_LIMIT.",
     }),
     ON_CLIENT_LIMIT: choice(["refuse", "replace"], "refuse", {
       doc:
-        "What happens to a socket over MAX_CONNECTIONS_PER_CLIENT: `refuse` closes it with 1013, `replace` takes it and " +
-        "closes the client's oldest one with 4409.",
+        "What happens to a socket over MAX_CONNECTIONS_PER_CLIENT. `refuse` closes it with 1013. `replace` accepts it and " +
+        "closes the client's oldest socket with 4409.",
     }),
     MAX_FRAMES_PER_SECOND: integer(1, 100_000, 50, {
-      doc: "Frames a second of one socket, twice as many at once; more are `rate_limited`. `ack` frames do not count.",
+      doc: "Maximum frames per second and socket, `ack` excluded; bursts may be twice as large. Excess frames are `rate_limited`.",
     }),
     MAX_ACKS_PER_SECOND: integer(1, 100_000, 500, {
-      doc: "`ack` frames a second of one socket, twice as many at once; more are `rate_limited`.",
+      doc: "Maximum `ack` frames per second and socket; bursts may be twice as large. Excess frames are `rate_limited`.",
     }),
     MAX_MESSAGES_PER_MINUTE: integer(1, 1_000_000, 120, {
-      doc: "Messages and commands a minute of one client, as many at once; more are `rate_limited`.",
+      doc: "Maximum messages and commands per minute and client, in one burst or spread out. Excess ones are `rate_limited`.",
     }),
     MAX_MESSAGES_PER_MINUTE_PER_ADDRESS: integer(1, 10_000_000, 3000, {
-      doc: "The same for all anonymous clients of one address together: sessions are free to make, addresses are not.",
+      doc: "The same limit for all anonymous clients of one IP address together, since a client can open any number of sessions.",
     }),
     RATE_LIMITS: flag(true, {
-      doc: "`off`, for load tests: no limits of frames, acks, messages, upgrades and replayed text, and none per address.",
+      doc: "`off` lifts the limits on frames, acks, messages, upgrades and replayed text, and all limits per address. For load tests.",
     }),
     MAX_FRAME_BYTES: integer(1024, 4 * MIB, 65_536, {
-      doc: "Largest frame of a client; a larger one closes with 1009.",
+      doc: "Maximum bytes of a frame from a client. A larger frame closes the socket with 1009.",
     }),
     MAX_BAD_FRAMES: integer(1, 100_000, 20, {
-      doc: "Bad frames in a minute; the next closes the socket with 1008.",
+      doc: "Maximum invalid frames per minute and socket. The next one closes the socket with 1008.",
     }),
     MAX_PENDING_MESSAGES: integer(1, 1000, 16, {
-      doc: "Messages of one conversation that may wait; the next is `busy`.",
+      doc: "Maximum waiting messages per conversation. Further messages are refused with `busy`.",
     }),
     MAX_ACTIVE_ANSWERS_PER_CLIENT: integer(1, 10_000, 4, {
-      doc: "Conversations of one client that may have an answer running or waiting at a time; the next is `busy`.",
+      doc: "Maximum conversations per client with a running or waiting answer. Messages in others are refused with `busy`.",
     }),
     MAX_CONVERSATIONS_PER_CLIENT: integer(1, 100_000, 100, {
-      doc: "Conversations kept per client; the least recently used one of that client makes room.",
+      doc: "Maximum conversations kept per client. Beyond it, the client's least recently used conversation is evicted.",
     }),
     MAX_UNACKED_BYTES: integer(1024, 64 * MIB, 65_536, {
       doc:
-        "Text of an answer that may be on its way to a client that sends `ack`: it is sent no more until it has shown " +
-        "some. A client that sends none is held back by its socket alone.",
+        "Maximum bytes of an answer that are sent but not yet acknowledged, for clients that send `ack`. Sending then pauses " +
+        "until the next `ack`. Other clients are limited by their socket only.",
     }),
     MAX_REPLAY_BYTES_PER_SECOND: integer(1024, 1024 * MIB, 4 * MIB, {
       doc:
-        "Text of answers that is sent again (resumed, or joined by id) to one client or address, twice as much at once; " +
-        "the rest comes later.",
+        "Maximum bytes of answer text per second that are sent again (resumed, or joined by id) to one client or address; " +
+        "bursts may be twice as large. Excess text is delayed.",
     }),
-    MAX_ANSWER_BYTES: integer(1024, 64 * MIB, MIB, { doc: "Longest answer in bytes." }),
+    MAX_ANSWER_BYTES: integer(1024, 64 * MIB, MIB, {
+      doc: "Maximum bytes of an answer. A longer answer ends with `length`.",
+    }),
   },
   Memory: {
     SESSION_RETENTION_SECONDS: integer(1, 31_536_000, 86_400, {
-      doc: "How long a session, and an anonymous client's context, outlive the last socket.",
+      doc: "Seconds that a session, and the context of an anonymous client, are kept after the last socket has closed.",
     }),
     MAX_SESSIONS: integer(1, 10_000_000, 200_000, {
-      doc: "Sessions kept; past it the address with the most loses its oldest one without a socket.",
+      doc: "Maximum sessions kept. Beyond it, the address with the most sessions loses its oldest one without a socket.",
     }),
     ANSWER_RETENTION_SECONDS: integer(1, 86_400, 120, {
-      doc: "How long a finished answer can still be joined or resumed.",
+      doc: "Seconds for which a finished answer can still be joined or resumed.",
     }),
     ANSWER_BUDGET_MB: integer(1, 1_048_576, 256, {
       doc:
-        "Memory for answers; finished ones of whoever holds most make room. While running ones hold over three quarters, " +
-        "new messages are `overloaded`; when they fill it, those that grow end with `length`.",
+        "MiB for answers. Finished answers of the client that holds the most are evicted first. If running answers use over " +
+        "three quarters, new messages are `overloaded`; if they use all of it, growing answers end with `length`.",
     }),
     MAX_BUFFERED_MB: integer(1, 1_048_576, 512, {
-      doc: "Bytes that wait for slow readers in all sockets together; above it new messages are `overloaded`.",
+      doc: "MiB of data waiting for slow readers, over all sockets. Above it, new messages are refused with `overloaded`.",
     }),
     ABANDON_SECONDS: integer(1, 86_400, 15, {
-      doc: "An answer that nobody watches, or whose bytes nobody takes, is stopped after this time.",
+      doc: "Seconds after which an answer is stopped if no client watches it or reads its bytes.",
     }),
     HISTORY_BUDGET_MB: integer(1, 1_048_576, 256, {
-      doc: "Memory for histories; the least recently used one of whoever holds most makes room.",
+      doc: "MiB for histories. If full, the least recently used history of the client that holds the most is evicted.",
     }),
     MAX_HISTORY_BYTES: integer(1024, 4 * MIB, 131_072, {
-      doc: "Text kept of one conversation; past it the older half goes. Far above a local model's window.",
+      doc: "Maximum bytes of text kept per conversation. Beyond it, the older half is dropped.",
     }),
     HISTORY_TTL_SECONDS: integer(1, 31_536_000, 604_800, {
-      doc: "A conversation unused this long is forgotten.",
+      doc: "Seconds after which an unused conversation is deleted.",
     }),
     CONTEXT_BUDGET_MB: integer(1, 1_048_576, 64, {
-      doc: "Memory for contexts of authenticated clients; full: refused.",
+      doc: "MiB for the contexts of authenticated clients. If full, new contexts are refused.",
     }),
     ANONYMOUS_CONTEXT_BUDGET_MB: integer(1, 1_048_576, 64, {
-      doc: "Memory for contexts of anonymous clients; full: refused.",
+      doc: "MiB for the contexts of anonymous clients. If full, new contexts are refused.",
     }),
   },
 } as const satisfies Record<string, Record<string, Setting<unknown>>>;
@@ -247,10 +266,10 @@ type Flat = { [G in keyof Groups]: Groups[G] }[keyof Groups];
 type KeysOf<U> = U extends unknown ? keyof U : never;
 type ValueOf<U, K extends PropertyKey> = U extends Record<K, Setting<infer T>> ? T : never;
 
-/** The settings in force, by the name of their environment variable. */
+/** Values of all settings, by the name of their environment variable. */
 export type Config = { readonly [K in KeysOf<Flat>]: ValueOf<Flat, K> };
 
-/** All settings by name, without their groups. */
+/** All settings by name, without groups. */
 export const settings: Readonly<Record<keyof Config, Setting<unknown>>> = Object.assign(
   {},
   ...Object.values(settingGroups),

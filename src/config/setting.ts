@@ -1,21 +1,21 @@
-/** One setting: how its text is read, what is allowed, and what the docs say. */
+/** One setting: its parser, default, allowed values and documentation. */
 export interface Setting<T> {
-  /** Parses the text of the environment; throws an Error whose message says what is allowed. */
+  /** Parses the text of the variable. @throws Error whose message states the allowed values */
   readonly parse: (text: string) => T;
   readonly fallback: T;
-  /** What is allowed, for people: `1..65535`, `true, false`, `text`. */
+  /** Allowed values in readable form: `1..65535`, `true, false`, `text`. */
   readonly allowed: string;
   /** The default as shown in the docs. */
   readonly shownDefault: string;
   readonly doc: string;
-  /** Never printed or logged. */
+  /** Whether the value must never be printed or logged. */
   readonly secret: boolean;
 }
 
 interface Doc {
   readonly doc: string;
   readonly secret?: boolean;
-  /** Shown in the docs instead of the value, where the default is computed at start. */
+  /** Shown in the docs instead of the default if that is computed at start. */
   readonly shownDefault?: string;
 }
 
@@ -47,7 +47,7 @@ function parseNumber(text: string, min: number, max: number, whole: boolean, all
   return value;
 }
 
-/** A whole number between `min` and `max`, both included. */
+/** A whole number from `min` to `max`, inclusive. */
 export function integer(min: number, max: number, fallback: number, doc: Doc): Setting<number> {
   const allowed = `whole number ${min}..${max}`;
   return setting(
@@ -59,14 +59,14 @@ export function integer(min: number, max: number, fallback: number, doc: Doc): S
   );
 }
 
-/** A whole number, or `auto` (undefined): computed at start. */
+/** A whole number, or `auto` (undefined) for a value computed at start. */
 export function autoInteger(min: number, max: number, doc: Doc): Setting<number | undefined> {
   const allowed = `auto, or whole number ${min}..${max}`;
   const parse = (text: string) => (text === "auto" ? undefined : parseNumber(text, min, max, true, allowed));
   return setting<number | undefined>(parse, undefined, allowed, "auto", doc);
 }
 
-/** A number between `min` and `max`, both included. */
+/** A number from `min` to `max`, inclusive. */
 export function number(min: number, max: number, fallback: number, doc: Doc): Setting<number> {
   const allowed = `number ${min}..${max}`;
   return setting(
@@ -78,7 +78,7 @@ export function number(min: number, max: number, fallback: number, doc: Doc): Se
   );
 }
 
-/** Text; an empty value is refused, since it is nearly always a template that was not filled in. */
+/** Text. An empty value is rejected because it is nearly always a template that was not filled in. */
 export function text(fallback: string, doc: Doc): Setting<string> {
   const allowed = "text, not empty";
   const parse = (value: string) => (value.trim() === "" ? refuse(allowed) : value);
@@ -90,7 +90,7 @@ export function anyText(fallback: string, doc: Doc): Setting<string> {
   return setting((value: string) => value, fallback, "text", fallback, doc);
 }
 
-/** Text without a default; an empty value is refused. */
+/** Text without a default. An empty value is rejected. */
 export function optionalText(doc: Doc): Setting<string | undefined> {
   const allowed = "text, not empty";
   const parse = (value: string): string | undefined => (value.trim() === "" ? refuse(allowed) : value);
@@ -116,14 +116,14 @@ export function flag(fallback: boolean, doc: Doc): Setting<boolean> {
   return setting(parse, fallback, "true, false", String(fallback), doc);
 }
 
-/** One of some words. */
+/** One of the given words. */
 export function choice<const T extends string>(words: readonly T[], fallback: T, doc: Doc): Setting<T> {
   const allowed = words.join(", ");
   const parse = (value: string): T => words.find((word) => word === value) ?? refuse(allowed);
   return setting(parse, fallback, allowed, fallback, doc);
 }
 
-/** Words separated by commas; blanks around them do not count. `check` refuses a word by returning false. */
+/** Comma-separated words; surrounding whitespace is ignored. A word is rejected if `check` returns false. */
 export function list(
   fallback: readonly string[],
   allowed: string,
@@ -140,7 +140,7 @@ export function list(
   return setting<readonly string[]>(parse, fallback, allowed, fallback.join(","), doc);
 }
 
-/** A list that may be absent: `undefined` means "not set", unlike an empty list. */
+/** A list that may be absent. `undefined` means "not set", which differs from an empty list. */
 export function optionalList(
   allowed: string,
   doc: Doc,

@@ -1,12 +1,12 @@
 import type { Clock } from "./clock.ts";
 import { TokenBucket, type TokenRate } from "./token-bucket.ts";
 
-/** Entries looked at with each new key: more than one, so that the table shrinks faster than it grows. */
+/** Entries checked with each new key: more than one, so that the table shrinks faster than it grows. */
 const SWEPT_PER_ENTRY = 2;
 
 /**
- * Token buckets by key. A bucket that is full again is as good as none and falls out. At the bound the key unused for
- * longest goes: its owner gets a full bucket back, and nobody is refused because others are many.
+ * Token buckets by key. A full bucket equals a new one and is removed. At the maximum size the least recently used key
+ * is evicted; it starts with a full bucket next time, so no key is refused because there are many others.
  */
 export class BucketTable {
   readonly #rate: TokenRate;
@@ -21,7 +21,7 @@ export class BucketTable {
     this.#clock = clock;
   }
 
-  /** Keys whose buckets are not full. */
+  /** Number of keys whose buckets are not full. */
   get size(): number {
     const now = this.#clock.now();
     for (const [key, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(key);

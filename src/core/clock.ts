@@ -1,21 +1,21 @@
-/** Time as an argument, so that schedulers and clocks can be tested on virtual time. */
+/** Time as a dependency, so that code with timers can be tested on virtual time. */
 export interface Clock {
-  /** Milliseconds from an arbitrary start; never goes back. */
+  /** Monotonic milliseconds from an arbitrary start. */
   now(): number;
-  /** Milliseconds since the epoch, as the wall shows it. */
+  /** Milliseconds since the epoch; may jump when the system time is set. */
   wall(): number;
-  /** Runs `callback` once after `ms`; the returned function cancels it. Never keeps the process alive. */
+  /** Calls `callback` once after `ms` milliseconds, without keeping the process alive. Returns a function to cancel. */
   after(ms: number, callback: () => void): () => void;
 }
 
-// A longer setTimeout would overflow to 1 ms.
-const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+/** Limit of setTimeout; longer delays overflow to 1 ms. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(ms, callback) {
-    const timer = setTimeout(callback, Math.min(Math.max(ms, 0), LONGEST_TIMEOUT_MS));
+    const timer = setTimeout(callback, Math.min(Math.max(ms, 0), MAX_TIMEOUT_MS));
     timer.unref();
     return () => clearTimeout(timer);
   },

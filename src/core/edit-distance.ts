@@ -1,4 +1,4 @@
-/** Levenshtein's distance: single characters inserted, deleted or changed. One row of the table at a time. */
+/** Levenshtein distance: the number of UTF-16 units to insert, delete or change. */
 export function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
@@ -12,10 +12,14 @@ export function editDistance(a: string, b: string): number {
   return row[b.length] as number;
 }
 
-/** The word nearest to a mistyped one; undefined when none is within `most` changes. */
-export function nearestWord(typed: string, words: Iterable<string>, most = Infinity): string | undefined {
+/** The word nearest to a mistyped one; undefined when none is within `maxDistance`. */
+export function nearestWord(
+  typed: string,
+  words: Iterable<string>,
+  maxDistance = Infinity,
+): string | undefined {
   let nearest: string | undefined;
-  let least = most + 1;
+  let least = maxDistance + 1;
   for (const word of words) {
     const distance = editDistance(typed, word);
     if (distance < least) [nearest, least] = [word, distance];
@@ -23,7 +27,7 @@ export function nearestWord(typed: string, words: Iterable<string>, most = Infin
   return nearest;
 }
 
-/** The name of `names` that is closest to `name`; undefined when none is close enough to be meant. */
+/** The closest of `names` to a mistyped name; undefined when none is close enough to be a plausible correction. */
 export function nearestName(name: string, names: Iterable<string>): string | undefined {
   return nearestWord(name, names, Math.max(2, Math.floor(name.length / 3)));
 }

@@ -1,13 +1,13 @@
 import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import type { LimitName } from "./limits.ts";
 
-/** What a client is told of a failure: never a stack, a key, or another user's text. */
+/** A failure as reported to a client: never contains a stack trace, a key, or text of another user. */
 export interface ErrorReport {
   readonly code: ErrorCode;
-  /** For people: what happened and what was expected. */
+  /** For users: what happened, why, and what to do. */
   readonly message: string;
   readonly retryable: boolean;
-  /** Milliseconds after which a retry has a chance; absent where unknown. */
+  /** Milliseconds after which a retry may succeed; absent when unknown. */
   readonly retryAfterMs?: number;
 }
 
@@ -15,13 +15,13 @@ export interface ServiceErrorOptions {
   /** Overrides the default of the code. */
   retryable?: boolean | undefined;
   retryAfterMs?: number | undefined;
-  /** The limit that was met; for the metrics. */
+  /** The limit that was reached; for the metrics. */
   limit?: LimitName | undefined;
   /** For the log only; never shown to a client. */
   cause?: unknown;
 }
 
-/** A failure whose message may be shown to the client that caused or met it. */
+/** A failure whose message may be shown to the affected client. */
 export class ServiceError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
@@ -47,8 +47,9 @@ export class ServiceError extends Error {
   }
 }
 
-/** Turns anything thrown into a report. What is not a {@link ServiceError} becomes `internal`, without its text. */
+/** Converts anything thrown into a report. Anything but a {@link ServiceError} becomes `internal`, without its text. */
 export function reportOf(error: unknown): ErrorReport {
   if (error instanceof ServiceError) return error.report();
-  return { code: "internal", message: "The server met an unexpected fault; it was logged.", retryable: true };
+  const message = "An unexpected error occurred on the server and was logged. Try again.";
+  return { code: "internal", message, retryable: true };
 }

@@ -1,12 +1,12 @@
-/** The event loop of this process, as far as schedulers need it; an argument, so that tests can stand in for it. */
+/** What schedulers need of the event loop; a dependency, so that tests can replace it. */
 export interface EventLoop {
-  /** Runs `callback` after everything of the present turn of the loop, before it waits for news. */
+  /** Calls `callback` at the end of the current turn of the loop, before it waits for events. */
   atEndOfTurn(callback: () => void): void;
-  /** Share of the time since the last call, 0 to 1, in which the loop did not wait: 1 is a loop that is full. */
+  /** Share of the time since the last call in which the loop was busy: 0 (idle) to 1 (saturated). */
   busyShare(): number;
 }
 
-/** The loop of Node.js. Each call of this function makes a reader with its own "last call". */
+/** The event loop of Node.js. Each returned object measures its own `busyShare` intervals. */
 export function systemEventLoop(): EventLoop {
   let last = performance.eventLoopUtilization();
   return {

@@ -1,14 +1,14 @@
 import { createHash, randomBytes } from "node:crypto";
 
-/** HS256 keys shorter than its hash can be guessed from one token (RFC 7518, 3.2). */
+/** Minimum length of an HS256 key: that of the hash (RFC 7518, 3.2). Shorter keys can be guessed from a token. */
 export const MIN_SECRET_BYTES = 32;
 
-/** One call to the system's generator serves many ids: it costs as much for 16 bytes as for these. */
+/** Random bytes fetched at once: a call of the system's generator costs about the same for 16 bytes. */
 const POOL_BYTES = 8192;
 let pool = Buffer.alloc(0);
 let used = 0;
 
-/** Random bytes that are given out once, URL-safe. */
+/** Random bytes in base64url. Each byte of the pool is used once and then erased. */
 function random(bytes: number): string {
   if (used + bytes > pool.length) {
     pool = randomBytes(POOL_BYTES);
@@ -20,17 +20,17 @@ function random(bytes: number): string {
   return text;
 }
 
-/** 96 random bits, URL-safe: unique without coordination, also over processes. */
+/** 96 random bits in base64url: unique without coordination, also across processes. */
 export function randomId(): string {
   return random(12);
 }
 
-/** A session secret: 128 random bits, URL-safe. Only its hash is stored. */
+/** A session secret: 128 random bits in base64url. Only its hash is stored. */
 export function newSessionSecret(): string {
   return random(16);
 }
 
-/** SHA-256, URL-safe; used where a secret or a frame must be compared without being kept. */
+/** SHA-256 in base64url, for secrets and frames that are compared without being stored. */
 export function hashOf(text: string): string {
   return createHash("sha256").update(text).digest("base64url");
 }

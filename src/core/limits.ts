@@ -1,20 +1,22 @@
-/** What happens when a limit is met; `docs/operations.md` prints it. */
+/** One limit, as documented in `docs/operations.md`. */
 interface Limit {
   /** The environment variable that sets it. */
   readonly setting: string;
+  /** Effect of the first breach, in Markdown. */
   readonly first: string;
+  /** Effect of repeated breaches, in Markdown. */
   readonly repeated: string;
-  /** Whether RATE_LIMITS=off turns it off. */
+  /** Whether RATE_LIMITS=off disables it. */
   readonly rate?: true;
 }
 
-const OVERLOADED = "1013 with `retry_after_ms` to the new socket";
+const OVERLOADED = "the new socket is closed with 1013 and `retry_after_ms`";
 const RATE_LIMITED = "`rate_limited` with `retry_after_ms`; the frame has no effect";
-const CLOSED = "20 within 10 s: 4429";
+const CLOSED = "20 breaches within 10 s close the socket with 4429";
 
 /**
- * Every limit that a client can meet, in one table; the keys are the labels of `chat_limit_hits_total`. A test holds
- * `docs/operations.md` to it.
+ * Every limit that a client can reach. The keys are the labels of `chat_limit_hits_total`. A test compares this table
+ * with `docs/operations.md`.
  */
 export const limits = {
   connections: { setting: "MAX_CONNECTIONS", first: OVERLOADED, repeated: "the same" },
@@ -27,18 +29,18 @@ export const limits = {
   upgrade_rate: {
     setting: "MAX_UPGRADES_PER_MINUTE",
     first: OVERLOADED,
-    repeated: "after as many refusals within a minute: HTTP 503 with `Retry-After`",
+    repeated: "after that many refusals within a minute, HTTP 503 with `Retry-After`",
     rate: true,
   },
   client_connections: {
     setting: "MAX_CONNECTIONS_PER_CLIENT",
-    first: `${OVERLOADED}, or with \`ON_CLIENT_LIMIT=replace\` 4409 to the oldest`,
+    first: `${OVERLOADED}; with \`ON_CLIENT_LIMIT=replace\` the oldest one is closed with 4409 instead`,
     repeated: "the same",
   },
   frame_rate: { setting: "MAX_FRAMES_PER_SECOND", first: RATE_LIMITED, repeated: CLOSED, rate: true },
   ack_rate: {
     setting: "MAX_ACKS_PER_SECOND",
-    first: "`rate_limited` with `retry_after_ms`; its offset still counts",
+    first: "`rate_limited` with `retry_after_ms`; the offset is still applied",
     repeated: CLOSED,
     rate: true,
   },
@@ -51,12 +53,16 @@ export const limits = {
   },
   replay_rate: {
     setting: "MAX_REPLAY_BYTES_PER_SECOND",
-    first: "old text waits for its turn",
+    first: "replayed text is delayed",
     repeated: "the same",
     rate: true,
   },
-  frame_bytes: { setting: "MAX_FRAME_BYTES", first: "`frame_too_big`, then 1009", repeated: "the same" },
-  bad_frames: { setting: "MAX_BAD_FRAMES", first: "1008", repeated: "the same" },
+  frame_bytes: {
+    setting: "MAX_FRAME_BYTES",
+    first: "`frame_too_big`, then the socket is closed with 1009",
+    repeated: "the same",
+  },
+  bad_frames: { setting: "MAX_BAD_FRAMES", first: "the socket is closed with 1008", repeated: "the same" },
   pending_messages: {
     setting: "MAX_PENDING_MESSAGES",
     first: "`busy` with `retry_after_ms`",
@@ -69,13 +75,13 @@ export const limits = {
   },
   conversations: {
     setting: "MAX_CONVERSATIONS_PER_CLIENT",
-    first: "the client's least recently used one is forgotten",
+    first: "the client's least recently used conversation is evicted",
     repeated: "the same",
   },
   buffered_bytes: {
     setting: "MAX_BUFFERED_MB",
-    first: "above 80 %: `overloaded` with `retry_after_ms` for new messages",
-    repeated: "1013 to the socket that holds most; it can resume",
+    first: "above 80 %, new messages get `overloaded` with `retry_after_ms`",
+    repeated: "when full, the socket with the most buffered bytes is closed with 1013; its client can resume",
   },
 } as const satisfies Record<string, Limit>;
 

@@ -1,4 +1,4 @@
-/** What the layers need of a logger; pino implements it. Never pass message bodies, tokens or keys. */
+/** The logger interface of all layers, implemented with pino. Never log message bodies, tokens or keys. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -1,4 +1,4 @@
-/** Keeps the most recently used values, up to a number. */
+/** A map that evicts the least recently used entry when it exceeds its maximum size. */
 export class LruCache<K, V> {
   readonly #limit: number;
   readonly #values = new Map<K, V>();
@@ -20,7 +20,7 @@ export class LruCache<K, V> {
     return value;
   }
 
-  /** @returns whether it was there. */
+  /** @returns whether the key was present. */
   delete(key: K): boolean {
     return this.#values.delete(key);
   }

@@ -2,24 +2,25 @@ import type { ErrorCode } from "./error-codes.ts";
 import type { LimitName } from "./limits.ts";
 
 /**
- * What the layers report. Names and buckets live in `observability/`; label values are bounded by the types here or
- * by the caller (provider names, close codes). Called on hot paths: an implementation must not allocate per call more
- * than its counter needs.
+ * The metrics interface of all layers. Names and buckets are defined in `observability/`. Label values are bounded by
+ * the types here or by the caller (provider names, close codes). Implementations are called on hot paths and must not
+ * allocate more per call than their counter needs.
  */
 export interface Metrics {
   connectionOpened(kind: "anonymous" | "authenticated"): void;
   connectionClosed(kind: "anonymous" | "authenticated", code: number): void;
-  /** A socket or request turned away at the door, by reason. */
+  /** A socket or request was refused before a session was created. */
   connectionRefused(reason: "origin" | "host" | "token" | "anonymous" | "limit" | "draining"): void;
-  /** `type` is a client frame type of the contract, or `invalid`. */
+  /** `type` is a client frame type of the protocol, or `invalid`. */
   frameReceived(type: string): void;
-  /** `type` is a server frame type of the contract. */
+  /** `type` is a server frame type of the protocol. */
   frameSent(type: string): void;
   errorSent(code: ErrorCode): void;
-  /** A limit was met: each refusal, eviction or close counts. */
+  /** A limit was reached. Every refusal, eviction or close counts. */
   limitHit(limit: LimitName): void;
-  /** Requests of a provider by state; deltas of +1 and -1. */
+  /** Changes the number of requests that wait for a provider. */
   requestsWaiting(delta: 1 | -1): void;
+  /** Changes the number of requests that a provider is answering. */
   requestsRunning(delta: 1 | -1): void;
   firstToken(provider: string, seconds: number): void;
   interToken(provider: string, seconds: number): void;
@@ -27,16 +28,16 @@ export interface Metrics {
   /** `outcome` is a finish reason or `error`. */
   answerFinished(provider: string, outcome: string, seconds: number): void;
   engineRestarted(): void;
-  /** An answer went on with another provider, or with the same one after its restart. */
+  /** An answer continued with another provider, or with the same one after its restart. */
   providerFellBack(from: string, to: string, phase: "before_first_token" | "mid_stream"): void;
-  /** A provider was asked a second time for the same answer. */
+  /** A request was sent to the same provider again. */
   providerRetried(provider: string): void;
   breakerState(provider: string, state: "closed" | "open" | "half_open"): void;
-  /** A call of a remote provider that the spend guard refused, by the limit that had no room. */
+  /** The spend guard refused a call of a remote provider because of `limit`. */
   spendRefused(limit: "total" | "client" | "address"): void;
-  /** A gauge read at scrape time: the fill of a queue, cache or buffer. `name` without the `chat_` prefix. */
+  /** Registers a gauge that is read at scrape time. `name` is given without the `chat_` prefix. */
   gauge(name: string, help: string, read: () => number): void;
-  /** A counter read at scrape time. It only grows, or starts again at 0; `name` ends in `_total`. */
+  /** Registers a counter that is read at scrape time. It only grows, or restarts at 0. `name` ends in `_total`. */
   counter(name: string, help: string, read: () => number): void;
 }
 

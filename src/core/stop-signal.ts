@@ -1,17 +1,17 @@
-/** Tells work that it should stop: as much of an AbortSignal as is used here, so that each of those is one. */
+/** Signal to stop work: the subset of AbortSignal that is used here, so every AbortSignal is one. */
 export interface StopSignal {
   readonly aborted: boolean;
-  /** Why; undefined before. */
+  /** The reason of the abort; undefined before. */
   readonly reason: unknown;
-  /** @throws the reason */
+  /** @throws the reason, once aborted. */
   throwIfAborted(): void;
   addEventListener(type: "abort", listener: () => void, options: { readonly once: true }): void;
   removeEventListener(type: "abort", listener: () => void): void;
 }
 
 /**
- * A signal that its owner aborts. An AbortController for each answer would do the same, but Node.js makes its signals by
- * changing the prototype of an event target, which costs kilobytes and keeps V8 from optimizing what touches them.
+ * A signal that its owner aborts. Cheaper than an AbortController for each answer: Node.js creates an AbortSignal by
+ * changing the prototype of an event target, which costs kilobytes and prevents V8 from optimizing code that uses it.
  */
 export class Stopper implements StopSignal {
   #aborted = false;
@@ -38,7 +38,7 @@ export class Stopper implements StopSignal {
     this.#listeners = this.#listeners.filter((it) => it !== listener);
   }
 
-  /** Only the first call counts. Calls the listeners at once. */
+  /** Calls the listeners synchronously. Later calls have no effect. */
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;

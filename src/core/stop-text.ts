@@ -1,12 +1,12 @@
-/** What a step lets through, and whether a stop text was met. */
+/** Text that was released, and whether a stop text was found. */
 export interface StopResult {
   readonly text: string;
   readonly stopped: boolean;
 }
 
 /**
- * Ends a stream of text at the first of some stop texts, which is never let through, not even in part: text that ends
- * in the beginning of a stop text is held back until the next piece decides.
+ * Ends a stream of text at the first stop text. No part of a stop text is released: when a piece ends with the
+ * beginning of a stop text, that end is held back until later pieces decide.
  */
 export class StopText {
   readonly #stops: readonly string[];
@@ -29,7 +29,7 @@ export class StopText {
     return { text: keep > 0 ? text.slice(0, -keep) : text, stopped: false };
   }
 
-  /** The stream ended by itself: what was held back belongs to it. */
+  /** Returns the text held back; call it when the stream ends without a stop text. */
   flush(): string {
     const text = this.#held;
     this.#held = "";
@@ -37,8 +37,8 @@ export class StopText {
   }
 
   /**
-   * Where the stop text begins that is complete first; −1 where there is none. By its end and not by its beginning, so
-   * that the pieces in which a text comes do not matter.
+   * Start of the stop text that ends first; −1 when there is none. Comparing ends instead of starts makes the result
+   * independent of how the text is split into pieces.
    */
   #firstStop(text: string): number {
     let first = -1;
@@ -53,12 +53,12 @@ export class StopText {
     return first;
   }
 
-  /** Length of the longest end of `text` that begins a stop text. */
+  /** Length of the longest suffix of `text` that is the beginning of a stop text. */
   #heldLength(text: string): number {
     let longest = 0;
     for (const stop of this.#stops) {
-      const most = Math.min(stop.length - 1, text.length);
-      for (let length = most; length > longest; length--) {
+      const maxLength = Math.min(stop.length - 1, text.length);
+      for (let length = maxLength; length > longest; length--) {
         if (!text.endsWith(stop.slice(0, length))) continue;
         longest = length;
         break;
@@ -68,7 +68,7 @@ export class StopText {
   }
 }
 
-/** A whole text up to the stop text that ends it; all of it where there is none. */
+/** The text up to the first stop text; all of it when it contains none. */
 export function cutAtStop(text: string, stops: readonly string[]): string {
   const stopText = new StopText(stops);
   const { text: kept, stopped } = stopText.push(text);

@@ -1,14 +1,14 @@
-/** How fast a bucket fills and how much it holds; shared by all buckets of a limit. */
+/** Refill rate and capacity, shared by all buckets of a limit. */
 export interface TokenRate {
-  /** Tokens that come back in a second; > 0. */
+  /** Tokens refilled per second; > 0. */
   readonly perSecond: number;
-  /** Tokens that may be taken at once from a full bucket; > 0. */
+  /** Capacity: tokens that can be taken at once from a full bucket; > 0. */
   readonly burst: number;
 }
 
 /**
- * One token bucket, kept as a single number: the time at which it will be full again (the generic cell rate
- * algorithm). A check allocates nothing, and no timer runs.
+ * One token bucket, stored as a single number: the time at which it will be full again (generic cell rate algorithm).
+ * It needs no timer, and a check allocates nothing.
  */
 export class TokenBucket {
   readonly #rate: TokenRate;
@@ -19,9 +19,9 @@ export class TokenBucket {
   }
 
   /**
-   * Takes `cost` tokens at the time `now` (milliseconds of a clock that never goes back). Returns 0 when they were there,
-   * and else takes nothing and returns the milliseconds after which they will be. A cost above the burst is granted
-   * by a full bucket, which then is in debt for the rest.
+   * Takes `cost` tokens at the time `now` (milliseconds of a monotonic clock). Returns 0 on success; otherwise takes
+   * nothing and returns the milliseconds until the tokens are available. A full bucket grants a cost above its capacity
+   * and goes into debt for the rest.
    */
   take(now: number, cost = 1): number {
     const { perSecond, burst } = this.#rate;
@@ -32,7 +32,7 @@ export class TokenBucket {
     return 0;
   }
 
-  /** Whether nothing is missing, so that a new bucket would be as good. */
+  /** Whether the bucket is full, and so equal to a new one. */
   isFull(now: number): boolean {
     return this.#fullAt <= now;
   }

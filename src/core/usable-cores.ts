@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
-/** Cores this process may use, by affinity and by the quota of its container. */
+/** Number of cores this process may use, by its CPU affinity and the CPU quota of its container. */
 export function usableCores(): number {
   return Math.max(1, Math.min(availableParallelism(), quotaCores()));
 }
@@ -12,7 +12,7 @@ function quotaCores(): number {
     const cores = Math.floor(Number(quota) / Number(period));
     return Number.isFinite(cores) && cores >= 1 ? cores : Number.POSITIVE_INFINITY;
   } catch {
-    // No cgroup v2 here, so no quota that could be read.
+    // Without cgroup v2 there is no quota to read.
     return Number.POSITIVE_INFINITY;
   }
 }

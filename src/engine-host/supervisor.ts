@@ -11,26 +11,38 @@ import { createSocketFolder, type SocketFolder } from "./socket-folder.ts";
 import { CHECK_MS, Watchdog } from "./watchdog.ts";
 
 export interface SupervisorOptions {
-  /** Arguments of Node.js that run the engine: `["dist/engine/engine-main.js"]`, or `["--import", "tsx", "src/engine/engine-main.ts"]`. */
+  /**
+   * Arguments of Node.js that run the engine: `["dist/engine/engine-main.js"]`, or `["--import", "tsx",
+   * "src/engine/engine-main.ts"]`.
+   */
   readonly args: readonly string[];
-  /** Environment of this process; the engine gets what system and GPU libraries need of it, and no secret. */
+  /**
+   * Environment of this process. The engine gets only the variables that system and GPU libraries need, and no secret.
+   */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly settings: EngineSettings;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** Default: {@link defaultRestartPolicy}. */
   readonly restart?: RestartPolicyOptions;
-  /** Least time without movement after which a busy engine is killed and started again, in milliseconds. */
+  /**
+   * Minimum time without progress after which a busy engine is killed and restarted, in milliseconds. Default 30,000.
+   */
   readonly stallMs?: number;
 }
 
-// Sampling and decoding are jobs of libuv's pool; its default of 4 would make the samplings wait for each other. On one
-// or two cores, one thread: each decode makes threads of its own, and where the pool's threads move about, Linux puts
-// two threads that wait for each other onto one core (docs/decisions/2026-11-23-one-pool-thread.md).
+/**
+ * Threads of libuv's pool, which runs sampling and decoding. With the default of 4, samplings wait for each other. With
+ * at most `FEW_CORES` cores one thread is faster: each decode starts threads of its own, and with several pool threads
+ * Linux schedules two threads that wait for each other on one core (docs/decisions/2026-11-23-one-pool-thread.md).
+ */
 const THREAD_POOL = 8;
 const FEW_CORES = 2;
+/** Default of {@link SupervisorOptions.stallMs}. */
 const STALL_MS = 30_000;
 
+/** Names of the environment variables that the engine inherits. */
 const INHERITED =
   /^(PATH|HOME|USER|TMPDIR|TEMP|TMP|LANG|TZ|SYSTEMROOT|LD_LIBRARY_PATH|(LC|DYLD|CUDA|NVIDIA|GGML|VK|XDG)_.*)$/i;
 
@@ -38,13 +50,13 @@ function engineEnvironment(env: Readonly<Record<string, string | undefined>>): R
   const kept = Object.entries(env).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && INHERITED.test(entry[0]),
   );
-  const asked = Number(env["UV_THREADPOOL_SIZE"]);
-  const usual = usableCores() <= FEW_CORES ? 1 : THREAD_POOL;
-  const threads = Number.isInteger(asked) && asked > 0 ? asked : usual;
+  const configured = Number(env["UV_THREADPOOL_SIZE"]);
+  const automatic = usableCores() <= FEW_CORES ? 1 : THREAD_POOL;
+  const threads = Number.isInteger(configured) && configured > 0 ? configured : automatic;
   return { ...Object.fromEntries(kept), UV_THREADPOOL_SIZE: String(threads) };
 }
 
-/** Starts the engine, starts it again when it dies, and tells where it stands. */
+/** Starts the engine, restarts it after an exit, and reports its status. */
 export class EngineSupervisor {
   readonly #options: SupervisorOptions;
   readonly #policy: RestartPolicy;
@@ -52,12 +64,12 @@ export class EngineSupervisor {
   readonly #listeners = new Set<(status: EngineStatus) => void>();
   #process: EngineProcess | undefined;
   #watchdog: Watchdog | undefined;
-  #current: EngineStatus = { state: "starting", reason: "The model is being loaded." };
+  #current: EngineStatus = { state: "starting", reason: "The model is loading." };
   #startedAt = 0;
   #stopped = false;
   #cancelRestart: (() => void) | undefined;
-  /** What the last engine left behind is being removed. */
-  #clearing: Promise<void> = Promise.resolve();
+  /** Removal of the last engine's stored states. */
+  #cleanup: Promise<void> = Promise.resolve();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -65,12 +77,12 @@ export class EngineSupervisor {
     this.#folder = createSocketFolder();
   }
 
-  /** The same over all lives of the engine. */
+  /** Path of the engine's socket; it stays the same across restarts. */
   get socketPath(): string {
     return this.#folder.socketPath;
   }
 
-  /** Of the present engine; undefined between two lives. */
+  /** Process id of the running engine; undefined between two runs. */
   get pid(): number | undefined {
     return this.#process?.pid;
   }
@@ -79,16 +91,17 @@ export class EngineSupervisor {
     return this.#current;
   }
 
-  /** @returns a function that ends the subscription. */
+  /** Calls `listener` after each change of the status. @returns a function that ends the subscription. */
   onChange(listener: (status: EngineStatus) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   /**
-   * Starts the engine and waits for its first ready.
+   * Starts the engine and waits until it is ready.
    *
-   * @throws Error when it cannot start with these settings; the message says what to fix. Then it is not tried again.
+   * @throws Error when it cannot start with these settings, or crashes repeatedly; the message gives the reason. After
+   * a failure due to the settings there is no further attempt.
    */
   start(): Promise<EngineInfo> {
     return new Promise((resolve, reject) => {
@@ -102,13 +115,13 @@ export class EngineSupervisor {
     });
   }
 
-  /** Ends the engine and removes its socket. */
+  /** Stops the engine and removes its socket. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelRestart?.();
     this.#set({ ...this.#current, state: "down", reason: "The server is stopping." });
     await this.#process?.stop();
-    await this.#clearing;
+    await this.#cleanup;
     this.#folder.remove();
   }
 
@@ -139,14 +152,14 @@ export class EngineSupervisor {
     this.#watchdog = watchdog;
     const check = (): void => {
       if (this.#watchdog !== watchdog || this.#stopped) return;
-      const still = watchdog.stalledMs();
-      if (still === undefined) {
+      const stalledMs = watchdog.stalledMs();
+      if (stalledMs === undefined) {
         clock.after(CHECK_MS, check);
         return;
       }
-      const seconds = Math.round(still / 1000);
-      logger.error({ engine: this.pid, seconds }, "engine hangs");
-      this.#process?.kill(`it did not move for ${seconds} s`);
+      const seconds = Math.round(stalledMs / 1000);
+      logger.error({ engine: this.pid, seconds }, "engine process hung, killing it");
+      this.#process?.kill(`no progress for ${seconds} s`);
     };
     clock.after(CHECK_MS, check);
   }
@@ -156,26 +169,26 @@ export class EngineSupervisor {
     const pid = this.pid;
     this.#process = undefined;
     this.#watchdog = undefined;
-    if (stateFolder !== undefined) this.#clearing = this.#removeStates(stateFolder);
+    if (stateFolder !== undefined) this.#cleanup = this.#removeStates(stateFolder);
     if (this.#stopped) return;
     const { info } = this.#current;
-    const known = info ? { info } : {};
+    const lastInfo = info ? { info } : {};
     if (failure !== undefined && !info) {
-      logger.error({ engine: pid, failure }, "engine cannot start");
+      logger.error({ engine: pid, failure }, "engine process failed to start");
       this.#set({ state: "down", reason: failure });
       return;
     }
-    const delay = this.#policy.died(clock.now() - this.#startedAt);
-    logger.error({ engine: pid, code, signal, failure, restartInMs: delay }, "engine died");
-    const how = failure ?? `it ended with ${signal ?? `code ${code}`}`;
+    const delay = this.#policy.recordExit(clock.now() - this.#startedAt);
+    logger.error({ engine: pid, code, signal, failure, restartInMs: delay }, "engine process exited");
+    const cause = failure ?? (signal ? `signal ${signal}` : `exit code ${code}`);
     if (this.#policy.degraded) {
       this.#set({
         state: "degraded",
-        reason: `The engine keeps dying (${how}); it is tried once a minute.`,
-        ...known,
+        reason: `The engine keeps crashing (${cause}). It is restarted once a minute.`,
+        ...lastInfo,
       });
     } else {
-      this.#set({ state: "starting", reason: "The engine died and is being started again.", ...known });
+      this.#set({ state: "starting", reason: "The engine crashed and is restarting.", ...lastInfo });
     }
     this.#cancelRestart = clock.after(delay, () => {
       if (this.#stopped) return;
@@ -184,13 +197,13 @@ export class EngineSupervisor {
     });
   }
 
-  /** An engine that was killed leaves states of conversations behind. */
+  /** Removes the stored states that a killed engine has left. */
   async #removeStates(folder: string): Promise<void> {
     try {
       await rm(folder, { recursive: true, force: true });
     } catch (error) {
-      // The next engine tries again.
-      this.#options.logger.warn({ err: error }, "stored states of an engine that ended could not be removed");
+      // The next engine removes the folder at its start.
+      this.#options.logger.warn({ err: error }, "stored states of the exited engine could not be removed");
     }
   }
 

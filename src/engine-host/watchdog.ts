@@ -1,12 +1,14 @@
 import type { Clock } from "../core/clock.ts";
 import type { EnginePulse } from "../engine-wire/control.ts";
 
-/** How often {@link Watchdog.stalledMs} is to be asked. */
+/** Interval between calls of {@link Watchdog.stalledMs}, in milliseconds. */
 export const CHECK_MS = 1000;
-// Learned lengths of steps vary; a step this many times longer is no step any more.
-const TICKS = 20;
+/**
+ * Number of step lengths without progress that count as a hang. The learned length varies, so there is a wide margin.
+ */
+const MAX_TICKS = 20;
 
-/** Tells from an engine's pulses whether it hangs. For one life of the engine, from its ready on. */
+/** Detects a hung engine by its pulses. One instance serves one run of the engine, from the time it is ready. */
 export class Watchdog {
   readonly #stallMs: number;
   readonly #clock: Clock;
@@ -14,7 +16,7 @@ export class Watchdog {
   #movedAt: number;
   #checkedAt: number;
 
-  /** `stallMs`: the least time without any movement that counts. */
+  /** @param stallMs minimum time without progress that counts as a hang, in milliseconds */
   constructor(stallMs: number, clock: Clock) {
     this.#stallMs = stallMs;
     this.#clock = clock;
@@ -22,22 +24,23 @@ export class Watchdog {
     this.#checkedAt = this.#movedAt;
   }
 
+  /** Records a pulse of the engine. */
   pulse(pulse: EnginePulse): void {
-    // An idle engine moves by its pulse alone; one that works, or has just begun to, must get somewhere.
-    const stands = pulse.busy && this.#last.busy && pulse.moved === this.#last.moved;
-    if (!stands || pulse.longWork || this.#last.longWork) this.#movedAt = this.#clock.now();
+    // A pulse alone counts as progress of an idle engine. A busy one must also process something between two pulses.
+    const stalled = pulse.busy && this.#last.busy && pulse.moved === this.#last.moved;
+    if (!stalled || pulse.longWork || this.#last.longWork) this.#movedAt = this.#clock.now();
     this.#last = pulse;
   }
 
-  /** How long nothing has moved, if that is too long. */
+  /** Milliseconds without progress if the engine hangs, else undefined. */
   stalledMs(): number | undefined {
     const now = this.#clock.now();
     const late = now - this.#checkedAt - CHECK_MS;
     this.#checkedAt = now;
-    // This process was itself stopped or starved: the pulses of that time are still to be read.
+    // This process itself was suspended or starved, so pulses from that time are not read yet.
     if (late > 2 * CHECK_MS) this.#movedAt += late;
     if (this.#last.longWork) return undefined;
-    const still = now - this.#movedAt;
-    return still > Math.max(this.#stallMs, TICKS * this.#last.tickMs) ? still : undefined;
+    const stalledMs = now - this.#movedAt;
+    return stalledMs > Math.max(this.#stallMs, MAX_TICKS * this.#last.tickMs) ? stalledMs : undefined;
   }
 }

@@ -1,30 +1,34 @@
 import type { Sampling } from "../core/sampling.ts";
 import type { EngineInfo } from "./engine-status.ts";
 
-/** Settings of the engine, handed over as the first line of its control channel and never by the environment. */
+/** Settings of the engine. They are the first line on its control channel and are never passed in the environment. */
 export interface EngineSettings {
   /** A GGUF file. */
   readonly modelPath: string;
+  /** Name for people. Empty: the file name. */
   readonly modelName: string;
-  /** `auto` (from the file), `zephyr`, `chatml`, or a name that node-llama-cpp knows. */
+  /** `auto` (from the file), `zephyr`, or the name of a template of node-llama-cpp such as `chatml`. */
   readonly template: string;
-  /** Role markers of the template beyond those found in the model file. */
+  /** Role markers of the template besides those found in the model file. */
   readonly roleMarkers: readonly string[];
-  /** Defaults of the model for what a request does not say. */
+  /** Defaults of the model for values that a request does not set. */
   readonly sampling: Omit<Sampling, "seed" | "stop">;
-  /** Absent: computed. 1..256 */
+  /** Number of slots, 1..256. Absent: computed. */
   readonly slots?: number;
-  /** Tokens per slot. Absent: computed. */
+  /** Window of a slot in tokens. Absent: computed. */
   readonly contextTokens?: number;
-  /** Absent: computed. */
+  /** CPU threads for inference. Absent: computed. */
   readonly threads?: number;
   readonly gpu: "auto" | "off" | "cuda" | "vulkan" | "metal";
+  /** Upper bound of the length of a step, in milliseconds. */
   readonly maxTickMs: number;
+  /** Target time between two tokens of an answer, in milliseconds. */
   readonly itlTargetMs: number;
+  /** Upper bound of the requests in the queue. */
   readonly queueLimit: number;
-  /** Bytes for states of sequences in files; 0: none are stored. */
+  /** Budget for states of sequences in files, in bytes; 0: states are not stored. */
   readonly kvCacheBytes: number;
-  /** Whether tokens are guessed by prompt look-up while an answer runs alone. */
+  /** Whether prompt lookup guesses tokens while an answer runs alone. */
   readonly lookup: boolean;
 }
 
@@ -33,25 +37,27 @@ export type ControlMessage =
   | { readonly type: "settings"; readonly socketPath: string; readonly settings: EngineSettings }
   | { readonly type: "stop" };
 
-/** A sign of life, each second and when `longWork` changes. */
+/** Heartbeat of the engine, sent each second and when `longWork` changes. */
 export interface EnginePulse {
-  /** Whether anything runs, waits or is being prepared. */
+  /** Whether any request runs, waits or is being prepared. */
   readonly busy: boolean;
-  /** Rises with every step and every request that was prepared. */
+  /** Counter that increases with every step and every prepared request. */
   readonly moved: number;
   /** Smoothed length of a step in milliseconds. */
   readonly tickMs: number;
-  /** It loads or saves a state or compiles a grammar, which may rightly take long. */
+  /** Whether the engine loads or saves a state or compiles a grammar, which may take long without being a hang. */
   readonly longWork: boolean;
 }
 
 /** engine → main on the control channel. */
 export type ControlReply =
-  /** `stateFolder`: where it stores states; whoever sees it die removes that. Absent where none are stored. */
+  /**
+   * `stateFolder`: folder of the stored states; main removes it after the engine exits. Absent: states are not stored.
+   */
   | { readonly type: "ready"; readonly info: EngineInfo; readonly stateFolder?: string }
   | ({ readonly type: "pulse" } & EnginePulse)
-  /** The engine cannot start with these settings; it exits. The message says what to fix. */
+  /** The engine cannot start with these settings; it exits. The message explains what to fix. */
   | { readonly type: "failed"; readonly message: string };
 
-/** The descriptor of the control channel in the engine process. */
+/** File descriptor of the control channel in the engine process. */
 export const CONTROL_FD = 3;

@@ -1,62 +1,70 @@
-/** What a loaded engine is, for the start block and the welcome. */
+/** Properties of a loaded engine, for the start banner and the welcome. */
 export interface EngineInfo {
-  /** Name of the entry of models.json, or of the file. */
+  /** Name of the entry in models.json, or of the file. */
   readonly modelName: string;
   /** Architecture, size and quantisation, for people: `llama 135M Q4_1`. */
   readonly modelDescription: string;
+  /** Size of the weights. */
   readonly modelBytes: number;
-  /** Tokens of one slot, prompt and answer together. */
+  /** Window of one slot in tokens, prompt and answer together. */
   readonly contextTokens: number;
   readonly slots: number;
   /** CPU threads for inference. */
   readonly threads: number;
   readonly gpu: false | "cuda" | "vulkan" | "metal";
-  /** Names of the devices in use; empty on the CPU. */
+  /** Names of the GPUs in use; empty on the CPU. */
   readonly gpuDevices: readonly string[];
-  /** Memory of all slots. */
+  /** KV memory of all slots. */
   readonly kvBytes: number;
-  /** Memory that was free when the number of slots was computed from it; absent where it was set. */
+  /** Free memory from which the number of slots was computed. Absent when the setting fixed that number. */
   readonly autoFromBytes?: number;
-  /** Name of the chat template in force. */
+  /** Name of the chat template in use. */
   readonly template: string;
+  /** Time to load the model, in milliseconds. */
   readonly loadMs: number;
-  /** What people should know: a GPU that was tried and failed, a setting that was lowered. */
+  /** Notes for the operator, such as a GPU that failed to load. */
   readonly notes: readonly string[];
 }
 
+/** Load and counters of the engine. Counters start at zero with each engine process. */
 export interface EngineStats {
-  /** Requests that wait for a slot. */
+  /** Requests waiting for a slot. */
   readonly waiting: number;
   /** Requests in slots. */
   readonly running: number;
-  /** Tokens kept in the slots. */
+  /** Tokens in the KV of all slots. */
   readonly keptTokens: number;
   /** Smoothed length of a step in milliseconds. */
   readonly tickMs: number;
   /** Smoothed number of sequences in a step. */
   readonly batch: number;
-  /** Smoothed share of prompt tokens in all tokens of a step, 0..1. */
+  /** Smoothed share of prompt tokens among all tokens of a step, 0..1. */
   readonly promptShare: number;
-  /** Prompt tokens of those who wait. */
+  /** Prompt tokens of the waiting requests. */
   readonly waitingTokens: number;
-  /** Prompt tokens of started requests that were not processed again, since the start, by where they were kept. */
+  /** Prompt tokens reused from the KV of a slot, since the start. */
   readonly cachedSlot: number;
+  /** Prompt tokens reused from a stored state, since the start. */
   readonly cachedStored: number;
+  /** Prompt tokens reused from the stored state of a shared system text, since the start. */
   readonly cachedShared: number;
-  /** Stored states of sequences. */
+  /** Bytes of all stored states of sequences. */
   readonly storedBytes: number;
+  /** Number of stored states of sequences. */
   readonly storedStates: number;
-  /** Answers that had to give their slot away for a time, since the start. */
+  /** Number of times an answer lost its slot to another one for a while, since the start. */
   readonly preemptions: number;
-  /** How often conversations that lost their slot come back, over 0 and at most 1, by the latest. */
+  /** Share of the latest displaced conversations that sent another request; greater than 0, at most 1. */
   readonly returnRate: number;
-  /** Slots and stored states that were emptied since their client or conversation is gone, since the start. */
+  /** Slots and stored states emptied because their client or conversation was deleted, since the start. */
   readonly forgotten: number;
-  /** Tokens guessed by prompt look-up since the start, and those of them that the model drew as well. */
+  /** Tokens guessed by prompt lookup, since the start. */
   readonly guessedTokens: number;
+  /** Guessed tokens that the model drew as well, since the start. */
   readonly acceptedTokens: number;
 }
 
+/** Statistics before the engine has sent any. */
 export const NO_STATS: EngineStats = {
   waiting: 0,
   running: 0,
@@ -77,11 +85,11 @@ export const NO_STATS: EngineStats = {
   acceptedTokens: 0,
 };
 
-/** Where the engine stands, as its supervisor tells it. */
+/** State of the engine, as reported by its supervisor. */
 export interface EngineStatus {
   readonly state: "starting" | "ready" | "degraded" | "down";
-  /** For people; empty when ready. */
+  /** Reason for people; empty when ready. */
   readonly reason: string;
-  /** Of the last start that succeeded. */
+  /** Properties from the last successful start. */
   readonly info?: EngineInfo;
 }

@@ -4,11 +4,11 @@ import type { Sampling } from "../core/sampling.ts";
 import type { EngineInfo, EngineStats } from "./engine-status.ts";
 
 /**
- * What crosses the Unix socket between gateways and the engine: one JSON line a message. Each connection has its own
- * ids. One `tick` carries the new text of every request of a connection, so the channel costs next to nothing.
+ * Messages on the Unix socket between gateways and the engine, one JSON line each. Each connection has its own ids. One
+ * `tick` holds the new text of every request of a connection, so the channel costs almost nothing.
  */
 
-/** A `ChatRequest` as the engine needs it. */
+/** The parts of a `ChatRequest` that the engine needs. */
 export interface EngineRequest {
   readonly system: string;
   readonly context: string | null;
@@ -16,32 +16,35 @@ export interface EngineRequest {
   readonly maxTokens: number;
   readonly sampling: Sampling;
   readonly jsonSchema?: Readonly<Record<string, unknown>>;
-  /** Owner of the data: KV of one client is never reused for another, save for the system text. */
+  /** Owner of the data. KV of one client is never reused for another, except for the system text. */
   readonly client: string;
-  /** Who is charged. */
+  /** Key of the account that is charged. */
   readonly accountKey: string;
-  /** Its share against others of weight 1; bounded to 0.01..100. Default 1. */
+  /** Share relative to requests of weight 1, bounded to 0.01..100. Default 1. */
   readonly weight?: number;
   readonly conversation: string;
+  /** Text that the answer begins with. */
   readonly continueFrom?: string;
 }
 
-/** A client's context that has been set: its beginning of all prompts is processed before the client asks. */
+/** Sent when a client sets its context. The engine processes the prefix of its prompts before the next request. */
 export type PrepareRequest = Pick<EngineRequest, "system" | "context" | "client" | "accountKey" | "weight">;
 
-/** Whose KV is to go: all of a client's, or that of one conversation. */
+/** Deletes the KV of a client, or of one of its conversations. */
 export interface ForgetRequest {
   readonly client: string;
   readonly conversation?: string;
 }
 
+/** Token counts of a finished request. */
 export interface WireUsage {
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** Prompt tokens that were reused instead of processed. */
   readonly cachedTokens: number;
 }
 
-/** What happens to a request, in this order; `finished` or `failed` comes last and once. */
+/** Events of a request, in this order. `finished` or `failed` is the last one and occurs once. */
 export interface RequestEvents<Failure = unknown> {
   queued(position: number, etaMs: number | undefined): void;
   started(promptTokens: number, cachedTokens: number, droppedTurns: number): void;
@@ -51,16 +54,17 @@ export interface RequestEvents<Failure = unknown> {
   failed(error: Failure): void;
 }
 
+/** gateway → engine */
 export type GatewayMessage =
   | { readonly type: "start"; readonly id: number; readonly request: EngineRequest }
   | { readonly type: "cancel"; readonly id: number }
-  /** Without a reply: it may be dropped. */
+  /** Without a reply; the engine may drop it. */
   | { readonly type: "prepare"; readonly request: PrepareRequest }
-  /** Without a reply: an engine that is not there holds nothing. */
+  /** Without a reply: an engine that is down holds no KV to delete. */
   | { readonly type: "forget"; readonly request: ForgetRequest }
   | { readonly type: "count"; readonly id: number; readonly text: string };
 
-/** All that happened to a connection's requests in one step. For one id the order is the order of the fields. */
+/** Events of a connection's requests in one step. Events of one id apply in the order of the fields. */
 export interface TickMessage {
   readonly type: "tick";
   readonly queued?: readonly QueuedNote[];
@@ -71,7 +75,7 @@ export interface TickMessage {
   readonly failed?: readonly FailedNote[];
 }
 
-/** id, position (1 = next), estimated milliseconds until it starts (absent where unknown). */
+/** id, position (1 = next), estimated milliseconds until the start (absent when unknown). */
 export type QueuedNote = readonly [id: number, position: number, etaMs?: number];
 /** id, prompt tokens, cached tokens, dropped turns. */
 export type StartedNote = readonly [
@@ -81,11 +85,12 @@ export type StartedNote = readonly [
   droppedTurns: number,
 ];
 export type ProgressNote = readonly [id: number, processed: number, total: number];
-/** id, whole characters, tokens they took. */
+/** id, text of whole characters, number of its tokens. */
 export type DeltaNote = readonly [id: number, text: string, tokens: number];
 export type FinishedNote = readonly [id: number, reason: "stop" | "length", usage: WireUsage];
 export type FailedNote = readonly [id: number, report: ErrorReport];
 
+/** engine → gateway */
 export type EngineMessage =
   | { readonly type: "ready"; readonly info: EngineInfo }
   | TickMessage

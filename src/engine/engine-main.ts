@@ -10,20 +10,24 @@ import { CONTROL_FD, type ControlMessage, type ControlReply } from "../engine-wi
 import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
 
 /**
- * Entry of the engine process. Its first line on the control channel holds its settings; when that channel closes,
- * its parent is gone and so is its purpose.
+ * Entry point of the engine process. The first line on the control channel holds the settings. When that channel
+ * closes, the main process is gone and the engine exits.
  */
 
-// A terminal's Ctrl-C and a service manager signal the whole group: main decides when the engine ends.
+// Ctrl-C in a terminal and service managers signal the whole process group. Main decides when the engine stops.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
 
+/** Interval of pulses, in milliseconds. */
 const PULSE_MS = 1000;
 
-// What the engine writes, states of conversations among it, is for this user alone.
+// Files that the engine writes, such as stored states of conversations, are accessible to this user only.
 process.umask(0o077);
-// However it ends, short of a kill: main, or else the next engine, clears up after that.
+// Runs on every exit but a kill. After a kill, main or the next engine removes the folder.
 process.on("exit", () => kvFolder?.remove());
+
+const NO_KV_FOLDER =
+  "Cannot create a folder for KV states, so none are stored. Make /dev/shm or the temporary folder writable.";
 
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true });
 const decoder = new LineDecoder<ControlMessage>();
@@ -36,9 +40,9 @@ control.setEncoding("utf8");
 control.on("data", (chunk: string) => {
   for (const message of decoder.push(chunk)) void handle(message);
 });
-control.on("error", () => void leave());
-control.on("close", () => void leave());
-control.on("end", () => void leave());
+control.on("error", () => void exitWithoutMain());
+control.on("close", () => void exitWithoutMain());
+control.on("end", () => void exitWithoutMain());
 
 async function handle(message: ControlMessage): Promise<void> {
   if (message.type === "stop") {
@@ -51,7 +55,7 @@ async function handle(message: ControlMessage): Promise<void> {
     const { settings } = message;
     if (settings.kvCacheBytes > 0) {
       kvFolder = openKvFolder(process.pid);
-      if (!kvFolder) report(new Error("No folder for states of sequences can be made; none are stored."));
+      if (!kvFolder) report(new Error(NO_KV_FOLDER));
     }
     server = new EngineServer({
       loaded,
@@ -73,7 +77,7 @@ async function handle(message: ControlMessage): Promise<void> {
   await server.serve();
 }
 
-/** So that main can tell an engine that hangs from one that works. */
+/** Sends a pulse every second, so that main can detect an engine that hangs. */
 function pulse(): void {
   sendPulse();
   systemClock.after(PULSE_MS, pulse);
@@ -91,8 +95,11 @@ function report(error: unknown): void {
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
 }
 
-/** Main died without a word: nobody else removes the socket. A native step may run on, so no clean end is tried. */
-async function leave(): Promise<void> {
+/**
+ * Removes the engine's files and exits after main is gone, since no other process removes them. A native step may
+ * still be running, so the engine does not try to stop cleanly.
+ */
+async function exitWithoutMain(): Promise<void> {
   try {
     kvFolder?.remove();
     if (socketPath) {

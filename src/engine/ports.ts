@@ -1,60 +1,60 @@
 import type { ResolvedSampling } from "./generation/resolved-sampling.ts";
 
-/** What the loop needs of one native sequence. Calls on one sequence never overlap. */
+/** One native sequence, as the loop uses it. Calls on one sequence never overlap. */
 export interface EngineSequence {
   /** Native id; the loop serves sequences in ascending order. */
   readonly id: number;
-  /** Tokens in the KV. */
+  /** Number of tokens in the KV. */
   readonly length: number;
-  /** A copy of them. */
+  /** A copy of the tokens in the KV. */
   tokens(): readonly number[];
-  /** How many of `tokens`, from the first on, the KV already holds. */
+  /** Length of the longest prefix of `tokens` that the KV begins with. */
   commonPrefix(tokens: readonly number[]): number;
   /** Erases all but the first `count` tokens of the KV. Only between steps. */
   truncate(count: number): Promise<void>;
   /** Adds tokens to the KV. */
   prefill(tokens: readonly number[]): Promise<void>;
-  /** Writes the KV to a new file. Only between steps. @returns its bytes. */
+  /** Writes the KV to a new file. Only between steps. @returns the size of the file in bytes. */
   save(path: string): Promise<number>;
-  /** Replaces the KV by what {@link save} of the same model has written; empty when it fails. Only between steps. */
+  /** Replaces the KV by a file that {@link save} of the same model wrote; empty on failure. Only between steps. */
   load(path: string): Promise<void>;
   /**
-   * The first `next()` adds `tokens` to the KV, at least one, and each later one the token given to it, which was drawn
-   * last; each draws another. Done: the model ended.
+   * Draws one token for each `next()`. The first call adds `tokens` (at least one) to the KV, each later call adds
+   * the token passed to it, which is the one drawn last. Done when the model ends the answer.
    */
   generate(tokens: readonly number[], options: GenerateOptions): TokenIterator;
   /**
-   * Adds `tokens`, at least one, and `guesses` to the KV in one go, and draws after the last of the tokens and after
-   * each guess that was drawn itself. Guesses that were not are erased again.
+   * Adds `tokens` (at least one) and `guesses` to the KV in one pass. Draws after the last of the tokens, and after
+   * each guess as long as it equals the token drawn before it. Wrong guesses are erased from the KV.
    */
   verify(tokens: readonly number[], guesses: readonly number[], options: GenerateOptions): Promise<Drawn>;
 }
 
 export type TokenIterator = AsyncIterator<number, void, number | undefined>;
 
-/** What a step gave an answer. */
+/** What a step drew for an answer. */
 export interface Drawn {
-  /** More than one where guesses were right. */
+  /** More than one token when guesses were right. */
   readonly tokens: readonly number[];
-  /** The model ended the answer after them. */
+  /** Whether the model ended the answer after these tokens. */
   readonly ended: boolean;
 }
 
 export interface GenerateOptions {
   readonly sampling: ResolvedSampling;
-  /** Own state of one generation; opaque to the loop. */
+  /** State of this generation; opaque to the loop. */
   readonly grammarState?: object;
   /** The latest tokens of the answer, for the repeat penalty. */
   recentTokens(): readonly number[];
 }
 
-/** A request made ready for the model: all that needs the tokenizer is done. */
+/** A request prepared for the model: all work that needs the tokenizer is done. */
 export interface PreparedRequest {
-  /** Prompt, at least one token. */
+  /** The prompt; at least one token. */
   readonly tokens: readonly number[];
-  /** How many of them come from text that all clients share: the system text. */
+  /** Number of leading tokens that come from the system text, which all clients share. */
   readonly sharedTokens: number;
-  /** The same for all requests that share these tokens. */
+  /** Identifies the shared tokens: equal for all requests that share them. */
   readonly sharedKey: string;
   readonly droppedTurns: number;
   readonly maxTokens: number;
@@ -63,22 +63,24 @@ export interface PreparedRequest {
   /** Tokens that end the answer and are not part of it. */
   readonly stopTokens: ReadonlySet<number>;
   readonly grammarState?: object;
-  /** White space at the end is not part of the answer. */
+  /** Whether white space at the end is removed from the answer. */
   readonly trimEnd: boolean;
   readonly client: string;
   readonly conversation: string;
-  /** Who is charged. */
+  /** Account that is charged. */
   readonly accountKey: string;
-  /** A prompt that is only to be processed, before its client asks. It draws nothing and has the lowest priority. */
+  /**
+   * Whether only the prompt is processed, ahead of the client's next request. Draws nothing; has the lowest priority.
+   */
   readonly background: boolean;
   /** Share against others of weight 1; > 0. */
   readonly weight: number;
 }
 
-/** Stands for the state of a client's context where a conversation stands for its own. No conversation has this name. */
+/** Conversation name under which the state of a client's context is stored. No conversation has this name. */
 export const CONTEXT_STATE = "\u0000context";
 
-/** Announces work that may take long, so that the watchdog does not take it for a hang. */
+/** Marks work that may take long, so that the watchdog does not treat it as a hang. */
 export interface LongWorkScope {
   during<T>(work: () => Promise<T>): Promise<T>;
 }

@@ -1,11 +1,11 @@
 import { Counter, Gauge, type Histogram, type Registry } from "prom-client";
 
 /**
- * Metrics of what happens with every frame, token, answer or socket. The library's own look their labels up by a text that
- * they make on each call: here a call adds to plain numbers, and the numbers become samples when they are read.
+ * Metrics for events that occur with every frame, token, answer or socket. The metrics of prom-client build a label
+ * string on each call. Here a call only adds to plain numbers, which become samples when the metrics are scraped.
  */
 
-/** Name with its prefix, without labels; a metric has up to two labels. */
+/** `name` includes the prefix. A metric has at most two labels. */
 export interface HotMetricOptions {
   readonly name: string;
   readonly help: string;
@@ -13,7 +13,7 @@ export interface HotMetricOptions {
   readonly registry: Registry;
 }
 
-/** What is counted, by the values of the labels. */
+/** One cell for each combination of label values. */
 class Cells<Cell> {
   readonly #make: () => Cell;
   readonly #cells = new Map<string, Map<string, Cell>>();
@@ -30,7 +30,7 @@ class Cells<Cell> {
     return cell;
   }
 
-  /** With each cell its labels by name. */
+  /** All cells with their labels by name. */
   labelled(names: readonly string[]): { readonly labels: Record<string, string>; readonly cell: Cell }[] {
     return [...this.#cells].flatMap(([first, row]) =>
       [...row].map(([second, cell]) => ({
@@ -41,7 +41,7 @@ class Cells<Cell> {
   }
 }
 
-/** A counter, or with `gauge` a number that may fall. */
+/** A counter, or with `kind` "gauge" a number that can also decrease. */
 export function hotCounter(
   { name, help, labelNames, registry }: HotMetricOptions,
   kind: "counter" | "gauge" = "counter",
@@ -64,18 +64,18 @@ export function hotCounter(
   };
 }
 
-/** @param bounds upper bounds of the buckets, rising */
+/** @param bounds upper bounds of the buckets, ascending */
 export function hotHistogram(
   { name, help, labelNames, registry }: HotMetricOptions,
   bounds: readonly number[],
 ): (value: number, first?: string, second?: string) => void {
-  // The last bucket takes what is over all bounds.
+  // The last bucket counts values above all bounds.
   const cells = new Cells(() => ({ sum: 0, buckets: Array.from({ length: bounds.length + 1 }, () => 0) }));
-  const les: readonly (number | string)[] = [...bounds, "+Inf"];
+  const bucketLabels: readonly (number | string)[] = [...bounds, "+Inf"];
   const values = () =>
     cells.labelled(labelNames).flatMap(({ labels, cell: { sum, buckets } }) => {
       let count = 0;
-      const rows = les.map((le, index) => {
+      const rows = bucketLabels.map((le, index) => {
         count += buckets[index] as number;
         return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
       });
@@ -85,7 +85,7 @@ export function hotHistogram(
         { metricName: `${name}_count`, labels, value: count },
       ];
     });
-  // The registry asks a metric for its name and its values; the types know only the library's own classes.
+  // The registry only reads the name and the values of a metric, but its types accept only prom-client's classes.
   const metric = { name, get: () => Promise.resolve({ name, help, type: "histogram", values: values() }) };
   registry.registerMetric(metric as unknown as Histogram);
   return (value, first = "", second = "") => {

@@ -1,19 +1,19 @@
 import { write as writeToFile } from "node:fs";
 
-/** Where the lines of the log go. */
+/** Output of the log. */
 export interface LogDestination {
-  /** Takes one line with its line end. Never throws, never blocks; drops the line when too much waits already. */
+  /** Writes one line, which includes its line break. Never throws or blocks. Drops the line if the buffer is full. */
   write(line: string): void;
-  /** Resolves when all that was taken is written, given up, or `withinMs` is over. Never rejects. */
+  /** Resolves when all accepted lines are written or dropped, or after `withinMs` milliseconds. Never rejects. */
   flush(withinMs?: number): Promise<void>;
-  /** Lines dropped since the start because the reader stalled or is gone. */
+  /** Lines dropped since the start because the reader stalled or closed its end. */
   droppedLines(): number;
 }
 
 export interface LogDestinationOptions {
   /** File descriptor; standard output by default. */
   readonly fd?: number;
-  /** Bytes that may wait while the reader stalls. */
+  /** Maximum bytes buffered while the reader stalls; default 1 MiB. */
   readonly maxBytes?: number;
 }
 
@@ -24,8 +24,8 @@ const RETRY_MS = 50;
 const FLUSH_MS = 1_000;
 
 /**
- * Writes log lines asynchronously and within bounds. pino's own destination is not used: at exit it flushes
- * synchronously, and with a reader that stalls or went away it then retries for ever and the process never ends.
+ * Writes log lines asynchronously into a bounded buffer. pino's own destination is not used because it flushes
+ * synchronously at exit: if the reader stalls or is gone, it retries forever and the process never exits.
  */
 export function createLogDestination(options: LogDestinationOptions = {}): LogDestination {
   const { fd = STDOUT, maxBytes = DEFAULT_MAX_BYTES } = options;
@@ -34,8 +34,8 @@ export function createLogDestination(options: LogDestinationOptions = {}): LogDe
 }
 
 /**
- * Reading `process.stdout` makes Node set a pipe to non-blocking. In blocking mode a stalled reader would hold a thread
- * of the pool in `write`, and the exit of the process waits for that thread.
+ * Accessing `process.stdout` makes Node set a pipe to non-blocking mode. In blocking mode, a stalled reader would block
+ * a pool thread in `write`, and the process could not exit until that thread returns.
  */
 function prepareStandardOutput(): void {
   const listener = (error: NodeJS.ErrnoException) => {
@@ -48,16 +48,16 @@ class BoundedWriter implements LogDestination {
   readonly #fd: number;
   readonly #maxBytes: number;
   #waiting: string[] = [];
-  /** Bytes of `#waiting` and of the chunk that is being written. */
+  /** Bytes of `#waiting` and of the chunk being written. */
   #bytes = 0;
   #chunk: Buffer | undefined;
-  /** Lines in `#chunk`, for the count when it must be given up. */
+  /** Lines in `#chunk`, to count them if the chunk is dropped. */
   #chunkLines = 0;
   #dropped = 0;
-  /** Part of `#dropped` that the log itself already tells. */
+  /** Part of `#dropped` that is already reported in the log. */
   #reported = 0;
-  #gone = false;
-  /** The last write failed, so that a note about lost lines would be lost too. */
+  #closed = false;
+  /** The last write failed, so a note about dropped lines would be lost as well. */
   #failing = false;
   #onIdle: (() => void)[] = [];
 
@@ -68,7 +68,7 @@ class BoundedWriter implements LogDestination {
 
   write(line: string): void {
     const bytes = Buffer.byteLength(line);
-    if (this.#gone || this.#bytes + bytes > this.#maxBytes) {
+    if (this.#closed || this.#bytes + bytes > this.#maxBytes) {
       this.#dropped++;
       return;
     }
@@ -124,17 +124,17 @@ class BoundedWriter implements LogDestination {
 
   #failed(error: NodeJS.ErrnoException): void {
     if (error.code === "EAGAIN" || error.code === "EBUSY") {
-      // A reader that stalls must not keep alive a process that has nothing else to do.
+      // A stalled reader must not keep a process running that has no other work.
       setTimeout(() => this.#writeChunk(), RETRY_MS).unref();
       return;
     }
     this.#failing = true;
-    // A full disk may recover; a reader that is gone does not.
-    this.#gone = error.code === "EPIPE" || error.code === "EBADF";
+    // A full disk may recover; a closed pipe does not.
+    this.#closed = error.code === "EPIPE" || error.code === "EBADF";
     this.#dropped += this.#chunkLines;
     this.#bytes -= this.#chunk?.length ?? 0;
     this.#chunk = undefined;
-    if (this.#gone) {
+    if (this.#closed) {
       this.#dropped += this.#waiting.length;
       this.#waiting = [];
       this.#bytes = 0;
@@ -142,7 +142,7 @@ class BoundedWriter implements LogDestination {
     this.#next();
   }
 
-  /** Once the reader goes on, the log says itself what is missing from it. */
+  /** Adds a log line with the number of dropped lines once the reader continues. */
   #reportDropped(): void {
     const missing = this.#dropped - this.#reported;
     if (missing === 0 || this.#failing) return;

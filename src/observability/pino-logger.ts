@@ -6,16 +6,19 @@ export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" |
 
 export interface LoggerOptions {
   readonly level: LogLevel;
-  /** Standard output by default. */
+  /** Default: standard output. */
   readonly destination?: LogDestination;
 }
 
 /** The logger of the process. */
 export interface ServiceLogger extends Logger {
   fatal(fields: object, message: string): void;
-  /** Waits at most `withinMs` (1,000 by default) until all lines are written; never rejects. To be awaited before an exit. */
+  /**
+   * Waits up to `withinMs` milliseconds (default 1,000) until all lines are written. Never rejects. Await it before
+   * exit.
+   */
   flush(withinMs?: number): Promise<void>;
-  /** Lines dropped because the reader of the log stalled; a metric. */
+  /** Lines dropped because the reader of the log stalled or closed its end. */
   droppedLines(): number;
 }
 
@@ -23,7 +26,9 @@ const MAX_MESSAGE_CHARS = 2_000;
 const MAX_STACK_CHARS = 8_000;
 const MAX_CAUSES = 4;
 
-/** Fields that hold a secret or a user's text, should one slip into a call. A net, not a licence. */
+/**
+ * Fields that are redacted in case a secret or a user's text is logged by mistake. Callers must still not pass them.
+ */
 const hiddenNames = [
   "token",
   "session",
@@ -54,9 +59,9 @@ const redactedPaths = [
 ];
 
 /**
- * Makes the JSON log: one object a line, `level` as a word, `time` in ISO 8601, `msg`. Of errors (`err`, `error`) it keeps
- * type, code, message, stack and causes, never what else libraries hang on them, since that can be a user's text. Of a
- * `url` it keeps what stands before the query.
+ * Creates the JSON logger: one object per line, with `level` as a word, `time` in ISO 8601 and `msg`. Errors (`err`,
+ * `error`) are reduced to type, code, message, stack and causes, because other properties set by libraries may contain
+ * a user's text. A `url` is logged without its query.
  */
 export function createPinoLogger({
   level,
@@ -84,7 +89,7 @@ export function createPinoLogger({
   };
 }
 
-/** What the log shows of an error. */
+/** The parts of an error that are logged. */
 interface ErrorDescription {
   type: string;
   code?: string | number;
@@ -93,7 +98,7 @@ interface ErrorDescription {
   cause?: ErrorDescription;
 }
 
-/** Describes anything thrown by type, code, message, stack and causes alone. */
+/** Describes any thrown value by type, code, message, stack and causes only. */
 export function describeError(thrown: unknown, depth = 0): ErrorDescription {
   if (!(thrown instanceof Error))
     return { type: typeof thrown, message: cut(plainText(thrown), MAX_MESSAGE_CHARS) };
@@ -112,7 +117,7 @@ export function describeError(thrown: unknown, depth = 0): ErrorDescription {
   };
 }
 
-/** JSON.parse quotes what it was given, which can be a user's message or an answer. */
+/** JSON.parse quotes its input, which may be a user's message or an answer. */
 function messageOf(error: Error): string {
   return error instanceof SyntaxError ? "(hidden: a syntax error quotes its input)" : error.message;
 }

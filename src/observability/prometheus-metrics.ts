@@ -3,28 +3,30 @@ import { limits } from "../core/limits.ts";
 import type { Metrics } from "../core/metrics.ts";
 import { hotCounter, hotHistogram } from "./hot-metrics.ts";
 
-/** Seconds; from a token on a GPU to a long queue. Buckets follow vLLM's. */
+/** In seconds, from one token on a GPU to a long queue. The buckets follow those of vLLM. */
 const FIRST_TOKEN_BUCKETS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160];
+/** In seconds. */
 const INTER_TOKEN_BUCKETS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5,
 ];
+/** In seconds. */
 const ANSWER_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
 
 const BREAKER_LEVELS = { closed: 0, half_open: 1, open: 2 } as const;
 
-/** Close codes of RFC 6455 and of this service. Clients may send any of thousands: those count as `other`. */
+/** Label for close codes of RFC 6455 and of this service. Other codes chosen by clients are counted as `other`. */
 function closeCodeLabel(code: number): string {
   const known = (code >= 1000 && code <= 1015) || (code >= 4400 && code <= 4499);
   return known ? String(code) : "other";
 }
 
 export interface PrometheusMetrics extends Metrics {
-  /** The text format of Prometheus. */
+  /** All metrics in the Prometheus text format. */
   render(): Promise<string>;
   readonly contentType: string;
 }
 
-/** All metrics of the service, in a registry of their own. */
+/** Creates all metrics of the service in their own registry. */
 export function createPrometheusMetrics(): PrometheusMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -40,50 +42,63 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     registry,
   });
 
-  const connections = hotCounter(hot("connections", "Sockets that are connected", ["kind"]), "gauge");
-  const opened = hotCounter(hot("connections_total", "Sockets that were connected", ["kind"]));
+  const connections = hotCounter(hot("connections", "Open sockets", ["kind"]), "gauge");
+  const opened = hotCounter(hot("connections_total", "Sockets opened", ["kind"]));
   const closed = hotCounter(
-    hot("connections_closed_total", "Sockets that were closed, by close code", ["kind", "code"]),
+    hot("connections_closed_total", "Sockets closed, by close code", ["kind", "code"]),
   );
-  const refused = counter("connections_refused_total", "Sockets turned away at the door", ["reason"]);
-  const received = hotCounter(hot("frames_received_total", "Frames of clients", ["type"]));
-  const sent = hotCounter(hot("frames_sent_total", "Frames to clients", ["type"]));
-  const errors = counter("errors_total", "Error frames, by code", ["code"]);
-  const hits = counter("limit_hits_total", "Limits that were met, by limit", ["limit"]);
-  // Zero is a value too: an alert on a rate must find the series before the first hit.
+  const refused = counter("connections_refused_total", "Sockets refused at the upgrade, by reason", [
+    "reason",
+  ]);
+  const received = hotCounter(
+    hot("frames_received_total", "Frames received from clients, by type", ["type"]),
+  );
+  const sent = hotCounter(hot("frames_sent_total", "Frames sent to clients, by type", ["type"]));
+  const errors = counter("errors_total", "Error frames sent, by code", ["code"]);
+  const hits = counter("limit_hits_total", "Refusals, evictions and closes due to a limit, by limit", [
+    "limit",
+  ]);
+  // Initialised with zero, because an alert on a rate needs the series before the first hit.
   for (const limit of Object.keys(limits)) hits.inc({ limit }, 0);
-  const waiting = hotCounter(hot("requests_waiting", "Requests that wait for a provider"), "gauge");
-  const running = hotCounter(hot("requests_running", "Requests that a provider works on"), "gauge");
+  const waiting = hotCounter(hot("requests_waiting", "Requests waiting for a provider"), "gauge");
+  const running = hotCounter(hot("requests_running", "Requests being processed by a provider"), "gauge");
   const firstToken = hotHistogram(
-    hot("time_to_first_token_seconds", "From the arrival of a message to its first text", ["provider"]),
+    hot("time_to_first_token_seconds", "Time from the arrival of a message to the first text of its answer", [
+      "provider",
+    ]),
     FIRST_TOKEN_BUCKETS,
   );
   const interToken = hotHistogram(
-    hot("inter_token_latency_seconds", "Between two pieces of text of an answer", ["provider"]),
+    hot("inter_token_latency_seconds", "Time between two pieces of text of an answer", ["provider"]),
     INTER_TOKEN_BUCKETS,
   );
-  const tokens = hotCounter(hot("tokens_total", "Tokens by kind", ["provider", "kind"]));
+  const tokens = hotCounter(
+    hot("tokens_total", "Tokens, by kind (prompt, completion, cached)", ["provider", "kind"]),
+  );
   const answers = hotHistogram(
-    hot("answer_seconds", "From the arrival of a message to the end of its answer", ["provider", "outcome"]),
+    hot("answer_seconds", "Time from the arrival of a message to the end of its answer", [
+      "provider",
+      "outcome",
+    ]),
     ANSWER_BUCKETS,
   );
   const spendRefusals = counter(
     "remote_spend_refused_total",
-    "Calls that the spend guard refused, by limit",
+    "Calls to remote providers refused by the spend guard, by limit",
     ["limit"],
   );
-  const restarts = counter("engine_restarts_total", "Restarts of the local engine after a death");
-  const fallbacks = counter("fallbacks_total", "Answers that went on with another provider", [
+  const restarts = counter("engine_restarts_total", "Restarts of the local engine after a crash");
+  const fallbacks = counter("fallbacks_total", "Answers handed over to another provider", [
     "from",
     "to",
     "phase",
   ]);
-  const retries = counter("provider_retries_total", "Further tries of a provider for the same answer", [
+  const retries = counter("provider_retries_total", "Retries of a provider for the same answer", [
     "provider",
   ]);
   const breakers = gauge(
     "breaker_state",
-    "Whether a provider is left alone since it fails: 0 closed, 1 half open, 2 open",
+    "Circuit breaker of a provider: 0 closed (in use), 1 half open (one message tries it), 2 open (skipped)",
     ["provider"],
   );
   return {

@@ -1,18 +1,18 @@
-/** A chat turn or a command. The original service sent it without `type`. */
+/** A chat message or a command. Clients of the original service send it without `type`. */
 export interface MessageFrame {
   readonly type: "message";
   readonly message: string;
-  /** Names the answer for this client and conversation: the same frame again joins it. */
+  /** The client's own id of the message, unique within its conversation. A repeated frame joins the same answer. */
   readonly id?: string;
   readonly conversation?: string;
-  /** Overrides for this answer what the socket asked for. */
+  /** Whether this answer is streamed; overrides the choice made at the upgrade. */
   readonly stream?: boolean;
   readonly max_tokens?: number;
   readonly temperature?: number;
   readonly seed?: number;
 }
 
-/** Stops an answer, named by `answer` or by the `id` (and conversation) of its message. */
+/** Stops an answer. Either `answer` names it, or the `id` (and conversation) of its message. */
 export interface CancelFrame {
   readonly type: "cancel";
   readonly answer?: string;
@@ -20,37 +20,38 @@ export interface CancelFrame {
   readonly conversation?: string;
 }
 
-/** Tells how far an answer has been shown. Who sends one gets at most MAX_UNACKED_BYTES ahead of it. */
+/** Acknowledges displayed text. After the first `ack` at most MAX_UNACKED_BYTES are sent beyond the last one. */
 export interface AckFrame {
   readonly type: "ack";
   readonly answer: string;
-  /** Offset into the answer: what was shown ends there. */
+  /** Offset into the answer up to which the text was displayed. */
   readonly to: number;
 }
 
-/** First frame of a socket that takes up an earlier session. */
+/** Continues an earlier session. Must be the first frame of its socket. */
 export interface ResumeFrame {
   readonly type: "resume";
   readonly session: string;
-  /** Answers to go on with; `from` is the offset up to which the client has the text. */
+  /** Answers to continue; `from` is the offset up to which the client has the text. */
   readonly answers?: readonly { readonly answer: string; readonly from: number }[];
 }
 
-/** A new token of the same subject, before the one before it expires. */
+/** Replaces the token of the connection by a newer one of the same subject. */
 export interface AuthRefreshFrame {
   readonly type: "auth.refresh";
   readonly token: string;
 }
 
-/** Asks for the turns of a conversation and for its running answers. */
+/** Requests the turns of a conversation and its running answers. */
 export interface HistoryFrame {
   readonly type: "history";
-  /** The socket's own conversation where none is named. */
+  /** Default: the socket's own conversation. */
   readonly conversation?: string;
-  /** The newest so many turns. */
+  /** Maximum number of turns; the newest are returned. */
   readonly limit?: number;
 }
 
+/** Requests a `pong` frame. */
 export interface PingFrame {
   readonly type: "ping";
 }
@@ -69,21 +70,27 @@ const conversation = { type: "string", pattern: "^[A-Za-z0-9_-]{1,64}$" } as con
 const answer = { type: "string", minLength: 1, maxLength: 64 } as const;
 const offset = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
 
+/** Limits that a frame is checked against. */
 export interface FrameLimits {
+  /** Unicode characters (code points) of one message. */
   readonly maxMessageChars: number;
+  /** Upper bound of `max_tokens`. */
   readonly maxOutputTokens: number;
 }
 
-/** At most this many answers in one `resume`. */
+/** Maximum number of answers in one `resume` frame. */
 export const MAX_RESUMED_ANSWERS = 32;
 
-/** No real token is longer. */
+/** Maximum length of a token in characters; no real token is longer. */
 const MAX_TOKEN_CHARS = 16_384;
-/** At most this many turns in one `history`, and the number when the frame names none. */
+
+/** Maximum `limit` of a `history` frame, in turns. */
 export const MAX_HISTORY_TURNS = 1000;
+
+/** `limit` of a `history` frame that has none, in turns. */
 export const DEFAULT_HISTORY_TURNS = 100;
 
-/** One JSON Schema per frame type: `oneOf` over all of them would blur the errors. */
+/** One JSON Schema per frame type. A single `oneOf` over all of them would give unclear errors. */
 export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["type"], object> {
   return {
     message: {

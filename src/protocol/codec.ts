@@ -1,18 +1,20 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { clientFrameSchemas, type ClientFrame, type FrameLimits } from "./client-frames.ts";
 
+/** A typed frame, or why the text is not one; `id` is the one of the bad frame, if it has a valid one. */
 export type Decoded =
   | { readonly ok: true; readonly frame: ClientFrame }
   | { readonly ok: false; readonly message: string; readonly id?: string };
 
+/** Turns the text of a frame into a typed frame. Never throws. */
 export type FrameDecoder = (text: string) => Decoded;
 
-/** A client's own text is quoted back only this far. */
+/** Maximum number of a client's own characters that an error text quotes. */
 const QUOTED_CHARS = 40;
 
-/** Compiles the validators once and returns the one way from text to a typed frame. */
+/** Compiles the validators once and returns the decoder for all frames. */
 export function createFrameDecoder(limits: FrameLimits): FrameDecoder {
-  // Never allErrors on traffic; unicode lengths count characters as people do, and as the limit is documented.
+  // allErrors would let one frame cost as much as its sender likes. Lengths are in code points, Ajv's default.
   const ajv = new Ajv({ allErrors: false, strict: true, ownProperties: true });
   const schemas = clientFrameSchemas(limits);
   const validators = new Map<string, ValidateFunction>();
@@ -57,7 +59,7 @@ export function createFrameDecoder(limits: FrameLimits): FrameDecoder {
   };
 }
 
-// Half a surrogate pair has no UTF-8: it could not be sent back byte for byte.
+// A lone surrogate has no UTF-8 form, so the text could not be returned byte for byte.
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function wellFormed({ message, id }: { message: string; id?: string }): boolean {
@@ -66,7 +68,7 @@ function wellFormed({ message, id }: { message: string; id?: string }): boolean 
 
 function refuse(given: Record<string, unknown>, message: string): Decoded {
   const id = given["id"];
-  // Echo the id only where it is one, so that the client can match the refusal to its frame.
+  // The client matches the error to its frame by the id, which is echoed only if it is valid.
   return typeof id === "string" && /^[^]{1,64}$/u.test(id)
     ? { ok: false, message, id }
     : { ok: false, message };
@@ -78,7 +80,7 @@ function kindOf(value: unknown): string {
 }
 
 function quoted(value: unknown): string {
-  // Only plain values are shown: writing what is nested deeply enough would overflow the stack.
+  // Only plain values are quoted: serializing a deeply nested value would overflow the stack.
   if (typeof value === "object") return kindOf(value);
   const text = typeof value === "string" ? value : `${value as number | boolean | undefined}`;
   if (text.length <= QUOTED_CHARS) return JSON.stringify(text);
@@ -112,7 +114,7 @@ function describe(error: ErrorObject | undefined, type: string): string {
     case "maximum":
       return `Field \`${field}\` must be ${String(params["comparison"])} ${String(params["limit"])}.`;
     default:
-      return `Field \`${field}\` ${error.message ?? "is not as expected"}.`;
+      return `Field \`${field}\` ${error.message ?? "is invalid"}.`;
   }
 }
 

@@ -1,19 +1,20 @@
-/** A message that begins with one slash, taken apart. */
+/** A parsed command: a message that begins with one slash. */
 export interface ParsedCommand {
   /** Lower case, without the slash. */
   readonly name: string;
-  /** In order of appearance; names in lower case. */
+  /** Values by name, in order of appearance; names are in lower case. */
   readonly args: ReadonlyMap<string, string>;
 }
 
+/** What a message is. */
 export type MessageSyntax =
-  /** Chat; a doubled slash at the start has become one. */
+  /** Chat text; a double slash at its start is reduced to one. */
   | { readonly kind: "chat"; readonly text: string }
   | { readonly kind: "command"; readonly command: ParsedCommand }
-  /** A command whose arguments cannot be read; `fault` says where and what was expected. */
+  /** A command whose arguments cannot be parsed; `fault` names the position and what was expected. */
   | { readonly kind: "malformed"; readonly name: string; readonly fault: string };
 
-/** A value ends at the partner of its opening quote; every other quote is text. */
+/** Closing quote by opening quote. Every other quote inside the value is text. */
 const closers: Readonly<Record<string, string>> = { '"': '"', "'": "'", "“": "”", "‘": "’" };
 
 const NAME = /[A-Za-z_][A-Za-z0-9_-]*/y;
@@ -21,8 +22,8 @@ const COMMAND = /^\/([A-Za-z][A-Za-z0-9_-]*)(?=\s|$)/;
 const BLANK = /\s/;
 
 /**
- * Tells a command from chat: `/name key="value" key=value …`, blanks before the slash do not count. `//text` is the
- * chat text `/text`.
+ * Distinguishes commands from chat. A command is `/name key="value" key=value …`; whitespace before the slash is
+ * ignored. `//text` is the chat text `/text`.
  */
 export function parseMessage(message: string): MessageSyntax {
   const text = message.trimStart();
@@ -40,7 +41,7 @@ export function parseMessage(message: string): MessageSyntax {
     : { kind: "command", command: { name, args } };
 }
 
-/** The arguments from `start` on, or what is wrong with them. */
+/** The arguments from `start` on, or a description of the first syntax error. */
 function parseArguments(text: string, start: number): Map<string, string> | string {
   const args = new Map<string, string>();
   let at = skipBlanks(text, start);
@@ -56,7 +57,7 @@ function parseArguments(text: string, start: number): Map<string, string> | stri
     if (args.has(key)) return `${name} is given twice`;
     args.set(key, value.text);
     if (value.end < text.length && !BLANK.test(text[value.end] as string)) {
-      return `expected a blank after the value of ${name} at character ${value.end + 1}`;
+      return `expected a space after the value of ${name} at character ${value.end + 1}`;
     }
     at = skipBlanks(text, value.end);
   }
@@ -68,7 +69,7 @@ function skipBlanks(text: string, at: number): number {
   return at;
 }
 
-/** Reads a value at `at`; undefined when its quote never closes. */
+/** Reads the value at `at`; undefined if its closing quote is missing. */
 function readValue(text: string, at: number): { text: string; end: number } | undefined {
   const closer = closers[text[at] ?? ""];
   if (closer === undefined) {

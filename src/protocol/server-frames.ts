@@ -1,24 +1,28 @@
 import type { ErrorCode } from "../core/error-codes.ts";
 
+/** Tokens of one answer. */
 export interface WireUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
-  /** Prompt tokens that were not processed again. */
+  /** Prompt tokens that were reused from a cache instead of being processed. */
   readonly cached_tokens: number;
-  /** Set where the provider did not count: prompt or completion tokens are then bytes / 3. */
+  /** Set if the provider did not report prompt or completion tokens: they are then estimated as bytes / 3. */
   readonly estimated?: true;
 }
 
+/** Milliseconds since the message arrived. */
 export interface WireTimings {
-  /** From arrival to leaving the queue. */
+  /** Until the message left the queue. */
   readonly queue_ms: number;
-  /** From arrival to the first text; absent when there was none. */
+  /** Until the first text; absent if there was none. */
   readonly ttft_ms?: number;
   readonly total_ms: number;
 }
 
+/** Why a chat answer ended; `abandoned`: no client read it for ABANDON_SECONDS. */
 export type FinishReason = "stop" | "length" | "cancelled" | "abandoned";
 
+/** Limits that a client can respect in advance. */
 export interface WireLimits {
   readonly max_frame_bytes: number;
   readonly max_message_chars: number;
@@ -33,11 +37,11 @@ export interface WelcomeFrame {
   readonly type: "system";
   readonly event: "welcome";
   readonly message: string;
-  /** Secret: whoever holds it may resume this session. */
+  /** Secret of the session: a client that presents it may resume the session. */
   readonly session: string;
   /** Public id of the client. */
   readonly client: string;
-  /** Null while no provider could be started. */
+  /** Null if no provider is available. */
   readonly provider: string | null;
   readonly model: string | null;
   /** Whether text may be sent to a provider outside this machine. */
@@ -45,6 +49,7 @@ export interface WelcomeFrame {
   readonly limits: WireLimits;
 }
 
+/** Reply to `resume`. */
 export interface ResumedFrame {
   readonly type: "system";
   readonly event: "resumed";
@@ -53,7 +58,7 @@ export interface ResumedFrame {
   readonly client: string;
 }
 
-/** Answers `auth.refresh`. */
+/** Reply to `auth.refresh`. */
 export interface AuthRefreshedFrame {
   readonly type: "system";
   readonly event: "auth_refreshed";
@@ -62,22 +67,24 @@ export interface AuthRefreshedFrame {
   readonly expires_at: number;
 }
 
+/** A change that concerns all sockets, or the answers of one. */
 export interface NoticeFrame {
   readonly type: "system";
   readonly event: "draining" | "provider_changed" | "provider_degraded" | "provider_recovered";
   readonly message: string;
 }
 
-/** Answers a `history` frame, on any socket. */
+/** Reply to a `history` frame, on any socket. */
 export interface HistoryReplyFrame {
   readonly type: "history";
   readonly conversation: string;
-  /** Oldest first; older ones are left out when they are too many or too long. */
+  /** Oldest first. The oldest turns are left out if there are too many or they are too long. */
   readonly turns: readonly { readonly role: "user" | "assistant"; readonly content: string }[];
-  /** Answers that run or wait; `length` is the offset up to which there is text. */
+  /** Running and queued answers; `length` is the offset up to which there is text. */
   readonly running: readonly { readonly answer: string; readonly id: string; readonly length: number }[];
 }
 
+/** A piece of an answer's text. */
 export interface TokenFrame {
   readonly type: "token";
   readonly id: string;
@@ -88,26 +95,30 @@ export interface TokenFrame {
   readonly to: number;
 }
 
+/** Place of an answer in a queue. */
 export interface QueuedFrame {
   readonly type: "queued";
   readonly id: string;
   readonly answer: string;
-  /** `conversation`: behind its own earlier messages; `engine`: waiting for a slot. */
+  /** `conversation`: waits for earlier messages of its conversation; `engine`: waits for a slot. */
   readonly reason: "conversation" | "engine";
-  /** 1 = next; may rise. */
+  /** 1 is next; may rise. */
   readonly position: number;
+  /** Estimated milliseconds until the answer starts. */
   readonly eta_ms?: number;
 }
 
+/** Progress of prompt processing. */
 export interface ProgressFrame {
   readonly type: "progress";
   readonly id: string;
   readonly answer: string;
-  /** Prompt tokens. */
+  /** Prompt tokens processed so far, and in all. */
   readonly processed: number;
   readonly total: number;
 }
 
+/** Another provider continues the answer. */
 export interface FallbackFrame {
   readonly type: "fallback";
   readonly id: string;
@@ -120,7 +131,7 @@ export interface FallbackFrame {
   readonly reason: string;
 }
 
-/** Ends a chat answer: the whole text once more. */
+/** Ends a chat answer; holds its complete text. */
 export interface MessageEndFrame {
   readonly type: "message";
   readonly content: string;
@@ -134,6 +145,7 @@ export interface MessageEndFrame {
   readonly timings: WireTimings;
 }
 
+/** Result of a command; the other fields depend on the command. */
 export interface CommandResult {
   readonly status: "success" | "error";
   readonly [field: string]: unknown;
@@ -151,6 +163,7 @@ export interface CommandResponseFrame {
   readonly finish_reason?: FinishReason;
 }
 
+/** A refused frame or a failed answer. */
 export interface ErrorFrame {
   readonly type: "error";
   readonly message: string;
@@ -166,12 +179,13 @@ export interface GoawayFrame {
   readonly type: "goaway";
   /** `restart`: the process ends. */
   readonly reason: "restart";
-  /** Milliseconds from now after which no socket is left. */
+  /** Milliseconds until the last socket is closed. */
   readonly deadline_ms: number;
-  /** False: what runs ends with this process, so stay until your answer ends and reconnect after 1012. */
+  /** False: answers end with this process. Stay until your answer ends, then reconnect after 1012. */
   readonly resumable: boolean;
 }
 
+/** Reply to `ping`. */
 export interface PongFrame {
   readonly type: "pong";
 }

@@ -1,11 +1,11 @@
 import type { Finish, StreamOptions, StreamPart } from "./provider.ts";
 
 /**
- * An answer that is being handed over by events of a provider that works on many at once. It ends once: whole, failed, or
- * with its signal; what comes after that is dropped. What its reader throws ends this answer and reaches no other.
+ * An answer delivered by events of a provider that processes many answers at once. It ends exactly once: complete,
+ * failed, or aborted. Later events are dropped. An error thrown by its reader ends this answer only.
  */
 export class OpenAnswer {
-  /** Settles at the end. */
+  /** Settles at the end of the answer. */
   readonly whole: Promise<Finish>;
   readonly #options: StreamOptions<StreamPart>;
   readonly #onAbort = (): void => this.fail(this.#options.signal.reason);
@@ -13,7 +13,7 @@ export class OpenAnswer {
   #reject!: (error: unknown) => void;
   #ended = false;
 
-  /** @throws the signal's reason when it has aborted */
+  /** @throws the signal's reason if it is aborted already */
   constructor(options: StreamOptions<StreamPart>) {
     options.signal.throwIfAborted();
     this.#options = options;

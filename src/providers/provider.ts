@@ -5,47 +5,47 @@ import type { StopSignal } from "../core/stop-signal.ts";
 
 export type { Sampling };
 
-/** A JSON Schema of the subset that node-llama-cpp's grammar and `response_format` share. */
+/** A JSON Schema in the subset supported by both node-llama-cpp's grammars and `response_format`. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** One request for an answer, before it is fitted to a model's window: each provider does that itself. */
+/** One request for an answer. Each provider fits it to the window of its model itself. */
 export interface ChatRequest {
-  /** The setting SYSTEM_PROMPT, or a command's instruction. */
+  /** SYSTEM_PROMPT, or the instruction of a command. */
   readonly system: string;
-  /** The client's context, or null. */
+  /** The context set by the client; null if there is none. */
   readonly context: string | null;
-  /** All turns, oldest first; the last is the user's. */
+  /** All turns, oldest first. The last turn is the user's. */
   readonly turns: readonly Turn[];
-  /** Tokens the answer may have. */
+  /** Maximum number of tokens of the answer. */
   readonly maxTokens: number;
   readonly sampling: Sampling;
-  /** When present the answer is JSON that satisfies it. */
+  /** If present, the answer is JSON that satisfies this schema. */
   readonly jsonSchema?: JsonSchema;
   readonly principal: Principal;
-  /** Key of the conversation, unique over all clients: affinity of KV. */
+  /** Key of the conversation, unique over all clients. Used to find its KV state. */
   readonly conversation: string;
-  /** Text that another provider has already produced for this answer; the answer goes on after it. */
+  /** Text of this answer that another provider has already produced. The answer continues after it. */
   readonly continueFrom?: string;
 }
 
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** Prompt tokens that were not processed again. */
+  /** Prompt tokens that were reused instead of processed. */
   readonly cachedTokens: number;
-  /** Set where the provider did not count: prompt or completion tokens are then bytes / 3. */
+  /** Set if the provider did not count: prompt or completion tokens are then estimated as bytes / 3. */
   readonly estimated?: boolean;
 }
 
 export type StreamPart =
-  /** Waits for a slot. `position` 1 = next. Sent at once when it waits, then on change, at most twice a second. */
+  /** The request waits for a slot; `position` 1 is next. Sent at once and on changes, at most twice a second. */
   | { readonly type: "queued"; readonly position: number; readonly etaMs?: number }
   /**
-   * Prompt tokens processed so far, for prompts that take over a second. A remote provider sends it, with
-   * `processed` = `total`, at most once a second as a sign of life while its model reasons or writes JSON.
+   * Prompt tokens processed so far, for prompts that take over a second. A remote provider sends it with
+   * `processed` = `total` as a keepalive, at most once a second, while its model reasons or writes JSON.
    */
   | { readonly type: "progress"; readonly processed: number; readonly total: number }
-  /** Left the queue. Exactly once, before the first text. Token counts where known. */
+  /** The request left the queue. Sent exactly once, before the first text. Token counts are set if known. */
   | {
       readonly type: "started";
       readonly provider: string;
@@ -54,86 +54,89 @@ export type StreamPart =
       readonly promptTokens?: number;
       readonly cachedTokens?: number;
     }
-  /** Whole characters only; `tokens` is how many tokens they took (an estimate for remote providers). */
+  /** Whole characters only. `tokens` is the number of tokens of the text (an estimate for remote providers). */
   | { readonly type: "text-delta"; readonly text: string; readonly tokens: number };
 
-/** How a whole answer ended. */
+/** End of a whole answer. */
 export interface Finish {
   readonly reason: "stop" | "length";
   readonly usage: Usage;
 }
 
-/** The answer goes on with another provider, or with the same one after its restart; its text so far stays. */
+/** Another provider, or the same one after its restart, continues the answer. The text so far stays valid. */
 export interface FallbackPart {
   readonly type: "fallback";
   readonly fromProvider: string;
   readonly toProvider: string;
-  /** Whether text of this answer was passed on before. */
+  /** Whether text of this answer had been passed on. */
   readonly phase: "before_first_token" | "mid_stream";
-  /** For people; safe to show. */
+  /** Readable reason; safe to show to clients. */
   readonly reason: string;
 }
 
 /**
- * A part of an answer that several providers may have written. After a `fallback` another `queued`, `progress` and
- * `started` may come, even after text; the {@link Finish} then counts what came since the last `fallback`.
+ * A part of an answer that may come from several providers. A `fallback` may be followed by further `queued`,
+ * `progress` and `started` parts, even after text. The {@link Finish} then counts the tokens since the last `fallback`.
  */
 export type AnswerPart = StreamPart | FallbackPart;
 
 export interface StreamOptions<Part> {
-  /** Stops the work. */
+  /** Cancels the request. */
   readonly signal: StopSignal;
-  /** Takes the parts, one after the other, in plain calls: a promise for each token would cost more than the token. */
+  /** Receives the parts in order, in synchronous calls: a promise for each token would cost more than the token. */
   readonly onPart: (part: Part) => void;
 }
 
-/** What all requests of a client will begin with. */
+/** The beginning that all requests of a client share. */
 export type PromptBeginning = Pick<ChatRequest, "system" | "context" | "principal">;
 
-/** A client that is gone, or one conversation (as in {@link ChatRequest}) that is. */
+/** A deleted client, or one deleted conversation of it (key as in {@link ChatRequest}). */
 export type Forgotten = { readonly client: string; readonly conversation?: string };
 
 export interface ProviderHealth {
   readonly state: "ready" | "starting" | "degraded" | "down";
-  /** For people; empty when ready. */
+  /** Readable reason; empty if ready. */
   readonly reason: string;
 }
 
-/** A provider that answers. Failures are `ProviderError`s. */
+/** A provider of answers. Failures are `ProviderError`s. */
 export interface ChatProvider {
   readonly name: "local" | "openai" | "huggingface" | "echo";
   /** Whether the text of a request leaves this machine. */
   readonly remote: boolean;
   /**
-   * How `continueFrom` is gone on from. `prefilled`: the model goes on with its own turn, to the letter. `instructed`
-   * (the default): it is told to, and may begin with a repetition of the end.
+   * How an answer is continued from `continueFrom`. `prefilled`: the model continues its own turn exactly. `instructed`
+   * (the default): the model is instructed to continue, and may repeat the end of the text first.
    */
   readonly continuation?: "prefilled" | "instructed";
   /**
-   * Hands an answer over, part by part, and fulfils once it is whole. When `signal` aborts, the work behind it stops, no
-   * further part comes, and the promise is rejected with the signal's reason. What `onPart` throws ends the answer, and no
-   * other one, and rejects as well.
+   * Delivers an answer part by part and resolves when it is complete. When `signal` aborts, the work stops, no further
+   * part is delivered, and the promise rejects with the signal's reason. If `onPart` throws, this answer ends and the
+   * promise rejects with that error; other answers are not affected.
    */
   stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish>;
-  /** Makes the next answers to a client begin sooner, where the provider can; may do nothing. Never throws. */
+  /** Prepares for requests with this beginning, so that their answers start sooner. May do nothing. Never throws. */
   prepare?(beginning: PromptBeginning): void;
   /**
-   * Drops what is kept here of a client or of a conversation to answer sooner. Only for a provider that keeps something
-   * on this machine. Not waited for; never throws.
+   * Deletes the cached state of a client or a conversation. Only for providers that cache state on this machine. Does
+   * not wait for the deletion; never throws.
    */
-  forget?(gone: Forgotten): void;
+  forget?(target: Forgotten): void;
   describe(): { readonly model: string; readonly contextTokens: number };
-  /** Exact on the local provider; bytes / 3 on remote ones. */
+  /** Exact for the local provider, bytes / 3 for remote providers. */
   countTokens(text: string): Promise<number>;
   health(): ProviderHealth;
-  /** Tells of each change of `health`, where the provider can; returns the way to stop. */
+  /**
+   * Calls `listener` on each change of `health`. Absent if the provider detects none.
+   * @returns a function to unsubscribe
+   */
   onHealthChange?(listener: (health: ProviderHealth) => void): () => void;
   close(): Promise<void>;
 }
 
-/** What the chat layer asks for answers: a chain of providers, or a single one. Failures are `ServiceError`s. */
+/** Source of answers for the chat layer: a chain of providers, or a single one. Failures are `ServiceError`s. */
 export interface AnswerSource extends Pick<ChatProvider, "prepare" | "forget" | "describe" | "countTokens"> {
-  /** Of the provider that is asked first. */
+  /** Name of the provider that is tried first. */
   readonly name: string;
   stream(request: ChatRequest, options: StreamOptions<AnswerPart>): Promise<Finish>;
 }

@@ -7,38 +7,38 @@ import { parseBaseUrl } from "./remote/base-url.ts";
 
 export type ProviderName = ChatProvider["name"];
 
-/** A provider that can be started, or the reason, for people, why it cannot. */
+/** A provider that can be started, or a readable reason why it cannot. */
 export type Candidate =
   | {
       /** Whether text sent to it leaves this machine. */
       readonly remote: boolean;
-      /** @throws an Error; the message of a ServiceError is shown as the reason */
+      /** @throws Error; the message of a ServiceError is shown as the reason */
       start(): Promise<ChatProvider>;
     }
   | { readonly reason: string };
 
 export interface Skipped {
   readonly name: ProviderName;
-  /** For people: what is missing and how to fix it. Holds no secret. */
+  /** What is missing and how to fix it. Contains no secret. */
   readonly reason: string;
 }
 
 export interface Selection {
-  /** The first of the order that started; null when there is none. */
+  /** The first provider of the order that started; null if none did. */
   readonly provider: ChatProvider | null;
-  /** The providers that can be used, in order: the chosen one, then its fallbacks. */
+  /** Names of the usable providers in order: the chosen one, then its fallbacks. */
   readonly order: readonly ProviderName[];
-  /** The same as links of a chain; those behind `provider` are not started. */
+  /** The same providers as links of a chain. Those after `provider` are not started. */
   readonly links: readonly ChainLink[];
-  /** Those of the order that could not start. */
+  /** Providers of the order that could not start. */
   readonly skipped: readonly Skipped[];
-  /** Whether one of the order sends text to another machine. */
+  /** Whether a usable provider sends text to another machine. */
   readonly textMayLeave: boolean;
-  /** What to do when `provider` is null, in one sentence for people; else empty. */
+  /** What to do if `provider` is null, in readable form; otherwise empty. */
   readonly remedy: string;
 }
 
-/** The settings that the providers of this folder read, by their names in the configuration. */
+/** Settings that the providers of this folder use, by their names in the configuration. */
 export interface ProviderSettings {
   readonly AI_MODEL: string;
   readonly OPENAI_API_KEY: string | undefined;
@@ -57,11 +57,11 @@ export interface ProviderSettings {
 export interface CandidateDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Whether remote providers are asked for their models before they count as started. */
+  /** Whether remote providers are checked by their model list when they start. */
   readonly checkAtStart?: boolean;
 }
 
-/** All providers by name. The SDKs are loaded only when one starts: a service on its own model needs neither. */
+/** All providers by name. An SDK is loaded only when its provider starts: the local model needs none. */
 export function providerCandidates(
   settings: ProviderSettings,
   local: Candidate,
@@ -127,17 +127,17 @@ function echo(settings: ProviderSettings, deps: CandidateDependencies): Candidat
 }
 
 /**
- * The order in which providers are asked: the chosen one, then the fallbacks, each once.
+ * The order in which providers are tried: the chosen one, then the fallbacks, each once.
  *
- * @param fallback AI_FALLBACK; undefined when it is not set: openai when it has a key. `echo` is never a fallback.
+ * @param fallback AI_FALLBACK; if undefined (not set), openai if it has a key. `echo` is never a fallback.
  */
 export function providerOrder(
   chosen: ProviderName,
   fallback: readonly string[] | undefined,
   openAiHasKey: boolean,
 ): readonly ProviderName[] {
-  const wished = fallback ?? (openAiHasKey && chosen !== "echo" ? ["openai"] : []);
-  const names = wished.filter(
+  const requested = fallback ?? (openAiHasKey && chosen !== "echo" ? ["openai"] : []);
+  const names = requested.filter(
     (word): word is ProviderName => word === "local" || word === "openai" || word === "huggingface",
   );
   return [...new Set([chosen, ...names])];
@@ -146,14 +146,14 @@ export function providerOrder(
 export interface SelectionInput {
   /** AI_PROVIDER */
   readonly chosen: ProviderName;
-  /** AI_FALLBACK; undefined when it is not set. */
+  /** AI_FALLBACK; undefined if it is not set. */
   readonly fallback: readonly string[] | undefined;
   readonly openAiHasKey: boolean;
   readonly candidates: Readonly<Record<ProviderName, Candidate>>;
   readonly logger: Logger;
 }
 
-/** Starts the first provider of the order that can start, and says which ones cannot and why. */
+/** Starts the first provider of the order that can start, and collects the reasons of those that cannot. */
 export async function selectProvider(input: SelectionInput): Promise<Selection> {
   let provider: ChatProvider | null = null;
   const links: ChainLink[] = [];
@@ -167,7 +167,7 @@ export async function selectProvider(input: SelectionInput): Promise<Selection> 
     const { remote } = candidate;
     const start = () => candidate.start();
     if (provider !== null) {
-      // The others start when they are needed: a fallback to the local model should not hold its memory before.
+      // Fallbacks start on first use, so that an unused local model takes no memory.
       links.push({ name, remote, provider: null, start });
       continue;
     }
@@ -175,14 +175,14 @@ export async function selectProvider(input: SelectionInput): Promise<Selection> 
       provider = await candidate.start();
       links.push({ name, remote, provider, start });
     } catch (error) {
-      const reason = error instanceof ServiceError ? error.message : "it failed to start; the log says more";
+      const reason = error instanceof ServiceError ? error.message : "it failed to start; see the server log";
       skipped.push({ name, reason });
-      input.logger.error({ provider: name, err: error }, "A provider failed to start");
+      input.logger.error({ provider: name, err: error }, "provider failed to start");
     }
   }
   const order = links.map(({ name }) => name);
   const textMayLeave = links.some(({ remote }) => remote);
   const reasons = skipped.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
-  const remedy = `No provider could be started (${reasons}). Fix one of them, or choose another with AI_PROVIDER.`;
+  const remedy = `No provider could be started (${reasons}). Fix one of them, or set AI_PROVIDER to another one.`;
   return { provider, order, links, skipped, textMayLeave, remedy: provider ? "" : remedy };
 }

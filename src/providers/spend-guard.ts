@@ -2,30 +2,30 @@ import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import type { Metrics } from "../core/metrics.ts";
 
-/** Most tokens of remote providers in a day that begins at midnight UTC, prompts and answers together; 0: no limit. */
+/** Maximum tokens of remote providers per day from midnight UTC, prompts and answers together; 0: no limit. */
 export interface SpendLimits {
-  /** REMOTE_MAX_TOKENS_PER_DAY: of everybody together. */
+  /** REMOTE_MAX_TOKENS_PER_DAY: all clients together. */
   readonly total: number;
-  /** REMOTE_MAX_TOKENS_PER_DAY_CLIENT: of one client. */
+  /** REMOTE_MAX_TOKENS_PER_DAY_CLIENT: each client. */
   readonly client: number;
-  /** REMOTE_MAX_TOKENS_PER_DAY_ADDRESS: of one address of anonymous clients. */
+  /** REMOTE_MAX_TOKENS_PER_DAY_ADDRESS: all anonymous clients of one address. */
   readonly address: number;
 }
 
-/** Who a request is counted for. */
+/** The accounts that a request is charged to. */
 export interface Payer {
   /** Key of the client. */
   readonly client: string;
-  /** Key of the address; undefined for a client with a token, who has his own limit wherever he is. */
+  /** Key of the address; undefined for a client with a token, whose limit does not depend on the address. */
   readonly address: string | undefined;
 }
 
-/** Tokens set aside for one call. */
+/** Tokens reserved for one call. */
 export interface Reservation {
   /**
-   * Replaces the reserved number by what the call took; it may be more. Only the first call counts.
+   * Replaces the reservation by the tokens that the call used, which may be more. Only the first call has an effect.
    *
-   * @param tokens prompt and answer, >= 0
+   * @param tokens used tokens of prompt and answer, ≥ 0
    */
   settle(tokens: number): void;
 }
@@ -34,7 +34,7 @@ export interface SpendGuardOptions {
   readonly limits: SpendLimits;
   readonly clock: Clock;
   readonly metrics: Metrics;
-  /** Clients, and as many addresses, that are counted apart; default 50,000 (both full: about 37 MB). */
+  /** Maximum accounts of clients, and of addresses; default 50,000 each (about 37 MB if both are full). */
   readonly maxKeys?: number;
 }
 
@@ -53,26 +53,26 @@ const settingOf: Readonly<Record<LimitName, string>> = {
   address: "REMOTE_MAX_TOKENS_PER_DAY_ADDRESS",
 };
 
-const ownerOf: Readonly<Record<LimitName, string>> = {
+const scopeOf: Readonly<Record<LimitName, string>> = {
   total: "of this service",
-  client: "of one client",
-  address: "of one address",
+  client: "per client",
+  address: "per address",
 };
 
-/** `3 h 20 min`, `5 min`: rounded up, so that nobody comes too early. */
+/** Formats a duration as `3 h 20 min` or `5 min`, rounded up. */
 function duration(ms: number): string {
   const minutes = Math.max(1, Math.ceil(ms / 60_000));
   const hours = Math.floor(minutes / 60);
   return hours === 0 ? `${minutes} min` : `${hours} h ${minutes % 60} min`;
 }
 
-/** The accounts of one day by key. When it is full, the half that used least is forgotten: no heavy user escapes. */
+/** Accounts of one day by key. If full, the half that used the least is deleted, so heavy users stay limited. */
 class Accounts {
   readonly #byKey = new Map<string, Account>();
-  readonly #most: number;
+  readonly #maxKeys: number;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(maxKeys: number) {
+    this.#maxKeys = maxKeys;
   }
 
   get size(): number {
@@ -82,7 +82,7 @@ class Accounts {
   of(key: string): Account {
     const known = this.#byKey.get(key);
     if (known) return known;
-    if (this.#byKey.size >= this.#most) this.#shrink();
+    if (this.#byKey.size >= this.#maxKeys) this.#shrink();
     const account = { used: 0 };
     this.#byKey.set(key, account);
     return account;
@@ -93,14 +93,14 @@ class Accounts {
   }
 
   #shrink(): void {
-    const least = [...this.#byKey].toSorted(([, a], [, b]) => a.used - b.used);
-    for (const [key] of least.slice(0, Math.ceil(this.#most / 2))) this.#byKey.delete(key);
+    const byUse = [...this.#byKey].toSorted(([, a], [, b]) => a.used - b.used);
+    for (const [key] of byUse.slice(0, Math.ceil(this.#maxKeys / 2))) this.#byKey.delete(key);
   }
 }
 
 /**
- * Keeps remote providers from emptying an account, for instance while the local model is out of order: tokens are
- * reserved before a call and settled after it. Counts are kept in memory and begin anew with the process.
+ * Limits the tokens spent at remote providers, for instance while the local model is down. Tokens are reserved before a
+ * call and settled after it. Counts are kept in memory and are lost on a restart.
  */
 export class SpendGuard {
   readonly #limits: SpendLimits;
@@ -120,35 +120,35 @@ export class SpendGuard {
     this.#day = Math.floor(clock.wall() / DAY_MS);
     metrics.gauge(
       "remote_tokens_today",
-      "Tokens of remote providers since midnight UTC, reserved ones included",
+      "Tokens of remote providers since midnight UTC, including reservations",
       () => this.usedToday(),
     );
     metrics.gauge(
       "remote_spenders",
-      "Clients and addresses whose remote tokens are counted",
+      "Clients and addresses with an account of remote tokens",
       () => this.keys,
     );
   }
 
-  /** Tokens since midnight UTC, reserved ones included. */
+  /** Tokens used since midnight UTC, including reservations. */
   usedToday(): number {
-    this.#turnDay();
+    this.#startNewDay();
     return this.#total.used;
   }
 
-  /** Clients and addresses that are counted apart at this moment. */
+  /** Number of clients and addresses with an account. */
   get keys(): number {
     return this.#clients.size + this.#addresses.size;
   }
 
   /**
-   * Sets tokens aside for a call.
+   * Reserves tokens for a call.
    *
-   * @param tokens what the call may take: prompt and the longest answer
-   * @throws ServiceError `spend_limit`, with the time until midnight UTC, when one of the limits has no room for them
+   * @param tokens maximum that the call may use: prompt and longest answer
+   * @throws ServiceError `spend_limit` if a limit would be exceeded; retryable after midnight UTC
    */
   reserve(payer: Payer, tokens: number): Reservation {
-    this.#turnDay();
+    this.#startNewDay();
     const accounts: [LimitName, Account][] = [["total", this.#total]];
     if (this.#limits.client > 0) accounts.push(["client", this.#clients.of(payer.client)]);
     if (this.#limits.address > 0 && payer.address !== undefined) {
@@ -164,14 +164,14 @@ export class SpendGuard {
       settle: (actual) => {
         if (!open) return;
         open = false;
-        // Accounts of a day that is over are no longer reachable: what is settled there touches no new day.
+        // Accounts of a past day are not reachable any more, so settling them does not affect the new day.
         for (const [, account] of accounts) account.used = Math.max(0, account.used + actual - tokens);
       },
     };
   }
 
-  /** A clock that was set back over midnight does not begin the day a second time. */
-  #turnDay(): void {
+  /** Resets the accounts on a new day. A clock set back over midnight does not start the day a second time. */
+  #startNewDay(): void {
     const day = Math.floor(this.#clock.wall() / DAY_MS);
     if (day === this.#day || day === this.#day - 1) return;
     this.#day = day;
@@ -184,12 +184,12 @@ export class SpendGuard {
     this.#metrics.spendRefused(name);
     const retryAfterMs = (this.#day + 1) * DAY_MS - this.#clock.wall();
     const left = Math.max(0, this.#limits[name] - used);
-    // How much is left of the total is nothing that one client should learn of all others.
-    const room = name === "total" ? "" : `: this one may take ${tokens} and ${left} are left`;
+    // The rest of the total is not shown, because it would reveal the use of other clients.
+    const detail = name === "total" ? "" : `: it may take ${tokens} tokens and ${left} are left`;
     return new ServiceError(
       "spend_limit",
-      `The daily limit ${ownerOf[name]} for tokens of remote providers has no room for this message${room} ` +
-        `(${settingOf[name]}). It begins anew at 00:00 UTC, in ${duration(retryAfterMs)}.`,
+      `This message would exceed the daily limit ${scopeOf[name]} for tokens of remote providers${detail} ` +
+        `(${settingOf[name]}). The limit resets at 00:00 UTC, in ${duration(retryAfterMs)}.`,
       { retryAfterMs },
     );
   }

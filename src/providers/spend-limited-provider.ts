@@ -19,7 +19,7 @@ function promptTokens({ system, context, turns, continueFrom, jsonSchema }: Chat
   );
 }
 
-/** What one call took, as far as its parts showed it. */
+/** Tokens used by one call, counted from its parts. */
 class CallUsage {
   readonly #prompt: number;
   #answer = 0;
@@ -28,34 +28,34 @@ class CallUsage {
     this.#prompt = prompt;
   }
 
-  see(part: StreamPart): void {
+  add(part: StreamPart): void {
     if (part.type === "text-delta") this.#answer += part.tokens;
   }
 
-  /** @param error what ended the call */
-  tokensUntil(error: unknown): number {
+  /** @param error the error that ended the call */
+  tokensAfter(error: unknown): number {
     if (this.#answer === 0 && error instanceof ProviderError && refused(error)) return 0;
     return this.#prompt + this.#answer;
   }
 }
 
-/** Whether the provider did not begin to work, so that nobody pays. A deadline or a cut may have cost the prompt. */
+/** Whether the provider rejected the call, which then costs nothing. After a timeout or a cut the prompt is charged. */
 function refused({ code, status }: ProviderError): boolean {
   return status !== undefined || (code !== "provider_timeout" && code !== "bad_answer");
 }
 
 /**
- * Reserves tokens before each call of a provider and settles them after it, however it ends. A provider whose text
- * stays on this machine is returned as it is. The guard's refusal is thrown as a ProviderError `spend_limit` before
+ * Reserves tokens before each call of a provider and settles them at its end. A provider whose text stays on this
+ * machine is returned unchanged. If a limit would be exceeded, the call fails with a ProviderError `spend_limit` before
  * anything is sent.
  */
 export function limitSpending(provider: ChatProvider, guard: SpendGuard): ChatProvider {
   if (!provider.remote) return provider;
 
   function reserve(request: ChatRequest, prompt: number): Reservation {
-    const most = Math.min(prompt + request.maxTokens, provider.describe().contextTokens);
+    const maxTokens = Math.min(prompt + request.maxTokens, provider.describe().contextTokens);
     try {
-      return guard.reserve(payerOf(request.principal), most);
+      return guard.reserve(payerOf(request.principal), maxTokens);
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
       const { code, message, retryable, retryAfterMs } = error;
@@ -71,16 +71,16 @@ export function limitSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
     const prompt = promptTokens(request);
     const reservation = reserve(request, prompt);
     const usage = new CallUsage(Math.min(prompt, provider.describe().contextTokens));
-    const seen = (part: StreamPart): void => {
-      usage.see(part);
+    const countPart = (part: StreamPart): void => {
+      usage.add(part);
       onPart(part);
     };
     try {
-      const finish = await provider.stream(request, { signal, onPart: seen });
+      const finish = await provider.stream(request, { signal, onPart: countPart });
       reservation.settle(finish.usage.promptTokens + finish.usage.completionTokens);
       return finish;
     } catch (error) {
-      reservation.settle(usage.tokensUntil(error));
+      reservation.settle(usage.tokensAfter(error));
       throw error;
     }
   }
@@ -100,19 +100,19 @@ export function limitSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
   };
 }
 
-/** All providers, those of them guarded whose text leaves this machine. */
+/** All providers, with the spend guard applied to those whose text leaves this machine. */
 export function limitSpendingOfRemote(
   candidates: Readonly<Record<ProviderName, Candidate>>,
   guard: SpendGuard,
 ): Readonly<Record<ProviderName, Candidate>> {
-  const guarded = (candidate: Candidate): Candidate =>
+  const limited = (candidate: Candidate): Candidate =>
     "reason" in candidate
       ? candidate
       : { ...candidate, start: async () => limitSpending(await candidate.start(), guard) };
   return {
-    local: guarded(candidates.local),
-    openai: guarded(candidates.openai),
-    huggingface: guarded(candidates.huggingface),
-    echo: guarded(candidates.echo),
+    local: limited(candidates.local),
+    openai: limited(candidates.openai),
+    huggingface: limited(candidates.huggingface),
+    echo: limited(candidates.echo),
   };
 }

@@ -1,20 +1,20 @@
 import type { Metrics } from "../core/metrics.ts";
 import type { CloseReason } from "../protocol/close-codes.ts";
 
-/** As far as its client's other sockets are concerned. */
+/** A socket that can be closed to admit a newer one of the same client. */
 export interface ClientSocket {
   close(reason: CloseReason, text: string): void;
 }
 
 export interface ClientSocketsOptions {
-  /** Sockets of one client at a time. */
+  /** Maximum number of simultaneous sockets of one client. */
   readonly maxPerClient: number;
-  /** Whether one more makes the oldest leave (4409); else it is refused. */
+  /** Over the limit: true closes the oldest socket with 4409, false refuses the new one. */
   readonly replaceOldest: boolean;
   readonly metrics: Metrics;
 }
 
-/** The sockets of each client, oldest first. Nearly every client has one, so that one costs no list. */
+/** The sockets of each client, oldest first. A single socket, the usual case, is stored without an array. */
 export class ClientSockets {
   readonly #options: ClientSocketsOptions;
   readonly #sockets = new Map<string, ClientSocket | ClientSocket[]>();
@@ -23,7 +23,7 @@ export class ClientSockets {
     this.#options = options;
   }
 
-  /** Clients with a socket. */
+  /** Number of clients that have a socket. */
   get size(): number {
     return this.#sockets.size;
   }
@@ -34,7 +34,7 @@ export class ClientSockets {
     return !replaceOldest && this.#count(client) >= maxPerClient;
   }
 
-  /** Counts a socket; over the limit the oldest one leaves, or false is returned and nothing has changed. */
+  /** Adds a socket. Over the limit the oldest one is closed, or false is returned and nothing changes. */
   enter(client: string, socket: ClientSocket): boolean {
     const { maxPerClient, replaceOldest, metrics } = this.#options;
     while (this.#count(client) >= maxPerClient) {
@@ -43,7 +43,7 @@ export class ClientSockets {
       const held = this.#sockets.get(client) as ClientSocket | ClientSocket[];
       const oldest = (Array.isArray(held) ? held[0] : held) as ClientSocket;
       this.leave(client, oldest);
-      oldest.close("replaced", "a newer socket of yours took its place");
+      oldest.close("replaced", "replaced by a newer connection of this client");
     }
     const held = this.#sockets.get(client);
     if (held === undefined) this.#sockets.set(client, socket);
@@ -52,7 +52,7 @@ export class ClientSockets {
     return true;
   }
 
-  /** The socket is gone or became another client's. Harmless when repeated. */
+  /** Removes a socket that closed or now belongs to another client. May be repeated. */
   leave(client: string, socket: ClientSocket): void {
     const held = this.#sockets.get(client);
     if (held === socket) {

@@ -1,14 +1,14 @@
 import type { Clock } from "../core/clock.ts";
 
-/** Something that ends at a time. */
+/** An item that expires at a point in time. */
 export interface Expiring {
-  /** Its time has come; called once. */
+  /** Called once, when the time is reached. */
   expired(): void;
 }
 
 /**
- * Calls back at a second of wall time. Thousands of sockets share one timer: entries wait in buckets by second, and a
- * bucket costs nothing until its time.
+ * Expires items at a second of wall time. Thousands of sockets share one timer: items are grouped in buckets by
+ * second, and a bucket costs nothing until it is due.
  */
 export class ExpiryWheel {
   readonly #clock: Clock;
@@ -21,8 +21,8 @@ export class ExpiryWheel {
   }
 
   /**
-   * Calls `item.expired` within two seconds after `at` (seconds since the epoch). Returns the second under which it waits,
-   * for {@link remove}; a function to cancel it would cost each of thousands of sockets its own.
+   * Calls `item.expired` within two seconds after `at` (seconds since the epoch). Returns the bucket's second, which
+   * {@link remove} takes: a number needs less memory than one cancel function for each of thousands of sockets.
    */
   add(at: number, item: Expiring): number {
     const second = Math.max(Math.ceil(at), this.#second());
@@ -36,7 +36,7 @@ export class ExpiryWheel {
     return second;
   }
 
-  /** Takes an item back; harmless after it expired. `second` is what {@link add} returned. */
+  /** Removes an item; does nothing if it has expired. `second` is the result of {@link add}. */
   remove(second: number, item: Expiring): void {
     const bucket = this.#buckets.get(second);
     bucket?.delete(item);
@@ -52,7 +52,7 @@ export class ExpiryWheel {
     this.#clock.after(1000, () => {
       this.#ticking = false;
       const now = this.#second();
-      // A clock that was set forward must not be walked second by second.
+      // After a large jump of the clock there are fewer buckets than seconds to check.
       if (now - this.#nextSecond > this.#buckets.size) this.#fireUpTo(now, [...this.#buckets.keys()]);
       else for (; this.#nextSecond <= now; this.#nextSecond++) this.#fire(this.#nextSecond);
       this.#nextSecond = now;
@@ -66,7 +66,7 @@ export class ExpiryWheel {
 
   #fire(second: number): void {
     const bucket = this.#buckets.get(second);
-    // It stays in the table meanwhile, so that one that is called can take the others back.
+    // The bucket stays in the table meanwhile: `expired` may remove other items of it.
     for (const item of bucket ?? []) {
       bucket?.delete(item);
       item.expired();

@@ -17,43 +17,43 @@ import { retryAfterReason, type CloseReason } from "../protocol/close-codes.ts";
 import type { ServerFrame } from "../protocol/server-frames.ts";
 import type { SessionHost } from "./session-host.ts";
 
-/** What a frame may do with the connection it came on. */
+/** What a frame handler may use of the connection that received the frame. */
 export interface Connection {
   readonly host: SessionHost;
   readonly owner: Principal;
   readonly record: SessionRecord;
-  /** Whether the socket asked for the extended frames. */
+  /** Whether the socket requested the extended frames. */
   readonly streaming: boolean;
-  /** Nothing can be sent any more. */
+  /** True once the socket is closed or closing: nothing is sent after that. */
   readonly ended: boolean;
-  /** Sends a frame outside any answer, or keeps it until the socket takes it. */
+  /** Sends a frame outside any answer, or queues it while the socket is blocked. */
   reply(frame: ServerFrame): void;
-  /** Answers with an error. */
+  /** Sends an `error` frame. */
   refuse(error: unknown, names: { readonly id?: string; readonly answer?: string }): void;
-  /** Shows an answer on this socket, from an offset on; one that it shows already stays as it is. */
-  watch(ticket: AnswerHandle, streamed: boolean, from: number): void;
-  /** Sends turns and running answers of a conversation as soon as the socket is empty. @throws ServiceError `busy`. */
+  /** Sends an answer on this socket, from an offset on; does nothing if the socket reads that answer already. */
+  watch(handle: AnswerHandle, streamed: boolean, from: number): void;
+  /** Sends turns and running answers of a conversation once the socket is writable. @throws ServiceError `busy` */
   showHistory(conversation: string, limit: number): void;
   /**
-   * Leaves the connection's own session for an earlier one, to which it is attached already. False, and nothing changed,
-   * when that session's client has as many sockets as it may.
+   * Replaces the connection's own session by an earlier one, to which it is attached already. Returns false and
+   * changes nothing if the client of that session has its maximum number of sockets.
    */
   adopt(hash: string, record: SessionRecord): boolean;
-  /** From now on a later token of the same subject counts. */
+  /** Replaces the token by a newer one of the same subject. */
   renew(token: VerifiedToken): void;
   close(reason: CloseReason, text: string): void;
 }
 
 type FrameOf<T extends ClientFrame["type"]> = Extract<ClientFrame, { type: T }>;
 
-/** `first`: no frame came before it on this connection. What it throws is sent as an `error` frame. */
+/** `first`: whether the frame is the first one of its connection. Thrown errors are sent as `error` frames. */
 type Handler<T extends ClientFrame["type"]> = (
   connection: Connection,
   frame: FrameOf<T>,
   first: boolean,
 ) => void | Promise<void>;
 
-/** Frames that are handled one after the other, in order of arrival. `ping` and `ack` are not among them: they overtake. */
+/** Frames that are handled one at a time, in order of arrival; `ping` and `ack` are handled at once. */
 export type OrderedFrame = Exclude<ClientFrame, { type: "ping" | "ack" }>;
 
 const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = {
@@ -64,10 +64,10 @@ const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = {
   "auth.refresh": refresh,
 };
 
-/** Until another socket leaves, or slow readers have caught up: a guess. */
+/** Milliseconds until another socket has closed or slow readers have caught up; a guess. */
 const FULL_RETRY_MS = 5000;
 
-/** Does what the frame asks for. @throws ServiceError for the client to see. */
+/** Handles one frame. @throws ServiceError whose message is sent to the client */
 export function handleFrame(
   connection: Connection,
   frame: OrderedFrame,
@@ -80,11 +80,11 @@ async function message(connection: Connection, frame: MessageFrame): Promise<voi
   const { host, owner, record } = connection;
   host.rates?.takeMessage(owner);
   if (host.buffers.isNearlyFull) {
-    const text = "Too much waits for slow readers; try again soon.";
+    const text = "Too much output is waiting for slow clients; try again in a few seconds.";
     throw new ServiceError("overloaded", text, { retryAfterMs: FULL_RETRY_MS, limit: "buffered_bytes" });
   }
-  const ticket = await host.chat.submit(submissionOf(frame, owner, record.ownConversation));
-  connection.watch(ticket, frame.stream ?? connection.streaming, 0);
+  const handle = await host.chat.submit(submissionOf(frame, owner, record.ownConversation));
+  connection.watch(handle, frame.stream ?? connection.streaming, 0);
 }
 
 function cancel({ host, owner, record }: Connection, frame: CancelFrame): void {
@@ -94,7 +94,7 @@ function cancel({ host, owner, record }: Connection, frame: CancelFrame): void {
       ? { answer }
       : { id: id as string, conversation: conversation ?? record.ownConversation };
   if (host.chat.cancel(owner.client, name)) return;
-  throw new ServiceError("unknown_answer", "No answer of yours by that name is running.");
+  throw new ServiceError("unknown_answer", "You have no running answer with this name.");
 }
 
 async function resume(connection: Connection, frame: ResumeFrame, first: boolean): Promise<void> {
@@ -102,7 +102,7 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
   const { host } = connection;
   const { authenticated, client } = connection.owner;
   const hash = hashOf(frame.session);
-  // Knowing the secret is not enough: a session of a subject belongs to that subject's sockets.
+  // The secret alone is not enough: a session of a subject may be resumed only with a token of that subject.
   const record = await host.sessions.attach(
     hash,
     (kept) => kept.authenticated === authenticated && (!authenticated || kept.client === client),
@@ -110,7 +110,7 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
   if (record === undefined) {
     throw new ServiceError(
       "resume_expired",
-      "That session is unknown or expired; this connection has a new one.",
+      "This session is unknown or has expired; the connection continues with a new one.",
     );
   }
   if (connection.ended) {
@@ -125,29 +125,29 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
   connection.reply({
     type: "system",
     event: "resumed",
-    message: "Welcome back: your conversation and context are here.",
+    message: "Welcome back: your conversation and context are restored.",
     session: frame.session,
     client: record.publicId,
   });
-  for (const { answer, from } of frame.answers ?? []) await goOn(connection, answer, from);
+  for (const { answer, from } of frame.answers ?? []) await continueAnswer(connection, answer, from);
 }
 
-/** Goes on with an answer where an earlier socket of the client was cut off. */
-async function goOn(connection: Connection, answer: string, from: number): Promise<void> {
-  const ticket = await connection.host.chat.watch(connection.owner.client, answer);
-  if (ticket === undefined) {
-    const error = new ServiceError("resume_expired", "No answer of yours by that name is kept.");
+/** Continues an answer from the offset that an earlier socket of the client has reached. */
+async function continueAnswer(connection: Connection, answer: string, from: number): Promise<void> {
+  const handle = await connection.host.chat.watch(connection.owner.client, answer);
+  if (handle === undefined) {
+    const error = new ServiceError("resume_expired", "This answer is unknown or no longer stored.");
     connection.refuse(error, { answer });
     return;
   }
-  const { id } = ticket.reader.meta;
-  const { length } = ticket.reader;
+  const { id } = handle.reader.meta;
+  const { length } = handle.reader;
   if (from > length) {
     const message = `The text of this answer ends at offset ${length}; \`from\` was ${from}.`;
     connection.refuse(new ServiceError("generation_lost", message), { id, answer });
     return;
   }
-  connection.watch(ticket, connection.streaming, from);
+  connection.watch(handle, connection.streaming, from);
 }
 
 function history(connection: Connection, frame: HistoryFrame): void {
@@ -165,13 +165,13 @@ function refresh(connection: Connection, { token }: AuthRefreshFrame): void {
   }
   const verified = verify(host, token);
   if (verified.subject !== owner.publicId) {
-    throw new ServiceError("token_refused", "The token names another subject than this connection's.");
+    throw new ServiceError("token_refused", "The token belongs to another subject than this connection.");
   }
   connection.renew(verified);
   connection.reply({
     type: "system",
     event: "auth_refreshed",
-    message: "The new token is in force.",
+    message: "The new token is active.",
     expires_at: verified.expiresAt,
   });
 }
@@ -183,19 +183,19 @@ function verify({ tokenVerifier }: SessionHost, token: string): VerifiedToken {
     if (!(error instanceof TokenError)) throw error;
     throw new ServiceError(
       "token_refused",
-      `The token was refused: ${error.message}. The one before goes on.`,
+      `The token was refused: ${error.message}. The previous token stays active.`,
     );
   }
 }
 
-/** Converts a message frame into a request to the chat layer. */
+/** Converts a message frame into a submission to the chat layer. */
 function submissionOf(frame: MessageFrame, owner: Principal, ownConversation: string): Submission {
   const { message, id, conversation = ownConversation, max_tokens: maxTokens, temperature, seed } = frame;
   return {
     owner,
     conversation,
     message,
-    // `stream` is a property of the socket: one message may be watched both ways, so the hash leaves it out.
+    // Without `stream`: one answer may be read by streaming and other sockets at the same time.
     hash: id === undefined ? "" : hashOf(JSON.stringify([message, maxTokens, temperature, seed])),
     sampling: { ...(temperature !== undefined && { temperature }), ...(seed !== undefined && { seed }) },
     ...(id !== undefined && { id }),

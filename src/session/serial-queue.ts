@@ -1,20 +1,20 @@
-/** Runs tasks one after the other, in order; one that finds nothing before it begins at once. */
+/** Runs tasks one at a time, in order. A task that is added to an empty queue starts at once. */
 export class SerialQueue {
   readonly #limit: number;
   #last: Promise<void> | null = null;
   #size = 0;
 
-  /** `limit`: tasks that may be there, the running one included. */
+  /** `limit`: maximum number of tasks, including the running one. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Tasks that run or wait. */
+  /** Number of running and waiting tasks. */
   get size(): number {
     return this.#size;
   }
 
-  /** Takes a task, which must not reject; `settled` is called after its end. False when the sequence is full. */
+  /** Adds a task, which must not reject; `settled` is called after it ends. Returns false if the queue is full. */
   add(task: () => Promise<void>, settled: () => void): boolean {
     if (this.#size >= this.#limit) return false;
     this.#size++;

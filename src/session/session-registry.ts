@@ -6,17 +6,17 @@ import { Session } from "./session.ts";
 import type { Socket } from "./delivery/socket.ts";
 import { stagger } from "./stagger.ts";
 
-/** Who stands at the door, as far as the door could tell. */
+/** Identity of a connecting client, as the upgrade established it. */
 export interface ConnectionIdentity {
-  /** Key of the address that is charged, IPv6 by /64. */
+  /** Key by which the address is counted: IPv4 address, or IPv6 /64 prefix. */
   readonly address: string;
-  /** The verified token's claims; null for an anonymous client. */
+  /** Claims of the verified token; null for an anonymous client. */
   readonly token: { readonly subject: string; readonly expiresAt: number; readonly weight: number } | null;
-  /** Whether the socket asked for the extended frames. */
+  /** Whether the socket requested the extended frames. */
   readonly streaming: boolean;
 }
 
-/** All sessions with a socket. */
+/** All sessions that have an open socket. */
 export class SessionRegistry {
   readonly #host: SessionHost;
   readonly #sessions = new Set<Session>();
@@ -30,7 +30,7 @@ export class SessionRegistry {
     return this.#sessions.size;
   }
 
-  /** Makes the session of a new socket and welcomes it. */
+  /** Opens a session for a new socket, which receives the welcome. */
   open(socket: Socket, identity: ConnectionIdentity): Session {
     const owner = ownerOf(identity);
     const record = {
@@ -40,7 +40,7 @@ export class SessionRegistry {
       accountKey: owner.accountKey,
       ownConversation: `own-${randomId()}`,
     };
-    const session = new Session(this.#host, socket, record, owner, identity.streaming);
+    const session = Session.open(this.#host, { socket, record, owner, streaming: identity.streaming });
     this.#sessions.add(session);
     return session;
   }
@@ -50,40 +50,40 @@ export class SessionRegistry {
     return this.#host.clients.isFull(clientOf(subject));
   }
 
-  /** The socket of a session is gone. */
+  /** Removes a session whose socket has closed. */
   closed(session: Session): void {
     session.onClose();
     this.#sessions.delete(session);
     if (this.#sessions.size === 0) for (const resolve of this.#empty.splice(0)) resolve();
   }
 
-  /** Tells every socket. */
+  /** Sends a notice to every socket. */
   notify(event: NoticeFrame["event"], message: string): void {
     for (const session of this.#sessions) session.notify(event, message);
   }
 
   /**
-   * Tells every socket that it will be closed, and does so: idle ones with 1012 in random order over `ms`, the others at
-   * the end of their answers. What is still there after that is left to {@link closeAll}.
+   * Announces the stop on every socket and closes them with 1012: idle ones in random order over `ms` milliseconds,
+   * the others when their answers have ended. Sockets that remain after that are closed by {@link closeAll}.
    */
   drain(ms: number): void {
     for (const session of this.#sessions) session.drain(ms);
     stagger([...this.#sessions], ms, this.#host.clock, (session) => session.retire());
   }
 
-  /** Closes every socket with 1012 now. */
+  /** Closes every socket with 1012 at once. */
   closeAll(): void {
-    for (const session of this.#sessions) session.close("restart", "the server stops");
+    for (const session of this.#sessions) session.close("restart", "the server is shutting down");
   }
 
-  /** Resolves when no socket is left. */
+  /** Resolves when all sockets are closed. */
   whenEmpty(): Promise<void> {
     if (this.#sessions.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#empty.push(resolve));
   }
 }
 
-/** Key of the client whose subject this is. */
+/** Client key of a subject. */
 function clientOf(subject: string): string {
   return `sub:${subject}`;
 }

@@ -18,15 +18,24 @@ import type { SessionHost } from "./session-host.ts";
 import type { Socket } from "./delivery/socket.ts";
 import { SerialQueue } from "./serial-queue.ts";
 
-/** Until a slow reader that was closed may try again. */
+/** Milliseconds until a slow reader whose socket was closed may reconnect. */
 const RETRY_AFTER_MS = 5000;
 
 const PONG = Buffer.from(encode({ type: "pong" }));
 
-/** Frames that may wait while a `resume` or a submission before them is on its way to the store. */
+/** Maximum number of frames that wait while an earlier one, such as a `resume`, waits for the store. */
 const MAX_WAITING_FRAMES = 64;
 
-/** The state machine of one connection: frames in, frames out, cursors over answers. */
+/** What a session is opened with. */
+export interface SessionInit {
+  readonly socket: Socket;
+  readonly record: SessionRecord;
+  readonly owner: Principal;
+  /** Whether the socket requested the extended frames. */
+  readonly streaming: boolean;
+}
+
+/** The state of one connection: handles its frames, and delivers answers through cursors. */
 export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwner {
   readonly host: SessionHost;
   readonly streaming: boolean;
@@ -35,40 +44,39 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
   #owner: Principal;
   #record: SessionRecord;
   #secretHash: string;
-  /** Made for the first frame: a socket that only listens needs none. */
+  // The next three are created on demand: most sockets are idle.
   #guard: InboundGuard | null = null;
-  /** These two are made when they are needed: most sockets are idle. */
   #feed: AnswerFeed | null = null;
-  /** Frames that touch the store run one after the other, in order of arrival. */
+  /** Handles the frames that access the store one at a time, in order of arrival. */
   #serial: SerialQueue | null = null;
   #frames = 0;
   #draining = false;
-  /** Closes as soon as it owes nothing. */
+  /** The socket is closed as soon as it is no longer busy. */
   #retired = false;
-  /** Where it waits in the wheel; null without a token. */
+  /** Bucket of the expiry wheel that holds this session; null without a token. */
   #expirySecond: number | null = null;
   #ended = false;
 
-  /** `streaming`: the socket asked for the extended frames. */
-  constructor(
-    host: SessionHost,
-    socket: Socket,
-    record: SessionRecord,
-    owner: Principal,
-    streaming: boolean,
-  ) {
+  /** Only stores its arguments. Sessions are created by {@link Session.open}. */
+  constructor(host: SessionHost, secretHash: string, { socket, record, owner, streaming }: SessionInit) {
     this.host = host;
     this.#socket = socket;
     this.#writer = new SocketWriter(host, socket, this);
     this.#record = record;
     this.#owner = owner;
     this.streaming = streaming;
+    this.#secretHash = secretHash;
+  }
+
+  /** Opens the session of a new socket: stores its record, registers the socket and sends the welcome. */
+  static open(host: SessionHost, init: SessionInit): Session {
     const secret = newSessionSecret();
-    this.#secretHash = hashOf(secret);
-    host.sessions.create(this.#secretHash, record);
-    this.#expireAt(owner.expiresAt);
-    host.clients.enter(owner.client, this);
-    this.#welcome(secret);
+    const session = new Session(host, hashOf(secret), init);
+    host.sessions.create(session.#secretHash, init.record);
+    session.#expireAt(init.owner.expiresAt);
+    host.clients.enter(init.owner.client, session);
+    session.#welcome(secret);
+    return session;
   }
 
   get owner(): Principal {
@@ -87,19 +95,19 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     return this.#writer.writable;
   }
 
-  /** Whether answers are on their way to this socket, or frames still being worked on. */
+  /** Whether answers are being delivered or frames are being handled. */
   get busy(): boolean {
     return (this.#feed?.size ?? 0) > 0 || (this.#serial?.size ?? 0) > 0;
   }
 
-  /** One text frame, already copied and within MAX_FRAME_BYTES. */
+  /** Handles one text frame of at most MAX_FRAME_BYTES. */
   onText(text: string): void {
     const decoded = this.host.decode(text);
     const type = decoded.ok ? decoded.frame.type : "invalid";
     this.#frames++;
     this.host.metrics.frameReceived(type);
     this.#guard ??= new InboundGuard(this.host);
-    // The highest offset of an `ack` counts whatever the rate, so that a refusal never stalls an answer.
+    // An `ack` counts even if it exceeds the rate; otherwise a refusal could stall an answer.
     if (decoded.ok && decoded.frame.type === "ack") this.#ack(decoded.frame);
     const tooFast = this.#guard.admit(type);
     if (tooFast !== null) this.refuse(tooFast, namesOf(decoded));
@@ -112,14 +120,14 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     this.#frames++;
     this.host.metrics.frameReceived("invalid");
     this.#guard ??= new InboundGuard(this.host);
-    const message = "Binary frames are not taken; expected a text frame that holds JSON.";
+    const message = "Binary frames are not supported; send a text frame that holds JSON.";
     this.refuse(this.#guard.admit("invalid") ?? new ServiceError("bad_frame", message));
   }
 
   onTooBig(bytes: number): void {
     const limit = this.host.limits.max_frame_bytes;
     this.host.metrics.frameReceived("invalid");
-    const message = `The frame has ${bytes} bytes; at most ${limit} are taken.`;
+    const message = `The frame has ${bytes} bytes; the maximum is ${limit}.`;
     this.refuse(new ServiceError("frame_too_big", message, { limit: "frame_bytes" }));
     this.close("frameTooBig", `at most ${limit} bytes`);
   }
@@ -128,7 +136,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     this.#writer.drained(() => this.#feed?.pump());
   }
 
-  /** The socket is gone. Answers run on under their own clock. */
+  /** Releases what the closed socket held. Its answers continue until their abandon timers expire. */
   onClose(): void {
     this.#end();
     this.#stopExpiry();
@@ -137,27 +145,27 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     this.host.sessions.detach(this.#secretHash);
   }
 
-  /** Tells the client that the server stops within `ms`; the socket closes with 1012 at the end of its answer. */
+  /** Announces that the server stops within `ms` milliseconds. The socket is closed when its answers have ended. */
   drain(ms: number): void {
     if (this.#draining) return;
     this.#draining = true;
     if (this.streaming) this.reply({ type: "goaway", reason: "restart", deadline_ms: ms, resumable: false });
-    else this.notify("draining", "The server is about to stop; an answer on its way is finished first.");
+    else this.notify("draining", "The server is about to stop; running answers are finished first.");
   }
 
-  /** Closes with 1012, at once or when the answers on their way are there. */
+  /** Closes the socket with 1012, at once or when its answers are delivered. */
   retire(): void {
     this.#retired = true;
     this.#closeWhenRetired();
   }
 
-  /** Closes because it holds too much memory; what it has not read can be resumed. */
+  /** Closes the socket because its unsent bytes use too much memory. The client can resume its answers. */
   closeToFreeMemory(): void {
     this.host.metrics.limitHit("buffered_bytes");
     this.close("overloaded", retryAfterReason(RETRY_AFTER_MS));
   }
 
-  /** News for everybody; a socket that holds bytes back gets the newest of each event later. */
+  /** Sends a notice. While the socket is blocked, only the newest notice of each event is kept. */
   notify(event: NoticeFrame["event"], message: string): void {
     this.reply({ type: "system", event, message });
   }
@@ -169,9 +177,9 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
   }
 
   reply(frame: ServerFrame): void {
-    // Of news only the newest counts; welcome, resumed and auth_refreshed are replies.
-    const isNews = frame.type === "system" && !("session" in frame) && frame.event !== "auth_refreshed";
-    this.#writer.deliver(frame.type, encode(frame), isNews ? frame.event : undefined);
+    // A newer notice replaces a waiting one. welcome, resumed and auth_refreshed are replies and never replaced.
+    const isNotice = frame.type === "system" && !("session" in frame) && frame.event !== "auth_refreshed";
+    this.#writer.deliver(frame.type, encode(frame), isNotice ? frame.event : undefined);
   }
 
   refuse(error: unknown, names: { readonly id?: string; readonly answer?: string } = {}): void {
@@ -183,12 +191,12 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     if (decision !== null) this.close(decision.reason, decision.text);
   }
 
-  watch(ticket: AnswerHandle, streamed: boolean, from: number): void {
-    if (!this.#ended) this.#reading().watch(ticket, streamed, from);
+  watch(handle: AnswerHandle, streamed: boolean, from: number): void {
+    if (!this.#ended) this.#openFeed().watch(handle, streamed, from);
   }
 
   showHistory(conversation: string, limit: number): void {
-    this.#reading().showHistory({ conversation, limit });
+    this.#openFeed().showHistory({ conversation, limit });
   }
 
   adopt(hash: string, record: SessionRecord): boolean {
@@ -219,7 +227,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     if (this.#draining) this.retire();
   }
 
-  #reading(): AnswerFeed {
+  #openFeed(): AnswerFeed {
     return (this.#feed ??= new AnswerFeed(this, this.#writer));
   }
 
@@ -229,7 +237,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
   }
 
   writeFailed(fault: WriteFault): void {
-    if (fault === "not_read") this.close("policy", "frames are not being read");
+    if (fault === "not_read") this.close("policy", "the client does not read its frames");
     else this.close("serverFault", "a frame did not fit the buffer");
   }
 
@@ -250,15 +258,15 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
 
   #queue(frame: OrderedFrame, first: boolean): void {
     this.#serial ??= new SerialQueue(MAX_WAITING_FRAMES);
-    const taken = this.#serial.add(
+    const accepted = this.#serial.add(
       () => this.#handle(frame, first),
       () => this.#closeWhenRetired(),
     );
-    if (!taken) this.close("policy", "frames come faster than they can be taken");
+    if (!accepted) this.close("policy", "frames arrive faster than they can be handled");
   }
 
   #closeWhenRetired(): void {
-    if (this.#retired && !this.busy) this.close("restart", "the server stops");
+    if (this.#retired && !this.busy) this.close("restart", "the server is shutting down");
   }
 
   async #handle(frame: OrderedFrame, first: boolean): Promise<void> {
@@ -266,7 +274,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
       await handleFrame(this, frame, first);
     } catch (error) {
       if (!(error instanceof ServiceError))
-        this.host.logger.error({ err: error, type: frame.type }, "a frame failed");
+        this.host.logger.error({ err: error, type: frame.type }, "frame handler failed");
       this.refuse(error, "id" in frame && frame.id !== undefined ? { id: frame.id } : {});
     }
   }
@@ -277,8 +285,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
   }
 
   #expireAt(second: number | undefined): void {
-    if (second === undefined) return;
-    this.#expirySecond = this.host.expiry.add(second, this);
+    if (second !== undefined) this.#expirySecond = this.host.expiry.add(second, this);
   }
 
   #stopExpiry(): void {

@@ -1,18 +1,19 @@
 import type { Clock } from "../core/clock.ts";
 
-/** Between two batches. */
+/** Milliseconds between two batches. */
 const TICK_MS = 50;
 
-/** Fewer a second are no stampede, so a few sockets need not wait for their turn. */
-const LEAST_PER_SECOND = 100;
+/** Minimum number of items per second: a few sockets that reconnect together need no staggering. */
+const MIN_PER_SECOND = 100;
 
 /**
- * Calls `each` for every item, in random order and evenly over `ms`: sockets that are closed so do not all come back in
- * one instant. Few items take less time: at least 100 a second are called, the first ones at once.
+ * Calls `each` for every item, in random order and evenly over `ms` milliseconds, so that clients whose sockets are
+ * closed do not all reconnect at the same instant. Few items take less time: at least 100 are called per second, the
+ * first ones at once.
  */
 export function stagger<T>(items: readonly T[], ms: number, clock: Clock, each: (item: T) => void): void {
   const order = shuffled(items);
-  const length = Math.min(ms, (order.length * 1000) / LEAST_PER_SECOND);
+  const length = Math.min(ms, (order.length * 1000) / MIN_PER_SECOND);
   const began = clock.now();
   let next = 0;
   const tick = (): void => {

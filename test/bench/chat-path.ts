@@ -6,8 +6,8 @@ import { measureInTurns, type Contender, type RoundsResult } from "./harness/rou
 const REQUEST = JSON.stringify({ type: "message", message: "What is the capital of France?" });
 
 /**
- * A message through the whole service to its answer by the echo provider, not streamed, against an echo of the request.
- * Each socket asks again as soon as it has its answer.
+ * Measures a message through the whole service to its answer by the echo provider, not streamed, against a bare echo of
+ * the request. Each socket sends its next message as soon as it has its answer.
  */
 export async function measureChatPath(options: FramePathOptions): Promise<RoundsResult> {
   const stops: (() => Promise<unknown>)[] = [];
@@ -18,13 +18,13 @@ export async function measureChatPath(options: FramePathOptions): Promise<Rounds
       AI_PROVIDER: "echo",
       RATE_LIMITS: "off",
       MAX_CONNECTIONS: String(sockets * clients + 100),
-      // A bench asks more in a second than a person in a year: a history that grows by all of it would be measured.
+      // A bench sends so many messages that an unlimited history would dominate the figures.
       MAX_HISTORY_BYTES: "1024",
     });
     stops.push(() => service.stop());
     const raw = await startRawServer("raw-echo");
     stops.push(() => raw.stop());
-    const contend = async (
+    const startContender = async (
       name: string,
       server: { pid: number; port: number },
       path: string,
@@ -44,7 +44,7 @@ export async function measureChatPath(options: FramePathOptions): Promise<Rounds
       return { name, pid: server.pid, clients: started };
     };
     return await measureInTurns(
-      [await contend("service", service, "/ws/chat"), await contend("raw echo", raw, "/")],
+      [await startContender("service", service, "/ws/chat"), await startContender("raw echo", raw, "/")],
       options,
     );
   } finally {

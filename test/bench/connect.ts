@@ -7,17 +7,17 @@ import { startLoadClients, startRawServer } from "./harness/processes.ts";
 import { measureInTurns, type Contender, type RoundsOptions, type RoundsResult } from "./harness/rounds.ts";
 
 export interface ConnectOptions extends RoundsOptions {
-  /** Sockets that are being opened at a time. */
+  /** Number of sockets being opened at the same time. */
   readonly sockets: number;
-  /** Processes of load clients for each contender. */
+  /** Load client processes per contender. */
   readonly clients: number;
 }
 
 const TOKEN_SECONDS = 3600;
 
 /**
- * Upgrade, session and welcome, with a token and without, against an upgrade that does nothing else. The sockets are
- * dropped at once; the sessions that they leave behind stay, as they do in service.
+ * Measures upgrade, session and welcome, with and without a token, against an upgrade that does nothing else. The
+ * sockets are dropped at once. Their sessions stay until they expire, as in production.
  */
 export async function measureConnect(options: ConnectOptions): Promise<RoundsResult> {
   const stops: (() => Promise<unknown>)[] = [];
@@ -29,7 +29,7 @@ export async function measureConnect(options: ConnectOptions): Promise<RoundsRes
     const service = await startService({
       AI_PROVIDER: "echo",
       JWT_SECRET: secret,
-      // The limits are part of what is measured; one address with one subject must not meet them.
+      // The limit checks are part of the measurement, but one address with one subject must not reach a limit.
       RATE_LIMITS: "on",
       MAX_CONNECTIONS_PER_ADDRESS: "1000000",
       MAX_UPGRADES_PER_MINUTE: "1000000",
@@ -38,12 +38,12 @@ export async function measureConnect(options: ConnectOptions): Promise<RoundsRes
     stops.push(() => service.stop());
     const raw = await startRawServer("raw-echo");
     stops.push(() => raw.stop());
-    const contend = async (
+    const startContender = async (
       name: string,
       server: { pid: number; port: number },
-      how: Pick<ConnectPlan, "path" | "greets">,
+      target: Pick<ConnectPlan, "path" | "greets">,
     ): Promise<Contender> => {
-      const plan = { kind: "connect", port: server.port, sockets, ...how } as const;
+      const plan = { kind: "connect", port: server.port, sockets, ...target } as const;
       const started = await startLoadClients(plan, clients);
       stops.push(() => started.stop());
       return { name, pid: server.pid, clients: started };
@@ -51,9 +51,9 @@ export async function measureConnect(options: ConnectOptions): Promise<RoundsRes
     const authenticated = { path: `/ws/chat/auth?token=${token}`, greets: true };
     return await measureInTurns(
       [
-        await contend("service, JWT", service, authenticated),
-        await contend("service, anonymous", service, { path: "/ws/chat", greets: true }),
-        await contend("raw upgrade", raw, { path: "/", greets: false }),
+        await startContender("service, JWT", service, authenticated),
+        await startContender("service, anonymous", service, { path: "/ws/chat", greets: true }),
+        await startContender("raw upgrade", raw, { path: "/", greets: false }),
       ],
       options,
     );

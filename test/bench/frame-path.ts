@@ -4,9 +4,9 @@ import { measureInTurns, type Contender, type RoundsOptions, type RoundsResult }
 
 export interface FramePathOptions extends RoundsOptions {
   readonly sockets: number;
-  /** Requests that each socket has on their way at a time: 1 is a client that waits for its reply. */
+  /** Outstanding requests per socket. 1 is a client that waits for each reply. */
   readonly depth: number;
-  /** Processes of load clients for each server. */
+  /** Load client processes per server. */
   readonly clients: number;
 }
 
@@ -14,8 +14,8 @@ const PING = JSON.stringify({ type: "ping" });
 const PONG = JSON.stringify({ type: "pong" });
 
 /**
- * `ping` to `pong` through decoding, JSON, schema and limits, against an echo of as many bytes. Both servers and all
- * sockets stay up throughout.
+ * Measures `ping` to `pong` through decoding, JSON, schema and limits, against an echo of the same number of bytes.
+ * Both servers and all sockets stay up throughout.
  */
 export async function measureFramePath(options: FramePathOptions): Promise<RoundsResult> {
   const stops: (() => Promise<unknown>)[] = [];
@@ -25,7 +25,7 @@ export async function measureFramePath(options: FramePathOptions): Promise<Round
     const service = await startService({
       AI_PROVIDER: "echo",
       MAX_CONNECTIONS: String(sockets * clients + 100),
-      // The limits are part of what is measured; a socket that never pauses must not meet them.
+      // The limit checks are part of the measurement, but a socket that never pauses must not reach a limit.
       RATE_LIMITS: "on",
       MAX_FRAMES_PER_SECOND: "100000",
       MAX_CONNECTIONS_PER_ADDRESS: "1000000",
@@ -35,7 +35,7 @@ export async function measureFramePath(options: FramePathOptions): Promise<Round
     const raw = await startRawServer("raw-echo");
     stops.push(() => raw.stop());
     const plan = { kind: "ping", depth, sockets, path: "/ws/chat", request: PING } as const;
-    const contend = async (
+    const startContender = async (
       name: string,
       server: { pid: number; port: number },
       reply: string,
@@ -44,9 +44,9 @@ export async function measureFramePath(options: FramePathOptions): Promise<Round
       stops.push(() => started.stop());
       return { name, pid: server.pid, clients: started };
     };
-    const ours = await contend("service", service, PONG);
-    // An echo answers with what it was asked: PING has as many bytes as PONG.
-    const yardstick = await contend("raw echo", raw, PING);
+    const ours = await startContender("service", service, PONG);
+    // An echo returns the request, and PING has as many bytes as PONG.
+    const yardstick = await startContender("raw echo", raw, PING);
     return await measureInTurns([ours, yardstick], options);
   } finally {
     for (const stop of stops.toReversed()) await stop();

@@ -9,12 +9,14 @@ import type { MachineFacts } from "./harness/machine.ts";
 import { startLoadClients, startRawServer } from "./harness/processes.ts";
 import { residentBytes } from "./harness/resident-memory.ts";
 
+/** Numbers of sockets between which the growth of memory is measured. */
 const FEW = 1000;
 const MANY = 10_000;
 const TOKEN_SECONDS = 3600;
+/** Target in bytes per socket. */
 const AIM_BYTES = 2048;
 
-/** Memory until everything that is on its way has come to rest. */
+/** Pause in milliseconds before memory is read, so that pending work is finished. */
 const REST_MS = 1500;
 
 interface Slope {
@@ -25,14 +27,14 @@ interface Slope {
   readonly bytesPerSocket: number;
 }
 
-/** What an idle socket costs, from {@link FEW} to {@link MANY} of them, each of another subject; against bare sockets. */
+/** Measures the memory per idle socket, each with another subject, and compares it with bare sockets. */
 export async function idleMemoryBench(
   machine: MachineFacts,
   save: (name: string, result: object) => string,
 ): Promise<number> {
   const problem = roomForSockets(MANY);
   if (problem !== null) throw new Error(problem);
-  const slopes = [await ofService(), await ofRawServer()];
+  const slopes = [await measureService(), await measureRawServer()];
   const file = save("bench-idle-memory", { bench: "idle-memory", machine, slopes });
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
   const rows = slopes.map(({ name, few, many, bytesPerSocket }) => [
@@ -42,18 +44,18 @@ export async function idleMemoryBench(
     String(Math.round(bytesPerSocket)),
   ]);
   for (const line of tableLines([
-    ["resident memory", `MiB at ${FEW}`, `MiB at ${MANY}`, "bytes a socket"],
+    ["resident memory", `MiB at ${FEW}`, `MiB at ${MANY}`, "bytes per socket"],
     ...rows,
   ]))
     console.log(line);
   const met = (slopes[0]?.bytesPerSocket ?? Infinity) <= AIM_BYTES;
   console.log(
-    `The design aims at ${AIM_BYTES} bytes a socket: ${met ? "met" : "not met"}.\nAll samples: ${file}`,
+    `Target: at most ${AIM_BYTES} bytes per socket: ${met ? "met" : "not met"}.\nAll samples: ${file}`,
   );
   return 0;
 }
 
-async function ofService(): Promise<Slope> {
+async function measureService(): Promise<Slope> {
   const secret = randomBytes(32).toString("hex");
   const sign = createTokenSigner({ secret, clock });
   const service = await startService({
@@ -66,7 +68,7 @@ async function ofService(): Promise<Slope> {
   try {
     const inspector = inspectorUrl(service.stderr());
     const path = (index: number): string => `/ws/chat/auth?token=${sign(`subject-${index}`, TOKEN_SECONDS)}`;
-    return await slopeOf({
+    return await measureSlope({
       name: "service, JWT",
       server: service,
       path,
@@ -78,11 +80,11 @@ async function ofService(): Promise<Slope> {
   }
 }
 
-async function ofRawServer(): Promise<Slope> {
+async function measureRawServer(): Promise<Slope> {
   const server = await startRawServer("raw-echo");
   try {
-    // It holds nothing in its heap.
-    return await slopeOf({
+    // Its heap holds nothing to collect.
+    return await measureSlope({
       name: "raw upgrade",
       server,
       path: () => "/",
@@ -99,11 +101,11 @@ interface Subject {
   readonly server: { readonly pid: number; readonly port: number };
   path(index: number): string;
   readonly greets: boolean;
-  /** Brings the process to what it really needs. */
+  /** Releases memory that the process no longer needs. */
   rest(): Promise<void>;
 }
 
-async function slopeOf({ name, server, path, greets, rest }: Subject): Promise<Slope> {
+async function measureSlope({ name, server, path, greets, rest }: Subject): Promise<Slope> {
   const stops: (() => Promise<void>)[] = [];
   const openUpTo = async (from: number, to: number): Promise<number> => {
     const paths = Array.from({ length: to - from }, (_, index) => path(from + index));

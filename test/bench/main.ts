@@ -1,4 +1,4 @@
-// npm run bench -- <name> [options]: measures the built service beside a yardstick on this machine.
+// npm run bench -- <name> [options]: measures the built service and a yardstick on this machine.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,28 +22,28 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const USAGE = `npm run bench -- frame-path|chat-path|paced-tokens|connect|idle-memory|engine|lock-step|chain|outage
                      [options]
 
-  frame-path    ping to pong against a raw uWebSockets.js echo of as many bytes, per CPU second of the server
-  chat-path     a message to its whole answer by the echo provider against that echo, per CPU second of the server
-  paced-tokens  frames of answers at 50 tokens a second against a bare send loop, per CPU second of the server
-  connect       upgrade and welcome, with and without a token, against a raw upgrade, per CPU second of the server
-  idle-memory   what an idle authenticated socket adds to the memory of the process; has no options
-  engine        answers of the local model against llama-server; has options of its own: engine --help
-  lock-step     a token for each of several chats in one pass and in a pass each, without the service: --model NAME
-                (tinyllama-shape), --chats 2,4,8,16,32, --rounds N (9), --prompt N (100), --answer N (64)
-  chain         what the chain of providers adds to a token: --pairs N (31), --tokens N (50000)
+  frame-path    ping to pong, against a raw uWebSockets.js echo of as many bytes
+  chat-path     a message to its whole answer by the echo provider, against the same raw echo
+  paced-tokens  frames of answers at 50 tokens per second, against a bare send loop
+  connect       upgrade and welcome, with and without a token, against a raw upgrade
+  idle-memory   memory that an idle authenticated socket adds to the process; has no options
+  engine        answers of the local model, against llama-server; for its options see: engine --help
+  lock-step     one token for each of several chats, in a shared pass and in separate passes, without the service:
+                --model NAME (tinyllama-shape), --chats 2,4,8,16,32, --rounds N (9), --prompt N (100), --answer N (64)
+  chain         time that the provider chain adds per token: --pairs N (31), --tokens N (50000)
   outage        a provider that fails every request, under load: --seconds N (60), --rate N (50), --breaker N (2)
 
-For the first four:
+The first four count replies or frames per CPU second of the server. Their options:
 
-  --pairs N       measurements of each server; they take turns (default 11)
+  --pairs N       measurements of each server, alternating (default 11)
   --seconds N     length of each measurement (default 1.5)
-  --sockets N     sockets against each server (default 200; paced-tokens 1000); connect: opened at a time (default 50)
-  --depth N       frame-path: requests on their way per socket (default 1)
-  --clients N     load processes for each server (default 1)
-  --at-least N    exit with 1 when the median ratio of the service is below N`;
+  --sockets N     sockets per server (default 200; paced-tokens: 1000); connect: sockets being opened at once (default 50)
+  --depth N       frame-path: outstanding requests per socket (default 1)
+  --clients N     load client processes per server (default 1)
+  --at-least N    exit with 1 if the median ratio of the service is below N`;
 
 interface Bench {
-  /** What the design asks of the first contender's ratio, measured with a depth of 1. */
+  /** Target for the ratio of the first contender, measured with a depth of 1. */
   readonly aim: number;
   readonly sockets: number;
   readonly contenders: number;
@@ -63,7 +63,7 @@ interface Plan extends FramePathOptions {
   readonly atLeast: number | null;
 }
 
-// A signal alone would end this process without the end of those it started.
+// Without a handler, a signal would end this process without its exit handlers, which stop the child processes.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 try {
@@ -109,7 +109,7 @@ async function main(): Promise<number> {
     ...standingLines(result.standings),
     "",
     ...(options.depth === 1
-      ? [`The design aims at ${bench.aim.toFixed(2)}: ${ratio >= bench.aim ? "met" : "not met"}.`]
+      ? [`Target ratio ${bench.aim.toFixed(2)}: ${ratio >= bench.aim ? "met" : "not met"}.`]
       : []),
     machineLine(machine, result.pinned),
     `All samples: ${file}`,
@@ -120,7 +120,7 @@ async function main(): Promise<number> {
   return 1;
 }
 
-/** Null when the arguments cannot be understood. */
+/** Null if the arguments are invalid. */
 function readPlan(): Plan | null {
   try {
     const { positionals, values } = parseArgs({
@@ -181,23 +181,13 @@ function standingLines(standings: readonly Standing[]): string[] {
     ratio.least.toFixed(3),
     ratio.most.toFixed(3),
   ]);
-  const head = [
-    "per CPU second",
-    "median",
-    "least",
-    "most",
-    "µs each",
-    "core used",
-    "ratio",
-    "least",
-    "most",
-  ];
+  const head = ["per CPU second", "median", "min", "max", "µs each", "core used", "ratio", "min", "max"];
   return tableLines([head, ...rows]);
 }
 
 function machineLine(machine: MachineFacts, pinned: boolean): string {
   const { cpu, cores, memoryGiB, system, node, loadAtStart } = machine;
-  const where = pinned ? "servers and clients on cores of their own" : "nothing pinned";
+  const where = pinned ? "servers and clients pinned to separate cores" : "no process pinned";
   return (
     `${cpu}, ${cores} cores, ${memoryGiB} GiB; ${system}; Node.js ${node}; load ${loadAtStart} at the start; ` +
     `${where}; loopback, no TLS.`

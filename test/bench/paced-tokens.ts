@@ -4,12 +4,12 @@ import type { Counted } from "./harness/load-client.ts";
 import { startLoadClients, startRawServer, type LoadClients } from "./harness/processes.ts";
 import { measureInTurns, type Contender, type RoundsResult } from "./harness/rounds.ts";
 
-/** 50 tokens a second for each socket. */
+/** Milliseconds between two tokens of a socket: 50 tokens per second. */
 const TOKEN_MS = 20;
 
 /**
- * Answers of the echo provider at 50 tokens a second on many sockets, against a bare loop that sends as many frames of as
- * many bytes at the same pace. What counts is frames per CPU second of the server.
+ * Measures answers of the echo provider at 50 tokens per second on many sockets, against a bare loop that sends the
+ * same number of frames and bytes at the same pace. The result is frames per CPU second of the server.
  */
 export async function measurePacedTokens(options: FramePathOptions): Promise<RoundsResult> {
   const stops: (() => Promise<unknown>)[] = [];
@@ -56,7 +56,7 @@ export async function measurePacedTokens(options: FramePathOptions): Promise<Rou
         clients: { pids: ours.pids, run: async (ms) => (sent = await ours.count({ ms })).frames },
       },
       {
-        // Always after the service: it sends what that sent.
+        // Always measured after the service, since it sends as many frames and bytes as the service did.
         name: "raw send loop",
         pid: raw.pid,
         clients: {

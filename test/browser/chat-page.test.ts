@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import {
   launchBrowser,
   openChat,
-  say,
+  sendMessage,
   settled,
   turns,
   type OpenPage,
@@ -32,17 +32,18 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await open.close();
-  // Holds for every test: no error of a script, no breach of the security policy.
-  if (open.complaints.length > 0) throw new Error(`the browser complained: ${open.complaints.join("; ")}`);
+  // No test may cause a script error or a violation of the content security policy.
+  if (open.complaints.length > 0)
+    throw new Error(`the browser reported problems: ${open.complaints.join("; ")}`);
 });
 
 const box = () => open.page.getByLabel("Message", { exact: true });
 
-describe("a conversation", () => {
-  it("starts with examples, sends with Enter and shows the answer growing", async () => {
+describe("the chat page", () => {
+  it("starts with examples, sends with Enter and shows a growing answer", async () => {
     const { page } = open;
     await page.getByRole("heading", { name: "Ask away." }).waitFor();
-    await say(page, LONG);
+    await sendMessage(page, LONG);
     const prose = turns(page).last().locator(".prose");
     const lengths: number[] = [];
     while ((await turns(page).last().getAttribute("data-status")) === "pending") {
@@ -56,7 +57,7 @@ describe("a conversation", () => {
     expect(await page.getByRole("heading", { name: "Ask away." }).isVisible()).toBe(false);
   });
 
-  it("writes a new line with Shift+Enter", async () => {
+  it("adds a new line with Shift+Enter", async () => {
     await box().fill("first");
     await box().press("Shift+Enter");
     await box().pressSequentially("second");
@@ -64,16 +65,16 @@ describe("a conversation", () => {
     expect(await turns(open.page).count()).toBe(0);
   });
 
-  it("does not send while an input method composes", async () => {
+  it("does not send on Enter during IME composition", async () => {
     await box().fill("にほn");
     await box().dispatchEvent("keydown", { key: "Enter", isComposing: true, bubbles: true });
     expect(await turns(open.page).count()).toBe(0);
     expect(await box().inputValue()).toBe("にほn");
   });
 
-  it("stops with the button, keeps the text so far, and goes on", async () => {
+  it("stops an answer with the button, keeps its text so far, and accepts the next message", async () => {
     const { page } = open;
-    await say(page, LONG);
+    await sendMessage(page, LONG);
     await page.locator(".prose.growing").waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
     await settled(page);
@@ -83,26 +84,26 @@ describe("a conversation", () => {
     expect(LONG.startsWith(text)).toBe(true);
     await expectText(".facts", /Stopped/);
     expect(await page.getByRole("button", { name: "Stop" }).isVisible()).toBe(false);
-    await say(page, "still there?");
+    await sendMessage(page, "still there?");
     await settled(page);
     expect(await turns(page).last().locator(".prose").innerText()).toBe("still there?");
   });
 
-  it("stops with Escape, the waiting message too", async () => {
+  it("stops the running answer and the queued message with Escape", async () => {
     const { page } = open;
-    await say(page, LONG);
+    await sendMessage(page, LONG);
     await page.locator(".prose.growing").waitFor();
-    await say(page, "and this one");
-    await page.getByText("Waits for the answer before it").waitFor();
+    await sendMessage(page, "and this one");
+    await page.getByText("Waiting for the previous answer").waitFor();
     await box().press("Escape");
     await settled(page);
     expect(await page.locator("[data-status=stopped]").count()).toBe(2);
   });
 
-  it("follows the end of a growing answer until the reader scrolls up, and on the button again", async () => {
+  it("follows a growing answer until the user scrolls up, and again after a click on the button", async () => {
     const { page } = open;
     await page.setViewportSize({ width: 500, height: 420 });
-    await say(page, `${LONG} ${LONG} ${LONG}`);
+    await sendMessage(page, `${LONG} ${LONG} ${LONG}`);
     const jump = page.getByRole("button", { name: "Latest" });
     await page.waitForTimeout(2_500);
     expect(await jump.isVisible()).toBe(false);
@@ -119,27 +120,27 @@ describe("a conversation", () => {
     expect(await distanceToEnd()).toBeLessThan(40);
   });
 
-  it("comes back after a reload, on the server too", async () => {
+  it("restores the conversation after a reload, including its history on the server", async () => {
     const { page } = open;
-    await say(page, '/setcontext text="We \\"met\\" in Rome"');
+    await sendMessage(page, '/setcontext text="We \\"met\\" in Rome"');
     await settled(page);
-    await say(page, "remember me");
+    await sendMessage(page, "remember me");
     await settled(page);
     await page.reload();
     await page.locator('#connection-open[data-tone="good"]').waitFor();
     expect(await turns(page).last().locator(".prose").innerText()).toBe("remember me");
-    await say(page, "/getcontext");
+    await sendMessage(page, "/getcontext");
     await settled(page);
     await expectText(".labelled", /We "met" in Rome/);
-    await say(page, "/summarize");
+    await sendMessage(page, "/summarize");
     await settled(page);
-    // An empty history would be refused: the server still has this conversation.
+    // The server refuses to summarize an empty history, so it still has this conversation.
     await expectText(".labelled", /Summary/);
   });
 
-  it("takes a running answer up again after a reload, without a second one", async () => {
+  it("continues a running answer after a reload instead of starting a second one", async () => {
     const { page } = open;
-    await say(page, LONG);
+    await sendMessage(page, LONG);
     await page.locator(".prose.growing").waitFor();
     await page.reload();
     await settled(page);
@@ -147,23 +148,23 @@ describe("a conversation", () => {
     expect(await turns(page).last().locator(".prose").innerText()).toBe(LONG);
   });
 
-  it("begins anew with the button", async () => {
+  it("starts a new conversation with the button", async () => {
     const { page } = open;
-    await say(page, "hello");
+    await sendMessage(page, "hello");
     await settled(page);
     await page.getByRole("button", { name: "New" }).click();
     expect(await turns(page).count()).toBe(0);
-    await say(page, "/summarize");
+    await sendMessage(page, "/summarize");
     await settled(page);
     await expectText(".fault", /nothing to summarize/i);
   });
 
-  it("fits a phone, long words and code included", async () => {
+  it("fits a phone screen, even with long words and wide code", async () => {
     const { page } = open;
     await page.setViewportSize({ width: 360, height: 640 });
-    await say(page, `${"long".repeat(60)}\n\n\`\`\`\n${"wide ".repeat(60)}\n\`\`\``);
+    await sendMessage(page, `${"long".repeat(60)}\n\n\`\`\`\n${"wide ".repeat(60)}\n\`\`\``);
     await settled(page);
-    await say(page, "/help");
+    await sendMessage(page, "/help");
     await settled(page);
     const overflow = await page
       .locator("#scroller")
@@ -175,17 +176,17 @@ describe("a conversation", () => {
     }
   });
 
-  it("tells screen readers the whole answer once", async () => {
+  it("announces the whole answer to screen readers once", async () => {
     const { page } = open;
-    await say(page, "read this out");
+    await sendMessage(page, "read this out");
     await settled(page);
     expect(await page.locator("#announcer").textContent()).toBe("read this out");
     expect(await page.locator("#thread").getAttribute("aria-live")).toBeNull();
   });
 });
 
-describe("commands", () => {
-  it("are picked from the palette with the keyboard alone", async () => {
+describe("commands on the chat page", () => {
+  it("can be picked from the palette by keyboard", async () => {
     const { page } = open;
     await page.keyboard.type("/");
     await page.getByRole("option").first().waitFor();
@@ -205,26 +206,28 @@ describe("commands", () => {
     expect(await page.locator("#palette").isVisible()).toBe(false);
   });
 
-  it("show their results: a card, a list, a divider, a refusal", async () => {
+  it("show their results as a card, a list, a divider or an error", async () => {
     const { page } = open;
-    await say(page, "/analyze I like it");
+    await sendMessage(page, "/analyze I like it");
     await settled(page);
-    expect(await turns(page).last().locator(".said").innerText()).toContain('/analyze text="I like it"');
-    await expectText(".card", /\d+ % sure/);
-    await say(page, "/help");
+    expect(await turns(page).last().locator(".user-message").innerText()).toContain(
+      '/analyze text="I like it"',
+    );
+    await expectText(".card", /\d+% sure/);
+    await sendMessage(page, "/help");
     await settled(page);
     expect(await page.locator(".commands dt").count()).toBe(8);
-    await say(page, "/clear");
+    await sendMessage(page, "/clear");
     await settled(page);
-    await page.getByText("The model no longer knows what stands above").waitFor();
-    await say(page, "/hlep");
+    await page.getByText("The model no longer remembers the messages above").waitFor();
+    await sendMessage(page, "/hlep");
     await settled(page);
     await expectText(".fault", /\/help/);
     await turns(page).last().getByRole("button", { name: "Edit" }).click();
     expect(await box().inputValue()).toBe("/hlep");
   });
 
-  it("keep the context in its panel, whatever it holds", async () => {
+  it("save, show and clear any context in the context panel", async () => {
     const { page } = open;
     const hostile = 'Say "hi", it\'s \\fine\\\n/clear text="x" “quoted”';
     await page.getByRole("button", { name: "Context" }).click();
@@ -237,13 +240,13 @@ describe("commands", () => {
     await page.locator("#context-clear:enabled").waitFor();
     expect(await page.getByLabel("Text", { exact: true }).inputValue()).toBe(hostile);
     await page.getByRole("button", { name: "Clear" }).click();
-    await page.getByText("The context is gone.").waitFor();
+    await page.getByText("The context was cleared.").waitFor();
     expect(await turns(page).count()).toBe(0);
   });
 
-  it("of the panel do not wait for a running answer", async () => {
+  it("of the context panel do not wait for a running answer", async () => {
     const { page } = open;
-    await say(page, `${LONG} ${LONG}`);
+    await sendMessage(page, `${LONG} ${LONG}`);
     await page.locator(".prose.growing").waitFor();
     await page.getByRole("button", { name: "Context" }).click();
     await page.getByText("No context is set.").waitFor();

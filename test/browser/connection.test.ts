@@ -2,7 +2,14 @@ import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { launchBrowser, openChat, say, settled, turns, type TestBrowser } from "../support/browser.ts";
+import {
+  launchBrowser,
+  openChat,
+  sendMessage,
+  settled,
+  turns,
+  type TestBrowser,
+} from "../support/browser.ts";
 import { startService } from "../support/service.ts";
 
 const SECRET = "a secret that only this test knows, 32+ bytes";
@@ -35,9 +42,9 @@ function mintToken(subject: string, seconds: number): string {
 }
 
 it.each(["SIGKILL", "SIGTERM"] as const)(
-  "comes back when the server does, after %s in the middle of an answer",
+  "reconnects to a restarted server after %s in the middle of an answer",
   async (signal) => {
-    // A named port from the start: Linux frees one at once only when it was not drawn by the system.
+    // A fixed port, because Linux does not free a port at once that the system has chosen.
     const port = String(await freePort());
     const first = await startService({
       AI_PROVIDER: "echo",
@@ -46,16 +53,16 @@ it.each(["SIGKILL", "SIGTERM"] as const)(
       PORT: port,
     });
     const { page, close } = await openChat(testBrowser.browser, first.page);
-    await say(page, "before");
+    await sendMessage(page, "before");
     await settled(page);
-    await say(page, `${LONG} ${LONG}`);
+    await sendMessage(page, `${LONG} ${LONG}`);
     await page.locator(".prose.growing").waitFor();
     await first.stop(signal);
     await page
       .locator("#connection-bar")
       .getByText(/Trying again/)
       .waitFor();
-    await say(page, "written in between");
+    await sendMessage(page, "written in between");
 
     const second = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "1", PORT: String(first.port) });
     await page.locator('#connection-open[data-tone="good"]').waitFor();
@@ -63,42 +70,42 @@ it.each(["SIGKILL", "SIGTERM"] as const)(
     expect(await page.locator("#connection-bar").isVisible()).toBe(false);
     const texts = await turns(page).locator(".prose").allInnerTexts();
     expect(texts).toEqual(["before", `${LONG} ${LONG}`, "written in between"]);
-    await page.getByText("The server no longer knows what stands above, nor your context").waitFor();
+    await page.getByText("The server no longer has the messages above or your context").waitFor();
     await close();
     expect(await second.stop()).toMatchObject({ code: 0 });
   },
 );
 
-it("goes to the authenticated endpoint with a token, keeps it over a reload, and forgets it", async () => {
+it("signs in with a token, keeps it over a reload, and removes it on sign-out", async () => {
   const service = await startService({ AI_PROVIDER: "echo", JWT_SECRET: SECRET });
   const { page, complaints, close } = await openChat(testBrowser.browser, service.page);
   const requests: string[] = [];
   page.on("websocket", (socket) => requests.push(socket.url()));
-  await say(page, "as nobody");
+  await sendMessage(page, "anonymous message");
   await settled(page);
 
   await page.getByRole("button", { name: /^Connection/ }).click();
   await page.getByLabel("Token").fill("not a token");
-  await page.getByRole("button", { name: "Connect with token" }).click();
-  await page.getByText("That is no token").waitFor();
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("This is not a valid token").waitFor();
   const token = mintToken("alice", 3600);
   await page.getByLabel("Token").fill(token);
-  await page.getByRole("button", { name: "Connect with token" }).click();
+  await page.getByRole("button", { name: "Sign in" }).click();
   await page.locator('#connection-open[data-tone="good"]').waitFor();
   expect(await turns(page).count()).toBe(0);
-  await say(page, "as alice");
+  await sendMessage(page, "as alice");
   await settled(page);
 
   await page.reload();
   await page.locator('#connection-open[data-tone="good"]').waitFor();
   expect(await turns(page).last().locator(".prose").innerText()).toBe("as alice");
   await page.getByRole("button", { name: /^Connection/ }).click();
-  await page.getByText(/A token is in use for alice/).waitFor();
+  await page.getByText(/You are signed in as alice/).waitFor();
   expect(requests.some((url) => url.endsWith("/ws/chat/auth"))).toBe(true);
   expect(requests.join(" ")).not.toContain(token.slice(0, 20));
 
-  await page.getByRole("button", { name: "Forget the token" }).click();
-  await page.getByText("You are connected without a name.").waitFor();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByText("You are not signed in.").waitFor();
   const kept = await page.evaluate(() =>
     JSON.stringify({ ...(globalThis as unknown as { sessionStorage: object }).sessionStorage }),
   );
@@ -109,33 +116,33 @@ it("goes to the authenticated endpoint with a token, keeps it over a reload, and
   await service.stop();
 });
 
-it("says why a token is refused and what can be done, and asks for a new one when it expires", async () => {
+it("shows why a token was refused, and asks for a new one when it expires", async () => {
   const service = await startService({ AI_PROVIDER: "echo", JWT_SECRET: SECRET });
   const { page, close } = await openChat(testBrowser.browser, service.page);
   const enter = async (token: string): Promise<void> => {
     await page.getByLabel("Token").fill(token);
-    await page.getByRole("button", { name: "Connect with token" }).click();
+    await page.getByRole("button", { name: "Sign in" }).click();
   };
   await page.getByRole("button", { name: /^Connection/ }).click();
   await enter(`${mintToken("alice", 3600).slice(0, -4)}AAAA`);
   await page
-    .getByText(/The server asks for a valid token/)
+    .getByText(/You need a valid token to connect/)
     .first()
     .waitFor();
   await page.getByRole("button", { name: "Enter a token" }).click();
   await enter(mintToken("alice", 3));
   await page.locator('#connection-open[data-tone="good"]').waitFor();
-  await say(page, "for a moment");
+  await sendMessage(page, "for a moment");
   await settled(page);
   await page
-    .getByText(/The token has expired/)
+    .getByText(/Your token has expired/)
     .first()
     .waitFor();
   await page.getByRole("button", { name: "Enter a token" }).click();
   await enter(mintToken("alice", 3600));
   await page.locator('#connection-open[data-tone="good"]').waitFor();
-  // The same person: the conversation is still here, and on the server.
-  await say(page, "/summarize");
+  // The user is the same, so the page and the server still have the conversation.
+  await sendMessage(page, "/summarize");
   await settled(page);
   expect(await turns(page).count()).toBe(2);
   expect(await turns(page).last().locator(".labelled").innerText()).toContain("Summary");

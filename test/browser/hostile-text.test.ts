@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { launchBrowser, openChat, say, settled, turns, type TestBrowser } from "../support/browser.ts";
+import {
+  launchBrowser,
+  openChat,
+  sendMessage,
+  settled,
+  turns,
+  type TestBrowser,
+} from "../support/browser.ts";
 import { startService, type Service } from "../support/service.ts";
 
-/** Each sets `ran` if any part of the page takes it for more than text. */
+/** Each text sets the global `ran` if any part of the page treats it as more than text. */
 const attacks = [
   "<img src=x onerror=\"globalThis.ran='img'\">",
   "<script>globalThis.ran='script'</script>",
@@ -29,19 +36,19 @@ afterAll(async () => {
   await service?.stop();
 });
 
-it("stays text wherever it comes from: message, answer, command, context, error, reload", async () => {
+it("never executes hostile text from messages, answers, commands, the context, errors or a reload", async () => {
   const { page, complaints, close } = await openChat(testBrowser.browser, service.page);
   const requests: string[] = [];
   page.on("request", (request) => requests.push(request.url()));
   for (const attack of attacks) {
-    await say(page, attack);
+    await sendMessage(page, attack);
     await settled(page);
     const quoted = `"${attack.replace(/["\\]/g, "\\$&")}"`;
-    await say(page, `/translate text=${quoted} target_language=${quoted.slice(0, 40)}"`);
+    await sendMessage(page, `/translate text=${quoted} target_language=${quoted.slice(0, 40)}"`);
     await settled(page);
-    await say(page, `/setcontext text=${quoted}`);
+    await sendMessage(page, `/setcontext text=${quoted}`);
     await settled(page);
-    await say(page, `/${attack}`);
+    await sendMessage(page, `/${attack}`);
     await settled(page);
   }
   await page.reload();
@@ -61,18 +68,18 @@ it("stays text wherever it comes from: message, answer, command, context, error,
   await close();
 });
 
-it("shows an attack to the reader exactly as it was written", async () => {
+it("shows hostile text exactly as it was written", async () => {
   const { page, close } = await openChat(testBrowser.browser, service.page);
   const attack = attacks[0] as string;
-  await say(page, attack);
+  await sendMessage(page, attack);
   await settled(page);
   expect(await turns(page).last().locator(".prose").innerText()).toBe(attack);
   await close();
 });
 
-it("opens links only to web addresses, without handing over this page", async () => {
+it("opens links in a new tab, without access to the page and without a referrer", async () => {
   const { page, close } = await openChat(testBrowser.browser, service.page);
-  await say(page, "[docs](https://example.org/a) and http://example.org/b");
+  await sendMessage(page, "[docs](https://example.org/a) and http://example.org/b");
   await settled(page);
   const links = turns(page).last().locator(".prose a");
   expect(await links.count()).toBe(2);

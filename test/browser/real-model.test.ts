@@ -1,9 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launchBrowser, openChat, say, settled, turns, type TestBrowser } from "../support/browser.ts";
+import {
+  launchBrowser,
+  openChat,
+  sendMessage,
+  settled,
+  turns,
+  type TestBrowser,
+} from "../support/browser.ts";
 import { realModel, skipWithoutRealModel } from "../support/real-model.ts";
 import { startService, type Service } from "../support/service.ts";
 
-describe("the page with a real model", () => {
+describe("the chat page with a real model", () => {
   let service: Service;
   let testBrowser: TestBrowser;
 
@@ -23,15 +30,15 @@ describe("the page with a real model", () => {
   it("shows a growing answer and an analysis", async () => {
     const { page, complaints, close } = await openChat(testBrowser.browser, service.page);
     page.setDefaultTimeout(60_000);
-    await page.getByText("Your text stays on this machine").waitFor();
-    // A long answer: one of a few words may be whole before the browser looks.
-    await say(page, "Tell me a long story about a fox who crosses a river.");
+    await page.getByText("Your text stays on this computer").waitFor();
+    // A short answer could end before the browser sees it growing.
+    await sendMessage(page, "Tell me a long story about a fox who crosses a river.");
     await page.locator(".prose.growing").waitFor();
     await settled(page);
     expect((await turns(page).last().locator(".prose").innerText()).length).toBeGreaterThan(40);
-    await say(page, "/analyze I love this phone, but the battery is weak.");
+    await sendMessage(page, "/analyze I love this phone, but the battery is weak.");
     await settled(page);
-    expect(await turns(page).last().locator(".card").innerText()).toMatch(/\d+ % sure/);
+    expect(await turns(page).last().locator(".card").innerText()).toMatch(/\d+% sure/);
     expect(complaints).toEqual([]);
     await close();
   });

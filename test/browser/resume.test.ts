@@ -1,10 +1,17 @@
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { launchBrowser, openChat, say, settled, turns, type TestBrowser } from "../support/browser.ts";
+import {
+  launchBrowser,
+  openChat,
+  sendMessage,
+  settled,
+  turns,
+  type TestBrowser,
+} from "../support/browser.ts";
 import { startService, until, type Service } from "../support/service.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 
-/** About four seconds of answer. */
+/** The echo provider takes about four seconds for this text. */
 const LONG = Array.from({ length: 200 }, (_, index) => `word${index}`).join(" ");
 
 let testBrowser: TestBrowser;
@@ -29,27 +36,28 @@ afterEach(async () => {
   await service.stop();
 });
 
-/** The frames of each WebSocket that the page opens from now on. */
-interface Tapped {
+/** The frames of one WebSocket. */
+interface SocketFrames {
   readonly sent: Record<string, unknown>[];
   readonly received: Record<string, unknown>[];
 }
 
-function tap(page: Page): Tapped[] {
-  const sockets: Tapped[] = [];
+/** Records the frames of each WebSocket that the page opens from now on. */
+function recordSockets(page: Page): SocketFrames[] {
+  const sockets: SocketFrames[] = [];
   page.on("websocket", (socket) => {
-    const tapped: Tapped = { sent: [], received: [] };
-    sockets.push(tapped);
+    const frames: SocketFrames = { sent: [], received: [] };
+    sockets.push(frames);
     const parse = ({ payload }: { payload: string | Buffer }) =>
       JSON.parse(String(payload)) as Record<string, unknown>;
-    socket.on("framesent", (frame) => tapped.sent.push(parse(frame)));
-    socket.on("framereceived", (frame) => tapped.received.push(parse(frame)));
+    socket.on("framesent", (frame) => frames.sent.push(parse(frame)));
+    socket.on("framereceived", (frame) => frames.received.push(parse(frame)));
   });
   return sockets;
 }
 
-/** Every byte of the answer came once, over all sockets together. */
-function expectEachByteOnce(sockets: readonly Tapped[]): void {
+/** Expects each byte of the answer to be received exactly once over all sockets. */
+function expectEachByteOnce(sockets: readonly SocketFrames[]): void {
   let at = 0;
   let text = "";
   for (const frame of sockets.flatMap(({ received }) => received)) {
@@ -63,12 +71,12 @@ function expectEachByteOnce(sockets: readonly Tapped[]): void {
 
 const shown = (page: Page) => turns(page).last().locator(".prose").innerText();
 
-it("goes on where it was when the line is cut in the middle of an answer, again and again", async () => {
+it("continues an answer without loss each time the connection is cut in the middle of it", async () => {
   const { page, complaints, close } = await openChat(testBrowser.browser, `http://127.0.0.1:${proxy.port}/`);
-  const sockets = tap(page);
+  const sockets = recordSockets(page);
   await page.reload();
   await page.locator('#connection-open[data-tone="good"]').waitFor();
-  await say(page, LONG);
+  await sendMessage(page, LONG);
   for (const [index, kind] of (["rst", "fin", "rst"] as const).entries()) {
     const word = `word${20 + index * 40}`;
     await page.locator(".prose", { hasText: word }).waitFor();
@@ -76,7 +84,6 @@ it("goes on where it was when the line is cut in the middle of an answer, again 
     proxy.cutAll(kind);
     await until(() => sockets.length > before);
     await page.locator('#connection-open[data-tone="good"]').waitFor();
-    // What stood there stands there still.
     expect(await shown(page)).toContain(word);
   }
   await settled(page);
@@ -93,19 +100,19 @@ it("goes on where it was when the line is cut in the middle of an answer, again 
   await close();
 });
 
-it("goes on with its answer after a reload in the middle of it", async () => {
+it("continues an answer after a reload in the middle of it", async () => {
   const { page, complaints, close } = await openChat(testBrowser.browser, service.page);
-  const sockets = tap(page);
-  await say(page, "first");
+  const sockets = recordSockets(page);
+  await sendMessage(page, "first");
   await settled(page);
-  await say(page, LONG);
+  await sendMessage(page, LONG);
   await page.locator(".prose", { hasText: "word30" }).waitFor();
   await page.reload();
   await page.locator('#connection-open[data-tone="good"]').waitFor();
   expect(await shown(page)).toContain("word30");
   await settled(page);
   expect(await turns(page).locator(".prose").allInnerTexts()).toEqual(["first", LONG]);
-  const reloaded = sockets.at(-1) as Tapped;
+  const reloaded = sockets.at(-1) as SocketFrames;
   expect(reloaded.sent.map(({ type }) => type).slice(0, 2)).toEqual(["resume", "history"]);
   expect(reloaded.sent.some(({ type }) => type === "message")).toBe(false);
   const tokens = reloaded.received.filter(({ type }) => type === "token");
@@ -114,14 +121,14 @@ it("goes on with its answer after a reload in the middle of it", async () => {
   await close();
 });
 
-it("a second tab of the same chat shows what the first one asks, running answers too, after a reload", async () => {
+it("shows the messages and running answers of another tab of the same chat after a reload", async () => {
   const { page, close } = await openChat(testBrowser.browser, service.page);
-  await say(page, "hello");
+  await sendMessage(page, "hello");
   await settled(page);
   const kept = await page.evaluate(() =>
     JSON.stringify({ ...(globalThis as unknown as { sessionStorage: object }).sessionStorage }),
   );
-  // What a browser does when a tab is duplicated.
+  // Browsers copy the session storage when a tab is duplicated.
   const second = await page.context().newPage();
   await second.addInitScript((storage) => {
     const { sessionStorage } = globalThis as unknown as {
@@ -134,15 +141,15 @@ it("a second tab of the same chat shows what the first one asks, running answers
   }, kept);
   await second.goto(service.page);
   await second.locator('#connection-open[data-tone="good"]').waitFor();
-  await say(page, "said in the first tab");
+  await sendMessage(page, "from the first tab");
   await settled(page);
-  await say(page, LONG);
+  await sendMessage(page, LONG);
   await page.locator(".prose", { hasText: "word20" }).waitFor();
   await second.reload();
   await second.locator(".prose", { hasText: "word25" }).waitFor();
   await settled(second);
   await settled(page);
-  const texts = ["hello", "said in the first tab", LONG];
+  const texts = ["hello", "from the first tab", LONG];
   expect(await turns(page).locator(".prose").allInnerTexts()).toEqual(texts);
   expect(await turns(second).locator(".prose").allInnerTexts()).toEqual(texts);
   expect(service.log.filter(({ level }) => level === "error")).toEqual([]);

@@ -5,7 +5,7 @@ import { retentionContract } from "./answer-log-retention.ts";
 import { done, found, metaOf, type AnswerLogOptions, type AnswerLogUnderTest } from "./answer-log-subject.ts";
 
 const roomy: AnswerLogOptions = { maxAnswerBytes: 100_000, budgetBytes: 10_000_000, retentionMs: 10_000 };
-/** Whole characters of one to four bytes, combined ones too. */
+/** Whole characters of one to four bytes, and combined ones. */
 const text = fc.string({
   unit: fc.constantFrom("a", "é", "€", "😀", "👩‍👩‍👧", "\0", "\n", '"', "\\", "\u2028"),
   maxLength: 12,
@@ -20,12 +20,12 @@ function isBoundary(content: string, offset: number): boolean {
   return offset === bytes.length || ((bytes[offset] as number) & 0xc0) !== 0x80;
 }
 
-/** Runs the suite of the port `AnswerLog` on one implementation. */
+/** Runs the contract suite of `AnswerLog` on one implementation. */
 export function answerLogContract(
   name: string,
   make: (options: AnswerLogOptions) => Promise<AnswerLogUnderTest>,
 ): void {
-  describe(`${name} keeps the contract of AnswerLog`, () => {
+  describe(`AnswerLog: ${name}`, () => {
     const open: AnswerLogUnderTest[] = [];
     const start = async (changes: Partial<AnswerLogOptions> = {}) => {
       const made = await make({ ...roomy, ...changes });
@@ -37,7 +37,7 @@ export function answerLogContract(
       for (const each of open.splice(0)) await each.close?.();
     });
 
-    it("begins empty and running", async () => {
+    it("creates an empty, running answer", async () => {
       const { log } = await start();
       const meta = metaOf({ command: "help" });
       const { reader } = log.create(meta);
@@ -47,7 +47,7 @@ export function answerLogContract(
       expect((await found(log, meta)).meta).toEqual(meta);
     });
 
-    it("gives from any offset it ever named exactly the rest, and whole characters only", async () => {
+    it("returns exactly the rest of the text from any boundary, in whole characters", async () => {
       const { log } = await start();
       fc.assert(
         fc.property(
@@ -79,7 +79,7 @@ export function answerLogContract(
       );
     });
 
-    it("moves any offset back to the last boundary, never further and never beyond the end", async () => {
+    it("moves any offset back to the nearest boundary, at most to the end", async () => {
       const { log } = await start();
       fc.assert(
         fc.property(fc.array(text, { maxLength: 10 }), (chunks) => {
@@ -100,7 +100,7 @@ export function answerLogContract(
       );
     });
 
-    it("refuses text beyond the bound of an answer whole, and takes what still fits", async () => {
+    it("refuses text over the limit of an answer as a whole, and still accepts text that fits", async () => {
       const { log } = await start({ maxAnswerBytes: 10 });
       const { append, reader } = bound(log.create(metaOf()));
       expect(append("12345678")).toBe(true);
@@ -112,7 +112,7 @@ export function answerLogContract(
       expect(reader.length).toBe(10);
     });
 
-    it("puts events at the offset at which they happened", async () => {
+    it("records events with the offset of the text at that time", async () => {
       const { log } = await start();
       const writer = log.create(metaOf());
       const event = {
@@ -120,7 +120,7 @@ export function answerLogContract(
         fromProvider: "local",
         toProvider: "openai",
         phase: "mid_stream",
-        reason: "it died",
+        reason: "it crashed",
       } as const;
       writer.addEvent(event);
       writer.append("é");
@@ -131,7 +131,7 @@ export function answerLogContract(
       ]);
     });
 
-    it("keeps only the last status, and none once there is text or an end", async () => {
+    it("keeps only the last status, and none after text or the end", async () => {
       const { log } = await start();
       const writer = log.create(metaOf());
       const queued = { type: "queued", reason: "engine", position: 2 } as const;
@@ -147,7 +147,7 @@ export function answerLogContract(
       expect(writer.reader.status).toBeNull();
     });
 
-    it("tells watchers of each change at once, until they stop", async () => {
+    it("calls subscribers synchronously on each change, until they unsubscribe", async () => {
       const { log } = await start();
       const writer = log.create(metaOf());
       const seen: string[] = [];
@@ -163,7 +163,7 @@ export function answerLogContract(
       expect(seen).toEqual(["first 2", "first 2", "end"]);
     });
 
-    it("lets watchers leave while they are told", async () => {
+    it("lets subscribers unsubscribe during a call", async () => {
       const { log } = await start();
       const writer = log.create(metaOf());
       const seen: string[] = [];
@@ -177,14 +177,14 @@ export function answerLogContract(
       expect(seen).toEqual(["a", "b", "b"]);
     });
 
-    it("is final: nothing changes after the end, and nobody is told", async () => {
+    it("changes nothing and calls no subscriber after the end of the answer", async () => {
       const { log } = await start();
       const writer = log.create(metaOf());
       writer.append("é");
       writer.append("x");
       writer.finish(done);
-      let told = 0;
-      writer.reader.subscribe(() => told++);
+      let calls = 0;
+      writer.reader.subscribe(() => calls++);
       writer.append("more");
       writer.setStatus({ type: "progress", processed: 1, total: 2 });
       writer.addEvent({
@@ -197,14 +197,14 @@ export function answerLogContract(
       writer.finish({ type: "error", error: { code: "internal", message: "", retryable: true } });
       expect(writer.reader).toMatchObject({ length: 3, events: [], status: null, outcome: done });
       expect(writer.reader.read(2)).toBe("x");
-      expect(told).toBe(0);
+      expect(calls).toBe(0);
     });
 
     retentionContract(start);
   });
 }
 
-/** The writer's methods, free of `this`. */
+/** The writer's methods without `this`. */
 function bound(writer: ReturnType<AnswerLog["create"]>) {
   return { append: (content: string) => writer.append(content), reader: writer.reader };
 }

@@ -3,14 +3,14 @@ import type { AnswerMeta } from "../../src/chat/answer-log.ts";
 import { ServiceError } from "../../src/core/errors.ts";
 import { done, found, metaOf, type AnswerLogOptions, type AnswerLogUnderTest } from "./answer-log-subject.ts";
 
-/** Sweeps may come this late. */
+/** Maximum delay of a sweep. */
 const SWEEP_MS = 1500;
 
-/** The part of the suite of `AnswerLog` that is about who sees an answer, how long, and in how much memory. */
+/** The part of the `AnswerLog` suite about ownership, retention and memory. */
 export function retentionContract(
   start: (changes?: Partial<AnswerLogOptions>) => Promise<AnswerLogUnderTest>,
 ): void {
-  it("shows an answer to its owner only: to others it looks like none (trap 26)", async () => {
+  it("finds an answer only for its owner (trap 26)", async () => {
     const { log } = await start();
     const meta = metaOf();
     log.create(meta).append("secret");
@@ -20,7 +20,7 @@ export function retentionContract(
     expect((await found(log, meta)).read(0)).toBe("secret");
   });
 
-  it("keeps a running answer for ever and a finished one for its time, then nothing of it", async () => {
+  it("keeps a running answer without limit and a finished one for its retention time, then frees its memory", async () => {
     const { log, pass, bytes } = await start({ retentionMs: 2000 });
     const before = bytes();
     const meta = metaOf();
@@ -36,7 +36,7 @@ export function retentionContract(
     expect(bytes()).toBe(before);
   });
 
-  it("makes room with finished answers of whoever holds most, never with running or smaller ones", async () => {
+  it("evicts finished answers of the owner that holds most, never running ones or those of smaller owners", async () => {
     const { log, bytes } = await start({ budgetBytes: 60_000 });
     const small = metaOf({ client: "sub:small", accountKey: "sub:small" });
     const kept = log.create(small);
@@ -59,7 +59,7 @@ export function retentionContract(
     await found(log, flood.at(-1) as AnswerMeta);
   });
 
-  it("counts the results of commands too", async () => {
+  it("counts the results of commands as memory", async () => {
     const { log, bytes } = await start({ budgetBytes: 100_000 });
     for (let index = 0; index < 20; index++) {
       const writer = log.create(metaOf({ command: "getcontext" }));
@@ -71,7 +71,7 @@ export function retentionContract(
     expect(bytes()).toBeGreaterThan(40_000);
   });
 
-  it("refuses a new answer while running ones fill the memory, and takes it when there is room", async () => {
+  it("refuses a new answer while running ones fill the memory, and accepts it afterwards", async () => {
     const { log, pass } = await start({ budgetBytes: 30_000, retentionMs: 1000 });
     const first = log.create(metaOf());
     first.append("x".repeat(29_000));
@@ -89,7 +89,7 @@ export function retentionContract(
     log.create(metaOf());
   });
 
-  it("bounds running answers together: new ones are refused early, and those that grow end at the budget", async () => {
+  it("bounds all running answers: refuses new ones early, and refuses growth at the budget", async () => {
     const { log, bytes } = await start({ budgetBytes: 100_000 });
     const writers = Array.from({ length: 10 }, () => log.create(metaOf()));
     const full = new Set<number>();
@@ -103,12 +103,12 @@ export function retentionContract(
     expect(full.size).toBe(10);
     for (const { reader } of writers) expect(reader.length % 500).toBe(0);
     for (const writer of writers) writer.finish(done);
-    // Finished ones make room at once.
+    // Finished answers can be evicted at once.
     expect(log.create(metaOf()).append("x".repeat(5000))).toBe(true);
     expect(bytes()).toBeLessThanOrEqual(100_000);
   });
 
-  it("keeps an answer beyond its time while somebody reads it, and counts it", async () => {
+  it("retains and counts an expired answer while it has subscribers", async () => {
     const { log, pass, bytes } = await start({ retentionMs: 2000 });
     const before = bytes();
     const meta = metaOf();
@@ -125,18 +125,18 @@ export function retentionContract(
     expect(bytes()).toBe(before);
   });
 
-  it("tells who still reads an answer that had to make room", async () => {
+  it("notifies the subscribers of an evicted answer", async () => {
     const { log } = await start({ budgetBytes: 50_000 });
     const first = log.create(metaOf());
     first.append("x".repeat(20_000));
     first.finish(done);
-    let told = 0;
-    first.reader.subscribe(() => told++);
+    let calls = 0;
+    first.reader.subscribe(() => calls++);
     expect(first.reader.evicted).toBe(false);
     const second = log.create(metaOf());
     expect(second.append("y".repeat(40_000))).toBe(true);
     expect(first.reader.evicted).toBe(true);
-    expect(told).toBe(1);
+    expect(calls).toBe(1);
     expect(second.reader.evicted).toBe(false);
   });
 }

@@ -8,7 +8,7 @@ export interface AnswerLogOptions {
 
 export interface AnswerLogUnderTest {
   readonly log: AnswerLog;
-  /** Bytes that the log counts as held. */
+  /** Bytes that the log counts as used. */
   bytes(): number;
   /** Lets `ms` milliseconds pass for the log. */
   pass(ms: number): Promise<void>;
@@ -17,7 +17,7 @@ export interface AnswerLogUnderTest {
 
 let serial = 0;
 
-/** A new answer of `sub:a`, or as changed. */
+/** Meta of a new answer; owned by `sub:a` by default. */
 export function metaOf(changes: Partial<AnswerMeta> = {}): AnswerMeta {
   const answer = `answer-${++serial}`;
   return {
@@ -31,7 +31,7 @@ export function metaOf(changes: Partial<AnswerMeta> = {}): AnswerMeta {
   };
 }
 
-/** The usual end. */
+/** A normal outcome. */
 export const done: AnswerOutcome = {
   type: "message",
   finishReason: "stop",
@@ -41,7 +41,7 @@ export const done: AnswerOutcome = {
   timings: { queueMs: 0, firstTokenMs: 1, totalMs: 2 },
 };
 
-/** An answer that must be there. */
+/** Finds an answer. @throws Error when there is none. */
 export async function found(log: AnswerLog, { client, answer }: AnswerMeta): Promise<AnswerReader> {
   const reader = await log.find(client, answer);
   if (reader === undefined) throw new Error(`no answer ${answer}`);

@@ -21,12 +21,12 @@ async function expectRefused(work: Promise<void>): Promise<void> {
   expect((error as ServiceError).code).toBe("context_refused");
 }
 
-/** The part of the suite of `ConversationStore` that is about contexts. */
+/** The part of the `ConversationStore` suite about contexts. */
 export function contextContract(
   start: (changes?: Partial<ConversationStoreOptions>) => Promise<ConversationStoreUnderTest>,
 ): void {
   describe("contexts", () => {
-    it("are kept by client, replaced and cleared", async () => {
+    it("are stored by client, replaced and cleared", async () => {
       const { store, contextBytes } = await start();
       const empty = contextBytes();
       expect(await store.context(ada.client)).toBeNull();
@@ -42,14 +42,14 @@ export function contextContract(
       expect(contextBytes()).toBe(empty);
     });
 
-    it("outlast any time", async () => {
+    it("never expire", async () => {
       const { store, pass } = await start({ historyTtlMs: 1000 });
       await store.setContext(ada, "context");
       await pass(1_000_000);
       expect(await store.context(ada.client)).toBe("context");
     });
 
-    it("are refused, never evicted, when their budget is full; the earlier one still holds", async () => {
+    it("are refused when their budget is full; no stored one is evicted", async () => {
       const { store, contextBytes } = await start({ contextBudgetBytes: 80 * KIB });
       const text = "x".repeat(9 * KIB);
       const kept: Principal[] = [];
@@ -66,12 +66,12 @@ export function contextContract(
         expect(await store.context(client.client)).toBe(`${index}${text}`);
       }
       expect(await store.context("sub:late")).toBeNull();
-      // Room is made by those who hold it.
+      // Clearing a context frees its share of the budget.
       await store.clearContext("sub:s3");
       await store.setContext(subject("late"), text);
     });
 
-    it("may be replaced by one of equal size when full", async () => {
+    it("can be replaced by one of equal size when the budget is full", async () => {
       const { store } = await start({ contextBudgetBytes: 80 * KIB });
       const text = "x".repeat(9 * KIB);
       for (let index = 0; index < 8; index++) await store.setContext(subject(`s${index}`), text);
@@ -79,7 +79,7 @@ export function contextContract(
       expect(await store.context("sub:s0")).toBe(text.replaceAll("x", "y"));
     });
 
-    it("of anonymous clients and of subjects have budgets of their own", async () => {
+    it("have separate budgets for anonymous clients and subjects", async () => {
       const { store } = await start({
         contextBudgetBytes: 80 * KIB,
         anonymousContextBudgetBytes: 40 * KIB,
@@ -90,7 +90,7 @@ export function contextContract(
       await store.setContext(ada, text);
     });
 
-    it("of one address cannot fill the budget: a flood refuses only itself", async () => {
+    it("of one address cannot fill the whole budget", async () => {
       const { store } = await start({ anonymousContextBudgetBytes: 80 * KIB });
       const text = "x".repeat(4 * KIB);
       await store.setContext(anonymous("f0", "flood"), text);
@@ -101,7 +101,7 @@ export function contextContract(
       await store.setContext(anonymous("f2", "flood"), text);
     });
 
-    it("are charged to whoever wrote them, also when a client comes back from elsewhere", async () => {
+    it("are charged to the address that set them, also when the client returns from another address", async () => {
       const { store } = await start({ anonymousContextBudgetBytes: 80 * KIB });
       const text = "x".repeat(4 * KIB);
       await store.setContext(anonymous("traveller", "home"), text);
@@ -111,7 +111,7 @@ export function contextContract(
       expect(await store.context("anon:traveller")).toBe(text);
       await store.clearContext("anon:b1");
       await store.setContext(anonymous("traveller", "away"), text);
-      // What it held at home is free again.
+      // The share of the first address is free again.
       await store.setContext(anonymous("h1", "home"), text);
       await store.setContext(anonymous("h2", "home"), text);
     });

@@ -17,7 +17,7 @@ const roomy: ConversationStoreOptions = {
   maxConversationsPerClient: 100,
 };
 
-/** Sweeps of histories may come this late. */
+/** Maximum delay of a sweep of histories. */
 const SWEEP_MS = 61_000;
 
 const ada = subject("ada");
@@ -30,12 +30,12 @@ function exchange(question: string, answer = "ok"): Turn[] {
   ];
 }
 
-/** Runs the suite of the port `ConversationStore` on one implementation. */
+/** Runs the contract suite of `ConversationStore` on one implementation. */
 export function conversationStoreContract(
   name: string,
   make: (options: ConversationStoreOptions) => Promise<ConversationStoreUnderTest>,
 ): void {
-  describe(`${name} keeps the contract of ConversationStore`, () => {
+  describe(`ConversationStore: ${name}`, () => {
     const open: ConversationStoreUnderTest[] = [];
     const start = async (changes: Partial<ConversationStoreOptions> = {}) => {
       const made = await make({ ...roomy, ...changes });
@@ -48,7 +48,7 @@ export function conversationStoreContract(
     });
 
     describe("histories", () => {
-      it("hold the turns in order, by client and conversation", async () => {
+      it("contain the turns in order, by client and conversation", async () => {
         const { store } = await start();
         await store.append(ada, "one", exchange("1"));
         await store.append(ada, "one", exchange("2"));
@@ -58,7 +58,7 @@ export function conversationStoreContract(
         expect(await store.turns(ada.client, "three")).toEqual([]);
       });
 
-      it("are nobody else's, however the names are put together (trap 26)", async () => {
+      it("are never returned to another client, for any combination of names (trap 26)", async () => {
         const { store } = await start();
         const tricky = subject("x y");
         await store.append(tricky, "c", exchange("secret"));
@@ -77,7 +77,7 @@ export function conversationStoreContract(
         expect(await store.turns(tricky.client, "c")).toEqual(exchange("secret"));
       });
 
-      it("that were read do not change under the reader", async () => {
+      it("do not change after they were returned", async () => {
         const { store } = await start();
         await store.append(ada, "c", exchange("1"));
         const read = await store.turns(ada.client, "c");
@@ -86,7 +86,7 @@ export function conversationStoreContract(
         expect(read).toEqual(exchange("1"));
       });
 
-      it("are cleared alone: other conversations and the context stay", async () => {
+      it("are cleared without effect on other conversations and the context", async () => {
         const { store, historyBytes } = await start();
         const empty = historyBytes();
         await store.setContext(ada, "context");
@@ -101,7 +101,7 @@ export function conversationStoreContract(
         expect(historyBytes()).toBe(empty);
       });
 
-      it("go when they were not used for their time, one by one", async () => {
+      it("expire individually when unused for their time to live", async () => {
         const { store, pass, historyBytes } = await start({ historyTtlMs: 600_000 });
         const empty = historyBytes();
         await store.append(ada, "old", exchange("1"));
@@ -116,7 +116,7 @@ export function conversationStoreContract(
         expect(historyBytes()).toBe(empty);
       });
 
-      it("are at most so many for a client; the least recently used of that client makes room", async () => {
+      it("are limited in number per client; the least recently used one of that client is evicted", async () => {
         const { store } = await start({ maxConversationsPerClient: 3 });
         await store.append(bob, "c0", exchange("bob"));
         for (const each of ["c0", "c1", "c2"]) await store.append(ada, each, exchange(each));
@@ -129,14 +129,14 @@ export function conversationStoreContract(
         expect(await store.turns(bob.client, "c0")).toEqual(exchange("bob"));
       });
 
-      it("keep to their budget: whoever holds most gives, the least recently used first", async () => {
+      it("stay within their budget: the least recently used one of the largest owner is evicted", async () => {
         const budget = 100 * KIB;
         const { store, historyBytes } = await start({ historyBudgetBytes: budget });
         await store.append(bob, "kept", exchange("bob", "x".repeat(5 * KIB)));
         for (let index = 0; index < 60; index++) {
           await store.append(ada, `c${index}`, exchange("q", "x".repeat(5 * KIB)));
           expect(historyBytes()).toBeLessThanOrEqual(budget);
-          // The first one is used all the time.
+          // The first conversation stays in use.
           expect(await store.turns(ada.client, "c0")).not.toEqual([]);
         }
         expect(await store.turns(bob.client, "kept")).not.toEqual([]);
@@ -144,7 +144,7 @@ export function conversationStoreContract(
         expect(await store.turns(ada.client, "c1")).toEqual([]);
       });
 
-      it("never lose the conversation that is being written, nor let it drive out others'", async () => {
+      it("keep the newest turns of a growing conversation, without evicting other clients' conversations", async () => {
         const budget = 256 * KIB;
         const { store, historyBytes } = await start({
           historyBudgetBytes: budget,
@@ -154,7 +154,7 @@ export function conversationStoreContract(
         for (let index = 0; index < 100; index++) {
           await store.append(ada, "flood", exchange(`q${index}`, "x".repeat(4 * KIB)));
           const turns = await store.turns(ada.client, "flood");
-          // The newest exchange is there, what remains is a suffix, and it starts with a question.
+          // The remaining turns are a suffix that starts with a question and ends with the newest exchange.
           expect(turns.at(-2)?.content).toBe(`q${index}`);
           expect(turns[0]?.role).toBe("user");
           expect(turns.length % 2).toBe(0);
@@ -164,7 +164,7 @@ export function conversationStoreContract(
         expect((await store.turns(ada.client, "flood")).length).toBeGreaterThan(2);
       });
 
-      it("take an exchange that is larger than the bound whole", async () => {
+      it("store an exchange that exceeds the limit of a conversation as a whole", async () => {
         const { store } = await start({ maxHistoryBytes: 8 * KIB });
         const large = exchange("q", "x".repeat(20 * KIB));
         await store.append(ada, "c", exchange("before"));
@@ -175,7 +175,7 @@ export function conversationStoreContract(
 
     contextContract(start);
 
-    it("forgets everything of a client, and of that one only", async () => {
+    it("deletes everything of one client, and nothing of others", async () => {
       const { store } = await start();
       for (const owner of [ada, bob]) {
         await store.setContext(owner, "context");
@@ -194,14 +194,14 @@ export function conversationStoreContract(
     describe("ids of messages", () => {
       const key = { client: "sub:ada", conversation: "c", id: "i" };
 
-      it("belong to the first; the same frame joins it, another one is a conflict", async () => {
+      it("belong to the first frame; the same frame joins it, and a different one is a conflict", async () => {
         const { store } = await start();
         expect(await store.claim(key, "hash", "a1")).toEqual({ kind: "new" });
         expect(await store.claim(key, "hash", "a2")).toEqual({ kind: "join", answer: "a1" });
         expect(await store.claim(key, "other", "a3")).toEqual({ kind: "conflict" });
       });
 
-      it("are taken by exactly one of many at once", async () => {
+      it("are claimed by exactly one of many simultaneous claims", async () => {
         const { store } = await start();
         const claims = await Promise.all(
           Array.from({ length: 100 }, (_, index) => store.claim(key, "hash", `a${index}`)),
@@ -213,7 +213,7 @@ export function conversationStoreContract(
         }
       });
 
-      it("are each client's and conversation's own, however the names are put together", async () => {
+      it("are separate by client and conversation, for any combination of names", async () => {
         const { store } = await start();
         const others = [
           key,
@@ -227,7 +227,7 @@ export function conversationStoreContract(
         for (const each of others) expect(await store.claim(each, "hash", "a")).toEqual({ kind: "new" });
       });
 
-      it("stay for their time after the end, or not at all, and only their own answer frees them", async () => {
+      it("stay for the given time after the end, and are freed only by their own answer", async () => {
         const { store, pass } = await start();
         await store.claim(key, "hash", "a1");
         await store.settle(key, "a2", 0);
@@ -243,7 +243,7 @@ export function conversationStoreContract(
       });
     });
 
-    it("leases a conversation to one at a time, in order, and others beside it", async () => {
+    it("leases a conversation to one holder at a time, in order, and others in parallel", async () => {
       const { store, pass } = await start();
       const log: string[] = [];
       const releases: (() => void)[] = [];

@@ -12,8 +12,9 @@ export interface ConversationStoreOptions {
 
 export interface ConversationStoreUnderTest {
   readonly store: ConversationStore;
-  /** Bytes that the store counts as held, histories and contexts. */
+  /** Bytes that the store counts for histories. */
   historyBytes(): number;
+  /** Bytes that the store counts for contexts. */
   contextBytes(): number;
   /** Lets `ms` milliseconds pass for the store. */
   pass(ms: number): Promise<void>;

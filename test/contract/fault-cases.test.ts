@@ -16,7 +16,7 @@ import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { remoteNames, remoteProvider, secretKey, type RemoteName } from "../support/remote-provider.ts";
 import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
-/** Stands for the chain's deadlines: what has not moved this long is stopped. */
+/** Milliseconds without a part after which a request is stopped. Stands in for the deadlines of the chain. */
 const SILENCE_MS = 250;
 
 async function run(
@@ -25,7 +25,8 @@ async function run(
 ): Promise<{ parts: readonly SeenPart[]; thrown: unknown; health: string }> {
   const provider = remoteProvider(name, baseUrl);
   const controller = new AbortController();
-  const expire = () => controller.abort(new ProviderError(name, "provider_timeout", "it was silent"));
+  const expire = () =>
+    controller.abort(new ProviderError(name, "provider_timeout", "no part arrived in time"));
   let timer = setTimeout(expire, SILENCE_MS);
   const parts: SeenPart[] = [];
   try {
@@ -43,7 +44,7 @@ async function run(
   }
 }
 
-/** What may work at another time or elsewhere. */
+/** Codes of errors that may not occur at another time or with another provider. */
 const retryable: ReadonlySet<string> = new Set([
   "bad_answer",
   "provider_unavailable",
@@ -51,13 +52,13 @@ const retryable: ReadonlySet<string> = new Set([
   "provider_rate_limited",
 ]);
 
-describe.each(remoteNames)("%s plays through every fault:", (name) => {
+describe.each(remoteNames)("the %s provider maps", (name) => {
   let server: FaultServer;
 
   beforeAll(async () => void (server = await startFaultServer()));
   afterAll(() => server.close());
 
-  it.each([...faultCases, ...wordingCases])("$name, $when: $outcome", async (fault) => {
+  it.each([...faultCases, ...wordingCases])("$name ($when) to $outcome", async (fault) => {
     const { script, when, outcome } = fault;
     const printed = ["log", "info", "warn", "error", "debug"].map((method) =>
       vi.spyOn(console, method as "log").mockImplementation(() => undefined),
@@ -77,9 +78,9 @@ describe.each(remoteNames)("%s plays through every fault:", (name) => {
       return;
     }
     expect(thrown).toBeInstanceOf(ProviderError);
-    expect(thrown).toMatchObject({ provider: name, code: outcome, ...saysOf(fault) });
+    expect(thrown).toMatchObject({ provider: name, code: outcome, ...expectedError(fault) });
     expect(parts.map(({ type }) => type)).not.toContain("finish");
-    // Whatever is shown or logged of it: no key, no text of the user, nothing of the upstream's body.
+    // No representation of the error may contain a key, the user's text, or parts of the upstream body.
     const errors = [inspect(thrown, { depth: 20, showHidden: true }), JSON.stringify(reportOf(thrown))];
     for (const shown of [...errors, health]) {
       for (const hidden of [secretKey, "xyzzy", "You sent", server.baseUrl])
@@ -90,13 +91,13 @@ describe.each(remoteNames)("%s plays through every fault:", (name) => {
   });
 });
 
-/** What the error must say beside its code. */
-function saysOf({ script, outcome, says }: FaultCase): object {
+/** Expected fields of the error in addition to its code. */
+function expectedError({ script, outcome, fields }: FaultCase): object {
   const refused = script.status !== undefined && script.status >= 300;
-  return { retryable: retryable.has(outcome), ...(refused && { status: script.status }), ...says };
+  return { retryable: retryable.has(outcome), ...(refused && { status: script.status }), ...fields };
 }
 
-describe.each(remoteNames)("%s finds nobody at its address:", (name) => {
+describe.each(remoteNames)("the %s provider reports provider_unavailable for", (name) => {
   let bad: Awaited<ReturnType<typeof startBadAddresses>>;
   const address = (index: number) => bad.addresses[index] as BadAddress;
 
@@ -104,7 +105,7 @@ describe.each(remoteNames)("%s finds nobody at its address:", (name) => {
   afterAll(() => bad.close());
 
   it.each([
-    [0, "a certificate that nobody vouches for"],
+    [0, "an untrusted certificate"],
     [1, "plain HTTP where TLS was expected"],
     [2, "a refused connection"],
     [3, "an unknown host"],
@@ -120,7 +121,7 @@ describe.each(remoteNames)("%s finds nobody at its address:", (name) => {
 });
 
 describe("the fault server", () => {
-  it("goes down amid an answer, refuses, and is well again at the same address", async () => {
+  it("can go down in the middle of an answer, refuse connections, and come up at the same address", async () => {
     const server = await startFaultServer();
     server.play(slowDrip(20));
     const cut = run("openai", server.baseUrl);
@@ -135,7 +136,7 @@ describe("the fault server", () => {
     await server.close();
   });
 
-  it("changes its script while one plays", async () => {
+  it("can change its script while another one is playing", async () => {
     const server = await startFaultServer();
     server.play(slowDrip(10));
     const slow = run("openai", server.baseUrl);

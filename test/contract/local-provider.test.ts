@@ -13,7 +13,7 @@ beforeAll(async () => {
 
 afterAll(() => supervisor.stop());
 
-// That the work behind a stream stops is held by test/integration/engine.test.ts, which sees the slots.
+// test/integration/engine.test.ts checks that the work of a cancelled stream stops, by inspecting the slots.
 async function make(): Promise<ProviderUnderTest> {
   const provider = localProvider(supervisor);
   await provider.countTokens("connected");
@@ -23,7 +23,7 @@ async function make(): Promise<ProviderUnderTest> {
 providerContract(
   "local",
   make,
-  // The weights are random, so an answer has nothing to do with its message.
+  // The weights are random, so answers do not depend on the meaning of the message.
   { repeatsMessage: false, timeoutMs: 30_000 },
 );
 

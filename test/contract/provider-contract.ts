@@ -3,14 +3,14 @@ import type { ChatProvider } from "../../src/providers/provider.ts";
 import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
-/** A provider under test, with its answers under control as far as its kind allows. */
+/** A provider under test, with control over its answers as far as its kind allows. */
 export interface ProviderUnderTest {
   readonly provider: ChatProvider;
-  /** Makes later answers take long: many tokens with pauses, so that there is a middle to cancel in. */
+  /** Makes later answers slow (many tokens with pauses), so that they can be cancelled in the middle. */
   slow(): void;
   /**
-   * Resolves when the work behind the last stream has stopped. Providers without a way to see it from outside leave
-   * it out.
+   * Resolves when the work for the last stream has stopped. Omitted for providers whose work cannot be observed from
+   * outside.
    */
   upstreamStopped?(): Promise<void>;
   /** Releases everything but the provider. */
@@ -18,11 +18,11 @@ export interface ProviderUnderTest {
 }
 
 export interface ContractOptions {
-  /** Milliseconds within which a cancelled stream has to throw; default 500. */
+  /** Milliseconds within which a cancelled stream must throw; default 500. */
   readonly cancelMs?: number;
-  /** Whether an answer holds the message's own text, by which mixed-up answers are found; default true. */
+  /** Whether an answer contains the text of the message, which reveals mixed-up answers; default true. */
   readonly repeatsMessage?: boolean;
-  /** Time-out of each test in milliseconds; default 10,000. */
+  /** Timeout of each test in milliseconds; default 10,000. */
   readonly timeoutMs?: number;
 }
 
@@ -55,7 +55,7 @@ export function providerContract(
 ): void {
   const { cancelMs = 500, repeatsMessage = true, timeoutMs = 10_000 } = options;
 
-  describe(`${name} keeps the contract of ChatProvider`, { timeout: timeoutMs }, () => {
+  describe(`${name} implements ChatProvider:`, { timeout: timeoutMs }, () => {
     let subject: ProviderUnderTest;
     let provider: ChatProvider;
 
@@ -79,11 +79,10 @@ export function providerContract(
     const open = (controller: AbortController, message = "Tell me a long story") =>
       partsOf(provider, chatRequest(message), { signal: controller.signal });
     const stopped = async () => {
-      if (subject.upstreamStopped)
-        await within(cancelMs, subject.upstreamStopped(), "stopping the work behind");
+      if (subject.upstreamStopped) await within(cancelMs, subject.upstreamStopped(), "stopping the work");
     };
 
-    it("says `started` once before any text, and `finish` once at the end", async () => {
+    it("emits `started` once before any text and finishes once at the end", async () => {
       const parts = await answerOf(provider, chatRequest("Say something nice"));
       const types = parts.map(({ type }) => type);
       expect(types.filter((type) => type === "started")).toHaveLength(1);
@@ -94,7 +93,7 @@ export function providerContract(
       expect(types.lastIndexOf("queued")).toBeLessThan(types.indexOf("started"));
     });
 
-    it("names itself and its model in `started`", async () => {
+    it("names the provider and its model in `started`", async () => {
       const parts = await answerOf(provider, chatRequest("Hello"));
       const started = parts.find(({ type }) => type === "started");
       expect(started).toMatchObject({
@@ -104,7 +103,7 @@ export function providerContract(
       });
     });
 
-    it("gives whole characters, and says how many tokens they took", async () => {
+    it("emits whole characters with their number of tokens", async () => {
       const parts = await answerOf(
         provider,
         chatRequest("\u{1f600} na\u00efve \u4f60\u597d \u{1f468}\u200d\u{1f469}"),
@@ -132,13 +131,13 @@ export function providerContract(
       expect(cachedTokens).toBeLessThanOrEqual(promptTokens);
     });
 
-    it("throws the signal's reason when it was aborted before", async () => {
+    it("throws the reason of a signal that is aborted already", async () => {
       const controller = new AbortController();
       controller.abort(reason);
       await expect(within(cancelMs, open(controller).next(), "throwing")).rejects.toBe(reason);
     });
 
-    it("throws the signal's reason when it is aborted between `started` and the first text", async () => {
+    it("throws the signal's reason if it is aborted between `started` and the first text", async () => {
       subject.slow();
       const controller = new AbortController();
       const stream = open(controller);
@@ -148,7 +147,7 @@ export function providerContract(
       await expect(within(cancelMs, next, "throwing")).rejects.toBe(reason);
     });
 
-    it("throws the signal's reason and stops the work when it is aborted amid the text", async () => {
+    it("throws the signal's reason and stops the work if it is aborted in the middle of the text", async () => {
       subject.slow();
       const controller = new AbortController();
       const stream = open(controller);
@@ -159,7 +158,7 @@ export function providerContract(
       await stopped();
     });
 
-    it("stops the work at once when it is aborted while nobody reads", async () => {
+    it("stops the work at once if it is aborted while no reader waits", async () => {
       subject.slow();
       const controller = new AbortController();
       const stream = open(controller);
@@ -169,7 +168,7 @@ export function providerContract(
       await expect(stream.next()).rejects.toBe(reason);
     });
 
-    it("hands nothing over any more, and stops the work, when it is aborted within a part", async () => {
+    it("emits no further part and stops the work if it is aborted from onPart", async () => {
       subject.slow();
       const controller = new AbortController();
       const seen: string[] = [];
@@ -185,7 +184,7 @@ export function providerContract(
       await stopped();
     });
 
-    it("ends one answer and no other when its reader throws", async () => {
+    it("ends only the answer whose reader throws", async () => {
       const fault = new Error("a fault of the reader");
       const other = answerOf(provider, chatRequest("Keep going"));
       const answer = provider.stream(chatRequest("Tell me a long story"), {
@@ -196,26 +195,26 @@ export function providerContract(
       });
       await expect(answer).rejects.toThrow(/fault/);
       expect((await other).at(-1)?.type).toBe("finish");
-      // It has to be of use afterwards.
+      // The provider must still work afterwards.
       const again = new AbortController();
       expect(await until("text-delta", open(again))).toMatchObject({ type: "text-delta" });
       again.abort(reason);
     });
 
-    it("does not touch other streams when one is aborted", async () => {
+    it("does not affect other streams if one is aborted", async () => {
       const controller = new AbortController();
-      const doomed = provider.stream(chatRequest("Tell me a long story"), {
+      const aborted = provider.stream(chatRequest("Tell me a long story"), {
         signal: controller.signal,
         onPart: ({ type }) => {
           if (type === "started") controller.abort(reason);
         },
       });
       const other = answerOf(provider, chatRequest("Keep going"));
-      await expect(doomed).rejects.toBe(reason);
+      await expect(aborted).rejects.toBe(reason);
       expect((await other).at(-1)?.type).toBe("finish");
     });
 
-    it("keeps answers apart that run at the same time", async () => {
+    it("does not mix up answers that run at the same time", async () => {
       const messages = Array.from({ length: 8 }, (_, index) => `word${index} `.repeat(index + 3));
       const answers = await Promise.all(messages.map((text) => answerOf(provider, chatRequest(text))));
       for (const [index, parts] of answers.entries()) {
@@ -225,13 +224,13 @@ export function providerContract(
       }
     });
 
-    it("answers with JSON that satisfies a schema, where it is asked to", async () => {
+    it("answers with JSON that satisfies a requested schema", async () => {
       const parts = await answerOf(provider, chatRequest("How was it?", { jsonSchema: moodSchema }));
       expect(["good", "bad"]).toContain((JSON.parse(textOf(parts)) as { mood: unknown }).mood);
       expect(parts.at(-1)).toMatchObject({ type: "finish", reason: "stop" });
     });
 
-    it("goes on after the text of another provider", async () => {
+    it("continues after the text of another provider", async () => {
       const request = chatRequest("Count to three", { continueFrom: "One, two" });
       const types = (await answerOf(provider, request)).map(({ type }) => type);
       expect(types.filter((type) => type === "started")).toHaveLength(1);
@@ -247,7 +246,7 @@ export function providerContract(
       expect(Number.isInteger(few) && Number.isInteger(many)).toBe(true);
     });
 
-    it("describes itself", () => {
+    it("describes its model, window and name", () => {
       const { model, contextTokens } = provider.describe();
       expect(model).not.toBe("");
       expect(Number.isInteger(contextTokens) && contextTokens > 0).toBe(true);
@@ -255,20 +254,20 @@ export function providerContract(
       expect(typeof provider.remote).toBe("boolean");
     });
 
-    it("is ready, without a reason, after an answer", async () => {
+    it("is ready without a reason after an answer", async () => {
       await answerOf(provider, chatRequest("Hello"));
       expect(provider.health()).toEqual({ state: "ready", reason: "" });
     });
 
-    it("ends what runs, and takes nothing more, once it is closed", async () => {
+    it("ends running answers and rejects new ones once it is closed", async () => {
       subject.slow();
       const stream = open(new AbortController());
       await until("text-delta", stream);
-      const rest = until("finish", stream).catch((error: unknown) => error);
+      const rest = until("finish", stream).catch((thrown: unknown) => thrown);
       await provider.close();
-      const met = await within(cancelMs, rest, "ending");
-      expect(met).toBeInstanceOf(Error);
-      expect(met).toMatchObject({ provider: provider.name });
+      const error = await within(cancelMs, rest, "ending");
+      expect(error).toBeInstanceOf(Error);
+      expect(error).toMatchObject({ provider: provider.name });
       await expect(open(new AbortController()).next()).rejects.toMatchObject({ provider: provider.name });
       expect(provider.health().state).toBe("down");
     });

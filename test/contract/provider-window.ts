@@ -3,10 +3,10 @@ import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
 import type { ProviderUnderTest } from "./provider-contract.ts";
 import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
-/** What holds for every provider with a model behind it: echo has no window. */
+/** Contract of the context window, for every provider with a model (echo has none). */
 export function windowContract(name: string, make: () => Promise<ProviderUnderTest>): void {
-  describe(`the window of ${name}`, () => {
-    it("refuses a prompt that cannot fit, before it works, and answers the next one", async () => {
+  describe(`the context window of ${name}`, () => {
+    it("refuses a prompt that does not fit before processing it, and answers the next one", async () => {
       const { provider, close } = await make();
       try {
         const message = "word ".repeat(provider.describe().contextTokens);

@@ -35,7 +35,7 @@ async function run(provider: ChatProvider, request: ChatRequest = chatRequest("W
   }
 }
 
-describe.each(remoteNames)("%s meets a fault:", (name) => {
+describe.each(remoteNames)("the %s provider", (name) => {
   let server: FaultServer;
   let provider: ChatProvider;
 
@@ -44,7 +44,7 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
   beforeEach(() => void (provider = remoteProvider(name, server.baseUrl)));
   afterEach(() => provider.close());
 
-  it("the cut at every token, and never takes it for a whole answer", async () => {
+  it("never treats a stream that ends after any token as a whole answer", async () => {
     for (let n = 0; n <= answerTokens.length; n++) {
       server.play(endAfter(n));
       const { parts, error: thrown } = await run(provider);
@@ -53,14 +53,14 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
     }
   });
 
-  it("halves of a character in two chunks, and joins them", async () => {
+  it("joins a surrogate pair that is split over two chunks", async () => {
     server.play(splitSurrogates());
     const { parts } = await run(provider);
     const texts = parts.flatMap((part) => (part.type === "text-delta" ? [part.text] : []));
     expect(texts).toEqual(["a", "\u{1f600}b"]);
   });
 
-  it("a server that keeps the stream open after the finish reason, and does not wait for it", async () => {
+  it("does not wait for a server that keeps the stream open after the finish reason", async () => {
     server.play(bareEnding("stall"));
     const begin = performance.now();
     const { parts } = await run(provider);
@@ -69,7 +69,7 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
     expect(performance.now() - begin).toBeLessThan(3000);
   });
 
-  it("Retry-After as a date", async () => {
+  it("reads Retry-After as a date", async () => {
     const date = new Date(Date.now() + 60_000).toUTCString();
     server.play(status(429, {}, { "retry-after": date }));
     const { error: thrown } = await run(provider);
@@ -78,7 +78,7 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
     expect(retryAfterMs).toBeLessThanOrEqual(60_000);
   });
 
-  it("an error body without end, and reads only its beginning", async () => {
+  it("reads only the beginning of an endless error body", async () => {
     const flood = Array.from({ length: 64 }, () => ({ send: "y".repeat(65_536) }));
     server.play({ status: 500, headers: {}, steps: [...flood, { stall: true }] });
     const begin = performance.now();
@@ -90,8 +90,8 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
   it.each([
     ["before the head", -1],
     ["before the first token", 0],
-    ["amid the text", 4],
-  ])("a stall %s, which the deadline ends", async (_, n) => {
+    ["in the middle of the text", 4],
+  ])("is stopped by the deadline on a stall %s", async (_, n) => {
     server.play(stallAfter(n));
     const first = server.requests.length;
     const limited = chainedProvider(provider, {
@@ -105,7 +105,7 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
     expect(seen.abandoned).toBe(true);
   });
 
-  it("a cancel in each phase, and closes the connection within 500 ms", async () => {
+  it("closes the connection within 500 ms of a cancel in each phase", async () => {
     for (const n of [-1, 0, 4]) {
       server.play(stallAfter(n));
       const controller = new AbortController();
@@ -120,7 +120,7 @@ describe.each(remoteNames)("%s meets a fault:", (name) => {
     }
   });
 
-  it("none, and reports the server's usage", async () => {
+  it("reports the usage of the server for a whole answer", async () => {
     server.play(whole());
     const { parts } = await run(provider);
     expect(parts.at(-1)).toEqual({

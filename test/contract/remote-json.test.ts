@@ -14,7 +14,7 @@ const schema = {
 const json = '{"mood":"good"}';
 const request = chatRequest("How was it?", { jsonSchema: schema });
 
-describe.each(remoteNames)("%s answers with a schema", (name) => {
+describe.each(remoteNames)("the %s provider, for an answer with a schema,", (name) => {
   let server: FaultServer;
   let provider: ChatProvider;
 
@@ -33,11 +33,11 @@ describe.each(remoteNames)("%s answers with a schema", (name) => {
     ["another value", ['{"mood":"so so"}'], "/mood must be equal"],
     ["a missing field", ["{}"], "required property 'mood'"],
     ["a text", ['"good"'], "must be object"],
-  ])("asks once more where it gets %s, and says what is wrong", async (_, wrong, fault) => {
+  ])("sends a second request that describes the fault after %s", async (_, wrong, fault) => {
     server.play(whole(wrong), whole(["Sorry. ", json]));
     expect(textOf(await answerOf(provider, request))).toBe(json);
     expect(server.requests).toHaveLength(2);
-    // The server knows response_format and still gave that: the second time the schema stands in the prompt too.
+    // The server accepted response_format but the answer was invalid, so the second prompt contains the schema too.
     expect(server.requests[1]?.body).toHaveProperty("response_format");
     expect(messages(0)[0]?.content).not.toContain(JSON.stringify(schema));
     expect(messages(1)[0]?.content).toContain(JSON.stringify(schema));
@@ -45,7 +45,7 @@ describe.each(remoteNames)("%s answers with a schema", (name) => {
     expect(messages(1).at(-1)?.content).toContain(fault);
   });
 
-  it("counts both asks", async () => {
+  it("adds up the usage of both requests", async () => {
     server.play(whole(["no"]), whole([json]));
     const parts = await answerOf(provider, request);
     expect(parts.at(-1)).toMatchObject({
@@ -54,20 +54,20 @@ describe.each(remoteNames)("%s answers with a schema", (name) => {
     });
   });
 
-  it("asks no third time: it is a bad answer", async () => {
+  it("fails with bad_answer after the second request", async () => {
     server.play(whole(["I would say", " good."]));
     const answer = answerOf(provider, request);
     await expect(answer).rejects.toMatchObject({ code: "bad_answer", retryable: true, provider: name });
     expect(server.requests).toHaveLength(2);
   });
 
-  it("shows no empty turn to the server after an empty answer", async () => {
+  it("sends no empty turn after an empty answer", async () => {
     server.play(whole([]), whole([json]));
     expect(textOf(await answerOf(provider, request))).toBe(json);
     expect(messages(1).map(({ role }) => role)).toEqual(["system", "user", "user"]);
   });
 
-  it("does not ask again after a cut or the limit", async () => {
+  it("sends no second request after a cut or the token limit", async () => {
     server.play(cutAfter(2, ['{"mood"', ":", '"good"}']));
     await expect(answerOf(provider, request)).rejects.toMatchObject({ code: "bad_answer" });
     expect(server.requests).toHaveLength(1);
@@ -77,19 +77,19 @@ describe.each(remoteNames)("%s answers with a schema", (name) => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it("takes JSON after the thoughts of a model whose server does not part them", async () => {
+  it("finds JSON after reasoning that the server sends as text", async () => {
     server.play(whole(["<think>{maybe} {", '"mood":"bad"}', "</think>\n\n", json]));
     expect(textOf(await answerOf(provider, request))).toBe(json);
     expect(server.requests).toHaveLength(1);
   });
 
-  it("starts again whole instead of continuing half a JSON value", async () => {
+  it("starts again instead of continuing a partial JSON value", async () => {
     server.play(whole([json]));
     await answerOf(provider, { ...request, continueFrom: '{"mo' });
     expect(messages(0).map(({ role }) => role)).toEqual(["system", "user"]);
   });
 
-  it("shows no text before the answer is checked, and stops at a cancel in the second ask", async () => {
+  it("stops at a cancel during the second request", async () => {
     server.play(whole(["no"]), slowDrip(30, ["{", '"mood"', ...Array.from({ length: 50 }, () => " ")]));
     const controller = new AbortController();
     const answer = answerOf(provider, request, controller.signal);
@@ -100,7 +100,7 @@ describe.each(remoteNames)("%s answers with a schema", (name) => {
     expect(second.abandoned).toBe(true);
   });
 
-  it("gives a sign of life while nothing can be shown", async () => {
+  it("emits progress while there is no text to show", async () => {
     const blank = { send: usageChunk() };
     const wait = { waitMs: 1100 };
     server.play({ steps: [blank, wait, blank, wait, ...whole([json]).steps] });

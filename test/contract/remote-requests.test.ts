@@ -19,8 +19,8 @@ const schema = {
 };
 const json = '{"mood":"good"}';
 
-/** A server that refuses requests with one of the fields, as strict servers do, and answers the others. */
-function refusing(fields: readonly string[], answer: FaultScript): FaultPlan {
+/** A server that rejects requests with one of the fields, like strict servers, and answers all others. */
+function rejecting(fields: readonly string[], answer: FaultScript): FaultPlan {
   return ({ body }) => {
     const field = fields.find((name) => name in body);
     if (field === undefined) return answer;
@@ -29,7 +29,7 @@ function refusing(fields: readonly string[], answer: FaultScript): FaultPlan {
   };
 }
 
-describe.each(remoteNames)("%s", (name) => {
+describe.each(remoteNames)("the %s provider", (name) => {
   let server: FaultServer;
   let provider: ChatProvider;
 
@@ -77,12 +77,12 @@ describe.each(remoteNames)("%s", (name) => {
     });
   });
 
-  it("sends no system message when there is nothing to say in it", async () => {
+  it("sends no system message if it would be empty", async () => {
     await answerOf(provider, chatRequest("Hi", { system: "" }));
     expect(body(0).messages).toEqual([{ role: "user", content: "Hi" }]);
   });
 
-  it("sends its key in the header and nowhere else", async () => {
+  it("sends its key only in the header", async () => {
     await answerOf(provider, chatRequest("Hi"));
     const { headers, path } = server.requests[0] ?? {};
     expect(headers?.authorization).toBe(`Bearer ${secretKey}`);
@@ -95,19 +95,19 @@ describe.each(remoteNames)("%s", (name) => {
     expect(server.requests[0]?.headers).not.toHaveProperty("authorization");
   });
 
-  it("takes a credential out of the base URL and sends it as a header", async () => {
+  it("removes credentials from the base URL and sends them in a header", async () => {
     const url = server.baseUrl.replace("http://", "http://ada:p%40ss@");
     await answerOf(remoteProvider(name, url, { apiKey: undefined }), chatRequest("Hi"));
     const expected = `Basic ${Buffer.from("ada:p@ss").toString("base64")}`;
     expect(server.requests[0]?.headers.authorization).toBe(expected);
   });
 
-  it("takes the base URL with a slash at its end", async () => {
+  it("accepts a base URL with a trailing slash", async () => {
     await answerOf(remoteProvider(name, `${server.baseUrl}/`), chatRequest("Hi"));
     expect(server.requests[0]?.path).toBe("/v1/chat/completions");
   });
 
-  it("drops the oldest turns that do not fit, and says how many", async () => {
+  it("drops the oldest turns that do not fit and reports their number", async () => {
     const turns = Array.from({ length: 21 }, (_, index) => ({
       role: index % 2 === 0 ? ("user" as const) : ("assistant" as const),
       content: `${index} ${"word ".repeat(60)}`,
@@ -122,14 +122,14 @@ describe.each(remoteNames)("%s", (name) => {
     expect(sent[1]?.role).toBe("user");
   });
 
-  it("refuses a message that cannot fit, without a call", async () => {
+  it("refuses a message that does not fit without sending a request", async () => {
     const small = remoteProvider(name, server.baseUrl, { contextTokens: 600 });
     const answer = answerOf(small, chatRequest("long ".repeat(1000)));
     await expect(answer).rejects.toMatchObject({ code: "prompt_too_long", provider: name, retryable: false });
     expect(server.requests).toHaveLength(0);
   });
 
-  it("goes on after another provider's text by an instruction that is never dropped", async () => {
+  it("continues another provider's text with an instruction that is never dropped", async () => {
     const turns = Array.from({ length: 20 }, () => ({ role: "user" as const, content: "x".repeat(300) }));
     const small = remoteProvider(name, server.baseUrl, { contextTokens: 1000 });
     await answerOf(small, chatRequest("", { turns, continueFrom: "Once upon" }));
@@ -139,7 +139,7 @@ describe.each(remoteNames)("%s", (name) => {
     expect(sent.at(-1)?.content).toContain("Continue");
   });
 
-  it("ends at a stop text, even one that the server was not told, and closes the connection", async () => {
+  it("ends at a stop text, even one not sent to the server, and closes the connection", async () => {
     server.play(slowDrip(5, ["Hello", " a", "b", "c", "d", " and", " so", " on", " and", " on"]));
     const stop = ["1", "2", "3", "4", "bcd"];
     const parts = await answerOf(provider, chatRequest("Hi", { sampling: { stop } }));
@@ -150,14 +150,14 @@ describe.each(remoteNames)("%s", (name) => {
     expect(server.requests[0]?.abandoned).toBe(true);
   });
 
-  it("reports an answer that met the limit", async () => {
+  it("reports an answer cut by the token limit", async () => {
     server.play(finishedBy("length"));
     const parts = await answerOf(provider, chatRequest("Hi"));
     expect(parts.at(-1)).toMatchObject({ type: "finish", reason: "length" });
   });
 
-  it("changes to max_completion_tokens where max_tokens is refused, and remembers it", async () => {
-    server.play(refusing(["max_tokens"], whole()));
+  it("switches to max_completion_tokens if max_tokens is rejected, and remembers it", async () => {
+    server.play(rejecting(["max_tokens"], whole()));
     expect(textOf(await answerOf(provider, chatRequest("Hi", { maxTokens: 9 })))).toBe(answerText);
     expect(server.requests).toHaveLength(2);
     expect(body(1)).toMatchObject({ max_completion_tokens: 9 });
@@ -165,8 +165,8 @@ describe.each(remoteNames)("%s", (name) => {
     expect(server.requests).toHaveLength(3);
   });
 
-  it("leaves stream_options out where they are refused, and estimates the usage", async () => {
-    server.play(refusing(["stream_options"], { steps: whole().steps.slice(0, -2) }));
+  it("omits stream_options if they are rejected, and estimates the usage", async () => {
+    server.play(rejecting(["stream_options"], { steps: whole().steps.slice(0, -2) }));
     const parts = await answerOf(provider, chatRequest("Hi"));
     expect(body(-1)).not.toHaveProperty("stream_options");
     const finish = parts.at(-1);
@@ -176,14 +176,14 @@ describe.each(remoteNames)("%s", (name) => {
     expect(finish.usage.promptTokens).toBeGreaterThan(8);
   });
 
-  it("learns several differences at once", async () => {
-    server.play(refusing(["stream_options", "max_tokens", "response_format"], whole([json])));
+  it("adapts to several rejected parameters in one answer", async () => {
+    server.play(rejecting(["stream_options", "max_tokens", "response_format"], whole([json])));
     const parts = await answerOf(provider, chatRequest("Hi", { jsonSchema: schema }));
     expect(textOf(parts)).toBe(json);
     expect(server.requests).toHaveLength(4);
   });
 
-  it("does not ask twice where the server dislikes a value, and names the parameter", async () => {
+  it("does not retry if the server rejects a value, and names the parameter", async () => {
     const message = "temperature: must be between 0 and 1.";
     server.play(status(400, { error: { message, code: "invalid_value", param: "temperature" } }));
     const answer = answerOf(provider, chatRequest("Hi", { sampling: { temperature: 1.5 } }));
@@ -194,8 +194,8 @@ describe.each(remoteNames)("%s", (name) => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("leaves parameters of sampling out that the server does not know, and remembers it", async () => {
-    server.play(refusing(["temperature", "stop", "max_tokens"], whole()));
+  it("omits sampling parameters that the server does not support, and remembers it", async () => {
+    server.play(rejecting(["temperature", "stop", "max_tokens"], whole()));
     const request = chatRequest("Hi", { sampling: { temperature: 1, topP: 0.9, stop: ["xyz"] } });
     expect(textOf(await answerOf(provider, request))).toBe(answerText);
     expect(server.requests).toHaveLength(4);
@@ -206,8 +206,8 @@ describe.each(remoteNames)("%s", (name) => {
     expect(server.requests).toHaveLength(5);
   });
 
-  it("gives up, and forgets what was tried, when no form is taken", async () => {
-    server.play(refusing(["max_tokens", "max_completion_tokens"], whole()));
+  it("fails and keeps the first dialect if the server accepts no dialect", async () => {
+    server.play(rejecting(["max_tokens", "max_completion_tokens"], whole()));
     await expect(answerOf(provider, chatRequest("Hi"))).rejects.toMatchObject({ code: "bad_request" });
     expect(server.requests).toHaveLength(2);
     server.play(whole());
@@ -215,7 +215,7 @@ describe.each(remoteNames)("%s", (name) => {
     expect(body(-1)).toHaveProperty("max_tokens");
   });
 
-  it("asks for JSON by response_format, strictly where the schema allows it", async () => {
+  it("requests JSON with response_format, in strict mode if the schema allows it", async () => {
     server.play(whole(['{"mood"', ":", '"good"}']));
     const parts = await answerOf(provider, chatRequest("Hi", { jsonSchema: schema }));
     expect(textOf(parts)).toBe(json);
@@ -229,14 +229,14 @@ describe.each(remoteNames)("%s", (name) => {
     expect(body(1)["response_format"]).toEqual(format(false, loose));
   });
 
-  it("asks for JSON by the prompt where response_format is refused, and takes it out of a code fence", async () => {
-    server.play(refusing(["response_format"], whole(["```json\n", json, "\n```"])));
+  it("requests JSON in the prompt if response_format is rejected, and removes a code fence", async () => {
+    server.play(rejecting(["response_format"], whole(["```json\n", json, "\n```"])));
     const parts = await answerOf(provider, chatRequest("Hi", { jsonSchema: schema }));
     expect(textOf(parts)).toBe(json);
     expect(body(1).messages?.[0]?.content).toContain(JSON.stringify(schema));
   });
 
-  it("is remote unless its address is one of this machine", () => {
+  it("is remote unless its address is a loopback address", () => {
     expect(provider.remote).toBe(false);
     expect(remoteProvider(name, "http://localhost:1/v1").remote).toBe(false);
     expect(remoteProvider(name, "http://[::1]:1/v1").remote).toBe(false);
@@ -244,7 +244,7 @@ describe.each(remoteNames)("%s", (name) => {
     expect(remoteProvider(name, undefined).remote).toBe(true);
   });
 
-  it("shows by its health what the last call met", async () => {
+  it("reports the outcome of the last request in its health", async () => {
     server.play(status(401));
     await expect(answerOf(provider, chatRequest("Hi"))).rejects.toThrow();
     expect(provider.health()).toMatchObject({ state: "down" });
@@ -259,11 +259,11 @@ describe.each(remoteNames)("%s", (name) => {
     expect(provider.health().state).toBe("ready");
   });
 
-  it("logs that it changed its form, without any text of the request", async () => {
+  it("logs a change of its dialect without text of the request", async () => {
     const lines: unknown[] = [];
     const logger = { ...silentLogger, info: (...line: unknown[]) => void lines.push(line) };
     const logging = remoteProvider(name, server.baseUrl, { deps: { logger } });
-    server.play(refusing(["max_tokens"], whole()));
+    server.play(rejecting(["max_tokens"], whole()));
     await answerOf(logging, chatRequest("xyzzy"));
     expect(lines).toHaveLength(1);
     expect(JSON.stringify(lines)).not.toContain("xyzzy");

@@ -16,7 +16,7 @@ const usage = (prompt_tokens: number, completion_tokens: number, more: object = 
   usage: { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens, ...more },
 });
 
-/** The streams of servers in use, in the shapes that they send: text "Hello" and what is said of the usage. */
+/** Streams as sent by common servers, with the text "Hello" and the expected usage. */
 const servers: readonly (readonly [string, readonly string[], Partial<Usage>])[] = [
   [
     "OpenAI",
@@ -76,7 +76,7 @@ const servers: readonly (readonly [string, readonly string[], Partial<Usage>])[]
     { completionTokens: 2, estimated: true },
   ],
   [
-    "TGI behind an own endpoint of Hugging Face, without [DONE]",
+    "TGI on an own Hugging Face endpoint, without [DONE]",
     [
       ": ping\n\n",
       chunk({ role: "assistant", content: "Hello" }, null, { usage: null }),
@@ -85,7 +85,7 @@ const servers: readonly (readonly [string, readonly string[], Partial<Usage>])[]
     { promptTokens: 9, completionTokens: 2 },
   ],
   [
-    "Azure, with its filter's results first",
+    "Azure, with content filter results first",
     [
       event({ ...head, model: "", choices: [], prompt_filter_results: [{ prompt_index: 0 }] }),
       chunk({ role: "assistant", content: "" }),
@@ -98,7 +98,7 @@ const servers: readonly (readonly [string, readonly string[], Partial<Usage>])[]
   ],
 ];
 
-describe.each(remoteNames)("%s reads the stream of", (name) => {
+describe.each(remoteNames)("the %s provider reads the stream of", (name) => {
   let server: FaultServer;
   let provider: ChatProvider;
 
@@ -125,11 +125,11 @@ describe.each(remoteNames)("%s reads the stream of", (name) => {
     expect(finish.usage.estimated).toBe(counted.estimated);
   });
 
-  it("a model that reasons for long, and gives signs of life without its thoughts", async () => {
-    const thought = { send: chunk({ reasoning_content: "secret thought" }) };
+  it("a model with long reasoning, and emits progress without the reasoning", async () => {
+    const reasoning = { send: chunk({ reasoning_content: "secret thought" }) };
     const wait = { waitMs: 1100 };
     const answer = [chunk({ content: "Hello" }), chunk({}, "stop"), done].map((send) => ({ send }));
-    server.play({ steps: [thought, wait, thought, thought, wait, thought, ...answer] });
+    server.play({ steps: [reasoning, wait, reasoning, reasoning, wait, reasoning, ...answer] });
     const parts = await answerOf(provider, chatRequest("Hi"));
     expect(parts.map(({ type }) => type)).toEqual([
       "started",

@@ -4,7 +4,7 @@ import type { SessionRecord, SessionStore } from "../../src/chat/session-store.t
 export interface SessionStoreOptions {
   readonly maxSessions: number;
   readonly retentionMs: number;
-  /** Is to be told of each session that is gone for good. */
+  /** Must be called for each session that is deleted for good. */
   ended(record: SessionRecord): void;
 }
 
@@ -15,11 +15,11 @@ export interface SessionStoreUnderTest {
   close?(): Promise<void>;
 }
 
-/** Sweeps may come this late. */
+/** Maximum delay of a sweep. */
 const SWEEP_MS = 1500;
 const RETENTION_MS = 10_000;
 
-const anyone = () => true;
+const admitAll = () => true;
 
 function recordOf(name: string, accountKey = `addr:${name}`): SessionRecord {
   return {
@@ -31,12 +31,12 @@ function recordOf(name: string, accountKey = `addr:${name}`): SessionRecord {
   };
 }
 
-/** Runs the suite of the port `SessionStore` on one implementation. */
+/** Runs the contract suite of `SessionStore` on one implementation. */
 export function sessionStoreContract(
   name: string,
   make: (options: SessionStoreOptions) => Promise<SessionStoreUnderTest>,
 ): void {
-  describe(`${name} keeps the contract of SessionStore`, () => {
+  describe(`SessionStore: ${name}`, () => {
     const open: SessionStoreUnderTest[] = [];
     const start = async (maxSessions = 100) => {
       const ended: string[] = [];
@@ -50,37 +50,37 @@ export function sessionStoreContract(
       for (const each of open.splice(0)) await each.close?.();
     });
 
-    it("gives a session back by its hash, to whom `admit` lets", async () => {
+    it("returns a session by its hash if `admit` allows it", async () => {
       const { store } = await start();
       store.create("hash", recordOf("a"));
-      expect(await store.attach("hash", anyone)).toEqual(recordOf("a"));
+      expect(await store.attach("hash", admitAll)).toEqual(recordOf("a"));
       expect(await store.attach("hash", ({ client }) => client === "anon:a")).toEqual(recordOf("a"));
       expect(await store.attach("hash", () => false)).toBeUndefined();
-      expect(await store.attach("hash2", anyone)).toBeUndefined();
-      expect(await store.attach("", anyone)).toBeUndefined();
+      expect(await store.attach("hash2", admitAll)).toBeUndefined();
+      expect(await store.attach("", admitAll)).toBeUndefined();
     });
 
-    it("keeps it while a socket is there, and for its time after the last one", async () => {
+    it("keeps a session while it has a socket, and for the retention time after the last one", async () => {
       const { store, pass, ended } = await start();
       store.create("hash", recordOf("a"));
-      await store.attach("hash", anyone);
+      await store.attach("hash", admitAll);
       store.detach("hash");
       await pass(10 * RETENTION_MS);
       expect(ended).toEqual([]);
       store.detach("hash");
       await pass(RETENTION_MS - 100);
-      expect(await store.attach("hash", anyone)).toEqual(recordOf("a"));
-      // Back again: the time begins anew with the next farewell.
+      expect(await store.attach("hash", admitAll)).toEqual(recordOf("a"));
+      // The retention time starts again with the next detach.
       await pass(10 * RETENTION_MS);
       store.detach("hash");
       await pass(RETENTION_MS - 100);
       expect(ended).toEqual([]);
       await pass(100 + SWEEP_MS);
       expect(ended).toEqual(["a"]);
-      expect(await store.attach("hash", anyone)).toBeUndefined();
+      expect(await store.attach("hash", admitAll)).toBeUndefined();
     });
 
-    it("does not count a refused attempt as a socket", async () => {
+    it("does not count a refused attach as a socket", async () => {
       const { store, pass, ended } = await start();
       store.create("hash", recordOf("a"));
       expect(await store.attach("hash", () => false)).toBeUndefined();
@@ -89,7 +89,7 @@ export function sessionStoreContract(
       expect(ended).toEqual(["a"]);
     });
 
-    it("lets a refused attempt prolong nothing", async () => {
+    it("does not prolong the retention time by a refused attach", async () => {
       const { store, pass, ended } = await start();
       store.create("hash", recordOf("a"));
       store.detach("hash");
@@ -99,22 +99,22 @@ export function sessionStoreContract(
       expect(ended).toEqual(["a"]);
     });
 
-    it("forgets a dropped session at once and says so once", async () => {
+    it("deletes a dropped session at once and reports it once", async () => {
       const { store, pass, ended } = await start();
       store.create("hash", recordOf("a"));
       store.drop("hash");
       expect(ended).toEqual(["a"]);
-      expect(await store.attach("hash", anyone)).toBeUndefined();
+      expect(await store.attach("hash", admitAll)).toBeUndefined();
       store.drop("hash");
       store.detach("hash");
       await pass(10 * RETENTION_MS);
       expect(ended).toEqual(["a"]);
     });
 
-    it("keeps a dropped session for the other sockets on it", async () => {
+    it("keeps a dropped session while other sockets use it", async () => {
       const { store, pass, ended } = await start();
       store.create("hash", recordOf("a"));
-      await store.attach("hash", anyone);
+      await store.attach("hash", admitAll);
       store.drop("hash");
       await pass(10 * RETENTION_MS);
       expect(ended).toEqual([]);
@@ -122,7 +122,7 @@ export function sessionStoreContract(
       expect(ended).toEqual(["a"]);
     });
 
-    it("is bounded: who has most gives the oldest without a socket, a flood takes nobody else's", async () => {
+    it("evicts the oldest session without a socket of the largest owner, so a flood only evicts its own", async () => {
       const { store, ended } = await start(10);
       store.create("quiet", recordOf("quiet"));
       store.detach("quiet");
@@ -132,15 +132,15 @@ export function sessionStoreContract(
         store.detach(`flood${index}`);
       }
       expect(ended).toEqual(Array.from({ length: 42 }, (_, index) => `flood${index}`));
-      expect(await store.attach("quiet", anyone)).toEqual(recordOf("quiet"));
-      expect(await store.attach("connected", anyone)).toEqual(recordOf("connected", "addr:flood"));
+      expect(await store.attach("quiet", admitAll)).toEqual(recordOf("quiet"));
+      expect(await store.attach("connected", admitAll)).toEqual(recordOf("connected", "addr:flood"));
     });
 
-    it("turns nobody away whose socket is there", async () => {
+    it("never evicts sessions with a socket", async () => {
       const { store } = await start(3);
       for (let index = 0; index < 10; index++) store.create(`h${index}`, recordOf(`n${index}`));
       for (let index = 0; index < 10; index++) {
-        expect(await store.attach(`h${index}`, anyone)).toEqual(recordOf(`n${index}`));
+        expect(await store.attach(`h${index}`, admitAll)).toEqual(recordOf(`n${index}`));
       }
     });
   });

@@ -21,11 +21,11 @@ import { providerContract } from "./provider-contract.ts";
 import { partsOf } from "../support/parts-of.ts";
 
 const spent = answerUsage.prompt_tokens + answerUsage.completion_tokens;
-/** What the guard takes for the prompt of `chatRequest("Hi")`: (10 + 4) + (1 + 4). */
+/** Tokens that the guard reserves for the prompt of `chatRequest("Hi")`: (10 + 4) + (1 + 4). */
 const prompt = 19;
 
-/** The fault server is on this machine: for the guard it has to look like one elsewhere. */
-function elsewhere(provider: ChatProvider): ChatProvider {
+/** Marks a provider as remote, because the fault server runs on this machine. */
+function asRemote(provider: ChatProvider): ChatProvider {
   return {
     name: provider.name,
     remote: true,
@@ -37,7 +37,7 @@ function elsewhere(provider: ChatProvider): ChatProvider {
   };
 }
 
-describe("a guarded provider", () => {
+describe("a spend-limited provider", () => {
   let server: FaultServer;
   let guard: SpendGuard;
   let provider: ChatProvider;
@@ -46,7 +46,7 @@ describe("a guarded provider", () => {
     server = await startFaultServer();
     server.play(whole());
     guard = guardOf(1000);
-    provider = limitSpending(elsewhere(remoteProvider("openai", server.baseUrl)), guard);
+    provider = limitSpending(asRemote(remoteProvider("openai", server.baseUrl)), guard);
   });
   afterEach(async () => {
     await provider.close();
@@ -61,12 +61,12 @@ describe("a guarded provider", () => {
     });
   }
 
-  it("is left as it is where no text leaves this machine", () => {
+  it("is the unchanged provider if no text leaves this machine", () => {
     const own = remoteProvider("openai", server.baseUrl);
     expect(limitSpending(own, guard)).toBe(own);
   });
 
-  it("reserves prompt and longest answer before the call, and settles by the server's own count", async () => {
+  it("reserves prompt and longest answer before the call, and settles with the usage of the server", async () => {
     let during = 0;
     server.play(() => {
       during = guard.usedToday();
@@ -85,9 +85,9 @@ describe("a guarded provider", () => {
     expect(guard.usedToday()).toBe(0);
   });
 
-  it("never reserves more than the model's window", async () => {
+  it("never reserves more than the context window", async () => {
     const small = limitSpending(
-      elsewhere(remoteProvider("openai", server.baseUrl, { contextTokens: 600 })),
+      asRemote(remoteProvider("openai", server.baseUrl, { contextTokens: 600 })),
       guard,
     );
     let during = 0;
@@ -108,14 +108,14 @@ describe("a guarded provider", () => {
     ["a refusal", status(401), (used: number) => used === 0],
     ["an overload", status(503), (used: number) => used === 0],
     ["a cut before the first token", cutAfter(0), (used: number) => used === prompt],
-    ["a cut amid the text", cutAfter(5), (used: number) => used > prompt && used < 100],
-  ])("settles %s", async (_, script, holds) => {
+    ["a cut in the middle of the text", cutAfter(5), (used: number) => used > prompt && used < 100],
+  ])("settles the tokens of %s", async (_, script, holds) => {
     server.play(script);
     await answerOf(provider, chatRequest("Hi")).catch(() => undefined);
     expect(guard.usedToday()).toSatisfy(holds);
   });
 
-  it("settles a cancel and a reader that leaves", async () => {
+  it("settles the tokens of a cancelled answer and of an answer whose reader stops", async () => {
     server.play(stallAfter(0));
     const controller = new AbortController();
     const answer = answerOf(provider, chatRequest("Hi"), controller.signal);
@@ -132,7 +132,7 @@ describe("a guarded provider", () => {
   });
 });
 
-providerContract("a guarded provider", async () => {
+providerContract("a spend-limited provider", async () => {
   const server = await startFaultServer();
   const answer = ({ body }: FaultServer["requests"][number]) =>
     "response_format" in body ? ['{"mood":"good"}'] : [body.messages?.at(-1)?.content ?? ""];
@@ -143,7 +143,7 @@ providerContract("a guarded provider", async () => {
     metrics: noMetrics,
   });
   return {
-    provider: limitSpending(elsewhere(remoteProvider("openai", server.baseUrl)), guard),
+    provider: limitSpending(asRemote(remoteProvider("openai", server.baseUrl)), guard),
     slow: () => server.play((request) => slowDrip(25, [...answer(request), ..." and so on".repeat(20)])),
     close: () => server.close(),
   };

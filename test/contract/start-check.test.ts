@@ -39,7 +39,7 @@ async function start(name: RemoteName, baseUrl: string | undefined, apiKey: stri
 }
 
 describe.each(remoteNames)("the start of %s", (name) => {
-  it("asks for the models, with the key in the header, and says nothing where all is well", async () => {
+  it("requests the model list with the key in the header, and logs nothing if all is well", async () => {
     server.playModels(list({ id: "other" }, { id: "the-model", max_model_len: 32_768 }));
     const started = await start(name, server.baseUrl);
     expect(server.modelRequests).toHaveLength(1);
@@ -50,7 +50,7 @@ describe.each(remoteNames)("the start of %s", (name) => {
     expect(started.describe().contextTokens).toBe(8192);
   });
 
-  it("takes the window of vLLM and llama-server where it is smaller", async () => {
+  it("uses the window reported by vLLM and llama-server if it is smaller", async () => {
     server.playModels(list({ id: "the-model", max_model_len: 4096 }));
     expect((await start(name, server.baseUrl)).describe().contextTokens).toBe(4096);
     expect(lines.join()).toContain(settingOf[name]);
@@ -58,7 +58,7 @@ describe.each(remoteNames)("the start of %s", (name) => {
     expect((await start(name, server.baseUrl)).describe().contextTokens).toBe(1024);
   });
 
-  it("tells of a model that is not listed, and starts", async () => {
+  it("logs a warning for an unlisted model and succeeds", async () => {
     server.playModels(list({ id: "one" }, { id: "two" }));
     const started = await start(name, server.baseUrl);
     expect(lines).toHaveLength(1);
@@ -66,13 +66,13 @@ describe.each(remoteNames)("the start of %s", (name) => {
     expect(textOf(await answerOf(started, chatRequest("Hi")))).toBe(answerText);
   });
 
-  it("takes Ollama's name without its tag", async () => {
+  it("accepts a name listed by Ollama with the tag latest", async () => {
     server.playModels(list({ id: "one" }, { id: "the-model:latest" }));
     await start(name, server.baseUrl);
     expect(lines).toEqual([]);
   });
 
-  it("fails where the key is refused", async () => {
+  it("fails if the key is rejected", async () => {
     server.playModels(status(401, { error: { message: `bad key ${secretKey}` } }));
     const started = start(name, server.baseUrl);
     await expect(started).rejects.toMatchObject({ code: "provider_auth", provider: name });
@@ -81,19 +81,19 @@ describe.each(remoteNames)("the start of %s", (name) => {
 
   it.each<[string, FaultScript, number]>([
     ["no list", status(404), 0],
-    ["a key that may not see the list", status(403), 0],
+    ["a key without access to the list", status(403), 0],
     ["a web page", status(200, "<html>"), 0],
     ["a list of another shape", status(200, { models: [] }), 0],
     ["an overload", status(503), 1],
     ["a cut", { steps: [{ cut: true }] }, 1],
-  ])("goes on in spite of %s", async (_, script, warnings) => {
+  ])("succeeds despite %s", async (_, script, warnings) => {
     server.playModels(script);
     const started = await start(name, server.baseUrl);
     expect(lines).toHaveLength(warnings);
     expect(textOf(await answerOf(started, chatRequest("Hi")))).toBe(answerText);
   });
 
-  it("goes on where nobody answers, without a credential in the log", async () => {
+  it("succeeds without a server and logs no credentials", async () => {
     await server.goDown();
     const { baseUrl } = server;
     const own = await start(name, baseUrl.replace("://", `://user:${secretKey}@`), "");
@@ -105,8 +105,8 @@ describe.each(remoteNames)("the start of %s", (name) => {
   });
 });
 
-describe("the start of huggingface on its router", () => {
-  /** Sends the router's requests to the fault server. */
+describe("the start of huggingface with the router", () => {
+  /** Redirects requests for the router to the fault server. */
   beforeEach(() => {
     const real = globalThis.fetch;
     vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
@@ -116,7 +116,7 @@ describe("the start of huggingface on its router", () => {
     });
   });
 
-  it("asks for one token", async () => {
+  it("requests one token", async () => {
     await start("huggingface", undefined);
     expect(server.requests).toHaveLength(1);
     expect(server.requests[0]?.path).toBe("/v1/chat/completions");
@@ -124,7 +124,7 @@ describe("the start of huggingface on its router", () => {
     expect(lines).toEqual([]);
   });
 
-  it("fails where the model is not supported, and says what to do", async () => {
+  it("fails if the model is not supported, and states what to do", async () => {
     const error = {
       message: "The requested model is not supported",
       code: "model_not_supported",
@@ -148,14 +148,14 @@ describe("the start of huggingface on its router", () => {
     await expect(start("huggingface", undefined)).rejects.toMatchObject({ code });
   });
 
-  it("goes on in spite of what may pass", async () => {
+  it("succeeds despite a temporary failure", async () => {
     server.play(status(503), whole());
     const started = await start("huggingface", undefined);
     expect(lines).toHaveLength(1);
     expect(textOf(await answerOf(started, chatRequest("Hi")))).toBe(answerText);
   });
 
-  it("fails without a call where the key is none of Hugging Face", async () => {
+  it("fails without a request if the key is not a Hugging Face token", async () => {
     await expect(start("huggingface", undefined, "sk-other")).rejects.toMatchObject({
       code: "provider_auth",
     });

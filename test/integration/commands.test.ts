@@ -9,7 +9,7 @@ const JWT_SECRET = "a secret of the tests that is long enough";
 
 const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
 
-describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind) => {
+describe.each(["anonymous", "authenticated"] as const)("commands of an %s client", (kind) => {
   let service: Service;
   let clients = 0;
 
@@ -25,7 +25,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
 
   afterAll(() => service.stop());
 
-  it("/help lists all eight", async () => {
+  it("/help lists all eight commands", async () => {
     const chat = await connect();
     const { status, commands } = await chat.command("/help");
     expect(status).toBe("success");
@@ -42,11 +42,11 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("/summarize refuses an empty history in a friendly way, and sums up one that is there", async () => {
+  it("/summarize refuses an empty history with a hint, and summarizes one with messages", async () => {
     const chat = await connect();
     expect(await chat.command("/summarize")).toEqual({
       status: "error",
-      message: "There is nothing to summarize yet: say something first.",
+      message: "There is nothing to summarize yet. Send a message first.",
     });
     await chat.ask("Hello");
     expect(await chat.command("/summarize")).toEqual({
@@ -56,7 +56,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("/clear forgets the history and keeps the context", async () => {
+  it("/clear deletes the history and keeps the context", async () => {
     const chat = await connect();
     await chat.ask("Hello");
     await chat.command('/setcontext text="kept"');
@@ -69,7 +69,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("/analyze gives valid JSON of the promised shape every time", async () => {
+  it("/analyze returns valid JSON of the documented shape every time", async () => {
     const chat = await connect();
     for (const text of ["I love it", 'He said “no” and left; {"a": [1]}', "日本語のテキスト 👍"]) {
       const result = await chat.command(`/analyze text='${text}'`);
@@ -85,7 +85,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("/translate gives a translation and names the language", async () => {
+  it("/translate returns a translation and the target language", async () => {
     const chat = await connect();
     expect(await chat.command('/translate text="Good morning" target_language="Spanish"')).toEqual({
       status: "success",
@@ -95,7 +95,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("/setcontext, /getcontext and /clearcontext, with quotes and lines in the text", async () => {
+  it("/setcontext, /getcontext and /clearcontext handle quotes and line breaks in the text", async () => {
     const chat = await connect();
     expect(await chat.command("/getcontext")).toEqual({ status: "success", context: null });
     const text = "She said “hi” and 'bye';\n/help is text=\"here\" 🙂";
@@ -112,7 +112,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("/setcontext refuses what is too long for the model, with the limit", async () => {
+  it("/setcontext refuses a text that is too long for the model, and names the limit", async () => {
     const chat = await connect();
     const result = await chat.command(`/setcontext text="${"word ".repeat(4000)}"`);
     expect(result).toMatchObject({
@@ -122,7 +122,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("the context enters the prompt of every answer", async () => {
+  it("the context is part of the prompt of every answer", async () => {
     const chat = await connect();
     const promptOf = async () =>
       ((await chat.ask("hi", { max_tokens: 2 }))["usage"] as { prompt_tokens: number }).prompt_tokens;
@@ -134,7 +134,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("wrong calls say what was expected", async () => {
+  it("a wrong command call is answered with what was expected", async () => {
     const chat = await connect();
     expect(await chat.command("/translate text=hi")).toMatchObject({
       status: "error",
@@ -155,7 +155,7 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     await chat.close();
   });
 
-  it("what one client sets is absent for another, and back after a resume", async () => {
+  it("the context of a client is not visible to another client, and is kept across a resume", async () => {
     const one = await connect("alice");
     const two = await connect("bob");
     await one.command('/setcontext text="Alice only"');
@@ -163,19 +163,19 @@ describe.each(["anonymous", "authenticated"] as const)("all commands, %s", (kind
     expect(await two.command("/getcontext")).toEqual({ status: "success", context: null });
     const { session, client } = one.welcome;
     one.cut();
-    const back = await connect("alice");
-    back.send({ type: "resume", session });
-    expect(await back.next(({ type, event }) => type === "error" || event === "resumed")).toMatchObject({
+    const resumed = await connect("alice");
+    resumed.send({ type: "resume", session });
+    expect(await resumed.next(({ type, event }) => type === "error" || event === "resumed")).toMatchObject({
       event: "resumed",
       session,
       client,
     });
-    expect(await back.command("/getcontext")).toEqual({ status: "success", context: "Alice only" });
-    expect(await back.command("/summarize")).toMatchObject({ status: "success" });
-    await Promise.all([two.close(), back.close()]);
+    expect(await resumed.command("/getcontext")).toEqual({ status: "success", context: "Alice only" });
+    expect(await resumed.command("/summarize")).toMatchObject({ status: "success" });
+    await Promise.all([two.close(), resumed.close()]);
   });
 
-  it("a session of another client, an unknown one and a late resume are refused, and the connection lives", async () => {
+  it("a resume of another client's or an unknown session and a late resume are refused, and the socket stays open", async () => {
     const one = await connect("carol");
     const { session } = one.welcome;
     const two = await connect("dave");

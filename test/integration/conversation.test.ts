@@ -5,7 +5,7 @@ import { tinyModel } from "../support/tiny-gguf.ts";
 
 const JWT_SECRET = "a secret of the tests that is long enough";
 
-describe("a conversation with the service on its local model", () => {
+describe("the service on its local model", () => {
   let service: Service;
 
   beforeAll(async () => {
@@ -19,7 +19,7 @@ describe("a conversation with the service on its local model", () => {
 
   afterAll(() => service.stop());
 
-  it("gives a client that knows only the original nothing but a welcome and one message", async () => {
+  it("sends a client of the original protocol only a welcome and one message", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
     const end = await chat.ask("What is the capital of France?");
     expect(end.type).toBe("message");
@@ -36,7 +36,7 @@ describe("a conversation with the service on its local model", () => {
   it.each([
     ["?stream=true", [] as string[]],
     ["", ["chat.v1"]],
-  ])("streams tokens that put together are the message (%s %s)", async (query, protocols) => {
+  ])("streams tokens that together equal the message (%s %s)", async (query, protocols) => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat${query}`, protocols);
     expect(chat.protocol).toBe(protocols[0] ?? "");
     const end = await chat.ask("Tell me a story");
@@ -47,7 +47,7 @@ describe("a conversation with the service on its local model", () => {
     await chat.close();
   });
 
-  it("lets a message override what its socket asked for, both ways", async () => {
+  it("lets a message override the streaming mode of its socket, both ways", async () => {
     const plain = await ChatSocket.greeted(`${service.url}/ws/chat`);
     const streamed = await plain.ask("one", { stream: true });
     expect(plain.streamed(streamed["answer"])).toBe(streamed["content"]);
@@ -58,7 +58,7 @@ describe("a conversation with the service on its local model", () => {
     await streaming.close();
   });
 
-  it("reuses the conversation's KV for the next turn and says so", async () => {
+  it("reuses the conversation's KV for the next turn and reports the cached tokens", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
     await chat.ask("first", { max_tokens: 8 });
     const second = await chat.ask("second", { max_tokens: 8 });
@@ -76,7 +76,7 @@ describe("a conversation with the service on its local model", () => {
     await chat.close();
   });
 
-  it("cancels an answer and keeps what it has", async () => {
+  it("cancels an answer and keeps its text so far", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`, ["chat.v1"]);
     chat.send({ message: "long", id: "m1", max_tokens: 48 });
     await chat.next(({ type }) => type === "token");
@@ -90,7 +90,7 @@ describe("a conversation with the service on its local model", () => {
     await chat.close();
   });
 
-  it("answers 200 sockets that each send one message at once: none lost, none mixed up", async () => {
+  it("answers one message from each of 200 sockets at once, without losing or mixing up an answer", async () => {
     const sockets = await Promise.all(
       Array.from({ length: 200 }, () => ChatSocket.greeted(`${service.url}/ws/chat?stream=true`)),
     );
@@ -113,7 +113,7 @@ describe("a conversation with the service on its local model", () => {
     await Promise.all(sockets.map((socket) => socket.close()));
   });
 
-  it("refuses a prompt that cannot fit, with the limit in tokens", async () => {
+  it("refuses a prompt that cannot fit, and names the limit in tokens", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
     const end = await chat.ask("word ".repeat(4000));
     expect(end).toMatchObject({ type: "error", code: "prompt_too_long", retryable: false });

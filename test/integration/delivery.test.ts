@@ -19,7 +19,7 @@ describe("delivery over real sockets", () => {
 
   afterAll(() => service.stop());
 
-  it("a reader that stalls gets every byte once it reads again, and slows nobody", async () => {
+  it("a stalled reader gets every byte once it reads again, and does not slow down other sockets", async () => {
     const slow = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
     slow.pause();
     slow.send({ message: "a lot", id: "slow" });
@@ -35,7 +35,7 @@ describe("delivery over real sockets", () => {
     await slow.close();
   });
 
-  it("what a stalled reader is told beside its answer waits for it, in order", async () => {
+  it("other frames for a stalled reader are kept and arrive in order", async () => {
     const slow = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
     slow.pause();
     slow.send({ message: "a lot", id: "slow" });
@@ -50,7 +50,7 @@ describe("delivery over real sockets", () => {
 });
 
 describe("the close frame of a stalled reader", () => {
-  it("arrives behind everything that waits, when the service stops", async () => {
+  it("arrives after all buffered frames when the service stops", async () => {
     const service = await startService({
       AI_PROVIDER: "echo",
       ECHO_ANSWER_BYTES: String(ANSWER_BYTES),
@@ -73,9 +73,9 @@ describe("the close frame of a stalled reader", () => {
 });
 
 describe("several stalled readers", () => {
-  // uWebSockets.js forgets to wait for room in a socket that is filled again within its drain event, when several drain
-  // in one turn.
-  it("all get every byte when they wake together", async () => {
+  // When several sockets drain in one turn, uWebSockets.js stops waiting for writability of a socket that is filled
+  // again within its drain event.
+  it("all get every byte when they resume together", async () => {
     const bytes = 8_000_001;
     const service = await startService({
       AI_PROVIDER: "echo",

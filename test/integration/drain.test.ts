@@ -5,9 +5,9 @@ import { startService } from "../support/service.ts";
 
 const words = (count: number) => Array.from({ length: count }, (_, index) => `word${index}`).join(" ");
 
-describe("a stop", () => {
+describe("stopping the service", () => {
   it.each(["SIGTERM", "SIGINT"] as const)(
-    "by %s lets running answers finish, closes with 1012, exits 0",
+    "by %s lets running answers finish, closes with 1012 and exits with 0",
     async (signal) => {
       const service = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "20" });
       const idle = await ChatSocket.greeted(`${service.url}/ws/chat`);
@@ -35,19 +35,19 @@ describe("a stop", () => {
     },
   );
 
-  it("closes what is still running at the deadline, and exits 0", async () => {
+  it("closes sockets with running answers at the deadline and exits with 0", async () => {
     const service = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "200", DRAIN_SECONDS: "1" });
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
     chat.send({ message: words(200) });
     await chat.next(({ type }) => type === "token");
-    const started = Date.now();
+    const signalledAt = Date.now();
     service.kill("SIGTERM");
     expect(await chat.closed).toMatchObject({ code: 1012 });
-    expect(Date.now() - started).toBeLessThan(3000);
+    expect(Date.now() - signalledAt).toBeLessThan(3000);
     expect(await service.exited).toEqual({ code: 0, signal: null });
   });
 
-  it("ends at once at the second signal", async () => {
+  it("exits at once with 1 on a second signal", async () => {
     const service = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "200", DRAIN_SECONDS: "60" });
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
     chat.send({ message: words(200) });
@@ -58,23 +58,23 @@ describe("a stop", () => {
     expect(await service.exited).toEqual({ code: 1, signal: null });
   });
 
-  it("tells each socket in its own way before it closes, and spreads the idle ones over its time", async () => {
+  it("notifies each socket in its protocol before the close, and spreads the closes of idle sockets over the time", async () => {
     const service = await startService({ AI_PROVIDER: "echo", DRAIN_SECONDS: "3" });
     const open = (query: string, protocols: string[]) =>
       Promise.all(
         Array.from({ length: 200 }, () => ChatSocket.greeted(`${service.url}/ws/chat${query}`, protocols)),
       );
     const [streaming, plain] = [await open("", ["chat.v1"]), await open("", [])];
-    const began = performance.now();
+    const startedAt = performance.now();
     service.kill("SIGTERM");
     const times: number[] = [];
     const closes = [...streaming, ...plain].map(async (chat) => {
       const { code } = await chat.closed;
-      times.push(performance.now() - began);
+      times.push(performance.now() - startedAt);
       return code;
     });
     await streaming[0]?.next(({ type }) => type === "goaway");
-    // New sockets are refused by the closed port, and readiness is off as long as anybody could ask.
+    // New sockets are refused because the port is closed.
     await expect(ChatSocket.open(`${service.url}/ws/chat`)).rejects.toThrow("ECONNREFUSED");
     expect(new Set(await Promise.all(closes))).toEqual(new Set([1012]));
     for (const { frames } of streaming) {
@@ -93,7 +93,7 @@ describe("a stop", () => {
     expect(await service.exited).toEqual({ code: 0, signal: null });
   });
 
-  it("gives what there is of an answer at the deadline, to who streams and to who does not, and then 1012", async () => {
+  it("sends the text so far at the deadline, to streaming and plain sockets, and then closes with 1012", async () => {
     const service = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "100", DRAIN_SECONDS: "1" });
     const chats = [
       await ChatSocket.greeted(`${service.url}/ws/chat`),
@@ -112,7 +112,7 @@ describe("a stop", () => {
     expect(await service.exited).toEqual({ code: 0, signal: null });
   });
 
-  it("still brings its close frame to a slow reader, behind all that it had not read (trap 1)", async () => {
+  it("delivers the close frame to a slow reader after all unread frames (trap 1)", async () => {
     const service = await startService({
       AI_PROVIDER: "echo",
       MAX_OUTPUT_TOKENS: "1000000",

@@ -4,10 +4,10 @@ import { findModel } from "../bench/engine/models.ts";
 import type { AnyScenario } from "../bench/engine/scenario.ts";
 import { scenarios } from "../bench/engine/scenarios/index.ts";
 
-/** One case of each is enough to see that its load runs; `trade` is `poisson` many times over. */
+/** One case per scenario is enough to check that its load runs. `trade` only repeats `poisson`. */
 const oneCase: Readonly<Record<string, string>> = { "closed-loop": "2", "free-running": "8" };
 
-async function quickly(scenario: AnyScenario, changes: Partial<Means> = {}) {
+async function runQuick(scenario: AnyScenario, changes: Partial<Means> = {}) {
   const lines: string[] = [];
   const only = oneCase[scenario.name];
   const result = await runScenario(scenario, {
@@ -31,9 +31,9 @@ const measured = scenarios.filter(({ name, needs }) => name !== "trade" && needs
 
 describe("the engine bench on the tiny model", () => {
   it.each(measured.map((scenario) => [scenario.name, scenario] as const))(
-    "gives every figure of %s that a bar asks for",
+    "measures every figure that a bar of %s needs",
     async (_, scenario) => {
-      const { cases, report } = await quickly(scenario);
+      const { cases, report } = await runQuick(scenario);
       expect(cases).toHaveLength(1);
       for (const { pairs, verdicts } of cases) {
         const figures = pairs[0]?.service ?? {};
@@ -50,7 +50,7 @@ describe("the engine bench on the tiny model", () => {
 
   it("drives a control with the same load", async () => {
     const scenario = scenarios.find(({ name }) => name === "free-running") as AnyScenario;
-    const { cases } = await quickly(scenario, { alone: false });
+    const { cases } = await runQuick(scenario, { alone: false });
     const [{ service, control } = { service: {}, control: null }] = cases[0]?.pairs ?? [];
     expect(cases[0]?.control?.name).toBe("free-running");
     expect(control?.["tokens/s"]).toBeGreaterThan(0);
@@ -58,11 +58,11 @@ describe("the engine bench on the tiny model", () => {
     expect(cases[0]?.verdicts.every(({ met }) => met !== null)).toBe(true);
   });
 
-  it("says what is missing instead of measuring something else", async () => {
+  it("skips a scenario and reports what is missing if a control or a setting is not available", async () => {
     const burst = scenarios.find(({ name }) => name === "burst") as AnyScenario;
-    const without = await quickly(burst, { alone: false });
+    const without = await runQuick(burst, { alone: false });
     expect(without.skipped).toContain("LLAMA_SERVER_BIN");
-    const unknown = await quickly({ ...burst, needs: ["LOCAL_NO_SUCH_SETTING"] });
+    const unknown = await runQuick({ ...burst, needs: ["LOCAL_NO_SUCH_SETTING"] });
     expect(unknown.skipped).toContain("LOCAL_NO_SUCH_SETTING");
     expect(unknown.report).toContain("not measured");
   });

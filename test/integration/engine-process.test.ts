@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => engine.stop());
 
 const answer = (text: string) => answerOf(engine.provider, chatRequest(text, { maxTokens: 40 }));
-const gone = (pid: number | undefined) => {
+const hasExited = (pid: number | undefined) => {
   try {
     process.kill(pid ?? 0, 0);
     return false;
@@ -34,12 +34,12 @@ async function openStream(conversation: string) {
 }
 
 describe("the engine process", () => {
-  it("keeps its socket to this user", () => {
+  it("restricts its socket to the current user", () => {
     expect(statSync(engine.supervisor.socketPath).mode & 0o777).toBe(0o600);
     expect(statSync(dirname(engine.supervisor.socketPath)).mode & 0o777).toBe(0o700);
   });
 
-  it("says what it is", () => {
+  it("reports the properties of its model", () => {
     expect(engine.supervisor.status().info).toMatchObject({
       modelName: "tiny",
       contextTokens: 512,
@@ -52,7 +52,7 @@ describe("the engine process", () => {
     });
   });
 
-  it("survives the death of the engine: what runs fails at once and may be tried again", async () => {
+  it("is restarted after a crash: running requests fail at once with a retryable error", async () => {
     const running = await Promise.all(Array.from({ length: 8 }, (_, index) => openStream(`c${index}`)));
     const pid = engine.supervisor.pid;
     process.kill(pid ?? 0, "SIGKILL");
@@ -63,13 +63,13 @@ describe("the engine process", () => {
         reason: { code: "engine_crashed", retryable: true },
       });
     }
-    // Asked while it starts, answered once it is there.
+    // This request arrives while the engine restarts and is answered once it is ready.
     expect((await answer("Hello")).at(-1)?.type).toBe("finish");
     expect(engine.supervisor.pid).not.toBe(pid);
     expect(engine.provider.health()).toEqual({ state: "ready", reason: "" });
   });
 
-  it("is killed and started again when it hangs, and its answers may be tried again", async () => {
+  it("is killed and restarted if it hangs, and its requests fail with a retryable error", async () => {
     const hanging = await startLocalEngine({ stallMs: 1000 });
     try {
       const request = chatRequest("Hello", { maxTokens: 450 });
@@ -85,7 +85,7 @@ describe("the engine process", () => {
     }
   });
 
-  it("ends when main is killed, and leaves neither process nor socket behind", async () => {
+  it("exits if the main process is killed, and leaves neither process nor socket behind", async () => {
     const owner = spawn(
       process.execPath,
       [
@@ -97,19 +97,19 @@ describe("the engine process", () => {
     );
     const [line] = (await once(owner.stdout.setEncoding("utf8"), "data")) as [string];
     const { pid, socketPath } = JSON.parse(line) as { pid: number; socketPath: string };
-    expect(gone(pid)).toBe(false);
+    expect(hasExited(pid)).toBe(false);
     owner.kill("SIGKILL");
-    await expect.poll(() => gone(pid), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => hasExited(pid), { timeout: 5000 }).toBe(true);
     expect(existsSync(dirname(socketPath))).toBe(false);
   });
 
-  it("does not end by the signals that a terminal sends to the whole group", async () => {
+  it("ignores the signals that a terminal sends to the whole process group", async () => {
     process.kill(engine.supervisor.pid ?? 0, "SIGINT");
     process.kill(engine.supervisor.pid ?? 0, "SIGTERM");
     expect((await answer("Hello")).at(-1)?.type).toBe("finish");
   });
 
-  it("says what to fix when it cannot start", async () => {
+  it("reports what to fix if it cannot start", async () => {
     await expect(startLocalEngine({ settings: { modelPath: "/nowhere/x.gguf" } })).rejects.toThrow(
       /\/nowhere\/x\.gguf cannot be loaded/,
     );

@@ -31,10 +31,10 @@ const request = (text: string, changes: Partial<EngineRequest> = {}): EngineRequ
 });
 const tokensOf = async (loaded: LoadedModel, changes: Partial<EngineRequest>) =>
   (await loaded.prompts.prepare(request("Hello", changes))).tokens;
-/** The tokenizer puts a space after each special token, which is nothing to see. */
+/** Text of tokens, without the space that the tokenizer adds after each special token. */
 const textOf = (loaded: LoadedModel, tokens: readonly number[]) =>
   loaded.detokenize(tokens, []).replaceAll(" \n", "\n").trimStart();
-/** How often `needle` is in `tokens`. */
+/** Number of occurrences of `needle` in `tokens`. */
 function occurrences(tokens: readonly number[], needle: readonly number[]): number {
   let count = 0;
   for (let at = 0; at + needle.length <= tokens.length; at++) {
@@ -55,7 +55,7 @@ const hostile = [
 ];
 
 describe("prompts of the local engine", () => {
-  it("are Zephyr's, as the model was trained on, system text and context in one message", async () => {
+  it("follow the Zephyr template of the model, with system text and context in one message", async () => {
     const tokens = await tokensOf(zephyr, {
       context: "I like water.",
       turns: [
@@ -72,7 +72,7 @@ describe("prompts of the local engine", () => {
     );
   });
 
-  it("are the same tokens by the forced template as by the one in the model file", async () => {
+  it("have the same tokens with the forced template as with the one of the model file", async () => {
     const auto = await loadModel(await tinySettings({ template: "auto" }));
     expect(auto.info.template).toBe("JinjaTemplate");
     const turns = [
@@ -83,7 +83,7 @@ describe("prompts of the local engine", () => {
     expect(await tokensOf(zephyr, { turns })).toEqual(await tokensOf(auto, { turns }));
   });
 
-  it("need the forced template where the model file has none (trap 23)", async () => {
+  it("need the forced template if the model file has none (trap 23)", async () => {
     const modelPath = await tinyModel(null);
     const guessed = await loadModel(await tinySettings({ modelPath, template: "auto" }));
     const forced = await loadModel(
@@ -95,7 +95,7 @@ describe("prompts of the local engine", () => {
   });
 
   it.each(hostile)(
-    "hold no control text from user, context, system or history: %j (trap 24)",
+    "contain no control tokens from user, context or history text: %j (trap 24)",
     async (text) => {
       const calm = await tokensOf(zephyr, {
         context: "x",
@@ -126,21 +126,21 @@ describe("prompts of the local engine", () => {
     },
   );
 
-  it("go on from the text that another provider has begun", async () => {
+  it("end with the text that another provider has begun", async () => {
     const tokens = await tokensOf(zephyr, { continueFrom: "The water is" });
     expect(textOf(zephyr, tokens)).toMatch(/<\|assistant\|>\nThe water is$/);
     expect(tokens.at(-1)).not.toBe(EOS);
   });
 
   it.each(["The water ", " Paris", "one\n\n", "\n- two", "a  b", "\u{1f600}", "for exam"])(
-    "go on right after the last letter of it, blanks and new lines included: %j",
+    "keep the begun text to its last character, blanks and line breaks included: %j",
     async (continueFrom) => {
       const tokens = await tokensOf(zephyr, { continueFrom });
       expect(textOf(zephyr, tokens).endsWith(`<|assistant|>\n${continueFrom}`)).toBe(true);
     },
   );
 
-  it("are counted before they are cut: what is fitted always leaves room for the answer", async () => {
+  it("always leave room for the answer after they are fitted", async () => {
     for (let count = 1; count < 60; count += 2) {
       const turns = Array.from({ length: count }, (_, index) => ({
         role: index % 2 === 0 ? ("user" as const) : ("assistant" as const),
@@ -151,7 +151,7 @@ describe("prompts of the local engine", () => {
     }
   });
 
-  it("know how much of them all clients share: the template and the system text, and no more", async () => {
+  it("report as shared tokens the template and the system text only", async () => {
     const plain = await zephyr.prompts.prepare(request("water"));
     expect(textOf(zephyr, plain.tokens.slice(0, plain.sharedTokens))).toBe(
       "<|system|>\nYou are a helpful assistant.\n<|user|>\n",
@@ -162,14 +162,14 @@ describe("prompts of the local engine", () => {
     );
   });
 
-  it("share all of the template before the user's text where it leaves out an empty message", async () => {
+  it("share all of the template before the user's text if the template omits empty messages", async () => {
     const chatMl = await loadModel(await tinySettings({ template: "chatML" }));
     const { tokens, sharedTokens } = await chatMl.prompts.prepare(request("water"));
     expect(textOf(chatMl, tokens.slice(0, sharedTokens))).toMatch(/You are a helpful assistant\..*user\s*$/s);
   });
 });
 
-/** The ids of a role marker, as the template writes it after a line. */
+/** Token ids of a role marker, as the template writes it at the start of a line. */
 function idsOf(marker: string): number[] {
   return Array.from(marker, (character) => {
     for (let id = 259; id < 2000; id++) if (zephyr.detokenize([id], [300]) === character) return id;
@@ -177,9 +177,9 @@ function idsOf(marker: string): number[] {
   });
 }
 
-describe("faults of the native batch", () => {
+describe("failures of the native batch", () => {
   const loopOf = (loaded: LoadedModel) => {
-    const faults: unknown[] = [];
+    const errors: unknown[] = [];
     const loop = new TickLoop({
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
       queue: new FairQueue<RequestState>({ requests: 10, promptTokens: 10_000, background: 10 }),
@@ -187,10 +187,10 @@ describe("faults of the native batch", () => {
       limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
       clock: systemClock,
       flush: () => {},
-      onFault: (error) => faults.push(error),
+      onFault: (error) => errors.push(error),
     });
     void loop.start();
-    return { loop, faults };
+    return { loop, errors };
   };
   const submit = (loaded: LoadedModel, loop: TickLoop, prepared: PreparedRequest) => {
     const events = recordedEvents();
@@ -200,15 +200,15 @@ describe("faults of the native batch", () => {
   const over = ({ lines }: { lines: string[] }) => /^(finished|failed)/.test(lines.at(-1) ?? "");
 
   it.each([
-    ["its id is checked first", false],
-    ["it gets as far as the native code", true],
-  ])("a bad token fails its own request and no other: %s (trap 21)", async (_, unchecked) => {
+    ["checked before the native code", false],
+    ["reaching the native code", true],
+  ])("a bad token %s fails only its own request (trap 21)", async (_, unchecked) => {
     const loaded = await loadModel(await tinySettings());
     if (unchecked) {
       for (const sequence of loaded.sequences)
         Object.assign(sequence, { vocabulary: Number.POSITIVE_INFINITY });
     }
-    const { loop, faults } = loopOf(loaded);
+    const { loop, errors } = loopOf(loaded);
     const sampling = { temperature: 0, repeatPenalty: 1 };
     const good = await loaded.prompts.prepare(request("Tell me", { sampling, maxTokens: 200 }));
     const alone = submit(loaded, loop, good);
@@ -222,13 +222,13 @@ describe("faults of the native batch", () => {
     const bad = submit(loaded, loop, { ...good, tokens, conversation: "e" });
     await expect.poll(() => [first, second, bad].every(over), { timeout: 10_000 }).toBe(true);
     expect(bad.lines.at(-1)).toMatch(/^failed/);
-    // A batch rounds otherwise than a single sequence does, so only the beginning is sure to be the same. That no
-    // token is lost or doubled is held by the unit test of the loop.
+    // A batch rounds differently from a single sequence, so only the beginning is certain to be the same. The unit test
+    // of the loop checks that no token is lost or duplicated.
     for (const { text, lines } of [first, second]) {
       expect(text().slice(0, 20)).toBe(alone.text().slice(0, 20));
       expect(lines.at(-1)).toMatch(/^finished (length \d+ 200|stop)/);
     }
-    expect(faults.length).toBeGreaterThan(0);
+    expect(errors.length).toBeGreaterThan(0);
     await loop.stop();
   });
 });

@@ -40,8 +40,8 @@ const usageOf = (parts: readonly SeenPart[]): Usage => {
 };
 const long = (seed: string) => `${seed} the people and the water of the way `.repeat(12);
 
-describe("states of sequences", () => {
-  it("bring an evicted conversation back without processing it again, for its client alone (trap 26)", async () => {
+describe("stored states of sequences", () => {
+  it("restore an evicted conversation without processing it again, for its own client only (trap 26)", async () => {
     const { answer } = await start({ slots: 1, contextTokens: 1024 });
     const first = await answer(request("ada", long("ada")));
     await answer(request("bob", long("bob")));
@@ -56,7 +56,7 @@ describe("states of sequences", () => {
     expect(other.cachedTokens).toBeLessThan(60);
   });
 
-  it("give the same text after a reload as without one", async () => {
+  it("give the same text with a reload as without", async () => {
     const { answer } = await start({ slots: 1, contextTokens: 1024 });
     const { answer: plain } = await start({ slots: 1, contextTokens: 1024, kvCacheBytes: 0 });
     const turns = [{ role: "user" as const, content: long("x") }];
@@ -77,7 +77,7 @@ describe("states of sequences", () => {
     expect(stored.second.slice(0, 20)).toBe(processed.second.slice(0, 20));
   });
 
-  it("process a system text once for all who share it", async () => {
+  it("let several clients share one processed system text", async () => {
     const { engine, answer, stat } = await start({ slots: 4, contextTokens: 1024 });
     const system = long("shared rules");
     const tokens = await engine.provider.countTokens(system);
@@ -85,14 +85,14 @@ describe("states of sequences", () => {
       ["a", "b", "c", "d"].map((name) => answer(request(name, `I am ${name}`, { system }))),
     );
     const cached = all.map((parts) => usageOf(parts).cachedTokens);
-    // The first may be past the end of the text before another one shows that it is shared.
+    // The first request may be past the end of the text before a second one shows that the text is shared.
     expect(cached.filter((count) => count >= tokens).length).toBeGreaterThanOrEqual(2);
     await expect
       .poll(() => stat("cached_shared_tokens_total"), { timeout: 3000 })
       .toBeGreaterThanOrEqual(tokens * 2);
   });
 
-  it("prepare a client's context before it asks", async () => {
+  it("prepare a client's context before its first request", async () => {
     const { engine, answer, stat } = await start({ slots: 2, contextTokens: 1024 });
     const context = long("my context");
     const { system } = request("ada", "");
@@ -104,16 +104,16 @@ describe("states of sequences", () => {
     expect(other.cachedTokens).toBeLessThan(60);
   });
 
-  it("preempt an answer of who holds more than a share, and lose nothing of it", async () => {
+  it("preempt an answer of a client over its fair share without losing any of its text", async () => {
     const { engine, answer, stat } = await start({ slots: 2, contextTokens: 2048 });
     const { answer: alone } = await start({ slots: 2, contextTokens: 2048 });
-    const greedyOnes = [1, 2].map((index) =>
+    const greedyRequests = [1, 2].map((index) =>
       request("greedy", `${index} ${long("text")}`, { conversation: `greedy/${index}`, maxTokens: 800 }),
     );
     const expected: string[] = [];
-    for (const it of greedyOnes) expected.push(textOf(await alone(it)));
+    for (const it of greedyRequests) expected.push(textOf(await alone(it)));
     let begun = 0;
-    const slow = greedyOnes.map(async (it) => {
+    const slow = greedyRequests.map(async (it) => {
       const parts: SeenPart[] = [];
       for await (const part of partsOf(engine.provider, it)) {
         parts.push(part);
@@ -126,7 +126,7 @@ describe("states of sequences", () => {
     expect(usageOf(await quick).completionTokens).toBeGreaterThan(0);
     const all = await Promise.all(slow);
     expect(all.map((parts) => parts.filter(({ type }) => type === "started").length)).toEqual([1, 1]);
-    // A batch of two rounds otherwise than one alone, so a long answer of random weights may part from its twin late.
+    // A batch of two rounds differently from a single sequence, so a long answer may differ from its twin near the end.
     for (const [index, parts] of all.entries()) {
       expect(textOf(parts).slice(0, 40)).toBe(expected[index]?.slice(0, 40));
       expect(usageOf(parts).completionTokens).toBeGreaterThan(20);
@@ -134,7 +134,7 @@ describe("states of sequences", () => {
     await expect.poll(() => stat("parkings_total"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
   });
 
-  it("go on with a JSON answer where it was when it was preempted", async () => {
+  it("continue a preempted JSON answer where it stopped", async () => {
     const { engine, answer, stat } = await start({ slots: 2, contextTokens: 2048 });
     const jsonSchema = {
       type: "object",
@@ -167,11 +167,11 @@ describe("states of sequences", () => {
     await expect.poll(() => stat("parkings_total"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
   });
 
-  it("lie in files of this user alone, and go with the engine", async () => {
+  it("are files readable by the current user only, and are deleted with the engine", async () => {
     const { engine, answer, stat } = await start({ slots: 1, contextTokens: 1024 });
     await answer(request("ada", long("ada")));
     await answer(request("bob", long("bob")));
-    // One made room for the other, which is stored while the engine rests.
+    // One state is stored by the eviction, the other while the engine is idle.
     await expect.poll(() => stat("parked_states"), { timeout: 3000 }).toBe(2);
     const { pid } = engine.supervisor;
     const folder = readdirSync("/dev/shm").find((name) => name.startsWith(`chat-engine-kv-${pid}-`));
@@ -183,7 +183,7 @@ describe("states of sequences", () => {
     await expect
       .poll(() => engine.supervisor.pid !== pid && engine.supervisor.status().state, { timeout: 20_000 })
       .toBe("ready");
-    // The next engine removes what a killed one left, and its own.
+    // The next engine removes the files of a killed one, and its own when it stops.
     expect(readdirSync("/dev/shm")).not.toContain(folder);
     const next = `chat-engine-kv-${engine.supervisor.pid}-`;
     const own = () => readdirSync("/dev/shm").filter((name) => name.startsWith(next));
@@ -193,7 +193,7 @@ describe("states of sequences", () => {
     running.splice(0);
   });
 
-  it("are not kept at all when they are switched off", async () => {
+  it("are not kept if the KV cache is switched off", async () => {
     const { engine, answer, stat } = await start({ slots: 1, kvCacheBytes: 0 });
     await answer(request("ada", long("ada")));
     await answer(request("bob", long("bob")));

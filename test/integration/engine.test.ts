@@ -27,7 +27,7 @@ const startedOf = (parts: readonly SeenPart[]) => {
   if (part?.type !== "started") throw new Error("the answer did not start");
   return part;
 };
-/** Opens a stream and reads up to a kind of part. */
+/** Opens a stream and reads up to the first part of a type. */
 async function openUntil(type: SeenPart["type"], changes: Partial<ChatRequest>, text = "Hello") {
   const abort = new AbortController();
   const stream = partsOf(engine.provider, request(text, changes), { signal: abort.signal });
@@ -39,7 +39,7 @@ async function openUntil(type: SeenPart["type"], changes: Partial<ChatRequest>, 
 }
 
 describe("the local engine", () => {
-  it("gives 60 requests at once on 4 slots their own whole answers", async () => {
+  it("answers 60 concurrent requests on 4 slots, each with its own whole answer", async () => {
     const texts = Array.from({ length: 60 }, (_, index) => `Say the number ${index * 37} and word ${index}`);
     const empty = startedOf(await answer("x")).promptTokens ?? 0;
     const promptTokens = async (text: string) => empty - 1 + (await engine.provider.countTokens(text));
@@ -47,7 +47,7 @@ describe("the local engine", () => {
     for (const text of texts.slice(0, 10)) alone.push(textOf(await answer(text, { sampling: greedy })));
     expect(new Set(alone.map((text) => text.slice(0, 8))).size).toBeGreaterThan(5);
     const together = await Promise.all(texts.map((text) => answer(text, { sampling: greedy })));
-    // A batch rounds otherwise than a single sequence does, so a long answer may part from its twin in the end.
+    // A batch rounds differently from a single sequence, so a long answer may differ from its twin near the end.
     for (const [index, parts] of together.slice(0, 10).entries()) {
       expect(textOf(parts).slice(0, 8)).toBe(alone[index]?.slice(0, 8));
     }
@@ -59,7 +59,7 @@ describe("the local engine", () => {
     }
   });
 
-  it("tells those who wait their place in the queue", async () => {
+  it("reports the queue position of waiting requests", async () => {
     const all = await Promise.all(Array.from({ length: 12 }, () => answer("Hello")));
     const places = all
       .map((parts) => parts.find(({ type }) => type === "queued"))
@@ -67,7 +67,7 @@ describe("the local engine", () => {
     expect(places.map((part) => part.type === "queued" && part.position)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
-  it("refuses what its queue cannot hold, and serves the others", async () => {
+  it("refuses requests beyond its queue limit and serves the others", async () => {
     const all = await Promise.allSettled(
       Array.from({ length: 320 }, () => answer("Hello", { maxTokens: 2 })),
     );
@@ -77,7 +77,7 @@ describe("the local engine", () => {
     for (const { reason } of refused) expect(reason).toMatchObject({ code: "overloaded", provider: "local" });
   });
 
-  it("gives the same answer for the same seed, and another one without (trap 18)", async () => {
+  it("gives the same answer for the same seed, and different answers without a seed (trap 18)", async () => {
     const sampling = { temperature: 1, seed: 42 };
     const seeded = [await answer("Hello", { sampling }), await answer("Hello", { sampling })].map(textOf);
     expect(seeded[0]).toBe(seeded[1]);
@@ -85,7 +85,7 @@ describe("the local engine", () => {
     expect(new Set(free.map(textOf)).size).toBe(3);
   });
 
-  it("gives valid JSON for a schema, eight at once", async () => {
+  it("gives valid JSON for a schema in eight concurrent requests", async () => {
     const jsonSchema = {
       type: "object",
       properties: {
@@ -110,7 +110,7 @@ describe("the local engine", () => {
     }
   });
 
-  it("says `length` when the tokens end before the JSON does", async () => {
+  it("finishes with `length` if the token limit is reached before the JSON is complete", async () => {
     const jsonSchema = {
       type: "object",
       properties: { word: { type: "string", minLength: 200 } },
@@ -119,12 +119,12 @@ describe("the local engine", () => {
     expect(finishOf(await answer("x", { jsonSchema, maxTokens: 20 })).reason).toBe("length");
   });
 
-  it("refuses a schema that cannot be a grammar", async () => {
+  it("refuses a schema that cannot be converted to a grammar", async () => {
     const jsonSchema = { type: "array", items: { type: "string" }, minItems: 1_000_000 };
     await expect(answer("x", { jsonSchema })).rejects.toMatchObject({ code: "bad_request" });
   });
 
-  it("processes nothing twice on the second turn of a conversation, and counts exactly", async () => {
+  it("processes no token twice on the second turn of a conversation, and counts cached tokens exactly", async () => {
     const conversation = "two turns";
     const turn = { role: "user" as const, content: "Tell me about the water" };
     const first = await answerOf(
@@ -139,8 +139,8 @@ describe("the local engine", () => {
     ];
     const second = await answerOf(engine.provider, request("", { conversation, turns }));
     const { cachedTokens } = finishOf(second).usage;
-    // Never the whole answer: its last token was drawn and not processed. The random model's tokens are not those
-    // that its text would be cut into, so how much of the answer is reused is not fixed.
+    // Never the whole answer, since its last token was sampled but not processed. The tokenizer may split the text of a
+    // random model into other tokens, so the reused part of the answer varies.
     expect(cachedTokens).toBeGreaterThanOrEqual(usage.promptTokens);
     expect(cachedTokens).toBeLessThan(usage.promptTokens + usage.completionTokens);
     expect(startedOf(second).cachedTokens).toBe(cachedTokens);
@@ -148,7 +148,7 @@ describe("the local engine", () => {
     expect(repeated.cachedTokens).toBe(repeated.promptTokens - 1);
   });
 
-  it("shares no KV between clients but the system text's", async () => {
+  it("shares only the KV of the system text between clients", async () => {
     const shared = { system: "A system text of its own for this test only." };
     const principal = (client: string) => ({
       authenticated: false,
@@ -166,7 +166,7 @@ describe("the local engine", () => {
     expect(cachedTokens).toBeLessThan(promptTokens / 2);
   });
 
-  it("drops the oldest turns of a long conversation, and says how many", async () => {
+  it("drops the oldest turns of a long conversation and reports how many", async () => {
     const turns = Array.from({ length: 41 }, (_, index) => ({
       role: index % 2 === 0 ? ("user" as const) : ("assistant" as const),
       content: `turn ${index} about the people and the water`,
@@ -195,16 +195,16 @@ describe("the local engine", () => {
     }
   });
 
-  it("ends before a stop text and never shows it (trap 22)", async () => {
+  it("ends before a stop text and never emits it (trap 22)", async () => {
     const whole = textOf(await answer("Hello", { sampling: greedy }));
     const stop = whole.slice(20, 24);
-    // Alone on the engine both times, so the numbers are the same.
+    // The request runs alone both times, so the arithmetic is the same.
     const parts = await answer("Hello", { sampling: { ...greedy, stop: [stop] } });
     expect(textOf(parts)).toBe(whole.slice(0, whole.indexOf(stop)));
     expect(finishOf(parts).reason).toBe("stop");
   });
 
-  it("frees the place of a request that is cancelled in the queue", async () => {
+  it("frees the queue position of a cancelled request", async () => {
     const running = await Promise.all(
       Array.from({ length: 4 }, () => openUntil("started", { maxTokens: 300 })),
     );
@@ -215,7 +215,7 @@ describe("the local engine", () => {
     expect(finishOf(await answer("Hello")).type).toBe("finish");
   });
 
-  it("stops a prompt at once when it is cancelled (trap 20)", async () => {
+  it("stops processing a prompt at once if it is cancelled (trap 20)", async () => {
     const slow = await startLocalEngine({ settings: { contextTokens: 4096, slots: 1, maxTickMs: 20 } });
     try {
       const stream = partsOf(
@@ -232,7 +232,7 @@ describe("the local engine", () => {
     }
   });
 
-  it("gives the slot of a cancelled answer to the next", async () => {
+  it("gives the slot of a cancelled answer to the next request", async () => {
     const running = await Promise.all(
       Array.from({ length: 4 }, () => openUntil("text-delta", { maxTokens: 400 })),
     );
@@ -243,7 +243,7 @@ describe("the local engine", () => {
     expect(performance.now() - from).toBeLessThan(400);
   });
 
-  it("serves two gateways with ids of their own", async () => {
+  it("serves two gateways that use the same request ids", async () => {
     const other = localProvider(engine.supervisor);
     const texts = Array.from({ length: 10 }, (_, index) => `word ${index}`);
     const ask = (provider: typeof other) =>

@@ -8,7 +8,7 @@ import { tinyModel } from "../support/tiny-gguf.ts";
 const JWT_SECRET = "a secret of the tests that is long enough";
 const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
 
-describe("many requests of one user", () => {
+describe("32 concurrent requests of one user", () => {
   let service: Service;
 
   beforeAll(async () => {
@@ -26,7 +26,7 @@ describe("many requests of one user", () => {
   const connect = (sub: string, weight?: number) =>
     ChatSocket.greeted(`${service.url}/ws/chat/auth?token=${tokenOf(sub, 600, weight)}&stream=true`);
 
-  it("do not keep others waiting until they are all done, and lose nothing by it", async () => {
+  it("do not delay other users until all of them are done, and all get whole answers", async () => {
     const greedy = await connect("greedy");
     const order: string[] = [];
     const ask = async (socket: ChatSocket, name: string, id: string): Promise<Frame> => {
@@ -39,7 +39,7 @@ describe("many requests of one user", () => {
     const modest = await Promise.all(["ann", "ben"].map((name) => connect(name)));
     const ends = await Promise.all([...many, ...modest.map((socket) => ask(socket, "modest", "m"))]);
     expect(ends.map(({ type }) => type)).toEqual(Array.from({ length: 34 }, () => "message"));
-    // Two users with one request each are served long before the other one's thirty-two are through.
+    // Two users with one request each are served long before the other user's 32 requests are done.
     expect(order.lastIndexOf("modest")).toBeLessThan(20);
     ends.forEach((end, index) => {
       const socket = index < 32 ? greedy : (modest[index - 32] as ChatSocket);

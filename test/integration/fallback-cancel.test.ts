@@ -5,12 +5,12 @@ import { answerTokens, cutAfter, slowDrip, stallAfter, status, whole } from "../
 import { startFaultServer, type FaultScript, type FaultServer } from "../support/fault-server.ts";
 import { startService, type Service } from "../support/service.ts";
 
-/** The bar is 50 ms; a busy machine gets more. `npm run bench -- outage` measures. */
+/** Limit in milliseconds. The target is 50 ms, measured by `npm run bench -- outage`; a busy machine needs more. */
 const MAX_MS = 500;
 
 const long = Array.from({ length: 10 }, () => answerTokens).flat();
 
-describe("a cancel", () => {
+describe("a cancel of a remote answer", () => {
   let upstream: FaultServer;
   let next: FaultServer;
   let service: Service;
@@ -39,10 +39,10 @@ describe("a cancel", () => {
     await Promise.all([upstream.close(), next.close()]);
   });
 
-  /** Cancels when `ready`, and holds that the server sees its connection close and nobody else is asked. */
+  /** Cancels after `ready`. Expects that the upstream connection closes and that no other provider gets the request. */
   async function cancel(server: FaultServer, id: string, ready: () => Promise<unknown>): Promise<void> {
     const index = server.requests.length;
-    const asked = next.requests.length;
+    const requestsBefore = next.requests.length;
     chat.send({ message: "tell me", id, conversation: id });
     await ready();
     const request = await server.request(index);
@@ -56,31 +56,31 @@ describe("a cancel", () => {
     expect((request.abandonedAt as number) - at).toBeLessThan(MAX_MS);
     await delay(50);
     expect(chat.frames.filter(({ type }) => type === "fallback")).toHaveLength(hops);
-    if (server === upstream) expect(next.requests).toHaveLength(asked);
+    if (server === upstream) expect(next.requests).toHaveLength(requestsBefore);
     expect([upstream.running, next.running]).toEqual([0, 0]);
   }
 
   const token = (id: string) => () => chat.next(({ type, id: of }) => type === "token" && of === id);
 
   it.each([
-    ["before the head", stallAfter(-1), 0],
+    ["before the response head", stallAfter(-1), 0],
     ["before the first token", stallAfter(0), 0],
-    ["amid the text", slowDrip(20, long), 1],
-    ["in a silence amid the text", stallAfter(3), 1],
+    ["in the middle of the text", slowDrip(20, long), 1],
+    ["during a stall in the middle of the text", stallAfter(3), 1],
   ] as [string, FaultScript, number][])("%s stops the upstream request", async (name, script, tokens) => {
     upstream.play(script);
     const id = name.replaceAll(" ", "-");
-    const asked = upstream.requests.length;
-    await cancel(upstream, id, tokens > 0 ? token(id) : () => upstream.request(asked));
+    const requestsBefore = upstream.requests.length;
+    await cancel(upstream, id, tokens > 0 ? token(id) : () => upstream.request(requestsBefore));
     expect(chat.frames.filter((frame) => frame["id"] === id).at(-1)).toMatchObject({ type: "message" });
   });
 
-  it("in the pause before a retry asks nobody any more", async () => {
+  it("in the pause before a retry prevents any further request", async () => {
     upstream.play(status(429, { error: { message: "no" } }, { "retry-after": "2" }));
-    const asked = upstream.requests.length;
+    const requestsBefore = upstream.requests.length;
     chat.send({ message: "tell me", id: "pause", conversation: "pause" });
     await (
-      await upstream.request(asked)
+      await upstream.request(requestsBefore)
     ).over;
     await delay(50);
     chat.send({ type: "cancel", id: "pause", conversation: "pause" });
@@ -89,22 +89,25 @@ describe("a cancel", () => {
     const frames = chat.frames.filter(({ id }) => id === "pause").map(({ type }) => type);
     expect(frames).toEqual(["message"]);
     await delay(100);
-    expect([upstream.requests.length - asked, next.running]).toEqual([1, 0]);
+    expect([upstream.requests.length - requestsBefore, next.running]).toEqual([1, 0]);
   });
 
   it.each([
-    ["while the next provider is silent", stallAfter(-1)],
-    ["while the beginning of its continuation is held", slowDrip(20, long)],
-  ] as [string, FaultScript][])("%s stops that one, and keeps the text so far", async (name, script) => {
-    const id = name.replaceAll(" ", "-");
-    upstream.play(cutAfter(4));
-    next.play(script);
-    const asked = next.requests.length;
-    await cancel(next, id, async () => {
-      await next.request(asked);
-      await delay(100);
-    });
-    const end = chat.frames.findLast((frame) => frame.type === "message" && frame["id"] === id);
-    expect(end?.["content"]).toBe(answerTokens.slice(0, 4).join(""));
-  });
+    ["while the next provider sends nothing", stallAfter(-1)],
+    ["while the beginning of the continuation is held back", slowDrip(20, long)],
+  ] as [string, FaultScript][])(
+    "%s stops the next provider and keeps the text so far",
+    async (name, script) => {
+      const id = name.replaceAll(" ", "-");
+      upstream.play(cutAfter(4));
+      next.play(script);
+      const requestsBefore = next.requests.length;
+      await cancel(next, id, async () => {
+        await next.request(requestsBefore);
+        await delay(100);
+      });
+      const end = chat.frames.findLast((frame) => frame.type === "message" && frame["id"] === id);
+      expect(end?.["content"]).toBe(answerTokens.slice(0, 4).join(""));
+    },
+  );
 });

@@ -7,7 +7,7 @@ import { startService, type Service } from "../support/service.ts";
 import { tinyModel } from "../support/tiny-gguf.ts";
 
 const MAX_TOKENS = 60;
-/** Accents, an emoji and a new line among them, so that every kind of character is cut off at once. */
+/** Contains accents, an emoji and a line break, so that a cut hits every kind of character. */
 const tokens = Array.from(
   { length: MAX_TOKENS },
   (_, index) => answerTokens[index % answerTokens.length] ?? "",
@@ -41,7 +41,7 @@ describe("a remote answer that is cut", () => {
     await upstream.close();
   });
 
-  it("before its end starts the local model, which was not running before", async () => {
+  it("starts the local model, which was not running before", async () => {
     expect(service.log.some(({ msg }) => msg === "engine ready")).toBe(false);
     upstream.play(cutAfter(3, tokens));
     const end = await chat.ask("first", { conversation: "first" });
@@ -49,7 +49,7 @@ describe("a remote answer that is cut", () => {
     expect(service.log.some(({ msg }) => msg === "engine ready")).toBe(true);
   });
 
-  it(`after any number of tokens up to ${MAX_TOKENS} goes on locally: no byte missing, none twice`, async () => {
+  it(`continues locally after any number of tokens up to ${MAX_TOKENS}, without a missing or duplicate byte`, async () => {
     for (let n = 0; n <= MAX_TOKENS; n++) {
       upstream.play(cutAfter(n, tokens));
       const end = await chat.ask(`cut after ${n}`, { conversation: `c${n}`, seed: n });
@@ -71,21 +71,21 @@ describe("a remote answer that is cut", () => {
     }
   });
 
-  it("asks the same provider again only before the first token", () => {
+  it("is requested again from the same provider only before the first token", () => {
     const counts = new Map<unknown, number>();
     for (const { body } of upstream.requests) {
-      const said = body.messages?.at(-1)?.content;
-      counts.set(said, (counts.get(said) ?? 0) + 1);
+      const content = body.messages?.at(-1)?.content;
+      counts.set(content, (counts.get(content) ?? 0) + 1);
     }
     expect(counts.get("cut after 0")).toBe(2);
     for (let n = 1; n <= MAX_TOKENS; n++) expect(counts.get(`cut after ${n}`)).toBe(1);
   });
 
-  it("keeps the whole answer in the history", async () => {
+  it("is stored as a whole answer in the history", async () => {
     upstream.play(cutAfter(5, tokens));
     await chat.ask("question", { conversation: "history" });
-    const said = chat.frames.findLast(({ type }) => type === "message")?.["content"];
+    const content = chat.frames.findLast(({ type }) => type === "message")?.["content"];
     await chat.ask("and then?", { conversation: "history" });
-    expect(upstream.requests.at(-1)?.body.messages?.at(-2)).toEqual({ role: "assistant", content: said });
+    expect(upstream.requests.at(-1)?.body.messages?.at(-2)).toEqual({ role: "assistant", content });
   });
 });

@@ -8,7 +8,7 @@ import { endlessModel } from "../support/tiny-gguf.ts";
 
 const KEY = "sk-never-to-be-seen-0123456789";
 const ANSWERS = 8;
-/** Where all of an answer is generated on the engine: one after the other, most of it. */
+/** Token limit of answers that the engine generates completely. */
 const TOKENS = 600;
 
 async function localService(settings: Readonly<Record<string, string>> = {}): Promise<Service> {
@@ -27,8 +27,8 @@ function connect(service: Service, count: number): Promise<ChatSocket[]> {
   );
 }
 
-/** Asks on every socket; resolves with the ends to come when each has its first text. */
-async function inTheMiddle(sockets: readonly ChatSocket[], tokens = 1400): Promise<Promise<Frame>[]> {
+/** Sends a message on every socket. Resolves with the pending ends when each socket has its first text. */
+async function startAnswers(sockets: readonly ChatSocket[], tokens = 1400): Promise<Promise<Frame>[]> {
   const ends = sockets.map((socket, index) =>
     socket.ask(`go on for long, ${index}`, { id: `m${index}`, seed: index, max_tokens: tokens }),
   );
@@ -39,10 +39,10 @@ async function inTheMiddle(sockets: readonly ChatSocket[], tokens = 1400): Promi
 async function killEngine(service: Service): Promise<void> {
   const pid = service.enginePid() as number;
   process.kill(pid, "SIGKILL");
-  await until(() => service.log.some(({ msg, engine }) => msg === "engine died" && engine === pid));
+  await until(() => service.log.some(({ msg, engine }) => msg === "engine process exited" && engine === pid));
 }
 
-describe("when the engine dies and a remote provider is next", () => {
+describe("when the engine crashes and a remote provider is next", () => {
   let upstream: FaultServer;
   let service: Service;
 
@@ -60,10 +60,10 @@ describe("when the engine dies and a remote provider is next", () => {
     await upstream.close();
   });
 
-  it("every answer goes on there: whole, with one notice, and no byte twice", async () => {
+  it("every answer continues there: whole, with one notice, and without a duplicate byte", async () => {
     upstream.play(whole());
     const sockets = await connect(service, ANSWERS);
-    const ends = await inTheMiddle(sockets);
+    const ends = await startAnswers(sockets);
     await killEngine(service);
     const asked = upstream.requests;
     for (const [index, end] of (await Promise.all(ends)).entries()) {
@@ -82,7 +82,7 @@ describe("when the engine dies and a remote provider is next", () => {
       });
       expect(seen.before).not.toBe("");
       expect(seen.after).toBe(answerText);
-      // What the next provider was told to go on from is just what the client had.
+      // The next provider continues exactly the text that the client has received.
       const prompts = asked.filter(
         ({ body }) => body.messages?.at(-3)?.content === `go on for long, ${index}`,
       );
@@ -98,7 +98,7 @@ describe("when the engine dies and a remote provider is next", () => {
     await Promise.all(sockets.map((socket) => socket.close()));
   });
 
-  it("a client of the original gets a system frame and the whole answer", async () => {
+  it("a client of the original protocol gets a system frame and the whole answer", async () => {
     await until(() => service.log.filter(({ msg }) => msg === "engine ready").length === 2);
     upstream.play(whole());
     const [watcher] = await connect(service, 1);
@@ -118,11 +118,11 @@ describe("when the engine dies and a remote provider is next", () => {
   });
 });
 
-describe("when the engine dies and nobody else is there", () => {
-  it("every answer goes on after its restart: whole, with one notice, and no byte twice", async () => {
+describe("when the engine crashes and there is no other provider", () => {
+  it("every answer continues after the restart: whole, with one notice, and without a duplicate byte", async () => {
     const service = await localService();
     const sockets = await connect(service, ANSWERS);
-    const ends = await inTheMiddle(sockets, TOKENS);
+    const ends = await startAnswers(sockets, TOKENS);
     await killEngine(service);
     for (const [index, end] of (await Promise.all(ends)).entries()) {
       const seen = seenAnswer(sockets[index] as ChatSocket, end);
@@ -145,14 +145,14 @@ describe("when the engine dies and nobody else is there", () => {
     await service.stop();
   });
 
-  it("a prompt that kills it each time ends after the second death, and everybody else is answered", async () => {
+  it("a prompt that crashes it each time fails after the second crash, and all other requests are answered", async () => {
     const service = await localService();
     const sockets = await connect(service, 4);
-    const ends = await inTheMiddle(sockets);
+    const ends = await startAnswers(sockets);
     const poisoned = sockets[2] as ChatSocket;
     await killEngine(service);
     const notice = await poisoned.next(({ type }) => type === "fallback");
-    // It is let on again and kills the engine once more.
+    // The request is retried and crashes the engine again.
     await poisoned.next(
       ({ type, from }) => type === "token" && (from as number) >= (notice["at"] as number),
       poisoned.frames.indexOf(notice),
@@ -169,10 +169,10 @@ describe("when the engine dies and nobody else is there", () => {
     await service.stop();
   });
 
-  it("answers end with retryable errors where FALLBACK_MID_STREAM=error, and the next message is answered", async () => {
+  it("answers end with retryable errors if FALLBACK_MID_STREAM=error, and the next message is answered", async () => {
     const service = await localService({ FALLBACK_MID_STREAM: "error" });
     const sockets = await connect(service, ANSWERS);
-    const ends = await inTheMiddle(sockets);
+    const ends = await startAnswers(sockets);
     await killEngine(service);
     for (const end of await Promise.all(ends)) {
       expect(end).toMatchObject({ type: "error", code: "engine_crashed", retryable: true });

@@ -11,9 +11,9 @@ const KEY = "sk-never-to-be-seen-0123456789";
 const URL_SECRET = "url-credential-0123456789";
 const USER_TEXT = "the very words of a user";
 const DEADLINE_MS = 2000;
-/** The bar: one clear end within the deadline and this. */
+/** Milliseconds that the end of an answer may come after the deadline. */
 const GRACE_MS = 250;
-/** A provider that failed is tried again after this time, so that each case meets it afresh. */
+/** A failed provider is tried again after this time, so that the cases do not affect each other. */
 const BREAKER_MS = 50;
 
 const settings = {
@@ -32,7 +32,7 @@ const settings = {
 
 const ends = new Set(["message", "command_response", "error"]);
 
-/** Asks, and holds that exactly one end comes in time. */
+/** Sends a message and expects exactly one end in time. */
 async function askInTime(chat: ChatSocket): Promise<Frame> {
   const from = chat.frames.length;
   const begin = performance.now();
@@ -43,7 +43,7 @@ async function askInTime(chat: ChatSocket): Promise<Frame> {
   return end;
 }
 
-describe.each(["none", "huggingface"] as const)("every fault, AI_FALLBACK=%s", (fallback) => {
+describe.each(["none", "huggingface"] as const)("with AI_FALLBACK=%s, the service", (fallback) => {
   let upstream: FaultServer;
   let next: FaultServer;
   let service: Service;
@@ -68,7 +68,7 @@ describe.each(["none", "huggingface"] as const)("every fault, AI_FALLBACK=%s", (
   });
 
   it.each(faultCases.map((fault) => [fault.when, fault.name, fault] as const))(
-    "%s: %s",
+    "ends the answer as specified after a fault in phase %s: %s",
     async (when, _name, fault) => {
       upstream.play(fault.script);
       const asked = upstream.requests.length;
@@ -79,7 +79,7 @@ describe.each(["none", "huggingface"] as const)("every fault, AI_FALLBACK=%s", (
     },
   );
 
-  it("leaves nothing running and nothing secret in what was emitted", async () => {
+  it("leaves no request running and emits no secret", async () => {
     expect(await chat.ask("/help")).toMatchObject({ type: "command_response" });
     const metrics = await (await service.http("/metrics")).text();
     expect(metrics).toMatch(/^chat_requests_running 0$/m);
@@ -95,14 +95,14 @@ function expectOutcome(
   end: Frame,
   fault: FaultCase,
   when: FaultCase["when"],
-  goesOn: boolean,
+  hasFallback: boolean,
 ): void {
   if (fault.outcome === "whole") {
     expect(end).toMatchObject({ type: "message", content: answerText, provider: "openai" });
     expect(seenAnswer(chat, end).fallbacks).toEqual([]);
     return;
   }
-  if (!goesOn) {
+  if (!hasFallback) {
     expect(end).toMatchObject({ type: "error", code: fault.outcome, message: expect.any(String) as string });
     return;
   }
@@ -117,7 +117,7 @@ function expectOutcome(
   });
 }
 
-describe("an address at which nothing answers", () => {
+describe("a provider address that does not answer", () => {
   let bad: Awaited<ReturnType<typeof startBadAddresses>>;
   let next: FaultServer;
 
@@ -132,7 +132,7 @@ describe("an address at which nothing answers", () => {
     await next.close();
   });
 
-  it.each(["none", "huggingface"])("AI_FALLBACK=%s", async (fallback) => {
+  it.each(["none", "huggingface"])("is handled in time with AI_FALLBACK=%s", async (fallback) => {
     for (const { name, baseUrl } of bad.addresses) {
       const service = await startService({
         ...settings,

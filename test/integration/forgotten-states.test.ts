@@ -10,7 +10,7 @@ const JWT_SECRET = "a secret of the tests that is long enough";
 const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
 const long = (name: string) => `${name} the people and the water of the way `.repeat(20);
 
-describe("KV of a client", () => {
+describe("the KV states of a client", () => {
   let service: Service;
   const as = (subject: string) =>
     ChatSocket.greeted(`${service.url}/ws/chat/auth?stream=true&token=${tokenOf(subject, 600)}`);
@@ -18,26 +18,26 @@ describe("KV of a client", () => {
     const metrics = await (await service.http("/metrics")).text();
     return Number(new RegExp(`^chat_engine_${name} (\\S+)$`, "m").exec(metrics)?.[1]);
   };
-  /** How much of a message's prompt was still there: little of it is system text, which all clients share. */
-  const cached = (frame: Frame): number => {
+  /** Cached share of a message's prompt. Only a little of it is system text, which all clients share. */
+  const cachedShare = (frame: Frame): number => {
     const usage = frame["usage"] as { prompt_tokens: number; cached_tokens: number };
     return usage.cached_tokens / usage.prompt_tokens;
   };
-  let asked = 0;
-  // Each with an id of its own: one that was answered before would only be sent again.
+  let lastId = 0;
+  // Each message has its own id, since an id that was answered before would only return that answer.
   const ask = (socket: ChatSocket, text: string, conversation: string) =>
-    socket.ask(text, { conversation, id: `ask ${++asked}` });
+    socket.ask(text, { conversation, id: `ask ${++lastId}` });
   const files = () => {
     const prefix = `chat-engine-kv-${service.enginePid()}-`;
     const [folder] = readdirSync("/dev/shm").filter((name) => name.startsWith(prefix));
     return folder === undefined ? [] : readdirSync(`/dev/shm/${folder}`);
   };
-  /** Number of stored states once the engine, which stores while it rests, has no more to store; metrics are a second old. */
+  /** Number of stored states once the idle engine has stored all. Metrics may be one second old. */
   const settled = async (): Promise<number> => {
     let before = -1;
     const unchanged = async (): Promise<boolean> => {
-      const [count, told] = [files().length, await figure("parked_states")];
-      const same = count === before && told === count;
+      const [count, reported] = [files().length, await figure("parked_states")];
+      const same = count === before && reported === count;
       before = count;
       return same;
     };
@@ -45,14 +45,14 @@ describe("KV of a client", () => {
     return before;
   };
 
-  /** What was forgotten beside the states that are gone since there were `stored` of them. */
+  /** Number of emptied slots: all deletions minus the stored states deleted since there were `stored` of them. */
   const emptiedSlots = async (stored: number): Promise<number> =>
     (await figure("forgotten_total")) - (stored - (await figure("parked_states")));
 
   beforeAll(async () => {
     service = await startService({
       MODEL_PATH: await tinyModel(),
-      // So that each client has one conversation in a slot and one stored.
+      // Two slots, so that each client has one conversation in a slot and one stored.
       LOCAL_SLOTS: "2",
       LOCAL_CONTEXT_SIZE: "1024",
       MAX_OUTPUT_TOKENS: "8",
@@ -63,14 +63,14 @@ describe("KV of a client", () => {
   });
   afterAll(() => service.stop());
 
-  it("goes from slots and stored states when it clears a conversation, and nobody else's does", async () => {
+  it("are deleted from slots and storage when it clears a conversation, while those of other clients stay", async () => {
     const [ada, bob] = [await as("ada"), await as("bob")];
-    // Both at once, so that each has a slot.
+    // Both clients send at once, so that each has a slot.
     for (const conversation of ["stored", "slot"]) {
       const text = (name: string) => long(`${conversation} ${name}`);
       await Promise.all([ask(ada, text("ada"), conversation), ask(bob, text("bob"), conversation)]);
     }
-    // Theirs, and that of the system text.
+    // One per client, and possibly that of the system text.
     await expect.poll(() => figure("parked_states"), { timeout: 5000 }).toBeGreaterThanOrEqual(2);
     const stored = await settled();
 
@@ -81,14 +81,14 @@ describe("KV of a client", () => {
     await ada.ask("/clear", { conversation: "slot", id: "clear 2" });
     await expect.poll(() => emptiedSlots(stored), { timeout: 5000 }).toBe(1);
 
-    // The very same prompt as the first one: all of it would still be there.
-    expect(cached(await ask(ada, long("slot ada"), "slot"))).toBeLessThan(0.3);
-    expect(cached(await ask(bob, "And?", "slot"))).toBeGreaterThan(0.7);
-    expect(cached(await ask(bob, "And?", "stored"))).toBeGreaterThan(0.7);
+    // The same prompt as the first one: without the deletion all of it would be cached.
+    expect(cachedShare(await ask(ada, long("slot ada"), "slot"))).toBeLessThan(0.3);
+    expect(cachedShare(await ask(bob, "And?", "slot"))).toBeGreaterThan(0.7);
+    expect(cachedShare(await ask(bob, "And?", "stored"))).toBeGreaterThan(0.7);
     await Promise.all([ada.close(), bob.close()]);
   });
 
-  it("goes when the session of an anonymous client has expired", async () => {
+  it("are deleted when the session of an anonymous client expires", async () => {
     const [eve, ida] = await Promise.all(
       [1, 2].map(() => ChatSocket.greeted(`${service.url}/ws/chat?stream=true`)),
     );
@@ -99,11 +99,11 @@ describe("KV of a client", () => {
     const before = await emptiedSlots(stored);
     await eve.close();
     await expect.poll(() => emptiedSlots(stored), { timeout: 8000 }).toBe(before + 1);
-    expect(cached(await ask(ida, "And?", "a"))).toBeGreaterThan(0.7);
+    expect(cachedShare(await ask(ida, "And?", "a"))).toBeGreaterThan(0.7);
     await ida.close();
   });
 
-  it("does not outlive an engine that is killed", async () => {
+  it("are deleted when the engine is killed", async () => {
     const socket = await as("kim");
     for (const conversation of ["a", "b", "c"]) await ask(socket, long("kim"), conversation);
     await expect.poll(() => files().length, { timeout: 5000 }).toBeGreaterThan(0);

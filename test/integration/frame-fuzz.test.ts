@@ -8,11 +8,11 @@ import { mutatedBytes, mutatedFrames } from "../support/frame-mutations.ts";
 import { startService, type Service } from "../support/service.ts";
 import { WireClient } from "../support/wire-client.ts";
 
-/** Changing it looks elsewhere. */
+/** Seed of the mutations. Another value tests other mutations. */
 const SEED = 20_261_123;
 const PARALLEL = 16;
 
-/** The limits of the service under test. */
+/** Decoder with the limits of the service under test. */
 const decode = createFrameDecoder({ maxMessageChars: 32_000, maxOutputTokens: 512 });
 const MAX_FRAME_BYTES = 65_536;
 
@@ -32,43 +32,43 @@ afterAll(async () => {
   await service.stop();
 });
 
-/** Works on all inputs, a few at a time; the faults found. */
+/** Processes all inputs, a few at a time. @returns the problems found */
 async function inParallel<T>(inputs: readonly T[], work: (next: Iterator<T>) => Promise<string[]>) {
   const next = inputs.values();
-  const faults = await Promise.all(Array.from({ length: PARALLEL }, () => work(next)));
-  return faults.flat();
+  const problems = await Promise.all(Array.from({ length: PARALLEL }, () => work(next)));
+  return problems.flat();
 }
 
-describe("the service, given mutations of the corpus,", () => {
+describe("the service, given mutations of the frame corpus,", () => {
   it("answers every frame with a frame or a documented close", async () => {
     const mutated = fc.sample(mutatedFrames(corpus), { seed: SEED, numRuns: 10_000 });
     const inputs = [...corpus, ...mutated].filter((text) => Buffer.byteLength(text) <= MAX_FRAME_BYTES);
-    const faults = await inParallel(inputs, async (next) => {
+    const problems = await inParallel(inputs, async (next) => {
       const found: string[] = [];
       let socket = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
       for (let { value, done } = next.next(); done !== true; { value, done } = next.next()) {
         if (socket.isClosed) socket = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
-        const fault = await frameFault(socket, value);
-        if (fault !== null) found.push(`${value.slice(0, 120)}: ${fault}`);
+        const problem = await frameProblem(socket, value);
+        if (problem !== null) found.push(`${value.slice(0, 120)}: ${problem}`);
       }
       await socket.close();
       return found;
     });
-    expect(faults).toEqual([]);
+    expect(problems).toEqual([]);
     await expectHealthy();
   }, 60_000);
 
-  it("survives every kind of broken framing, and breaks none itself", async () => {
+  it("survives every kind of broken framing and sends only valid frames itself", async () => {
     const mutated = fc.sample(mutatedBytes(wirePieces()), { seed: SEED, numRuns: 3_000 });
-    const faults = await inParallel([...wirePieces(), ...mutated], async (next) => {
+    const problems = await inParallel([...wirePieces(), ...mutated], async (next) => {
       const found: string[] = [];
       for (let { value, done } = next.next(); done !== true; { value, done } = next.next()) {
-        const fault = await wireFault(value);
-        if (fault !== null) found.push(`${value.toString("hex").slice(0, 120)}: ${fault}`);
+        const problem = await wireProblem(value);
+        if (problem !== null) found.push(`${value.toString("hex").slice(0, 120)}: ${problem}`);
       }
       return found;
     });
-    expect(faults).toEqual([]);
+    expect(problems).toEqual([]);
     await expectHealthy();
   }, 60_000);
 });
@@ -80,13 +80,13 @@ async function expectHealthy(): Promise<void> {
   expect(metrics).toMatch(/^chat_answers_running 0$/m);
 }
 
-/** Null when the frame got what the contract says. */
-async function frameFault(socket: ChatSocket, text: string): Promise<string | null> {
+/** Null if the reply to the frame is as documented, else a description. */
+async function frameProblem(socket: ChatSocket, text: string): Promise<string | null> {
   const from = socket.frames.length;
-  // The other end sees what is left of half a surrogate pair.
+  // Half a surrogate pair is replaced when the text is encoded, so decode what the server receives.
   const decoded = decode(Buffer.from(text).toString());
   socket.send(text);
-  // A frame without a reply is proved to have been taken by the reply to the next.
+  // An ack has no reply. The pong shows that it was accepted.
   if (decoded.ok && decoded.frame.type === "ack") socket.send({ type: "ping" });
   const reply = await socket.next(isReply, from).catch(() => null);
   if (reply === null) {
@@ -102,14 +102,14 @@ function isReply({ type, event }: Frame): boolean {
   return ["message", "command_response", "error", "pong", "history"].includes(type);
 }
 
-/** Null when the connection went on or ended in an allowed way. */
-async function wireFault(bytes: Buffer): Promise<string | null> {
+/** Null if the connection continued or ended in an allowed way, else a description. */
+async function wireProblem(bytes: Buffer): Promise<string | null> {
   const client = await WireClient.greeted(service.port);
   client.write(bytes);
-  // Ends what may still be open: inside a frame the line is dropped, else the close frame is answered.
+  // Ends a connection that is still open: it is dropped inside a frame, else closed.
   client.halfClose();
   try {
-    // Rejects when the server broke the framing.
+    // Rejects if the server sent a broken frame.
     await client
       .next(() => false)
       .catch((error: Error) => {
@@ -119,7 +119,7 @@ async function wireFault(bytes: Buffer): Promise<string | null> {
     return (error as Error).message;
   }
   const { code } = await client.closed;
-  // A close frame of the client comes back with its own code.
+  // A close frame of the client is answered with the same code.
   const echoed = bytes.includes(closeCodeBytes(code)) || bytes.includes(0x88);
   return documented.has(code) || code === 1006 || echoed ? null : `closed with ${code}`;
 }

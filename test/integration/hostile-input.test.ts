@@ -3,12 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ChatSocket, type Frame } from "../support/chat-socket.ts";
 import { startService, until, type Service } from "../support/service.ts";
 
-/** What is sent, and how its end may look. */
+/** An input, and the close code that it must cause. */
 interface Hostile {
   readonly kind: string;
   readonly data: string | Buffer;
-  /** A text frame whose bytes are given as they are. */
+  /** Send the bytes unchanged as a text frame. */
   readonly rawText?: boolean;
+  /** Expected close code; undefined if a reply frame is expected. */
   readonly closes?: number;
 }
 
@@ -111,10 +112,10 @@ describe("hostile input", () => {
 
   afterAll(() => service.stop());
 
-  it("each of 2,000 and more gets a frame or its close code, and the service lives", async () => {
+  it("of 2,000 and more kinds each gets a frame or its close code, and the service keeps running", async () => {
     const inputs = [...wrongFields(), ...generated()];
     expect(inputs.length).toBeGreaterThanOrEqual(2000);
-    const wrong: string[] = [];
+    const problems: string[] = [];
     const next = inputs.values();
     const work = async (): Promise<void> => {
       let socket: ChatSocket | null = null;
@@ -123,13 +124,13 @@ describe("hostile input", () => {
           socket === null || socket.isClosed
             ? await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`)
             : socket;
-        const fault = await outcomeFault(socket, input);
-        if (fault !== null) wrong.push(`${input.kind}: ${fault}: ${String(input.data).slice(0, 80)}`);
+        const problem = await outcomeProblem(socket, input);
+        if (problem !== null) problems.push(`${input.kind}: ${problem}: ${String(input.data).slice(0, 80)}`);
       }
       await socket?.close();
     };
     await Promise.all(Array.from({ length: 20 }, work));
-    expect(wrong).toEqual([]);
+    expect(problems).toEqual([]);
     await until(() => service.log.every(({ level }) => level !== "error" && level !== "fatal"), 1);
     expect((await service.http("/healthz")).status).toBe(200);
     const metrics = await (await service.http("/metrics")).text();
@@ -157,15 +158,15 @@ describe("hostile input", () => {
   });
 });
 
-/** Null when the input ended as it may. */
-async function outcomeFault(socket: ChatSocket, input: Hostile): Promise<string | null> {
+/** Null if the input was answered or closed as expected, else a description. */
+async function outcomeProblem(socket: ChatSocket, input: Hostile): Promise<string | null> {
   const from = socket.frames.length;
   if (input.rawText === true) socket.sendRawText(input.data as Buffer);
   else socket.send(input.data);
   const ended = await Promise.race([socket.next(isEnd, from).catch(() => socket.closed), socket.closed]);
   if ("type" in ended) {
     if (input.closes === undefined) return null;
-    // 1009 is told before it is done.
+    // An error frame is sent before the close with 1009.
     const { code } = await socket.closed;
     return code === input.closes ? null : `closed with ${code}`;
   }

@@ -7,7 +7,7 @@ import { startService, type Service } from "../support/service.ts";
 const JWT_SECRET = "a secret of the tests that is long enough";
 const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
 
-describe("ids and order", () => {
+describe("ids and order of messages", () => {
   let service: Service;
 
   beforeAll(async () => {
@@ -28,7 +28,7 @@ describe("ids and order", () => {
     Number(name.exec(await (await service.http("/metrics")).text())?.[1] ?? 0);
   const generations = () => counted(/^chat_answer_seconds_count\{provider="echo",outcome="stop"\} (\d+)/m);
 
-  it("the same frame 100 times at once from 3 sockets of one subject is generated once", async () => {
+  it("the same frame sent 100 times at once from 3 sockets of one subject is generated once", async () => {
     const before = await generations();
     const sockets = await Promise.all([connect("ida"), connect("ida"), connect("ida")]);
     const frame = { message: "one and the same, word by word", id: "once", conversation: "shared" };
@@ -41,7 +41,7 @@ describe("ids and order", () => {
     }
     expect((await generations()) - before).toBe(1);
 
-    // Afterwards the same frame joins the finished answer, and another frame under its id is refused.
+    // Afterwards the same frame gets the finished answer, and another frame with its id is refused.
     const late = await connect("ida");
     expect(await late.ask(frame.message, { id: "once", conversation: "shared" })).toMatchObject({
       type: "message",
@@ -55,7 +55,7 @@ describe("ids and order", () => {
     });
     expect((await generations()) - before).toBe(1);
 
-    // Another client's id of the same name is another id.
+    // The same id of another client is a different message.
     const other = await connect("otto");
     expect(await other.ask("mine", { id: "once", conversation: "shared" })).toMatchObject({
       type: "message",
@@ -64,7 +64,7 @@ describe("ids and order", () => {
     await Promise.all([...sockets, late, other].map((socket) => socket.close()));
   });
 
-  it("a cancelled id is free again", async () => {
+  it("the id of a cancelled message can be reused", async () => {
     const chat = await connect("cleo");
     chat.send({ message: "a b c d e f g h", id: "again" });
     await chat.next(({ type }) => type === "token");
@@ -77,7 +77,7 @@ describe("ids and order", () => {
     await chat.close();
   });
 
-  it("messages of a conversation are answered one at a time in order; those behind see their place", async () => {
+  it("messages of a conversation are answered one at a time in order, and waiting ones receive their position", async () => {
     const chat = await connect("olga");
     for (const message of ["first one", "second one", "third one"]) chat.send({ message, id: message });
     await chat.next(({ type, id }) => type === "message" && id === "third one");
@@ -92,7 +92,7 @@ describe("ids and order", () => {
     await chat.close();
   });
 
-  it("what is over a bound is busy, and nothing else is lost", async () => {
+  it("messages over a limit are refused with busy, and no other message is lost", async () => {
     const chat = await connect("bea");
     for (let index = 0; index < 5; index++)
       chat.send({ message: `number ${index}`, id: `${index}`, conversation: "a" });
@@ -110,7 +110,7 @@ describe("ids and order", () => {
     await chat.close();
   });
 
-  it("an answer that nobody watches is abandoned, and its text kept", async () => {
+  it("an answer without a connected reader is abandoned, and its text is kept", async () => {
     const quick = await startService({
       AI_PROVIDER: "echo",
       ECHO_TOKEN_MS: "100",
@@ -127,25 +127,25 @@ describe("ids and order", () => {
     const metrics = await (await quick.http("/metrics")).text();
     expect(metrics).toMatch(/^chat_answer_seconds_count\{provider="echo",outcome="abandoned"\} 1$/m);
     expect(metrics).toMatch(/^chat_answers_running 0$/m);
-    const back = await ChatSocket.greeted(url);
-    expect(await back.ask("/summarize", { conversation: "c" })).toMatchObject({
+    const reconnected = await ChatSocket.greeted(url);
+    expect(await reconnected.ask("/summarize", { conversation: "c" })).toMatchObject({
       result: { status: "success" },
     });
-    await back.close();
+    await reconnected.close();
     await quick.stop();
   });
 
-  it("a socket that is cut and comes back in time joins its running answer from the start", async () => {
+  it("a client that reconnects in time after a cut gets its running answer from the start", async () => {
     const chat = await connect("rita");
     const message = Array.from({ length: 40 }, (_, index) => `w${index}`).join(" ");
     const frame = { message, id: "resumed", conversation: "r" };
     chat.send(frame);
     await chat.next(({ type }) => type === "token");
     chat.cut();
-    const back = await connect("rita");
-    const end = await back.ask(message, { id: "resumed", conversation: "r" });
+    const reconnected = await connect("rita");
+    const end = await reconnected.ask(message, { id: "resumed", conversation: "r" });
     expect(end).toMatchObject({ type: "message", content: message });
-    expect(back.streamed(end["answer"])).toBe(message);
-    await back.close();
+    expect(reconnected.streamed(end["answer"])).toBe(message);
+    await reconnected.close();
   });
 });

@@ -9,12 +9,12 @@ import { startService, type Service } from "../support/service.ts";
 const JWT_SECRET = "a secret of the tests that is long enough";
 const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
 
-/** Small enough to be met by a test; far apart enough that it meets one at a time. */
+/** Limits low enough for a test to reach, and far enough apart that it reaches one at a time. */
 const small = {
   AI_PROVIDER: "echo",
   JWT_SECRET,
   RATE_LIMITS: "on",
-  // Tests choose their addresses themselves.
+  // Lets each test choose its address with X-Forwarded-For.
   TRUSTED_PROXIES: "127.0.0.1",
   MAX_CONNECTIONS: "24",
   MAX_CONNECTIONS_PER_ADDRESS: "6",
@@ -32,7 +32,7 @@ const small = {
 };
 
 let addresses = 0;
-/** Headers of a client at an address that no test had before. */
+/** Headers of a client at an address that no other test uses. */
 function newAddress() {
   const address = `203.0.${113 + (addresses >> 8)}.${addresses++ & 255}`;
   return { headers: { "x-forwarded-for": address } };
@@ -44,11 +44,11 @@ async function hits(service: Service, limit: LimitName): Promise<number> {
   return Number(found?.[1] ?? Number.NaN);
 }
 
-/** A socket that is refused: nothing but the close comes, with a time to return. */
+/** Expects that a socket is refused: no frame, only a close with 1013 and the time to wait. */
 async function refusal(socket: ChatSocket): Promise<Closed> {
-  const began = performance.now();
+  const startedAt = performance.now();
   const closed = await socket.closed;
-  expect(performance.now() - began).toBeLessThan(1000);
+  expect(performance.now() - startedAt).toBeLessThan(1000);
   expect(socket.frames).toEqual([]);
   expect(closed.code).toBe(1013);
   const { retry_after_ms: wait } = JSON.parse(closed.reason) as { retry_after_ms: number };
@@ -58,10 +58,10 @@ async function refusal(socket: ChatSocket): Promise<Closed> {
 
 const closeAll = (sockets: readonly ChatSocket[]) => Promise.all(sockets.map((socket) => socket.close()));
 
-describe("every limit, met through real sockets", () => {
+describe("every limit, reached over real sockets", () => {
   let service: Service;
   let url: string;
-  const met = new Set<string>();
+  const reached = new Set<string>();
 
   beforeAll(async () => {
     service = await startService(small);
@@ -70,22 +70,22 @@ describe("every limit, met through real sockets", () => {
 
   afterAll(() => service.stop());
 
-  /** Runs a test of a limit and checks that its counter moved by at least one. */
+  /** Runs a test of a limit and checks that the counter of that limit increased. */
   const counted = (limit: LimitName, test: () => Promise<void>) => async () => {
     const before = await hits(service, limit);
     await test();
     expect(await hits(service, limit)).toBeGreaterThan(before);
-    met.add(limit);
+    reached.add(limit);
   };
   const subject = (name: string, seconds = 600) => `${url}/auth?token=${tokenOf(name, seconds)}`;
 
   it(
-    "sockets of an address",
+    "refuses sockets over the limit of an address",
     counted("address_connections", async () => {
       const here = newAddress();
       const six = await Promise.all(Array.from({ length: 6 }, () => ChatSocket.greeted(url, [], here)));
       expect(await refusal(await ChatSocket.open(url, [], here))).toMatchObject({ code: 1013 });
-      // A neighbour is not affected, and a place that becomes free is taken.
+      // Another address is not affected, and a freed place can be used again.
       await (await ChatSocket.greeted(url, [], newAddress())).close();
       await six[0]?.close();
       await pause(20);
@@ -94,7 +94,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "sockets in all",
+    "refuses sockets over the total limit",
     counted("connections", async () => {
       const sockets: ChatSocket[] = [];
       for (let index = 0; index < 24; index++) sockets.push(await ChatSocket.greeted(url, [], newAddress()));
@@ -104,7 +104,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "upgrades of an address: 1013, and HTTP 503 for who goes on",
+    "closes upgrades over the rate of an address with 1013, and then answers with HTTP 503",
     counted("upgrade_rate", async () => {
       const here = newAddress();
       for (let index = 0; index < 12; index++) await (await ChatSocket.greeted(url, [], here)).close();
@@ -115,7 +115,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "sockets of a client",
+    "refuses sockets over the limit of a client",
     counted("client_connections", async () => {
       const two = [
         await ChatSocket.greeted(subject("ada"), [], newAddress()),
@@ -129,7 +129,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "frames of a socket: rate_limited, then 4429",
+    "answers frames over the rate of a socket with rate_limited, and then closes with 4429",
     counted("frame_rate", async () => {
       const [flood, calm] = [
         await ChatSocket.greeted(url, [], newAddress()),
@@ -148,7 +148,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "acks of a socket, which do not use up its frames",
+    "limits the acks of a socket without counting them as frames",
     counted("ack_rate", async () => {
       const chat = await ChatSocket.greeted(url, ["chat.v1"], newAddress());
       const { answer } = await chat.ask("Hello");
@@ -162,7 +162,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "messages of a client, over all its sockets",
+    "limits the messages of a client over all its sockets",
     counted("message_rate", async () => {
       const two = [
         await ChatSocket.greeted(subject("eve"), [], newAddress()),
@@ -177,7 +177,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "messages of an address, over all its anonymous clients",
+    "limits the messages of an address over all its anonymous clients",
     counted("address_message_rate", async () => {
       const here = newAddress();
       for (let session = 0; session < 3; session++) {
@@ -195,7 +195,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "bytes of a frame",
+    "closes a frame over the limit of bytes with 1009",
     counted("frame_bytes", async () => {
       const chat = await ChatSocket.greeted(url, [], newAddress());
       chat.send({ message: "x".repeat(2000) });
@@ -204,7 +204,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "bad frames of a socket",
+    "closes a socket with too many bad frames with 1008",
     counted("bad_frames", async () => {
       const chat = await ChatSocket.greeted(url, [], newAddress());
       for (let index = 0; index < 3; index++) chat.send("{");
@@ -214,7 +214,7 @@ describe("every limit, met through real sockets", () => {
   );
 
   it(
-    "conversations of a client: its own oldest goes, nobody else's (trap 24e)",
+    "deletes the oldest conversation of a client over its limit, and none of another client (trap 24e)",
     counted("conversations", async () => {
       const other = await ChatSocket.greeted(subject("kim"), [], newAddress());
       await other.ask("keep this", { conversation: "a" });
@@ -229,15 +229,15 @@ describe("every limit, met through real sockets", () => {
     }),
   );
 
-  it("and the settings of all others exist, each with a counter that starts at zero", async () => {
+  it("has a counter that starts at zero, also if it is tested elsewhere", async () => {
     const elsewhere: LimitName[] = ["pending_messages", "active_answers", "buffered_bytes", "replay_rate"];
     for (const limit of elsewhere) expect(await hits(service, limit)).toBe(0);
-    expect([...met, ...elsewhere].toSorted()).toEqual(Object.keys(limits).toSorted());
+    expect([...reached, ...elsewhere].toSorted()).toEqual(Object.keys(limits).toSorted());
   });
 });
 
-describe("limits of what is under way", () => {
-  it("count what a conversation and a client refuse, and what slow readers hold", async () => {
+describe("limits on running work", () => {
+  it("refuse messages over the limits of a conversation and a client, and count them", async () => {
     const service = await startService({
       AI_PROVIDER: "echo",
       ECHO_TOKEN_MS: "200",
@@ -257,7 +257,7 @@ describe("limits of what is under way", () => {
     await service.stop();
   });
 
-  it("of bytes for slow readers: they are closed with 1013, healthy ones go on", async () => {
+  it("close slow readers over the limit of buffered bytes with 1013, while other readers continue", async () => {
     const answerBytes = 1_000_000;
     const service = await startService({
       AI_PROVIDER: "echo",
@@ -268,28 +268,29 @@ describe("limits of what is under way", () => {
     const stalled = await Promise.all(
       Array.from({ length: 32 }, () => ChatSocket.greeted(`${service.url}/ws/chat`)),
     );
-    // A `message` holds its answer whole. What the kernel takes is not seen: several each, until nothing goes any more. It
-    // may take four of them nearly whole, so that each socket holds a few kilobytes only, and many are needed.
+    // A `message` frame contains a whole answer. Bytes in kernel buffers do not count as buffered, so each socket gets
+    // several frames. The kernel may buffer nearly four of them, which leaves only a few kilobytes per socket, so many
+    // sockets are needed.
     for (const socket of stalled) {
       socket.pause();
       for (let index = 0; index < 6; index++) socket.send({ message: "Hi", id: `i${index}` });
     }
-    const began = Date.now();
+    const startedAt = Date.now();
     while ((await hits(service, "buffered_bytes")) === 0) {
-      if (Date.now() - began > 20_000) throw new Error("no limit was met");
+      if (Date.now() - startedAt > 20_000) throw new Error("the limit was not reached within 20 s");
       await pause(50);
     }
     const text = await (await service.http("/metrics")).text();
     const held = Number(/^chat_buffered_bytes (\d+)$/m.exec(text)?.[1]);
     expect(held).toBeLessThanOrEqual(1_048_576);
-    const shed = stalled.map(async (socket) => {
+    const closing = stalled.map(async (socket) => {
       socket.resume();
       const { code, reason } = await socket.closed;
       if (code !== 1013) throw new Error(`closed with ${code}`);
       return JSON.parse(reason) as object;
     });
-    // The close frame arrives behind all that was held.
-    expect(await Promise.any(shed)).toEqual({ retry_after_ms: 5000 });
+    // The close frame arrives after all buffered frames.
+    expect(await Promise.any(closing)).toEqual({ retry_after_ms: 5000 });
     for (const socket of stalled) socket.cut();
     const healthy = await ChatSocket.greeted(`${service.url}/ws/chat`);
     const end = await healthy.ask("Hi");
@@ -299,8 +300,8 @@ describe("limits of what is under way", () => {
   });
 });
 
-describe("the limits as they are by default", () => {
-  it("do not hurt an office behind one address that connects, chats, and all reconnects at once", async () => {
+describe("the default limits", () => {
+  it("are not reached by 300 users behind one address who connect, chat and reconnect at once", async () => {
     const service = await startService({ AI_PROVIDER: "echo", RATE_LIMITS: "on" });
     const people = 300;
     for (let round = 0; round < 2; round++) {
@@ -321,8 +322,8 @@ describe("the limits as they are by default", () => {
   });
 });
 
-describe("a client with too many sockets, where the oldest is to leave", () => {
-  it("sees it closed with 4409; a refreshed token keeps a socket beyond its first end, 4408 ends it", async () => {
+describe("a client over its limit of sockets with ON_CLIENT_LIMIT=replace", () => {
+  it("has its oldest socket closed with 4409; a refreshed token keeps a socket open until it expires with 4408", async () => {
     const service = await startService({
       AI_PROVIDER: "echo",
       JWT_SECRET,

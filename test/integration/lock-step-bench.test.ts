@@ -3,7 +3,7 @@ import { measureLockStep, mostToWin } from "../bench/engine/lock-step.ts";
 import { findModel } from "../bench/engine/models.ts";
 
 describe("the lock-step bench", () => {
-  it("measures passes of the counts asked for, a single one, and a prompt", async () => {
+  it("measures passes of the requested counts, a single pass and a prompt", async () => {
     const model = await findModel("tiny");
     const { passes, single, promptToken } = await measureLockStep({
       model,
@@ -20,10 +20,10 @@ describe("the lock-step bench", () => {
     }
   });
 
-  it("reckons the prompts of both sides in", () => {
+  it("includes the prompts in the speed-up", () => {
     const ms = (median: number) => ({ median, least: median, most: median });
     const costs = { single: ms(30), promptToken: ms(10) };
-    // 1,000 ms of prompt on each side, and 50 tokens of 30 ms against 50 of 10.
+    // 1,000 ms of prompt on both sides, and 50 tokens of 30 ms against 50 tokens of 10 ms.
     expect(mostToWin(8, 80, costs, { promptTokens: 100, answerTokens: 50 })).toBeCloseTo(2500 / 1500);
     expect(mostToWin(8, 80, costs, { promptTokens: 0, answerTokens: 50 })).toBeCloseTo(3);
   });

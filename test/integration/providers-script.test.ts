@@ -16,7 +16,7 @@ const KEY = "sk-never-to-be-seen-0123456789";
 interface Outcome {
   readonly code: number | null;
   readonly output: string;
-  /** Cells of each line of the table, without its head. */
+  /** Cells of each row of the table, without the header. */
   readonly rows: readonly (readonly string[])[];
 }
 
@@ -24,7 +24,7 @@ let cwd: string;
 beforeEach(() => void (cwd = mkdtempSync(join(tmpdir(), "providers-"))));
 afterEach(() => rmSync(cwd, { recursive: true }));
 
-/** Runs the script as `npm run providers` does, in a folder of its own unless told otherwise. */
+/** Runs the script as `npm run providers` does, by default in a temporary folder. */
 function run(settings: Readonly<Record<string, string>>, folder = cwd): Promise<Outcome> {
   const env = { PATH: process.env["PATH"], HOME: cwd, LOCAL_THREADS: "1", ...settings };
   const child = spawn(process.execPath, ["--import", loader, join(root, "scripts/providers.ts")], {
@@ -58,10 +58,10 @@ describe("npm run providers", () => {
     upstream.playModels(status(404));
   });
 
-  it("shows a chain that works, with the time to each first token", async () => {
+  it("shows a working chain with the time to the first token of each provider", async () => {
     upstream.play(slowDrip(30, ["ready"]));
     const chain = { AI_PROVIDER: "local", AI_FALLBACK: "openai", MODEL_PATH: await tinyModel() };
-    // The engine's process finds the loader of TypeScript from the project alone.
+    // The engine process can resolve the TypeScript loader only from the project folder.
     const { code, rows, output } = await run({ ...openai, ...chain }, root);
     expect(code, output).toBe(0);
     expect(rows.map(([name, state]) => [name, state])).toEqual([
@@ -77,7 +77,7 @@ describe("npm run providers", () => {
     expect(output).not.toContain(KEY);
   });
 
-  it("says what to fix where the key is refused, and ends with 1", async () => {
+  it("reports what to fix if the key is refused, and exits with 1", async () => {
     upstream.play(status(401, { error: { message: `bad key ${KEY}` } }));
     const { code, rows, output } = await run({ ...openai, AI_PROVIDER: "openai" });
     expect(code).toBe(1);
@@ -87,12 +87,12 @@ describe("npm run providers", () => {
       "failed",
       "the-model",
       "-",
-      "The openai provider refused its key; check OPENAI_API_KEY (status 401).",
+      "The openai provider rejected the API key; check OPENAI_API_KEY (status 401).",
     ]);
     expect(output).not.toContain(KEY);
   });
 
-  it("tells a key that is refused at the start, and a model that is not listed", async () => {
+  it("reports a key that is refused at the start, and a model that is not listed", async () => {
     upstream.playModels(status(401));
     const refused = await run({ ...openai, AI_PROVIDER: "openai" });
     expect(refused.rows[0]?.slice(0, 2)).toEqual(["openai", "cannot start"]);
@@ -100,10 +100,10 @@ describe("npm run providers", () => {
     upstream.playModels(status(200, { data: [{ id: "another" }] }));
     const unlisted = await run({ ...openai, AI_PROVIDER: "openai" });
     expect(unlisted.code).toBe(0);
-    expect(unlisted.output).toContain("check AI_MODEL (it lists: another)");
+    expect(unlisted.output).toContain("check AI_MODEL (listed models: another)");
   });
 
-  it("ends with 2 where only a fallback works, and reads .env", async () => {
+  it("exits with 2 if only a fallback works, and reads .env", async () => {
     writeFileSync(
       join(cwd, ".env"),
       Object.entries(openai)
@@ -119,7 +119,7 @@ describe("npm run providers", () => {
     expect(rows[0]?.[4]).toContain("MODEL_PATH");
   });
 
-  it("says that nobody listens, without the credential of the URL", async () => {
+  it("reports a refused connection without the credentials of the URL", async () => {
     await upstream.goDown();
     const url = upstream.baseUrl.replace("://", `://ada:${KEY}@`);
     const { code, rows, output } = await run({
@@ -134,7 +134,7 @@ describe("npm run providers", () => {
     expect(output).not.toContain(KEY);
   });
 
-  it("lists the faults of the settings", async () => {
+  it("lists invalid settings", async () => {
     const { code, output } = await run({ AI_PROVIDER: "chatgpt" });
     expect(code).toBe(1);
     expect(output).toContain("AI_PROVIDER");

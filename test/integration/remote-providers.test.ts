@@ -14,7 +14,7 @@ describe.each([
 ] as const)("with AI_PROVIDER=%s", (provider, settings) => {
   let upstream: FaultServer;
   let service: Service;
-  let asked = 0;
+  let requestsBefore = 0;
 
   beforeAll(async () => {
     upstream = await startFaultServer();
@@ -22,7 +22,7 @@ describe.each([
       AI_PROVIDER: provider,
       AI_FALLBACK: "none",
       AI_TIMEOUT_SECONDS: "2",
-      // What a retry and a breaker make of these faults is the matter of the tests of fallbacks.
+      // Retries and breakers are covered by the fallback tests.
       AI_RETRIES: "0",
       AI_BREAKER_SECONDS: "0.05",
       ...settings(upstream.baseUrl),
@@ -30,7 +30,7 @@ describe.each([
   });
 
   beforeEach(() => {
-    asked = upstream.requests.length;
+    requestsBefore = upstream.requests.length;
   });
 
   afterAll(async () => {
@@ -38,7 +38,7 @@ describe.each([
     await upstream.close();
   });
 
-  it("streams the answer, and sends context, history and the output limit along", async () => {
+  it("streams the answer, and sends context, history and the output limit to the provider", async () => {
     upstream.play(whole());
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
     expect(chat.welcome).toMatchObject({ provider, model: "the-model" });
@@ -72,7 +72,7 @@ describe.each([
     const end = await chat.next(({ type }) => type === "message");
     expect(end).toMatchObject({ finish_reason: "cancelled" });
     expect(answerText.startsWith(end["content"] as string)).toBe(true);
-    const request = await upstream.request(asked);
+    const request = await upstream.request(requestsBefore);
     await request.over;
     expect(request.abandoned).toBe(true);
     await chat.close();
@@ -80,12 +80,12 @@ describe.each([
 
   it.each([
     ["a refused key", () => status(401), "provider_auth", false],
-    ["a limited rate", () => status(429, {}, { "retry-after": "7" }), "provider_rate_limited", true],
-    ["a fault of the server", () => status(500), "provider_unavailable", true],
+    ["an exceeded rate limit", () => status(429, {}, { "retry-after": "7" }), "provider_rate_limited", true],
+    ["a server error", () => status(500), "provider_unavailable", true],
     ["an answer that was cut", () => cutAfter(3), "bad_answer", true],
     ["a stall", () => stallAfter(2), "provider_timeout", true],
   ] as const)(
-    "%s is one clear error, and the next message is answered",
+    "%s is reported as one error, and the next message is answered",
     async (_name, script, code, retryable) => {
       upstream.play(script(), whole());
       const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
@@ -98,7 +98,7 @@ describe.each([
     },
   );
 
-  it("never shows its key or a user's text in the log or a frame", () => {
+  it("never writes its key or a user's text to the log", () => {
     const log = JSON.stringify(service.log) + service.stderr();
     expect(log).not.toContain(KEY);
     expect(log).not.toContain("the words of a user");
@@ -115,7 +115,7 @@ describe("when the chosen provider cannot start", () => {
 
   afterAll(() => upstream.close());
 
-  it("falls back to openai when it has a key, and says so in the log, the start block and the welcome", async () => {
+  it("falls back to openai if it has a key, and reports it in the log, the start banner and the welcome", async () => {
     const service = await startService({
       MODEL_PATH: "/no/such/model.gguf",
       OPENAI_API_KEY: KEY,
@@ -139,7 +139,7 @@ describe("when the chosen provider cannot start", () => {
     await service.stop();
   });
 
-  it("goes to the local model along AI_FALLBACK", async () => {
+  it("uses the local model named by AI_FALLBACK", async () => {
     const service = await startService({
       AI_PROVIDER: "openai",
       AI_FALLBACK: "local",

@@ -5,11 +5,11 @@ import { startService, type Service } from "../support/service.ts";
 
 const sha256 = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
 
-/** Half a second at 2 ms a token, with characters of every width. */
+/** An answer of half a second at 2 ms per token, with UTF-8 characters of every length. */
 const MESSAGE = "Ein Bär aß für 5 € Honig 🍯 und schlief. ".repeat(25);
 
-/** A client's own record of one answer over all its sockets. */
-class Record {
+/** The bytes of one answer that a client has received over all its sockets. */
+class ReceivedAnswer {
   bytes = Buffer.alloc(0);
 
   take(frames: readonly Frame[], answer: unknown): void {
@@ -18,7 +18,9 @@ class Record {
       const content = Buffer.from(frame["content"] as string);
       const [from, to] = [this.bytes.length, this.bytes.length + content.length];
       if (frame["from"] !== from || frame["to"] !== to) {
-        throw new Error(`wanted ${from} to ${to}, got ${String(frame["from"])} to ${String(frame["to"])}`);
+        throw new Error(
+          `expected ${from} to ${to}, received ${String(frame["from"])} to ${String(frame["to"])}`,
+        );
       }
       this.bytes = Buffer.concat([this.bytes, content]);
     }
@@ -28,8 +30,8 @@ class Record {
 describe("resume over real sockets", () => {
   let service: Service;
   const open = () => ChatSocket.greeted(`${service.url}/ws/chat`, ["chat.v1"]);
-  /** A new socket in the same session. */
-  const goOn = async (session: unknown, answers: object[]) => {
+  /** Opens a new socket and resumes the session. */
+  const resume = async (session: unknown, answers: object[]) => {
     const socket = await open();
     socket.send({ type: "resume", session, answers });
     await socket.next(({ event }) => event === "resumed");
@@ -49,51 +51,51 @@ describe("resume over real sockets", () => {
 
   afterAll(() => service.stop());
 
-  it("a line that is cut again and again in the middle of an answer costs no byte and none comes twice", async () => {
+  it("a connection that is cut repeatedly in the middle of an answer loses and repeats no byte", async () => {
     let socket = await open();
     const session = socket.welcome["session"];
     socket.send({ message: MESSAGE, id: "m" });
     const { answer } = (await firstToken(socket)) as unknown as { answer: string };
-    const record = new Record();
+    const received = new ReceivedAnswer();
     let cuts = 0;
     for (; cuts < 6; cuts++) {
       await new Promise((resolve) => setTimeout(resolve, 30));
       socket.cut();
       await socket.closed;
-      record.take(socket.frames, answer);
-      socket = await goOn(session, [{ answer, from: record.bytes.length }]);
+      received.take(socket.frames, answer);
+      socket = await resume(session, [{ answer, from: received.bytes.length }]);
     }
     const last = await end(socket);
-    record.take(socket.frames, answer);
-    expect(sha256(record.bytes)).toBe(sha256(MESSAGE));
+    received.take(socket.frames, answer);
+    expect(sha256(received.bytes)).toBe(sha256(MESSAGE));
     expect(last).toMatchObject({ id: "m", answer, content: MESSAGE, finish_reason: "stop" });
     await socket.close();
   });
 
-  it("an answer that ended while nobody was there is all there", async () => {
+  it("an answer that ended while the client was disconnected is delivered in full", async () => {
     const first = await open();
     first.send({ message: MESSAGE, id: "m" });
     const token = await firstToken(first);
     first.cut();
     await first.closed;
-    const record = new Record();
-    record.take(first.frames, token["answer"]);
+    const received = new ReceivedAnswer();
+    received.take(first.frames, token["answer"]);
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    const second = await goOn(first.welcome["session"], [
-      { answer: token["answer"], from: record.bytes.length },
+    const second = await resume(first.welcome["session"], [
+      { answer: token["answer"], from: received.bytes.length },
     ]);
     await end(second);
-    record.take(second.frames, token["answer"]);
-    expect(sha256(record.bytes)).toBe(sha256(MESSAGE));
+    received.take(second.frames, token["answer"]);
+    expect(sha256(received.bytes)).toBe(sha256(MESSAGE));
     await second.close();
   });
 
-  it("two tabs read one answer; the cut of one disturbs the other in nothing", async () => {
+  it("several tabs read one answer, and a cut of one does not affect the others", async () => {
     const first = await open();
     first.send({ message: MESSAGE, id: "m" });
     const { answer } = (await firstToken(first)) as unknown as { answer: string };
-    const second = await goOn(first.welcome["session"], [{ answer, from: 0 }]);
-    const third = await goOn(first.welcome["session"], [{ answer, from: 0 }]);
+    const second = await resume(first.welcome["session"], [{ answer, from: 0 }]);
+    const third = await resume(first.welcome["session"], [{ answer, from: 0 }]);
     await firstToken(third);
     third.cut();
     for (const tab of [first, second]) {
@@ -103,7 +105,7 @@ describe("resume over real sockets", () => {
     }
   });
 
-  it("a client that acknowledges is never more than its credit ahead, and gets everything", async () => {
+  it("a client that sends acks never receives more than its credit ahead, and gets the whole answer", async () => {
     const socket = await open();
     socket.send({ message: MESSAGE, id: "m" });
     const { answer } = (await firstToken(socket)) as unknown as { answer: string };
@@ -123,7 +125,7 @@ describe("resume over real sockets", () => {
     await socket.close();
   });
 
-  it("a reloaded page finds its turns and what still runs", async () => {
+  it("a reloaded page receives its turns and its running answers", async () => {
     const first = await open();
     await first.ask("short", { id: "a" });
     first.send({ message: MESSAGE, id: "b" });
@@ -131,7 +133,7 @@ describe("resume over real sockets", () => {
       answer: string;
     };
     first.cut();
-    const second = await goOn(first.welcome["session"], []);
+    const second = await resume(first.welcome["session"], []);
     second.send({ type: "history" });
     const history = await second.next(({ type }) => type === "history");
     expect(history["turns"]).toEqual([

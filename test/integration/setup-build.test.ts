@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A small project with the real scripts and tsconfigs; `files` are its sources. */
+/** Creates a small project with the real scripts and tsconfigs, and `files` as its sources. */
 async function projectWith(files: Readonly<Record<string, string>>): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), "project-"));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
@@ -42,12 +42,14 @@ function launchCommand(root: string, command: string, args: readonly string[]) {
     child,
     ended,
     output: () => output,
-    /** Resolves when the output holds `text`; rejects when the process ends first. */
-    saying: (text: string) =>
+    /** Resolves when the output contains `text`. Rejects if the process exits before. */
+    printed: (text: string) =>
       new Promise<void>((resolve, reject) => {
         const look = () => output.includes(text) && resolve();
         child.stdout?.on("data", look);
-        void ended.then((code) => reject(new Error(`ended with ${code} before saying "${text}": ${output}`)));
+        void ended.then((code) =>
+          reject(new Error(`exited with ${code} before printing "${text}": ${output}`)),
+        );
         look();
       }),
   };
@@ -60,7 +62,7 @@ async function run(root: string, script: string, ...args: string[]) {
 }
 
 describe("the build", () => {
-  it("writes the server to dist/, the page to dist/web/ and no more", async () => {
+  it("writes the server to dist/, the page to dist/web/ and nothing else", async () => {
     const root = await projectWith({
       "src/main.ts": 'import { word } from "./deep/word.ts";\nconsole.log(word);\n',
       "src/deep/word.ts": 'export const word: string = "hello";\n',
@@ -88,7 +90,7 @@ describe("the build", () => {
     expect((await readdir(root)).filter((name) => name.startsWith("dist"))).toEqual(["dist"]);
   });
 
-  it("does nothing when nothing changed, and forgets deleted sources", async () => {
+  it("does nothing if nothing changed, and removes the output of deleted sources", async () => {
     const root = await projectWith({ "src/main.ts": "console.log(1);\n", "src/old.ts": "export {};\n" });
     await run(root, "build.mjs", "--if-changed");
     const main = join(root, "dist", "main.js");
@@ -101,7 +103,7 @@ describe("the build", () => {
     expect(existsSync(join(root, "dist/old.js"))).toBe(false);
   });
 
-  it("leaves dist/ as it was when a source does not compile, and tries again next time", async () => {
+  it("leaves dist/ unchanged if a source does not compile, and compiles again next time", async () => {
     const root = await projectWith({ "src/main.ts": "console.log(1);\n" });
     await run(root, "build.mjs");
     const before = await readFile(join(root, "dist/main.js"), "utf8");
@@ -126,11 +128,11 @@ describe("npm start", () => {
   `;
 
   it.each(["SIGTERM", "SIGINT"] as const)(
-    "hands %s to the service and ends with its exit code",
+    "forwards %s to the service and exits with its exit code",
     async (signal) => {
       const root = await projectWith({ "src/main.ts": service });
       const started = launch(root, "start.mjs");
-      await started.saying("ready as");
+      await started.printed("ready as");
       expect(started.output()).toContain(join("dist", "main.js"));
       started.child.kill(signal);
       expect(await started.ended).toBe(7);
@@ -138,13 +140,13 @@ describe("npm start", () => {
     },
   );
 
-  it("ends the service when npm itself is told to end, and leaves no process behind", async () => {
+  it("stops the service when npm itself gets SIGTERM, and leaves no process behind", async () => {
     const { scripts } = JSON.parse(await readFile(join(repository, "package.json"), "utf8"));
     const manifest = JSON.stringify({ type: "module", scripts: { start: scripts.start } });
     const pid = 'console.log("pid " + process.pid);';
     const root = await projectWith({ "src/main.ts": service + pid, "package.json": manifest });
     const started = launchCommand(root, "npm", ["start"]);
-    await started.saying("pid ");
+    await started.printed("pid ");
     started.child.kill("SIGTERM");
     expect(await started.ended).toBe(7);
     expect(started.output()).toContain("got SIGTERM");
@@ -152,7 +154,7 @@ describe("npm start", () => {
     expect(() => process.kill(servicePid, 0)).toThrow("ESRCH");
   });
 
-  it("builds what changed and does not build twice", async () => {
+  it("builds only if a source changed", async () => {
     const root = await projectWith({ "src/main.ts": 'console.log("one");\n' });
     expect(await run(root, "start.mjs")).toEqual({ code: 0, output: "Building ...\none\n" });
     expect(await run(root, "start.mjs")).toEqual({ code: 0, output: "one\n" });
@@ -160,7 +162,7 @@ describe("npm start", () => {
     expect(await run(root, "start.mjs")).toEqual({ code: 0, output: "Building ...\ntwo\n" });
   });
 
-  it("does not start what does not compile", async () => {
+  it("does not start if a source does not compile", async () => {
     const root = await projectWith({ "src/main.ts": 'const wrong: number = "";\nconsole.log("started");\n' });
     const { code, output } = await run(root, "start.mjs");
     expect(code).toBe(1);
@@ -168,7 +170,7 @@ describe("npm start", () => {
     expect(output).not.toContain("started");
   });
 
-  it("takes dist/ as it is where there are no sources, as in an image", async () => {
+  it("runs dist/ unchanged if there are no sources, as in an image", async () => {
     const root = await projectWith({ "dist/main.js": 'console.log("from the image");\n' });
     expect(await run(root, "start.mjs")).toEqual({ code: 0, output: "from the image\n" });
   });

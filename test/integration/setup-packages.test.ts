@@ -29,10 +29,12 @@ async function put(root: string, name: string, text = "x"): Promise<void> {
 }
 
 describe("npm run gpu", () => {
-  /** The smallest package of binaries (13 MB) stands for the large ones of GPUs. */
+  /** The smallest package of binaries (13 MB), used instead of the large ones for GPUs. */
   const small = "linux-armv7l";
 
-  it("adds binaries of the installed version where they win over the empty package", async ({ skip }) => {
+  it("adds binaries of the installed version, in a folder that takes precedence over the empty package", async ({
+    skip,
+  }) => {
     const root = await temporaryProject();
     const modules = join(root, "node_modules");
     const installed = join(repository, "node_modules");
@@ -56,11 +58,11 @@ describe("npm run gpu", () => {
       version: manifest.version,
     });
     expect(existsSync(join(added, "bins"))).toBe(true);
-    // Nothing of the fetch is left beside it.
+    // No temporary files of the download are left.
     expect(await readdir(dirname(added))).toEqual([small]);
   });
 
-  it("says what to do when node-llama-cpp is not installed", async () => {
+  it("reports what to do if node-llama-cpp is not installed", async () => {
     const { failed, output } = await script(
       "gpu.mjs",
       "--package",
@@ -72,12 +74,12 @@ describe("npm run gpu", () => {
     expect(output).toBe("node-llama-cpp is not installed: run npm ci first\n");
   });
 
-  it.each([[["--package", "../evil"]], [["metal9"]]])("refuses %j", async (args) => {
+  it.each([[["--package", "../evil"]], [["metal9"]]])("refuses the arguments %j", async (args) => {
     const root = await temporaryProject();
     await put(root, "node_modules/node-llama-cpp/package.json", '{"version":"1.0.0"}');
     const { failed, output } = await script("gpu.mjs", "--into", root, ...args);
     expect(failed).toBe(true);
-    expect(output).toMatch(/^(there is no kind metal9|\.\.\/evil is no name)/);
+    expect(output).toMatch(/^(unknown GPU kind metal9|\.\.\/evil is not a package name)/);
   });
 });
 
@@ -105,7 +107,7 @@ describe("pruning for an image", () => {
 
   const target = ["--platform", "linux", "--arch", "x64", "--abi", "137"];
 
-  it("keeps what the platform needs, GPU binaries too, and removes the rest", async () => {
+  it("keeps what the platform needs, including GPU binaries, and removes the rest", async () => {
     const modules = await modulesOfTwoPlatforms();
     const { failed } = await script("prune.mjs", "--modules", modules, ...target);
     expect(failed).toBe(false);
@@ -121,7 +123,7 @@ describe("pruning for an image", () => {
     ]);
   });
 
-  it("removes nothing when there is no socket binary for the target", async () => {
+  it("removes nothing if there is no uWebSockets.js binary for the target", async () => {
     const modules = await modulesOfTwoPlatforms();
     const before = await readdir(modules, { recursive: true });
     const { failed, output } = await script("prune.mjs", "--modules", modules, "--abi", "999");
@@ -130,7 +132,7 @@ describe("pruning for an image", () => {
     expect(await readdir(modules, { recursive: true })).toEqual(before);
   });
 
-  it("only tells with --dry-run", async () => {
+  it("only prints what it would remove with --dry-run", async () => {
     const modules = await modulesOfTwoPlatforms();
     const before = await readdir(modules, { recursive: true });
     const { output } = await script("prune.mjs", "--modules", modules, ...target, "--dry-run");

@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 const head = 'import { describe, expect, it } from "vitest";\n';
 
-/** Runs vitest with the project's reporter on a project of some test files. */
+/** Runs vitest with the project's reporter on a temporary project with the given test files. */
 async function runTests(files: Readonly<Record<string, string>>) {
   const root = await mkdtemp(join(tmpdir(), "reporter-"));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
@@ -26,8 +26,8 @@ async function runTests(files: Readonly<Record<string, string>>) {
   });
 }
 
-describe("the end of a run of tests", () => {
-  it("is the plain line with the counts, after the reasons of what was skipped", async () => {
+describe("the end of a test run", () => {
+  it("is a line with the counts, after the reasons for skipped tests", async () => {
     const { failed, lines } = await runTests({
       "a.test.ts": `${head}it("a", () => expect(1).toBe(1));
         it("b", ({ skip }) => skip("no model here"));
@@ -57,7 +57,7 @@ describe("the end of a run of tests", () => {
     expect(failed).toBe(true);
   });
 
-  it("is a failure when every test was skipped", async () => {
+  it("is a failure if every test was skipped", async () => {
     const { failed, lines } = await runTests({
       "a.test.ts": `${head}it.skip("a", () => expect(1).toBe(1));`,
     });
@@ -68,7 +68,7 @@ describe("the end of a run of tests", () => {
     expect(failed).toBe(true);
   });
 
-  it("is a failure when there is no test at all", async () => {
+  it("is a failure if there is no test", async () => {
     const { failed, lines } = await runTests({});
     expect(lines.at(-1)).toBe("0 passed, 0 failed, 0 skipped");
     expect(failed).toBe(true);

@@ -5,7 +5,7 @@ import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { startService, type Service } from "../support/service.ts";
 
 const A_DAY_MS = 86_400_000;
-/** What one answer of the fault server costs, by its own count. */
+/** Tokens of one answer of the fault server, by its own usage. */
 const COST = answerUsage.prompt_tokens + answerUsage.completion_tokens;
 
 describe("the spend guard of the service", () => {
@@ -18,7 +18,7 @@ describe("the spend guard of the service", () => {
     service = await startService({
       AI_PROVIDER: "openai",
       AI_FALLBACK: "none",
-      // The same server by an address that nobody takes for this machine.
+      // The same server by an address that does not count as local, so that the spend guard applies.
       OPENAI_BASE_URL: upstream.baseUrl.replace("127.0.0.1", "0.0.0.0"),
       MAX_OUTPUT_TOKENS: "100",
       REMOTE_MAX_TOKENS_PER_DAY: "10000",
@@ -30,7 +30,7 @@ describe("the spend guard of the service", () => {
     await upstream.close();
   });
 
-  it("refuses an address its next message once the day's tokens are used, in whatever session", async () => {
+  it("refuses further messages of an address in any session once its tokens of the day are used", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
     expect(await chat.ask("one")).toMatchObject({ type: "message", content: answerText });
     expect(await chat.ask("two")).toMatchObject({ type: "message" });
@@ -48,7 +48,7 @@ describe("the spend guard of the service", () => {
     await other.close();
   });
 
-  it("shows in /metrics what was spent and refused", async () => {
+  it("exposes spent tokens and refusals in /metrics", async () => {
     const text = await (await service.http("/metrics")).text();
     expect(text).toContain(`chat_remote_tokens_today ${3 * COST}`);
     expect(text).toContain('chat_remote_spend_refused_total{limit="address"} 1');

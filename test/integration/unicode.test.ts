@@ -5,7 +5,7 @@ import { startService, type Service } from "../support/service.ts";
 const SOCKETS = 20;
 const FRAMES = 10_000;
 
-/** A small generator with a fixed seed, so that a failing text can be found again (mulberry32). */
+/** A seeded random generator (mulberry32), so that a failing text can be reproduced. */
 function randomFrom(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -16,7 +16,7 @@ function randomFrom(seed: number): (below: number) => number {
   };
 }
 
-/** Ranges of code points: every plane, and those whose strings V8 keeps in one byte a character. */
+/** Ranges of code points: all planes, and the ranges whose strings V8 stores with one byte per character. */
 const RANGES: readonly (readonly [first: number, last: number])[] = [
   [0x21, 0x7e],
   [0xa1, 0xff],
@@ -28,12 +28,12 @@ const RANGES: readonly (readonly [first: number, last: number])[] = [
   [0x2_0000, 0x10_ffff],
 ];
 
-/** Refused in a message, since UTF-8 cannot hold it. */
+/** Refused in a message, since UTF-8 cannot encode it. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 const ENDS = ["message", "error"];
 
-/** A text whose characters come from one range or from all. It begins with a letter, so that it is no command. */
+/** A text with characters from one range or from all. It begins with a letter, so that it is not a command. */
 function randomText(random: (below: number) => number): string {
   const only = random(RANGES.length * 2);
   const chars = Array.from({ length: 1 + random(60) }, () => {
@@ -46,8 +46,10 @@ function randomText(random: (below: number) => number): string {
   return `x${chars.join("")}x`;
 }
 
-/** On Node 24 a binary of the socket library once wrote Latin-1 and so ended the connection of every "é". */
-describe("text of all planes", () => {
+/**
+ * Regression test: on Node.js 24, a uWebSockets.js binary wrote Latin-1, so clients closed the connection on every "é".
+ */
+describe("text of all Unicode planes", () => {
   let service: Service;
   beforeAll(async () => {
     service = await startService({
@@ -60,7 +62,7 @@ describe("text of all planes", () => {
   afterAll(() => service.stop());
 
   it.each(["", "?stream=true"])(
-    `comes back byte for byte in ${FRAMES} answers, and no socket closes: /ws/chat%s`,
+    `is returned unchanged in ${FRAMES} answers, and no socket closes: /ws/chat%s`,
     async (query) => {
       await Promise.all(
         Array.from({ length: SOCKETS }, async (_, socketIndex) => {
@@ -70,7 +72,7 @@ describe("text of all planes", () => {
             const message = randomText(random);
             const id = `m${index}`;
             const seen = chat.frames.length;
-            // Half of them escaped, as Python's encoder does; a lone surrogate can only travel so.
+            // Half of the frames are escaped as by Python's encoder, the only way to send a lone surrogate.
             const json = JSON.stringify({ message, id });
             chat.send(index % 2 === 0 ? json : json.replaceAll(/[^\0-\x7f]/g, escaped));
             const end = await chat.next((frame) => frame["id"] === id && ENDS.includes(frame.type), seen);

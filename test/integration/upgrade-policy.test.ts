@@ -11,7 +11,7 @@ const JWT_SECRET = "a secret of the tests that is long enough";
 const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
 const later = () => Math.floor(Date.now() / 1000) + 600;
 
-/** Connects where a refusal is expected: no frame comes, only the close. */
+/** Connects and expects a refusal: no frame, only the close. */
 async function refused(
   url: string,
   protocols: string[] = [],
@@ -23,7 +23,7 @@ async function refused(
   return closed;
 }
 
-/** A GET with any header, the Host included. */
+/** Sends an HTTP request with any headers, including Host. */
 function get(port: number, path: string, headers: Record<string, string> = {}, method = "GET") {
   return new Promise<{ status: number; headers: Record<string, unknown>; body: string }>(
     (resolve, reject) => {
@@ -76,7 +76,7 @@ describe("the authenticated endpoint", () => {
 
   it.each([
     ["no token", ""],
-    ["nonsense", "?token=nonsense"],
+    ["a malformed token", "?token=nonsense"],
     ["no exp", () => `?token=${sign(good)}`],
     ["no sub", () => `?token=${sign({ iss: "tests", aud: "chat", exp: later() })}`],
     ["no aud", () => `?token=${sign({ sub: "a", iss: "tests", exp: later() })}`],
@@ -87,7 +87,7 @@ describe("the authenticated endpoint", () => {
     ],
     ["algorithm none", () => `?token=${unsigned({ ...good, exp: later() })}`],
     ["an RSA signature", () => `?token=${sign({ ...good, exp: later() }, rsa.privateKey, "RS256")}`],
-  ])("closes with 4401 within a second: %s", async (_name, query) => {
+  ])("closes with 4401 within a second for %s", async (_name, query) => {
     const started = Date.now();
     const { code, reason } = await refused(url + (typeof query === "function" ? query() : query));
     expect(code).toBe(4401);
@@ -101,7 +101,7 @@ describe("the authenticated endpoint", () => {
     expect(closed).toMatchObject({ code: 4401, reason: expect.stringContaining("two different") as unknown });
   });
 
-  it("closes with 4408 when the token has expired, and when it expires", async () => {
+  it("closes with 4408 if the token has expired, and when it expires later", async () => {
     const expired = await refused(`${url}?token=${sign({ ...good, exp: later() - 1200 })}`);
     expect(expired.code).toBe(4408);
     const chat = await ChatSocket.greeted(
@@ -135,8 +135,8 @@ function unsigned(claims: object): string {
   return `${encode({ alg: "none", typ: "JWT" })}.${encode(claims)}.`;
 }
 
-describe("keys", () => {
-  it("takes a public key, and no token signed with it as a secret", async () => {
+describe("the service with different keys and ports", () => {
+  it("accepts a public key, and refuses a token signed with that key as a secret", async () => {
     const service = await startService({
       AI_PROVIDER: "echo",
       JWT_PUBLIC_KEY: rsa.publicKey.replaceAll("\n", "\\n"),
@@ -155,14 +155,14 @@ describe("keys", () => {
     await service.stop();
   });
 
-  it("without any, the endpoint refuses everybody and says why", async () => {
+  it("refuses every client of the authenticated endpoint, with the reason, if no key is set", async () => {
     const service = await startService({ AI_PROVIDER: "echo" });
     const closed = await refused(`${service.url}/ws/chat/auth?token=${tokenOf("alice", 60)}`);
     expect(closed).toMatchObject({ code: 4401, reason: expect.stringContaining("not set up") as unknown });
     await service.stop();
   });
 
-  it("a short secret stops the start with one message that lists every fault", async () => {
+  it("does not start with a short secret, and lists every invalid setting in one message", async () => {
     const { code, stderr } = await runService({
       AI_PROVIDER: "echo",
       JWT_SECRET: "short",
@@ -174,7 +174,7 @@ describe("keys", () => {
     expect(stderr).not.toContain("short;");
   });
 
-  it("a second start on the same port fails with one clear line", async () => {
+  it("fails to start on a used port with one clear line", async () => {
     const service = await startService({ AI_PROVIDER: "echo" });
     const { code, stderr } = await runService({ AI_PROVIDER: "echo", PORT: String(service.port) });
     expect(code).toBe(1);
@@ -183,7 +183,7 @@ describe("keys", () => {
   });
 });
 
-describe("who may connect", () => {
+describe("connection checks", () => {
   let service: Service;
 
   beforeAll(async () => {
@@ -197,7 +197,7 @@ describe("who may connect", () => {
 
   afterAll(() => service.stop());
 
-  it("takes clients without Origin, the own origin and listed ones; others get 403", async () => {
+  it("accept clients without Origin, from the own origin and from listed ones, and answer others with 403", async () => {
     const url = `${service.url}/ws/chat`;
     for (const origin of [undefined, `http://127.0.0.1:${service.port}`, "https://chat.example.org"]) {
       const chat = await ChatSocket.greeted(url, [], origin === undefined ? {} : { origin });
@@ -212,12 +212,12 @@ describe("who may connect", () => {
     expect(listed.headers["access-control-allow-origin"]).toBe("https://chat.example.org");
   });
 
-  it("closes a page opened from disk with 4403 and names the setting", async () => {
+  it("close a page opened from disk with 4403 and name the setting", async () => {
     const closed = await refused(`${service.url}/ws/chat`, [], { origin: "null" });
     expect(closed).toMatchObject({ code: 4403, reason: expect.stringContaining("CORS_ORIGINS") as unknown });
   });
 
-  it("answers 421 to a name that resolves here but is not its own, before any upgrade", async () => {
+  it("answer a foreign host name with 421 before any upgrade", async () => {
     const foreign = { host: `rebound.example.org:${service.port}` };
     expect(await get(service.port, "/", foreign)).toMatchObject({ status: 421 });
     const headers = { ...foreign, origin: `http://${foreign.host}` };
@@ -229,7 +229,7 @@ describe("who may connect", () => {
     expect(await get(service.port, "/healthz", foreign)).toMatchObject({ status: 200 });
   });
 
-  it("closes with 1013 and a time to come back when it is full", async () => {
+  it("close with 1013 and a time to wait if the service is full", async () => {
     const three = await Promise.all(
       Array.from({ length: 3 }, () => ChatSocket.greeted(`${service.url}/ws/chat`)),
     );
@@ -241,7 +241,7 @@ describe("who may connect", () => {
     await again.close();
   });
 
-  it("closes anonymous clients with 4401 when they are not allowed", async () => {
+  it("close anonymous clients with 4401 if they are not allowed", async () => {
     const strict = await startService({ AI_PROVIDER: "echo", ALLOW_ANONYMOUS: "false", JWT_SECRET });
     expect(await refused(`${strict.url}/ws/chat`)).toMatchObject({ code: 4401 });
     const chat = await ChatSocket.greeted(`${strict.url}/ws/chat/auth?token=${tokenOf("alice", 60)}`);
@@ -260,20 +260,20 @@ describe("plain HTTP", () => {
   afterAll(() => service.stop());
 
   it.each([
-    ["GET", "/nothing", 404, /nothing at this path/],
+    ["GET", "/nothing", 404, /Nothing is served at this path/],
     ["GET", "/ws/chat", 426, /WebSocket/],
     ["POST", "/ws/chat/auth", 426, /WebSocket/],
     ["POST", "/healthz", 405, /GET, HEAD/],
     ["DELETE", "/", 405, /GET, HEAD/],
     ["GET", "/metrics", 401, /METRICS_TOKEN/],
-    ["GET", "/%2e%2e/package.json", 404, /nothing/],
-  ])("%s %s is %i", async (method, path, status, message) => {
+    ["GET", "/%2e%2e/package.json", 404, /Nothing/],
+  ])("answers %s %s with %i", async (method, path, status, message) => {
     const answer = await get(service.port, path, {}, method);
     expect(answer.status).toBe(status);
     expect(answer.body).toMatch(message);
   });
 
-  it("serves the page under both names with a strict policy, and its parts", async () => {
+  it("serves the page under both names with a strict content security policy, and its scripts", async () => {
     for (const path of ["/", "/client.html"]) {
       const page = await get(service.port, path);
       expect(page.status).toBe(200);
@@ -298,7 +298,7 @@ describe("plain HTTP", () => {
     expect(metrics.body).toMatch(/^chat_requests_running 0$/m);
   });
 
-  it("starts without any provider, says so, and tells each message what to fix", async () => {
+  it("starts without any provider, reports it, and answers each message with what to fix", async () => {
     const bare = await startService({ AI_PROVIDER: "openai", AI_FALLBACK: "none" });
     const ready = await get(bare.port, "/readyz");
     expect(ready).toMatchObject({ status: 503, body: expect.stringContaining("OPENAI_API_KEY") as unknown });

@@ -7,7 +7,7 @@ import { closeFrame, opcodes, wireFrame, type FrameShape } from "../support/wire
 const PING = '{"type":"ping"}';
 const OTHER_KEY = Buffer.from([9, 8, 7, 6]);
 
-/** The first ABI with a newer binary of uWebSockets.js: docs/decisions/2026-11-30-binaries-by-node-version.md. */
+/** The first ABI with the newer binary of uWebSockets.js: docs/decisions/2026-11-30-binaries-by-node-version.md. */
 const NODE_22_ABI = 127;
 
 const UPGRADE_HEADERS = [
@@ -23,7 +23,7 @@ const more = (payload: Buffer | string, shape: FrameShape = {}) =>
   wireFrame(opcodes.continuation, payload, shape);
 const bytes = (...values: number[]) => Buffer.from(values);
 
-/** What a client sends after the welcome. */
+/** Bytes that a client sends after the welcome, in one or several writes. */
 type Sent = Buffer | readonly Buffer[];
 
 let service: Service;
@@ -50,12 +50,12 @@ async function write(sent: Sent): Promise<WireClient> {
   return client;
 }
 
-/** The server answers a message of somebody else's at once. */
-async function othersAreServed(): Promise<void> {
+/** Expects that the server still answers another client. */
+async function expectOthersServed(): Promise<void> {
   expect(await bystander.ask("still there?")).toMatchObject({ type: "message", content: "still there?" });
 }
 
-describe("framing that is unusual and allowed", () => {
+describe("unusual but allowed framing", () => {
   it.each<[string, Sent]>([
     ["in one frame", text(PING)],
     ["in fragments", [text('{"type":', { fin: false }), more('"ping"}')]],
@@ -66,29 +66,29 @@ describe("framing that is unusual and allowed", () => {
       [
         text('{"type":', { fin: false }),
         wireFrame(opcodes.ping, "between"),
-        wireFrame(opcodes.pong, "nobody asked"),
+        wireFrame(opcodes.pong, "unsolicited"),
         more('"ping"}'),
       ],
     ],
-    ["behind a frame whose mask is zero", text(PING, { mask: bytes(0, 0, 0, 0) })],
-    ["with its length written longer than need be", longForm(PING)],
-    ["several in one packet", Buffer.concat([text(PING), text(PING)])],
-    ["byte by byte", [...text(PING)].map((byte) => bytes(byte))],
-  ])("a message %s is one message", async (_name, sent) => {
+    ["with a mask of zero", text(PING, { mask: bytes(0, 0, 0, 0) })],
+    ["with a longer length encoding than necessary", longForm(PING)],
+    ["followed by another one in the same packet", Buffer.concat([text(PING), text(PING)])],
+    ["sent byte by byte", [...text(PING)].map((byte) => bytes(byte))],
+  ])("a message %s is accepted", async (_name, sent) => {
     const client = await write(sent);
     expect(await client.next(({ type }) => type === "pong")).toEqual({ type: "pong" });
     expect(client.frames.filter(({ type }) => type === "error")).toEqual([]);
     expect(await client.close(1000)).toMatchObject({ code: 1000 });
   });
 
-  it("a ping comes back with its own payload, also between fragments", async () => {
+  it("a ping between fragments is answered with its own payload", async () => {
     const payload = Buffer.alloc(125, 0xab);
     const client = await write([text('{"type"', { fin: false }), wireFrame(opcodes.ping, payload)]);
     expect((await client.pong(0)).equals(payload)).toBe(true);
     await client.close(1000);
   });
 
-  it("a character may lie across two fragments", async () => {
+  it("a character may be split across two fragments", async () => {
     const whole = Buffer.from('{"message":"東京 🙂","id":"split"}');
     const at = whole.indexOf(Buffer.from("🙂")) + 2;
     const client = await write([text(whole.subarray(0, at), { fin: false }), more(whole.subarray(at))]);
@@ -101,10 +101,10 @@ describe("framing that is unusual and allowed", () => {
     ["a binary frame", wireFrame(opcodes.binary, bytes(1, 2, 3))],
     ["a binary frame in fragments", [wireFrame(opcodes.binary, "a", { fin: false }), more("b")]],
     [
-      "text masked with another key than it names",
+      "text masked with another key than the header has",
       text("nonsense", { maskedWith: bytes(0x37, 0xfa, 0x21, 0x3c) }),
     ],
-  ])("%s is answered with an error frame and costs nothing else", async (_name, sent) => {
+  ])("%s is answered with an error frame, and the socket stays open", async (_name, sent) => {
     const client = await write(sent);
     expect(await client.next(({ type }) => type === "error")).toMatchObject({ code: "bad_frame" });
     client.send({ type: "ping" });
@@ -112,7 +112,7 @@ describe("framing that is unusual and allowed", () => {
     await client.close(1000);
   });
 
-  it("fragments that are together over MAX_FRAME_BYTES are told and closed with 1009", async () => {
+  it("fragments that together exceed MAX_FRAME_BYTES get an error frame and a close with 1009", async () => {
     const part = "x".repeat(20_000);
     const client = await write([
       text(part, { fin: false }),
@@ -121,23 +121,26 @@ describe("framing that is unusual and allowed", () => {
     ]);
     expect(await client.next(({ type }) => type === "error")).toMatchObject({ code: "frame_too_big" });
     expect(await client.closed).toMatchObject({ code: 1009 });
-    await othersAreServed();
+    await expectOthersServed();
   });
 });
 
-describe("a connection is dropped without a close frame in the three named cases only:", () => {
+describe("a connection is dropped without a close frame for", () => {
   it.each<[string, Sent]>([
-    ["over four times MAX_FRAME_BYTES in one frame", text("x".repeat(300_000))],
-    ["over four times MAX_FRAME_BYTES in fragments", tooManyFragments()],
-    ["a length that is only announced", text("", { declaredLength: 2n ** 40n })],
-    ["a length beyond all bounds", text("", { declaredLength: 2n ** 64n - 1n })],
-    ["bytes that are no UTF-8", text(bytes(0x22, 0xc3, 0x28, 0x22))],
+    ["more than four times MAX_FRAME_BYTES in one frame", text("x".repeat(300_000))],
+    ["more than four times MAX_FRAME_BYTES in fragments", tooManyFragments()],
+    ["a huge declared length without a payload", text("", { declaredLength: 2n ** 40n })],
+    ["the largest possible declared length", text("", { declaredLength: 2n ** 64n - 1n })],
+    ["bytes that are not UTF-8", text(bytes(0x22, 0xc3, 0x28, 0x22))],
     ["text that ends inside a character", text(Buffer.from("東").subarray(0, 2))],
-    ["a character in more bytes than it needs", text(bytes(0xc0, 0xaf))],
-    ["half a surrogate pair as bytes", text(bytes(0xed, 0xa0, 0x80))],
-    ["a point beyond Unicode", text(bytes(0xf5, 0x80, 0x80, 0x80))],
-    ["bad UTF-8 across fragments", [text(bytes(0xe6, 0x9d), { fin: false }), more(bytes(0x22))]],
-    ["text masked with quite another key", text("東京東京東京", { maskedWith: OTHER_KEY })],
+    ["an overlong UTF-8 encoding", text(bytes(0xc0, 0xaf))],
+    ["half a surrogate pair encoded as UTF-8", text(bytes(0xed, 0xa0, 0x80))],
+    ["a code point beyond Unicode", text(bytes(0xf5, 0x80, 0x80, 0x80))],
+    ["invalid UTF-8 across fragments", [text(bytes(0xe6, 0x9d), { fin: false }), more(bytes(0x22))]],
+    [
+      "text that is invalid UTF-8 after unmasking with the key of the header",
+      text("東京東京東京", { maskedWith: OTHER_KEY }),
+    ],
     ["reserved bit 1", text(PING, { reserved: 4 })],
     ["reserved bit 2", text(PING, { reserved: 2 })],
     ["reserved bit 3", text(PING, { reserved: 1 })],
@@ -145,20 +148,20 @@ describe("a connection is dropped without a close frame in the three named cases
     ["a reserved control opcode", wireFrame(11)],
     ["a control frame in fragments", wireFrame(opcodes.ping, "", { fin: false })],
     ["a control frame over 125 bytes", wireFrame(opcodes.ping, Buffer.alloc(126))],
-    ["a continuation of nothing", more(PING)],
-    ["a new message inside fragments", [text("{", { fin: false }), text(PING)]],
+    ["a continuation frame without a message", more(PING)],
+    ["a new message between fragments", [text("{", { fin: false }), text(PING)]],
   ])("%s", async (_name, sent) => {
     const client = await write(sent);
     expect(await client.closed).toMatchObject({ code: 1006 });
     expect(client.frames.map(({ type }) => type)).toEqual(["system"]);
-    await othersAreServed();
+    await expectOthersServed();
   });
 });
 
 describe("a close frame of the client", () => {
   it.each<[string, Buffer, number]>([
     ["with a code", closeFrame(1000, "bye"), 1000],
-    ["with a code of its own", closeFrame(4321), 4321],
+    ["with an application code", closeFrame(4321), 4321],
     ["without a code", closeFrame(), 1005],
   ])("%s is answered and ends the connection", async (_name, frame, code) => {
     const client = await write(frame);
@@ -166,29 +169,29 @@ describe("a close frame of the client", () => {
   });
 
   it.each<[string, Buffer]>([
-    ["with a code nobody may send", closeFrame(1005)],
+    ["with a code that must not be sent", closeFrame(1005)],
     ["with a code out of range", closeFrame(99)],
     ["with half a code", wireFrame(opcodes.close, bytes(3))],
-    ["with a reason that is no UTF-8", closeFrame(1000, bytes(0xff))],
-  ])("%s ends the connection all the same", async (_name, frame) => {
+    ["with a reason that is not UTF-8", closeFrame(1000, bytes(0xff))],
+  ])("%s also ends the connection", async (_name, frame) => {
     const client = await write(frame);
     expect(client.isClosed || (await client.closed)).toBeTruthy();
-    await othersAreServed();
+    await expectOthersServed();
   });
 
-  it("ends everything: what comes behind it is not read", async () => {
+  it("ends the connection, and frames after it are not read", async () => {
     const client = await write([closeFrame(1000), text('{"message":"late","id":"late"}')]);
     await client.closed;
     expect(client.frames.some(({ id }) => id === "late")).toBe(false);
   });
 });
 
-/** One character of a message of `length`, as a fragment of its own. */
+/** One character of a message of `length` characters, as a separate fragment. */
 function fragment(char: string, at: number, length: number): Buffer {
   return wireFrame(at === 0 ? opcodes.text : opcodes.continuation, char, { fin: at === length - 1 });
 }
 
-/** A short payload whose length takes three bytes, as RFC 6455 forbids and servers accept. */
+/** A short payload with its length encoded in three bytes, which RFC 6455 forbids but servers accept. */
 function longForm(payload: string): Buffer {
   const frame = text(payload);
   const length = (frame[1] as number) & 0x7f;
@@ -200,16 +203,16 @@ function tooManyFragments(): Buffer[] {
   return [text(part, { fin: false }), ...Array.from({ length: 6 }, () => more(part, { fin: false }))];
 }
 
-describe("lines that are slow or half gone", () => {
-  it("headers that come byte by byte are a handshake", async () => {
+describe("slow and broken connections", () => {
+  it("a handshake sent byte by byte is accepted", async () => {
     const client = await WireClient.greeted(service.port, { drip: 3 });
     client.send({ type: "ping" });
     expect(await client.next(({ type }) => type === "pong")).toEqual({ type: "pong" });
     await client.close(1000);
   });
 
-  // The older binary of uWebSockets.js, that for Node 20, needs the request line in one piece: docs/protocol.md.
-  it("a request line in two pieces is a handshake, or is refused at once with an HTTP status", async () => {
+  // The older uWebSockets.js binary, for Node.js 20, needs the request line in one piece: docs/protocol.md.
+  it("a request line in two pieces is accepted, or refused at once with an HTTP status", async () => {
     const client = new WireClient(service.port, { handshakeBytes: 0 });
     client.write("GET /ws/ch");
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -221,10 +224,10 @@ describe("lines that are slow or half gone", () => {
       expect(await client.closed).toMatchObject({ code: 1006 });
       expect(client.head).toMatch(/^HTTP\/1\.1 505 /);
     }
-    await othersAreServed();
+    await expectOthersServed();
   }, 10_000);
 
-  it("what is no WebSocket request at all gets no socket", async () => {
+  it("bytes that are not a WebSocket request are not upgraded", async () => {
     for (const greeting of [
       "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
       "GET / HTTP/9\r\n\r\n",
@@ -236,10 +239,10 @@ describe("lines that are slow or half gone", () => {
       await client.closed;
       expect(client.head).not.toMatch(/^HTTP\/1.1 101/);
     }
-    await othersAreServed();
+    await expectOthersServed();
   });
 
-  it("a client that ends its side without a close frame is gone, and its place is free", async () => {
+  it("a client that half-closes without a close frame is disconnected, and its place is free", async () => {
     const client = await write([]);
     const before = await connections();
     client.halfClose();
@@ -247,14 +250,14 @@ describe("lines that are slow or half gone", () => {
     await expect.poll(connections).toBe(before - 1);
   });
 
-  it("who stops in the handshake, in a frame or without a word keeps nobody out, and is let go in time", async () => {
+  it("clients that stop in the handshake, in a frame or after it do not block others and are dropped in time", async () => {
     const before = await connections();
     const stuck = Array.from({ length: 100 }, () => new WireClient(service.port, { handshakeBytes: 60 }));
     const silent = await WireClient.greeted(service.port, { answersPings: false });
     const inside = await WireClient.greeted(service.port, { answersPings: false });
     inside.write(text(PING).subarray(0, 7));
     const answering = await WireClient.greeted(service.port);
-    await othersAreServed();
+    await expectOthersServed();
     for (const client of [silent, inside, ...stuck]) expect((await client.closed).code).toBe(1006);
     expect(stuck.every(({ head }) => !head.startsWith("HTTP/1.1 101"))).toBe(true);
     expect(answering.isClosed).toBe(false);
@@ -262,7 +265,7 @@ describe("lines that are slow or half gone", () => {
     await expect.poll(connections).toBe(before);
   }, 40_000);
 
-  it("a reader in sips gets every byte in order, and its close frame", async () => {
+  it("a very slow reader gets every byte in order, and its close frame", async () => {
     const client = await WireClient.greeted(service.port);
     const message = Array.from({ length: 250 }, (_, index) => `${index} ${"sip".repeat(35)}`).join(" ");
     client.readInSips(2);
@@ -278,7 +281,7 @@ describe("lines that are slow or half gone", () => {
     expect(await client.closed).toMatchObject({ code: 1009 });
   });
 
-  it("a reset in mid-answer leaves nothing behind once the answer was given up", async () => {
+  it("a reset in mid-answer frees the connection and logs no error", async () => {
     const before = await connections();
     const client = await WireClient.greeted(service.port);
     client.send({ message: "x".repeat(20_000), id: "m" });
@@ -290,7 +293,7 @@ describe("lines that are slow or half gone", () => {
   });
 });
 
-it("after all of that the one who did nothing is served, and the service has no fault to report", async () => {
+it("after all tests the service still answers the uninvolved client and has logged no error", async () => {
   expect(await bystander.command("/help")).toMatchObject({ status: "success" });
   expect(service.log.filter(({ level }) => level === "error" || level === "fatal")).toEqual([]);
 });

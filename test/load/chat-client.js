@@ -1,13 +1,13 @@
-// A chat client for k6 scripts: frames as objects, in order, with a time limit on every wait.
+// A chat client for k6 scripts. It returns frames as objects, in order, and limits the time of every wait.
 import { WebSocket } from "k6/websockets";
 import { clearTimeout, setTimeout } from "k6/timers";
 
-/** Whether a peer vanished without a close frame, or was never there: 1006, or nothing at all in k6. */
+/** Whether a connection ended without a close frame or never opened: code 1006, or undefined in k6. */
 export function isAbnormalClose(code) {
   return code === undefined || code === 1006;
 }
 
-/** Bytes of a text in UTF-8: offsets of answers count them. */
+/** Length of a text in UTF-8 bytes, the unit of the offsets of answers. */
 export function utf8Bytes(text) {
   let bytes = 0;
   for (const character of text) {
@@ -17,7 +17,7 @@ export function utf8Bytes(text) {
   return bytes;
 }
 
-/** One socket whose frames are awaited one by one. */
+/** One socket, whose frames are read one by one. */
 export class ChatClient {
   #socket;
   #frames = [];
@@ -27,7 +27,7 @@ export class ChatClient {
   #pongs = 0;
   #waitingForPong = null;
   #waitingForClose = null;
-  #bornAt = Date.now();
+  #createdAt = Date.now();
   #firstFrameMs = null;
   #open = false;
 
@@ -35,7 +35,7 @@ export class ChatClient {
     this.#socket = new WebSocket(url);
     this.#socket.addEventListener("open", () => (this.#open = true));
     this.#socket.addEventListener("message", ({ data }) => {
-      this.#firstFrameMs ??= Date.now() - this.#bornAt;
+      this.#firstFrameMs ??= Date.now() - this.#createdAt;
       this.#frames.push(JSON.parse(data));
       this.#waiting?.();
     });
@@ -43,12 +43,12 @@ export class ChatClient {
       this.#pongs++;
       this.#waitingForPong?.();
     });
-    // A close follows each error and has the code.
+    // Each error is followed by a close event with the code.
     this.#socket.addEventListener("error", ({ error }) => (this.#error = error));
     this.#socket.addEventListener("close", ({ code }) => this.#end(code));
   }
 
-  /** The close code; null while the socket is open, undefined when it never was. */
+  /** The close code; null while the socket is open, undefined if it never opened. */
   get closeCode() {
     return this.#closeCode;
   }
@@ -57,18 +57,18 @@ export class ChatClient {
     return this.#open;
   }
 
-  /** From the call of the constructor to the first frame; null until then. */
+  /** Milliseconds from the constructor call to the first frame; null until then. */
   get firstFrameMs() {
     return this.#firstFrameMs;
   }
 
-  /** Whether a frame is there or comes within `ms`. */
+  /** Whether a frame is waiting or arrives within `ms` milliseconds. */
   async receives(ms) {
     if (this.#frames.length > 0) return true;
     try {
       await this.#until(ms, "a frame", (wake) => (this.#waiting = wake));
     } catch {
-      // Nothing came in time: that is the answer.
+      // Nothing arrived in time, so the result is false.
     }
     return this.#frames.length > 0;
   }
@@ -77,29 +77,29 @@ export class ChatClient {
     this.#socket.send(JSON.stringify(frame));
   }
 
-  /** Text as it is, for frames that are wrong on purpose. */
+  /** Sends text unchanged, for frames that are wrong on purpose. */
   sendText(text) {
     this.#socket.send(text);
   }
 
-  /** The next frame. Rejects when none comes within `ms` or the socket has ended. */
+  /** The next frame. Rejects if none arrives within `ms` milliseconds or the socket has closed. */
   async next(ms = 10_000) {
     if (this.#frames.length === 0) {
       await this.#until(ms, "a frame", (wake) => (this.#waiting = wake));
     }
     const frame = this.#frames.shift();
-    if (frame === undefined) throw new Error(`the socket ended with ${this.#closeCode} ${this.#error}`);
+    if (frame === undefined) throw new Error(`the socket closed with ${this.#closeCode} ${this.#error}`);
     return frame;
   }
 
-  /** Frames up to and including the first of one of these types. */
+  /** Reads frames up to and including the first one of these types. */
   async nextUntil(types, ms = 10_000) {
     const frames = [await this.next(ms)];
     while (!types.includes(frames[frames.length - 1].type)) frames.push(await this.next(ms));
     return frames;
   }
 
-  /** A ping of the WebSocket protocol, answered. */
+  /** Sends a ping of the WebSocket protocol and waits for the pong. */
   async ping(ms = 5_000) {
     const before = this.#pongs;
     this.#socket.ping();
@@ -107,7 +107,7 @@ export class ChatClient {
     return this.#pongs > before;
   }
 
-  /** Closes with 1000 and resolves with the code that the server answered. */
+  /** Closes with 1000 and resolves with the server's close code. */
   async close(ms = 5_000) {
     this.#socket.close(1000);
     if (this.#closeCode === null)
@@ -118,7 +118,7 @@ export class ChatClient {
   #until(ms, what, wait) {
     if (this.#closeCode !== null) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${what} did not come within ${ms} ms`)), ms);
+      const timer = setTimeout(() => reject(new Error(`${what} did not arrive within ${ms} ms`)), ms);
       wait(() => {
         clearTimeout(timer);
         resolve();
@@ -133,7 +133,7 @@ export class ChatClient {
   }
 }
 
-/** Makes k6 hand its figures to whoever started it instead of printing them. */
+/** Makes k6 write its figures to a file instead of printing them. */
 export function summaryTo(path) {
   return (data) => (path === undefined ? {} : { [path]: JSON.stringify(data) });
 }

@@ -1,6 +1,6 @@
 import { tableLines } from "../support/table.ts";
 
-/** What k6 hands to `handleSummary`, as far as the report needs it. */
+/** The part of k6's `handleSummary` data that the report needs. */
 export interface K6Summary {
   readonly metrics: Readonly<Record<string, K6Metric>>;
   readonly root_group: K6Group;
@@ -18,7 +18,7 @@ interface K6Group {
   readonly checks: readonly { readonly name: string; readonly passes: number; readonly fails: number }[];
 }
 
-/** The figures of the service's own metrics and all thresholds, as a table; then what failed, by name. */
+/** Table of the scripts' own metrics and of all thresholds, followed by the failed checks by name. */
 export function summaryLines({ metrics, root_group: root }: K6Summary): string[] {
   const own = Object.entries(metrics)
     .filter(([name, { thresholds }]) => name.startsWith("chat_") || thresholds !== undefined)
@@ -31,9 +31,9 @@ function figures({ type, values }: K6Metric): string {
   const value = (name: string): number => values[name] ?? 0;
   switch (type) {
     case "trend":
-      return `median ${ms(value("med"))}, p95 ${ms(value("p(95)"))}, p99 ${ms(value("p(99)"))}, most ${ms(value("max"))}`;
+      return `median ${ms(value("med"))}, p95 ${ms(value("p(95)"))}, p99 ${ms(value("p(99)"))}, max ${ms(value("max"))}`;
     case "rate":
-      // A rate counts what is true as passed, be it good or bad.
+      // k6 counts a true sample as passed, whether true is good or bad for this rate.
       return `${value("passes")} of ${value("passes") + value("fails")}`;
     default:
       return String(value("count") || value("value"));

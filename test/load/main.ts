@@ -1,4 +1,5 @@
-// npm run load -- NAME [options]: drives the built service, with k6 or with a program of programs/, and judges it.
+// npm run load -- NAME [options]: drives the built service with k6 or a program of programs/, and checks its
+// thresholds.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -20,30 +21,31 @@ const USAGE = `npm run load -- NAME [options]
 
 With k6:
 
-  smoke   a few clients use every part of the contract; about 5 s
-  ramp    up to 1,000 sockets that chat once a second and stay; about 65 s
+  smoke   a few clients use every part of the protocol; about 5 s
+  ramp    up to 1,000 sockets, each chatting once a second and staying connected; about 65 s
 
-  --url ws://…    a server that runs already (ramp needs AI_PROVIDER=echo); else one is started for the run
+  --url ws://…    use a running server (ramp needs AI_PROVIDER=echo) instead of starting one for the run
   --sockets N     ramp: sockets at the end of the ramp (default 1000)
-  --vus N         clients of smoke (default 5); JavaScript engines of ramp that share the sockets (default 20)
+  --vus N         smoke: clients (default 5); ramp: k6 virtual users that share the sockets (default 20)
   --ramp N        ramp: seconds until all are connected (default 20)
-  --hold N        ramp: seconds that they chat after that (default 40)
+  --hold N        ramp: seconds of chatting after that (default 40)
 
-With Node.js alone:
+With Node.js only:
 ${Object.entries(programs)
   .flatMap(([name, program]) => usageLines(name, program))
   .join("\n")}`;
 
-/** Between tokens of the server that is started for a run: a brisk model. */
+/** Milliseconds between tokens of the server started for a run, as of a fast model. */
 const TOKEN_MS = 20;
 
+/** Exit code if the run cannot start: wrong arguments, no k6, or too few sockets on this machine. */
 const USAGE_FAULT = 2;
 
 interface Plan {
   readonly script: "smoke" | "ramp";
   readonly url: string | undefined;
   readonly sockets: number;
-  /** Settings of the script. */
+  /** Environment variables of the script. */
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -68,36 +70,36 @@ async function main(): Promise<number> {
     console.error(installAdvice);
     return USAGE_FAULT;
   }
-  const lack = roomForSockets(plan.sockets);
-  if (lack !== null) {
-    console.error(lack);
+  const problem = roomForSockets(plan.sockets);
+  if (problem !== null) {
+    console.error(problem);
     return USAGE_FAULT;
   }
   const load = (loadavg()[0] ?? 0).toFixed(1);
   console.log(`${k6.version}; ${availableParallelism()} cores, load ${load} before the run`);
-  // An interrupt reaches k6 and the service by themselves; this process stays to tell how they ended.
+  // An interrupt reaches k6 and the service directly. This process stays alive to report how they ended.
   process.on("SIGINT", () => {});
   if (plan.url !== undefined) return runScript(k6, plan, socketUrl(plan.url));
   buildOnce();
   const service = await startService({
     AI_PROVIDER: "echo",
     ECHO_TOKEN_MS: String(TOKEN_MS),
-    // A few more than the sockets of the run, and never the bound itself.
+    // A few more than the run needs, so that the limit is never reached.
     MAX_CONNECTIONS: String(plan.sockets + 100),
     MAX_SESSIONS: "1000000",
   });
   try {
     const code = await runScript(k6, { ...plan, env: { ...plan.env, PACED: "1" } }, `${service.url}/ws/chat`);
     for (const line of await serverLines(service)) console.log(line);
-    const faults = service.log.filter(({ level }) => level === "error" || level === "fatal");
-    for (const fault of faults.slice(0, 5)) console.error(`the service logged: ${JSON.stringify(fault)}`);
-    return code === 0 && faults.length > 0 ? 1 : code;
+    const errors = service.log.filter(({ level }) => level === "error" || level === "fatal");
+    for (const error of errors.slice(0, 5)) console.error(`the service logged: ${JSON.stringify(error)}`);
+    return code === 0 && errors.length > 0 ? 1 : code;
   } finally {
     await service.stop();
   }
 }
 
-/** Null when the arguments cannot be understood. */
+/** Null if the arguments are invalid. */
 function readPlan(): Plan | null {
   try {
     const { positionals, values } = parseArgs({
@@ -137,14 +139,16 @@ function whole(name: string, text: string): number {
   return value;
 }
 
-/** The chat endpoint of a server that was named by its address alone. */
-function socketUrl(given: string): string {
-  const url = new URL(given.replace(/^http/, "ws"));
+/** Completes an address to a WebSocket URL. Without a path, it gets that of the chat endpoint. */
+function socketUrl(address: string): string {
+  const url = new URL(address.replace(/^http/, "ws"));
   if (url.pathname === "/") url.pathname = "/ws/chat";
   return url.href;
 }
 
-/** Runs one script and prints its figures. Resolves with the exit code of k6: 0 only when every threshold holds. */
+/**
+ * Runs one script and prints its figures. Resolves with the exit code of k6, which is 0 only if every threshold holds.
+ */
 async function runScript(k6: K6, { script, env }: Plan, url: string): Promise<number> {
   const folder = join(root, "test-results");
   mkdirSync(folder, { recursive: true });
@@ -157,7 +161,7 @@ async function runScript(k6: K6, { script, env }: Plan, url: string): Promise<nu
     [
       "run",
       "--no-usage-report",
-      // The bar is for people; in a log its lines would hide the rest.
+      // The progress bar is for terminals. In a log its lines would hide the rest.
       ...(process.stdout.isTTY ? [] : ["--quiet"]),
       ...settings.flatMap(([name, value]) => ["-e", `${name}=${value}`]),
       fileURLToPath(new URL(`${script}.js`, import.meta.url)),
@@ -167,7 +171,7 @@ async function runScript(k6: K6, { script, env }: Plan, url: string): Promise<nu
   const [code] = (await once(child, "close")) as [number | null];
   const found = readSummary(summary);
   if (found === null) {
-    console.error("k6 ended without figures: see its lines above.");
+    console.error("k6 exited without writing figures; its output above has the cause.");
     return code || 1;
   }
   for (const line of summaryLines(found)) console.log(line);
@@ -187,7 +191,7 @@ function readSummary(path: string): K6Summary | null {
   }
 }
 
-/** What the run cost the server, by its own metrics. */
+/** CPU time, memory and event loop lag of the server, from its own metrics. */
 async function serverLines(service: Service): Promise<string[]> {
   const text = await (await service.http("/metrics")).text();
   const metric = (name: string): number =>
@@ -195,5 +199,5 @@ async function serverLines(service: Service): Promise<string[]> {
   const cpu = metric("process_cpu_seconds_total").toFixed(1);
   const memory = Math.round(metric("process_resident_memory_bytes") / 2 ** 20);
   const lag = (metric("nodejs_eventloop_lag_p99_seconds") * 1000).toFixed(1);
-  return [`server: ${cpu} s of CPU, ${memory} MiB of memory now, event loop p99 ${lag} ms`];
+  return [`server: ${cpu} s of CPU, ${memory} MiB of resident memory, event loop lag p99 ${lag} ms`];
 }

@@ -1,5 +1,5 @@
-// k6: many sockets, each chatting about once a second. No answer may be lost or mixed up.
-// Settings by -e: URL (ws://…/ws/chat of a server whose provider is echo), SOCKETS, VUS, RAMP_SECONDS, HOLD_SECONDS,
+// k6 script: many sockets, each chatting about once a second. No answer may be lost or mixed up.
+// Settings (-e): URL (ws://…/ws/chat of a server whose provider is echo), SOCKETS, VUS, RAMP_SECONDS, HOLD_SECONDS,
 // SUMMARY (file for the figures).
 import exec from "k6/execution";
 import { check } from "k6";
@@ -14,10 +14,10 @@ const vus = Math.min(Number(__ENV.VUS ?? 20), sockets);
 const rampMs = Number(__ENV.RAMP_SECONDS ?? 20) * 1000;
 const holdMs = Number(__ENV.HOLD_SECONDS ?? 40) * 1000;
 
-/** Between two messages of a socket; drawn anew each time so that the sockets do not march in step. */
-const PAUSE_MS = { least: 500, most: 1500 };
+/** Pause between two messages of a socket. Drawn at random each time, so that the sockets do not run in step. */
+const PAUSE_MS = { min: 500, max: 1500 };
 
-/** An answer that takes longer is lost. */
+/** An answer that takes longer counts as lost. */
 const ANSWER_MS = 15_000;
 
 const connectMs = new Trend("chat_connect_ms", true);
@@ -46,7 +46,7 @@ export const options = {
   thresholds: {
     checks: ["rate>0.999"],
     chat_sockets_opened: [`count==${sockets}`],
-    // Not 1: k6 loses a frame that comes with the answer to the upgrade when its reader is faster than its "open".
+    // Not 1, because k6 drops a frame that arrives with the upgrade response and is read before its "open" event.
     chat_sockets_welcomed: ["rate>0.99"],
     chat_sockets_held_to_end: ["rate==1"],
     chat_answers: [`count>=${Math.floor((sockets * holdMs) / 1000 / 3)}`],
@@ -62,24 +62,24 @@ export const options = {
 
 export const handleSummary = summaryTo(__ENV.SUMMARY);
 
-let complaints = 0;
+let reports = 0;
 
-/** Says what went wrong, the first few times: a thousand sockets would say the same. */
-function complain(text) {
-  if (complaints++ < 3) console.error(text);
+/** Prints the first few problems only, since a thousand sockets may have the same one. */
+function report(text) {
+  if (reports++ < 3) console.error(text);
 }
 
-/** Opens this VU's share of the sockets, spread over the ramp; ends when all are closed. */
+/** Opens this VU's share of the sockets, spread over the ramp. Ends when all of them are closed. */
 export default async function ramp() {
   const mine = [];
   for (let index = __VU - 1; index < sockets; index += vus) mine.push(index);
   const endsAt = Date.now() + rampMs + holdMs;
   for (const counter of [lost, mixedUp, errorFrames, abnormalCloses]) counter.add(0);
-  await Promise.all(mine.map((index) => live(index, (rampMs * index) / sockets, endsAt)));
+  await Promise.all(mine.map((index) => runSocket(index, (rampMs * index) / sockets, endsAt)));
 }
 
-/** One socket from its turn in the ramp to the end. Never rejects. */
-async function live(index, delayMs, endsAt) {
+/** Runs one socket, from its start in the ramp to the end of the run. Never rejects. */
+async function runSocket(index, delayMs, endsAt) {
   await pause(delayMs);
   await new Promise((resolve) => new ChattingSocket(index, endsAt, resolve));
 }
@@ -93,10 +93,10 @@ class ChattingSocket {
   #endsAt;
   #closed;
   #socket;
-  #bornAt = Date.now();
+  #createdAt = Date.now();
   #count = 0;
   #greeted = false;
-  /** The answer on its way: `{id, message, sentAt, text, to, timer}`; null between answers. */
+  /** The running answer: `{id, message, sentAt, text, to, timer}`; null between answers. */
   #asked = null;
   #next = null;
   #finishing = false;
@@ -111,7 +111,7 @@ class ChattingSocket {
       this.#askLater();
     });
     this.#socket.addEventListener("message", ({ data }) => this.#take(JSON.parse(data)));
-    this.#socket.addEventListener("error", ({ error }) => complain(`socket ${index}: ${error}`));
+    this.#socket.addEventListener("error", ({ error }) => report(`socket ${index}: ${error}`));
     this.#socket.addEventListener("close", ({ code }) => this.#ended(code));
   }
 
@@ -124,12 +124,12 @@ class ChattingSocket {
 
   #welcome({ provider }) {
     if (provider !== "echo") exec.test.abort(`the server's provider is ${provider}: ramp needs echo`);
-    connectMs.add(Date.now() - this.#bornAt);
+    connectMs.add(Date.now() - this.#createdAt);
     this.#greeted = true;
   }
 
   #askLater() {
-    const wait = PAUSE_MS.least + Math.random() * (PAUSE_MS.most - PAUSE_MS.least);
+    const wait = PAUSE_MS.min + Math.random() * (PAUSE_MS.max - PAUSE_MS.min);
     if (Date.now() + wait >= this.#endsAt) {
       this.#next = setTimeout(() => this.#finish(), Math.max(this.#endsAt - Date.now(), 0));
       return;
@@ -139,7 +139,7 @@ class ChattingSocket {
 
   #ask() {
     const id = `s${this.#index}-${this.#count++}`;
-    // Told apart from every other answer from its first token on.
+    // Unique from the first token on, so that an answer on the wrong socket is detected.
     const message = `${id} says: hello, ${id}!`;
     const timer = setTimeout(() => this.#lose(`no answer within ${ANSWER_MS} ms`), ANSWER_MS);
     this.#asked = { id, message, sentAt: Date.now(), text: "", to: 0, timer };
@@ -150,7 +150,7 @@ class ChattingSocket {
     const asked = this.#asked;
     tokenFrames.add(1);
     if (asked === null || id !== asked.id || from !== asked.to) {
-      this.#mixUp(`a token of ${id} at ${from}`);
+      this.#mixUp(`received a token of ${id} at ${from}`);
       return;
     }
     if (from === 0) firstTokenMs.add(Date.now() - asked.sentAt);
@@ -161,7 +161,7 @@ class ChattingSocket {
   #message({ id, content, finish_reason: reason }) {
     const asked = this.#asked;
     if (asked === null || id !== asked.id) {
-      this.#mixUp(`an end of ${id}`);
+      this.#mixUp(`received the end of ${id}`);
       return;
     }
     clearTimeout(asked.timer);
@@ -169,29 +169,29 @@ class ChattingSocket {
     answers.add(1);
     answerMs.add(Date.now() - asked.sentAt);
     const whole = check(content, {
-      "the answer is the message": () => content === asked.message,
-      "its tokens together equal it": () => asked.text === content,
-      "it finished by itself": () => reason === "stop",
+      "the answer equals the message": () => content === asked.message,
+      "the joined tokens equal the answer": () => asked.text === content,
+      "the answer finished with stop": () => reason === "stop",
     });
-    if (!whole) this.#mixUp(`${id} got ${content}`);
+    if (!whole) this.#mixUp(`${id} received ${content}`);
     this.#askLater();
   }
 
   #error({ code, message }) {
     errorFrames.add(1);
-    complain(`socket ${this.#index}: error ${code}: ${message}`);
+    report(`socket ${this.#index}: error ${code}: ${message}`);
     if (this.#asked !== null) this.#lose(code);
   }
 
   #mixUp(what) {
     mixedUp.add(1);
-    complain(`socket ${this.#index}: ${what}, while ${this.#asked?.id ?? "nothing"} was asked`);
+    report(`socket ${this.#index}: ${what}, while waiting for ${this.#asked?.id ?? "nothing"}`);
   }
 
   #lose(why) {
     clearTimeout(this.#asked.timer);
     lost.add(1);
-    complain(`socket ${this.#index}: ${this.#asked.id} is lost: ${why}`);
+    report(`socket ${this.#index}: ${this.#asked.id} was lost: ${why}`);
     this.#asked = null;
     this.#askLater();
   }
@@ -210,7 +210,7 @@ class ChattingSocket {
     if (isAbnormalClose(code)) abnormalCloses.add(1);
     welcomed.add(this.#greeted);
     heldToEnd.add(this.#finishing);
-    if (!this.#finishing) complain(`socket ${this.#index}: closed with ${code}`);
+    if (!this.#finishing) report(`socket ${this.#index}: closed with ${code}`);
     this.#closed();
   }
 }

@@ -1,5 +1,5 @@
-// k6: a few clients use every part of the contract once or twice. Every check must hold.
-// Settings by -e: URL (ws://…/ws/chat), VUS, ITERATIONS, PACED=1 (the provider is echo with ECHO_TOKEN_MS=20),
+// k6 script: a few clients use every part of the protocol once or twice. Every check must hold.
+// Settings (-e): URL (ws://…/ws/chat), VUS, ITERATIONS, PACED=1 (the provider is echo with ECHO_TOKEN_MS=20),
 // SUMMARY (file for the figures).
 import { check } from "k6";
 import { Counter, Rate, Trend } from "k6/metrics";
@@ -30,7 +30,7 @@ export const options = {
     chat_failures: ["rate==0"],
     chat_abnormal_closes: ["count==0"],
     chat_connect_ms: ["p(95)<500"],
-    // A real model may take longer to its first token than an echo.
+    // A real model may take longer to its first token than the echo provider.
     chat_first_token_ms: [paced ? "p(95)<250" : "p(95)<30000"],
   },
   summaryTrendStats: ["avg", "med", "p(95)", "p(99)", "max"],
@@ -38,10 +38,10 @@ export const options = {
 
 export const handleSummary = summaryTo(__ENV.SUMMARY);
 
-/** Far longer than a welcome takes. */
+/** Longest wait for the welcome, far longer than it takes. */
 const WELCOME_MS = 3000;
 
-/** Letters of one, two, three and four bytes: offsets count bytes, not letters. */
+/** Characters of one, two, three and four bytes, since offsets count bytes and not characters. */
 const TEXT = "Grüße an alle Köche: 10 € für 🍲 und 🍜, bitte!";
 
 export default async function smoke() {
@@ -57,7 +57,7 @@ export default async function smoke() {
     await pings(client);
     await cancel(client, `long-${name}`);
     await badFrame(client);
-    check(await client.close(), { "the close is answered with 1000": (code) => code === 1000 });
+    check(await client.close(), { "the server closes with 1000": (code) => code === 1000 });
   } catch (error) {
     failed = true;
     console.error(`client ${name}: ${error.message}`);
@@ -67,18 +67,18 @@ export default async function smoke() {
 }
 
 /**
- * True when a socket is open and no welcome came. k6 loses a frame that comes with the answer to the upgrade when its
- * reader is faster than its "open"; that is rare, so one more try tells it from a server that greets nobody.
+ * True if the socket is open but no welcome arrived. k6 drops a frame that arrives with the upgrade response and is
+ * read before its "open" event. That is rare, so a second try distinguishes it from a server that sends no welcome.
  */
 async function missedWelcome(client) {
   if (await client.receives(WELCOME_MS)) return false;
   if (!client.open) return false;
-  console.warn("no welcome came; trying once more");
+  console.warn("no welcome arrived; trying once more");
   await client.close();
   return true;
 }
 
-/** Waits for the welcome. True when the provider repeats what it is told. */
+/** Waits for the welcome. True if the provider is the echo provider. */
 async function connect(socket) {
   const welcome = await socket.next();
   connectMs.add(socket.firstFrameMs);
@@ -102,12 +102,12 @@ async function streamedChat(socket, id, echoes) {
   }
   check(frame, {
     "a streamed answer ends with a message": ({ type }) => type === "message",
-    "its tokens together equal it": ({ content }) => content === joined(tokens),
-    "its offsets are contiguous bytes": () => contiguous(tokens),
-    "its frames carry its id": () => [...tokens, frame].every((it) => it.id === id),
-    "it echoes the message": ({ content }) => !echoes || content === TEXT,
-    "it streams in more than one frame": () => !paced || tokens.length > 1,
-    "it says how it finished and what it used": ({ finish_reason: reason, usage }) =>
+    "the joined tokens equal the answer": ({ content }) => content === joined(tokens),
+    "the token offsets are contiguous bytes": () => contiguous(tokens),
+    "the frames of an answer carry its id": () => [...tokens, frame].every((it) => it.id === id),
+    "the echo provider repeats the message": ({ content }) => !echoes || content === TEXT,
+    "a paced answer is streamed in more than one frame": () => !paced || tokens.length > 1,
+    "the closing message has finish reason and usage": ({ finish_reason: reason, usage }) =>
       ["stop", "length"].includes(reason) && usage.completion_tokens > 0,
   });
 }
@@ -116,7 +116,7 @@ async function plainChat(socket, id) {
   socket.send({ message: "Once more, in one piece.", id });
   const frame = await socket.next(60_000);
   check(frame, {
-    "a socket that asks for nothing gets the message alone": (it) => it.type === "message" && it.id === id,
+    "a socket without streaming receives only the message": (it) => it.type === "message" && it.id === id,
   });
 }
 
@@ -130,12 +130,12 @@ async function commands(socket, name) {
   socket.send({ message: "/help" });
   const help = await socket.next();
   check(set, { "/setcontext succeeds": (it) => succeeded(it) && it.result.context === context });
-  check(got, { "/getcontext gives it back": (it) => succeeded(it) && it.result.context === context });
+  check(got, { "/getcontext returns the context": (it) => succeeded(it) && it.result.context === context });
   check(help, { "/help lists eight commands": (it) => succeeded(it) && it.result.commands.length === 8 });
   socket.send({ message: '/analyze text="A fine day."' });
   const analyzed = await socket.next(60_000);
   check(analyzed, {
-    "/analyze gives a sentiment": (it) =>
+    "/analyze returns a sentiment": (it) =>
       succeeded(it) && ["positive", "negative", "neutral", "mixed"].includes(it.result.sentiment),
   });
 }
@@ -158,8 +158,9 @@ async function cancel(socket, id) {
     // A fast provider may have finished before the cancel arrived.
     "cancel ends the answer": ({ type, finish_reason: reason }) =>
       type === "message" && (reason === "cancelled" || !paced),
-    "a cancelled answer keeps its text so far": ({ content }) => content === joined(tokens) && content !== "",
-    "and no more of it": ({ content }) => !paced || content.length < message.length,
+    "a cancelled answer keeps the text so far": ({ content }) => content === joined(tokens) && content !== "",
+    "a cancelled answer is shorter than the whole answer": ({ content }) =>
+      !paced || content.length < message.length,
   });
   if (end.finish_reason !== "cancelled") await socket.next();
 }
@@ -169,8 +170,10 @@ async function badFrame(socket) {
   const refusal = await socket.next();
   socket.send({ type: "ping" });
   const after = await socket.next();
-  check(refusal, { "a bad frame gets an error": (it) => it.type === "error" && it.code === "bad_frame" });
-  check(after, { "and the socket lives on": ({ type }) => type === "pong" });
+  check(refusal, {
+    "a bad frame is answered with an error": (it) => it.type === "error" && it.code === "bad_frame",
+  });
+  check(after, { "the socket stays open after a bad frame": ({ type }) => type === "pong" });
 }
 
 function succeeded(frame) {

@@ -3,17 +3,17 @@ import { readFileSync } from "node:fs";
 /** Files, pipes and connections that a process needs besides its sockets. */
 const OTHER_FILES = 200;
 
-/** Ports that others on the machine may hold. */
+/** Client ports that other processes on the machine may use. */
 const OTHER_PORTS = 1000;
 
 /**
- * Why this machine cannot hold that many sockets of one client against one server, and what to do; null when it can,
- * or when it does not say. Both ends raise their own soft limit of open files, so the hard one counts.
+ * Why this machine cannot hold that many sockets between one client and one server, and what to do; null if it can, or
+ * if its limits are unknown. Both processes raise their soft limit of open files, so the hard limit counts.
  */
 export function roomForSockets(sockets: number): string | null {
   const files = hardFileLimit();
   if (sockets + OTHER_FILES > files) {
-    return `${sockets} sockets need more open files than the ${files} allowed here: raise the hard limit (ulimit -Hn).`;
+    return `${sockets} sockets need more open files than the limit of ${files}: raise the hard limit (ulimit -Hn).`;
   }
   const ports = clientPorts();
   if (sockets + OTHER_PORTS > ports) {

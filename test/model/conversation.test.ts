@@ -3,7 +3,7 @@ import { ChatSocket } from "../support/chat-socket.ts";
 import { realModel, skipWithoutRealModel } from "../support/real-model.ts";
 import { startService, type Service } from "../support/service.ts";
 
-describe("a first conversation with a real model", () => {
+describe("the service with a real model", () => {
   let service: Service;
 
   skipWithoutRealModel();
@@ -15,7 +15,7 @@ describe("a first conversation with a real model", () => {
 
   afterAll(() => service?.stop());
 
-  it("answers a client that knows only the original", async () => {
+  it("answers a client of the original protocol", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
     const end = await chat.ask("What is the capital of France?", { temperature: 0 });
     expect(end).toMatchObject({ type: "message", provider: "local" });
@@ -24,7 +24,7 @@ describe("a first conversation with a real model", () => {
     await chat.close();
   });
 
-  it("streams tokens that put together are the message", async () => {
+  it("streams tokens that together equal the message", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
     const end = await chat.ask("Say hello in three languages, with an emoji.");
     expect(chat.frames.filter(({ type }) => type === "token").length).toBeGreaterThan(3);
@@ -32,7 +32,7 @@ describe("a first conversation with a real model", () => {
     await chat.close();
   });
 
-  it("carries out the commands that ask the model", async () => {
+  it("executes the commands that use the model", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
     await chat.ask("I have a dog called Rex.");
     const summary = await chat.command("/summarize");
@@ -51,7 +51,7 @@ describe("a first conversation with a real model", () => {
     await chat.close();
   });
 
-  it("answers 200 sockets that each send one message at once: none lost, none mixed up", async () => {
+  it("answers one message from each of 200 sockets at once, without losing or mixing up an answer", async () => {
     const sockets = await Promise.all(
       Array.from({ length: 200 }, () => ChatSocket.greeted(`${service.url}/ws/chat?stream=true`)),
     );

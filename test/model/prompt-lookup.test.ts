@@ -16,7 +16,7 @@ const settings = {
   contextTokens: 1024,
 };
 
-describe("prompt look-up on SmolLM2-135M-Instruct", () => {
+describe("prompt lookup on SmolLM2-135M-Instruct", () => {
   skipWithoutRealModel();
 
   const metrics = new CountingMetrics();
@@ -30,12 +30,15 @@ describe("prompt look-up on SmolLM2-135M-Instruct", () => {
   afterAll(() => Promise.all([on?.stop(), off?.stop()]));
 
   const stat = (name: string) => metrics.read(`engine_${name}`);
-  /** Below 256 tokens, from where on llama.cpp attends otherwise with one token in a step than with several. */
+  /**
+   * Below 256 tokens, since from there on llama.cpp computes attention differently for one and for several tokens a
+   * step.
+   */
   const ask = (engine: LocalEngine, turns: readonly Turn[], sampling: object) =>
     answerOf(engine.provider, chatRequest("", { turns, sampling, maxTokens: 64, conversation: "c" }));
 
   it.each([1, 1.1])(
-    "gives the same answers and usage with and without it, turn after turn, with a repeat penalty of %d",
+    "gives the same answers and usage as without it on every turn, with a repeat penalty of %d",
     async (repeatPenalty) => {
       const sampling = { temperature: 0, repeatPenalty };
       const turns: Turn[] = [{ role: "user", content: `Repeat the following text word for word: ${text}` }];
@@ -50,7 +53,7 @@ describe("prompt look-up on SmolLM2-135M-Instruct", () => {
     },
   );
 
-  it("keeps what a seed promises", async () => {
+  it("gives the same answer as without it for the same seed", async () => {
     const turns: Turn[] = [{ role: "user", content: `Repeat the following text word for word: ${text}` }];
     const sampling = { temperature: 0.7, seed: 42 };
     expect(textOf(await ask(on, turns, sampling))).toBe(textOf(await ask(off, turns, sampling)));

@@ -8,11 +8,11 @@ export interface TestBrowser {
   close(): Promise<void>;
 }
 
-/** Starts the Chromium that comes in a package; nothing is downloaded and no library of the system is asked for. */
+/** Starts Chromium from an npm package. Downloads nothing and needs no system libraries. */
 export async function launchBrowser(): Promise<TestBrowser> {
   const folder = mkdtempSync(join(tmpdir(), "chat-browser-"));
   const before = { TMPDIR: process.env["TMPDIR"], RUNTIME: process.env["AWS_LAMBDA_JS_RUNTIME"] };
-  // Read while the package is imported and unpacked: it then brings its own libraries, into a folder of its own.
+  // The package reads these on import: it unpacks to TMPDIR, and adds its own libraries if it runs in AWS Lambda.
   process.env["TMPDIR"] = folder;
   process.env["AWS_LAMBDA_JS_RUNTIME"] = "nodejs20.x";
   try {
@@ -28,14 +28,14 @@ export async function launchBrowser(): Promise<TestBrowser> {
       },
     };
   } finally {
-    restore("TMPDIR", before.TMPDIR);
-    restore("AWS_LAMBDA_JS_RUNTIME", before.RUNTIME);
+    restoreVariable("TMPDIR", before.TMPDIR);
+    restoreVariable("AWS_LAMBDA_JS_RUNTIME", before.RUNTIME);
   }
 }
 
 /**
- * Tells the browser where its fonts are. The package's own file looks for them in `/tmp/fonts` only, and Chromium dies at
- * the first text box when it finds no font.
+ * Writes a fontconfig file with the font folders and returns its path. The file in the package only looks in
+ * `/tmp/fonts`, and Chromium crashes at the first text box if it finds no font.
  */
 function writeFontConfig(folder: string): string {
   const file = join(folder, "fonts-here.conf");
@@ -54,14 +54,14 @@ function writeFontConfig(folder: string): string {
   return file;
 }
 
-function restore(name: string, value: string | undefined): void {
+function restoreVariable(name: string, value: string | undefined): void {
   if (value === undefined) delete process.env[name];
   else process.env[name] = value;
 }
 
 export interface OpenPage {
   readonly page: Page;
-  /** What the browser complained of: errors of scripts, refused resources, breaches of the security policy. */
+  /** Console warnings and errors: script errors, refused resources, violations of the content security policy. */
   readonly complaints: string[];
   close(): Promise<void>;
 }
@@ -84,8 +84,8 @@ export async function openChat(
   return { page, complaints, close: () => context.close() };
 }
 
-/** Types a message and sends it with Enter; a palette that is open is closed first. */
-export async function say(page: Page, text: string): Promise<void> {
+/** Types a message and sends it with Enter. Closes the palette first if it is open. */
+export async function sendMessage(page: Page, text: string): Promise<void> {
   const box = page.getByLabel("Message", { exact: true });
   await box.fill(text);
   if ((await box.getAttribute("aria-expanded")) === "true") await box.press("Escape");
@@ -97,7 +97,7 @@ export function turns(page: Page): Locator {
   return page.locator("article.turn");
 }
 
-/** Waits until no answer runs or waits. */
+/** Waits until no turn is pending. */
 export async function settled(page: Page): Promise<void> {
   await page.locator("[data-status=pending]").first().waitFor({ state: "detached" });
 }

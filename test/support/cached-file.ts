@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url";
 const cache = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url));
 
 /**
- * Path of a file under node_modules/.cache that is written on first use. What is in `parts` must follow from `folder`
- * and `name`: a file that is there already is taken as it is.
+ * Path of a file under node_modules/.cache, written on first use. An existing file is used unchanged, so `folder` and
+ * `name` must determine the content of `parts`.
  */
 export async function cachedFile(folder: string, name: string, parts: Iterable<Buffer>): Promise<string> {
   const path = join(cache, folder, name);
@@ -17,7 +17,7 @@ export async function cachedFile(folder: string, name: string, parts: Iterable<B
   } catch {
     await mkdir(join(cache, folder), { recursive: true });
   }
-  // Several processes may write at once: the rename makes the file appear whole.
+  // Several processes may write at once. The rename ensures that the file is complete when it appears.
   const draft = `${path}.${randomUUID()}`;
   try {
     const file = await open(draft, "wx");

@@ -5,12 +5,14 @@ import { ProviderChain, type ChainOptions } from "../../src/providers/chain/prov
 import type { ChainLink } from "../../src/providers/chain/chain-member.ts";
 import type { ChatProvider, StreamOptions, AnswerPart } from "../../src/providers/provider.ts";
 
-/** A provider of a chain that runs already. */
+/** A link to a provider that is already running. */
 export function linkTo(provider: ChatProvider): ChainLink {
   return { name: provider.name, remote: provider.remote, provider, start: () => Promise.resolve(provider) };
 }
 
-/** A chain of running providers: a minute for everything, no retries, a breaker that hardly opens, unless told otherwise. */
+/**
+ * A chain of running providers. Defaults: deadlines of a minute, no retries, a breaker that opens after 1,000 failures.
+ */
 export function chainOf(
   providers: readonly ChatProvider[],
   changes: Partial<ChainOptions> = {},
@@ -18,7 +20,7 @@ export function chainOf(
   return new ProviderChain({
     links: providers.map(linkTo),
     deadlines: { firstTokenMs: 60_000, gapMs: 60_000, totalMs: 60_000 },
-    retry: { retries: 0, longestWaitMs: 2000 },
+    retry: { retries: 0, maxWaitMs: 2000 },
     breaker: { failures: 1000, openMs: 10_000 },
     continueMidStream: true,
     clock: systemClock,
@@ -29,13 +31,13 @@ export function chainOf(
   });
 }
 
-/** A chain of one provider as a provider, for suites of that port. */
+/** A chain of one provider in the form of a provider, for the contract suite of that port. */
 export function chainedProvider(provider: ChatProvider, changes: Partial<ChainOptions> = {}): ChatProvider {
   const chain = chainOf([provider], changes);
   return {
     name: provider.name,
     remote: provider.remote,
-    // One provider alone, without retries of its own, has no fallback to tell of.
+    // A single provider without retries never emits a fallback part.
     stream: (request, options) => chain.stream(request, options as StreamOptions<AnswerPart>),
     describe: () => chain.describe(),
     countTokens: (text) => chain.countTokens(text),

@@ -27,14 +27,14 @@ export const bob: Principal = {
 
 export interface ChatBenchOptions extends ScriptedProviderOptions {
   readonly settings?: Partial<ChatSettings>;
-  /** False: no provider could be started. */
+  /** False: the service has no provider. */
   readonly hasProvider?: boolean;
   readonly maxAnswerBytes?: number;
   readonly answerBudgetBytes?: number;
   readonly contextBudgetBytes?: number;
 }
 
-/** The chat service on real stores in memory, with a scripted provider and virtual time. */
+/** The chat service on the memory stores, with a scripted provider and virtual time. */
 export function chatBench(options: ChatBenchOptions = {}) {
   const clock = new VirtualClock();
   const metrics = new CountingMetrics();
@@ -80,7 +80,7 @@ export function chatBench(options: ChatBenchOptions = {}) {
     const hash = changes.id === undefined ? "" : hashOf(message);
     return chat.submit({ owner: ada, conversation: "c", message, hash, sampling: {}, ...changes });
   };
-  /** A message that somebody watches. */
+  /** Submits a message and watches its answer. */
   const say = async (message: string, changes: Partial<Submission> = {}): Promise<AnswerHandle> => {
     const handle = await submit(message, changes);
     handle.watch();
@@ -92,20 +92,20 @@ export function chatBench(options: ChatBenchOptions = {}) {
 
 export type ChatBench = ReturnType<typeof chatBench>;
 
-/** How an answer ended. */
+/** Outcome of a finished answer. */
 export function outcomeOf({ reader }: AnswerHandle): AnswerOutcome {
   if (reader.outcome === null) throw new Error("the answer still runs");
   return reader.outcome;
 }
 
-/** The result of a command that ended. */
+/** Result of a finished command. */
 export function resultOf(handle: AnswerHandle): Readonly<Record<string, unknown>> {
   const outcome = outcomeOf(handle);
-  if (outcome.type !== "command") throw new Error(`no command: ${JSON.stringify(outcome)}`);
+  if (outcome.type !== "command") throw new Error(`not a command: ${JSON.stringify(outcome)}`);
   return outcome.result;
 }
 
-/** Checks that all counts are back where they began. */
+/** Checks that all counts are back at zero. */
 export function expectBalanced({ metrics }: ChatBench): void {
   expect(metrics.underflow).toBe(false);
   expect([metrics.waiting, metrics.running]).toEqual([0, 0]);

@@ -1,7 +1,7 @@
 import type { ChatProvider, ChatRequest } from "../../src/providers/provider.ts";
 import { partsOf, type SeenPart } from "./parts-of.ts";
 
-/** A request with sensible values; `message` is the user's. */
+/** A chat request with default values and one user message. */
 export function chatRequest(message: string, changes: Partial<ChatRequest> = {}): ChatRequest {
   return {
     system: "You are a helpful assistant.",
@@ -27,7 +27,7 @@ export function textOf(parts: readonly SeenPart[]): string {
   return parts.map((part) => (part.type === "text-delta" ? part.text : "")).join("");
 }
 
-/** The whole answer of a provider to a message. */
+/** All parts of a provider's answer to a request. */
 export async function answerOf(
   provider: ChatProvider,
   request: ChatRequest,

@@ -1,6 +1,6 @@
 import { WebSocket, type ClientOptions } from "ws";
 
-/** A frame of the server as it came. */
+/** A frame as received from the server. */
 export interface Frame {
   readonly type: string;
   readonly [field: string]: unknown;
@@ -11,9 +11,10 @@ export interface Closed {
   readonly reason: string;
 }
 
+/** Default limit on every wait, in milliseconds. */
 const WAIT_MS = 60_000;
 
-/** A client for tests: keeps every frame, and waits for the one that matters. */
+/** A WebSocket client for tests. It keeps every received frame and can wait for a certain one. */
 export class ChatSocket {
   readonly frames: Frame[] = [];
   readonly closed: Promise<Closed>;
@@ -34,11 +35,11 @@ export class ChatSocket {
         for (const watch of this.#watchers) watch();
       });
     });
-    // A cut line shows as a close with 1006; a refused upgrade rejects open().
+    // A cut connection is reported by the close event with 1006, and a refused upgrade rejects open().
     socket.on("error", () => {});
   }
 
-  /** Connects; rejects with the HTTP status where the upgrade is refused. */
+  /** Connects. Rejects with the HTTP status if the upgrade is refused. */
   static open(url: string, protocols: string[] = [], options: ClientOptions = {}): Promise<ChatSocket> {
     const socket = new WebSocket(url, protocols, options);
     const chat = new ChatSocket(socket);
@@ -73,7 +74,7 @@ export class ChatSocket {
 
   get welcome(): Frame {
     const [first] = this.frames;
-    if (first === undefined) throw new Error("no frame has come yet");
+    if (first === undefined) throw new Error("no frame has been received yet");
     return first;
   }
 
@@ -86,7 +87,12 @@ export class ChatSocket {
     this.#socket.send(bytes, { binary: false });
   }
 
-  /** The first frame that `matches`, from those that came or as soon as it comes. */
+  /**
+   * The first frame that `matches`, already received or still to come.
+   *
+   * @param from index in {@link frames} at which to start
+   * @throws Error if the socket closes or `waitMs` milliseconds pass before.
+   */
   next(matches: (frame: Frame) => boolean, from = 0, waitMs = WAIT_MS): Promise<Frame> {
     return new Promise((resolve, reject) => {
       let at = from;
@@ -94,7 +100,7 @@ export class ChatSocket {
         this.#watchers.delete(look);
         reject(
           new Error(
-            `no such frame came in time; there were: ${this.frames.map(({ type }) => type).join(", ")}`,
+            `no such frame arrived within ${waitMs} ms; received: ${this.frames.map(({ type }) => type).join(", ")}`,
           ),
         );
       }, waitMs);
@@ -133,14 +139,15 @@ export class ChatSocket {
     );
   }
 
-  /** Sends a command and gives its result. */
+  /** Sends a command and returns its result. @throws Error if the reply is not a command response. */
   async command(text: string): Promise<Record<string, unknown>> {
     const frame = await this.ask(text);
-    if (frame.type !== "command_response") throw new Error(`got ${JSON.stringify(frame)}`);
+    if (frame.type !== "command_response")
+      throw new Error(`expected a command response, received ${JSON.stringify(frame)}`);
     return frame["result"] as Record<string, unknown>;
   }
 
-  /** All text of the `token` frames of an answer, put together; throws when offsets leave a gap or overlap. */
+  /** The joined text of the `token` frames of an answer. @throws Error if offsets leave a gap or overlap. */
   streamed(answer: unknown): string {
     let text = "";
     let at = 0;
@@ -156,7 +163,7 @@ export class ChatSocket {
     return text;
   }
 
-  /** Stops reading from the line; what comes fills the buffers of both ends. */
+  /** Stops reading, so that further data fills the buffers of both ends. */
   pause(): void {
     this.#socket.pause();
   }
@@ -170,7 +177,7 @@ export class ChatSocket {
     return this.closed;
   }
 
-  /** Cuts the line without a close frame. */
+  /** Cuts the connection without a close frame. */
   cut(): void {
     this.#socket.terminate();
   }

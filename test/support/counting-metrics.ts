@@ -4,9 +4,9 @@ import { noMetrics, type Metrics } from "../../src/core/metrics.ts";
 export class CountingMetrics implements Metrics {
   waiting = 0;
   running = 0;
-  /** `waiting` or `running` fell below zero once. */
+  /** Whether `waiting` or `running` was ever below zero. */
   underflow = false;
-  /** `provider outcome` of each answer that ended. */
+  /** `provider outcome` of each finished answer. */
   readonly finished: string[] = [];
   readonly received: string[] = [];
   readonly sent: string[] = [];
@@ -21,7 +21,7 @@ export class CountingMetrics implements Metrics {
   readonly interToken = noMetrics.interToken;
   readonly spendRefusals: string[] = [];
   readonly engineRestarted = noMetrics.engineRestarted;
-  /** `from>to phase` of each hop. */
+  /** `from>to phase` of each fallback. */
   readonly fallbacks: string[] = [];
   readonly retries: string[] = [];
   readonly breakers = new Map<string, string>();
@@ -83,11 +83,12 @@ export class CountingMetrics implements Metrics {
   counter(name: string, help: string, read: () => number): void {
     this.gauge(name, help, read);
   }
+
   gauge(name: string, _help: string, read: () => number): void {
     this.gauges.set(name, read);
   }
 
-  /** The value of a gauge. */
+  /** Current value of a gauge or counter. */
   read(name: string): number {
     const read = this.gauges.get(name);
     if (read === undefined) throw new Error(`no gauge ${name}`);

@@ -4,7 +4,7 @@ import { FairQueue, type QueuedJob } from "../../src/engine/scheduling/fair-queu
 import { DecodePauses } from "../../src/engine/scheduling/decode-pauses.ts";
 import { chooseSlot, chooseVictim } from "../../src/engine/scheduling/slot-choice.ts";
 
-/** What a user sends: lengths in tokens. */
+/** A request of a user; lengths in tokens. */
 export interface SimulatedRequest {
   readonly principal: string;
   readonly weight?: number;
@@ -13,7 +13,7 @@ export interface SimulatedRequest {
   readonly answerTokens: number;
 }
 
-/** One request as it went; times in virtual milliseconds. */
+/** Record of one request; times in virtual milliseconds. */
 export class SimulatedJob implements QueuedJob {
   readonly request: SimulatedRequest;
   readonly arrivedAt: number;
@@ -44,7 +44,7 @@ export class SimulatedJob implements QueuedJob {
     return this.request.weight ?? 1;
   }
 
-  /** Tokens the slot has when all that is known was processed, the last of which draws the next. */
+  /** Tokens of prompt and answer so far. Processing the last one draws the next. */
   get length(): number {
     return this.request.promptTokens + this.generated;
   }
@@ -60,12 +60,12 @@ interface SimulatedSlot {
   startedAt: number;
 }
 
-/** What a machine takes for a step: all in milliseconds. */
+/** The time that a machine needs for a step, in milliseconds. */
 export interface MachineCost {
   readonly stepMs: number;
   readonly sequenceMs: number;
   readonly promptTokenMs: number;
-  /** Saving or loading a state. */
+  /** For each token of a state that is saved or loaded. */
   readonly moveTokenMs: number;
 }
 
@@ -74,7 +74,7 @@ export interface SimulatorOptions {
   readonly limits: TickLimits;
   readonly cost: MachineCost;
   readonly queueLimit: number;
-  /** Called when a job has its last token; may submit or schedule. */
+  /** Called when a job has its last token; may submit or schedule requests. */
   readonly finished?: (job: SimulatedJob) => void;
 }
 
@@ -85,18 +85,20 @@ export interface SimulatedTick {
   readonly promptTokens: number;
   /** Runs of consecutive ids among the active slots. */
   readonly runs: number;
-  /** Slots left empty while somebody waited. */
+  /** Slots left empty while a request waited. */
   readonly idleWhileWaiting: number;
 }
 
-/** Plays the engine's decisions on a virtual clock. What a step takes is known to it, and learned by the scheduler. */
+/**
+ * Runs the engine's scheduling on a virtual clock. The options give the true costs, which the scheduler has to learn.
+ */
 export class EngineSimulator {
   readonly queue: FairQueue<SimulatedJob>;
   /** Served tokens by principal. */
   readonly served = new Map<string, number>();
   now = 0;
   refused = 0;
-  mostWaiting = 0;
+  maxWaiting = 0;
   tickObserver: (tick: SimulatedTick) => void = () => {};
   readonly #options: SimulatorOptions;
   readonly #learned: CostModel;
@@ -130,7 +132,7 @@ export class EngineSimulator {
       this.refused++;
       return undefined;
     }
-    this.mostWaiting = Math.max(this.mostWaiting, this.queue.size);
+    this.maxWaiting = Math.max(this.maxWaiting, this.queue.size);
     return job;
   }
 
@@ -150,7 +152,7 @@ export class EngineSimulator {
   }
 
   #fire(): void {
-    // Latest first, so that the next is taken from the end.
+    // Latest first, so that the next event is taken from the end.
     if (!this.#sorted) this.#events.sort((a, b) => b.at - a.at);
     this.#sorted = true;
     for (let next = this.#events.at(-1); next && next.at <= this.now; next = this.#events.at(-1)) {
@@ -273,7 +275,7 @@ export class EngineSimulator {
     const { job } = slot;
     if (!job) return;
     slot.kept++;
-    // The first one also processes the last token of the prompt.
+    // The first draw also processes the last token of the prompt.
     this.#serve(job, job.generated === 0 ? 2 : 1);
     job.generated++;
     job.firstTokenAt ??= this.now;
@@ -291,8 +293,8 @@ export class EngineSimulator {
   }
 }
 
-/** A generator of numbers in 0..1 that gives the same ones in each run. */
-export function numbers(seed: number): () => number {
+/** Returns a generator of numbers from 0 to 1 (exclusive), which repeats for the same seed. */
+export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -300,7 +302,7 @@ export function numbers(seed: number): () => number {
   };
 }
 
-/** 1: all got the same; 1/n: one got all. */
+/** Jain's fairness index: 1 when all values are equal, 1/n when one of n values is the whole sum. */
 export function jainIndex(values: readonly number[]): number {
   const sum = values.reduce((total, value) => total + value, 0);
   const squares = values.reduce((total, value) => total + value ** 2, 0);

@@ -2,31 +2,34 @@ import type { RequestEvents } from "../../src/engine-wire/requests.ts";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Drawn, EngineSequence, GenerateOptions, PreparedRequest } from "../../src/engine/ports.ts";
 
-/** Above all prompt tokens. */
+/** First token of an answer; greater than any prompt token. */
 export const FIRST_ANSWER_TOKEN = 1_000_000_000;
 
-/** What a batch did: ids in the order of the calls, with the prompt tokens before the one that draws. */
+/** One native batch: ids in the order of the calls, with the number of prompt tokens before the one that draws. */
 export interface Batch {
   readonly items: { readonly id: number; readonly tokens: number }[];
 }
 
 /**
- * A native context for tests of the loop: calls of one turn of the event loop make a batch, and a fault of one item
- * rejects all of it, as in the real one. The answer's tokens count up from {@link FIRST_ANSWER_TOKEN}.
+ * A native context for tests of the loop. The calls of one turn of the event loop form a batch, and a fault of one item
+ * rejects the whole batch, as in the real context. The tokens of an answer count up from {@link FIRST_ANSWER_TOKEN}.
  */
 export class FakeContext {
   readonly batches: Batch[] = [];
-  /** Tokens that fail the batch they are in. */
+  /** Tokens that make their batch fail. */
   readonly poison = new Set<number>();
-  /** What was saved, by path. */
+  /** Tokens of the saved states, by path. */
   readonly files = new Map<string, readonly number[]>();
-  /** Paths in the order of loads and saves. */
+  /** Saves and loads in their order, with the number of tokens: `save 150`. */
   readonly moves: string[] = [];
-  /** Calls of one turn are batches of one, one after the other, as prompts of different lengths are in the real one. */
-  inTurn = false;
-  /** Runs when a batch is done, before its promises settle. */
+  /**
+   * Whether each call is a batch of its own, one after the other, like prompts of different lengths in the real
+   * context.
+   */
+  separateBatches = false;
+  /** Called when a batch is done, before its promises settle. */
   onBatch: () => void = () => {};
-  /** Runs while a state of so many tokens is saved or loaded. */
+  /** Called while a state of this many tokens is saved or loaded. */
   onMove: (tokens: number) => void = () => {};
   #items: {
     id: number;
@@ -35,7 +38,7 @@ export class FakeContext {
     settle: (error?: Error) => void;
   }[] = [];
 
-  /** What the model draws after a token. */
+  /** The token that the model draws after `last`. */
   tokenAfter: (last: number) => number = (last) =>
     last >= FIRST_ANSWER_TOKEN ? last + 1 : FIRST_ANSWER_TOKEN;
 
@@ -52,7 +55,7 @@ export class FakeContext {
   }
 
   #dispatch(): void {
-    const items = this.inTurn ? this.#items.splice(0, 1) : this.#items.splice(0);
+    const items = this.separateBatches ? this.#items.splice(0, 1) : this.#items.splice(0);
     if (this.#items.length > 0) setImmediate(() => this.#dispatch());
     this.batches.push({
       items: items.map(({ id, tokens, draws }) => ({ id, tokens: tokens.length - (draws ? 1 : 0) })),
@@ -115,7 +118,7 @@ export class FakeSequence implements EngineSequence {
     this.kv.push(...tokens);
   }
 
-  /** Checks guesses against the same counting answer. */
+  /** Compares guesses with the answer that {@link generate} would draw. */
   async verify(
     tokens: readonly number[],
     guesses: readonly number[],
@@ -149,7 +152,7 @@ export class FakeSequence implements EngineSequence {
 
 let conversations = 0;
 
-/** A request of `length` prompt tokens, all different from those of other requests. */
+/** A request of `length` prompt tokens, all but the first different from those of other requests. */
 export function preparedRequest(length: number, changes: Partial<PreparedRequest> = {}): PreparedRequest {
   const conversation = `conversation ${++conversations}`;
   return {
@@ -173,7 +176,7 @@ export function preparedRequest(length: number, changes: Partial<PreparedRequest
   };
 }
 
-/** Keeps what happens to a request as readable lines. */
+/** Records the events of a request as readable lines. */
 export function recordedEvents(): RequestEvents & { readonly lines: string[]; readonly text: () => string } {
   const lines: string[] = [];
   let text = "";
@@ -193,14 +196,14 @@ export function recordedEvents(): RequestEvents & { readonly lines: string[]; re
   };
 }
 
-/** Whether a request whose events are recorded has ended. */
+/** Whether a request with recorded events has ended. */
 export const isOver = ({ lines }: { readonly lines: readonly string[] }): boolean =>
   /^(finished|failed)/.test(lines.at(-1) ?? "");
 
-/** Gives the loop turns until a condition holds. */
+/** Yields to the event loop until a condition holds. @throws Error after 5,000 turns. */
 export async function until(condition: () => boolean): Promise<void> {
   for (let turns = 0; !condition(); turns++) {
-    if (turns > 5000) throw new Error("it never came to that");
+    if (turns > 5000) throw new Error("the condition did not hold within 5,000 turns of the event loop");
     await turn();
   }
 }

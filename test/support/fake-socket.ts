@@ -1,22 +1,23 @@
 import { MAX_CLOSE_REASON_BYTES } from "../../src/protocol/close-codes.ts";
 import type { FrameText, SendResult, Socket } from "../../src/session/delivery/socket.ts";
 
+/** A decoded frame. */
 export type Frame = Readonly<Record<string, unknown>>;
 
 /**
- * A socket whose back pressure a test sets. As with the real library a frame that was answered with `queued` is on its
- * way too, and `end` reports the close before it returns.
+ * A socket whose back pressure is set by a test. As with the real library, a frame with the result `queued` will be
+ * sent too, and `end` reports the close before it returns.
  */
 export class FakeSocket implements Socket {
-  /** Frames in order, as they were written. */
+  /** Texts of the frames, in order. */
   readonly texts: string[] = [];
-  /** What the code under test must never do; tests expect it to stay empty. */
+  /** Violations of the socket's contract by the code under test; tests expect none. */
   readonly breaches: string[] = [];
-  /** How the socket was ended; null while it is open. */
+  /** How the server ended the socket; null while it is open. */
   ended: { readonly code: number; readonly reason: string } | null = null;
-  /** Answers each send; the default takes everything. */
+  /** Determines the result of each send; the default is `sent`. */
   onSend: (text: string) => SendResult = () => "sent";
-  /** Told when the socket ends from this side, as the transport is. */
+  /** Called when the socket closes. */
   onEnd: () => void = () => {};
   #buffered = 0;
   #closed = false;
@@ -39,7 +40,7 @@ export class FakeSocket implements Socket {
     return this.frames.filter((frame) => frame["type"] === type);
   }
 
-  /** Forgets the frames so far and returns them. */
+  /** Removes and returns the frames so far. */
   takeFrames(): Frame[] {
     const { frames } = this;
     this.texts.length = 0;
@@ -72,12 +73,12 @@ export class FakeSocket implements Socket {
     this.onEnd();
   }
 
-  /** The kernel took what was held back. The test then calls the session's `onDrain`, as the transport does. */
+  /** Releases the unsent bytes. The test then calls the session's `onDrain`, as the transport does. */
   release(): void {
     this.#buffered = 0;
   }
 
-  /** The peer went away. */
+  /** Closes the socket as if the peer had disconnected. */
   vanish(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -2,18 +2,18 @@ import { expect } from "vitest";
 import type { ChatSocket, Frame } from "./chat-socket.ts";
 import type { Service } from "./service.ts";
 
-/** What a client saw of one answer that went on with another provider. */
+/** One answer with fallbacks, as received by a client. */
 export interface SeenAnswer {
   readonly end: Frame;
   readonly fallbacks: readonly Frame[];
-  /** All token frames together; that their offsets are contiguous was checked. */
+  /** Text of all token frames. Their offsets were checked to be contiguous. */
   readonly text: string;
   /** The text before the first fallback and after it. */
   readonly before: string;
   readonly after: string;
 }
 
-/** Reads one answer from the frames of a socket that streams, and holds that no byte is missing or there twice. */
+/** Reads one answer from the frames of a streaming socket, and asserts that no byte is missing or duplicated. */
 export function seenAnswer(socket: ChatSocket, end: Frame): SeenAnswer {
   const { answer } = end;
   const fallbacks = socket.frames.filter((frame) => frame.type === "fallback" && frame["answer"] === answer);
@@ -30,12 +30,12 @@ export function seenAnswer(socket: ChatSocket, end: Frame): SeenAnswer {
   };
 }
 
-/** Everything that a service has emitted: its log and its standard error. */
+/** All output of a service: its log and standard error. */
 export function emitted(service: Service): string {
   return service.log.map((line) => JSON.stringify(line)).join("\n") + service.stderr();
 }
 
-/** Holds that none of these texts, no stack and no credential of a URL is in what was emitted. */
+/** Asserts that `text` contains none of the secrets, no stack trace and no credentials in a URL. */
 export function expectNoSecrets(text: string, secrets: readonly string[]): void {
   for (const secret of secrets)
     expect(text.includes(secret), `${secret.slice(0, 6)}… was emitted`).toBe(false);

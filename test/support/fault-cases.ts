@@ -19,25 +19,25 @@ import { startFaultServer, type FaultScript } from "./fault-server.ts";
 import { secretKey } from "./remote-provider.ts";
 import { selfSigned } from "./self-signed.ts";
 
-/** What the user says to a server of these tests, which quotes it as some do; it must be in no error. */
+/** The user's text in these tests. The server quotes it, as some servers do. It must not appear in any error. */
 export const userText = "My secret diary says xyzzy";
 
-/** One fault script by name, for tests that run over all of them. */
+/** A named fault script with its expected outcome. */
 export interface FaultCase {
   readonly name: string;
   readonly script: FaultScript;
-  /** Whether text goes out before the fault. What gives a whole answer stands under `mid_stream`. */
+  /** Whether text is sent before the fault. Scripts with a whole answer count as `mid_stream`. */
   readonly when: "before_first_token" | "mid_stream";
   /**
-   * `whole`: the answer is whole although it looks odd. Else the code of the error that a remote provider throws;
-   * `provider_timeout`: only a deadline ends it.
+   * `whole`: the answer is complete although the stream is unusual. Otherwise the code of the error that a remote
+   * provider throws. `provider_timeout`: only a deadline ends the request.
    */
   readonly outcome: "whole" | ErrorCode;
-  /** What the error says besides: the time to wait, and the HTTP status where it is not that of the script. */
-  readonly says?: { readonly retryAfterMs?: number; readonly status?: number };
+  /** Further expected fields of the error: the time to wait, and the HTTP status if it differs from the script's. */
+  readonly fields?: { readonly retryAfterMs?: number; readonly status?: number };
 }
 
-type Row = readonly [name: string, script: FaultScript, outcome: ErrorCode, says?: FaultCase["says"]];
+type Row = readonly [name: string, script: FaultScript, outcome: ErrorCode, fields?: FaultCase["fields"]];
 
 const error = (fields: object = {}) => ({
   error: { message: `You sent: ${userText} with ${secretKey}`, ...fields },
@@ -71,7 +71,7 @@ const refusals: readonly Row[] = [
   ["a stall before the head", stallAfter(-1), "provider_timeout"],
 ];
 
-/** Faults that can come before the first token and after `n`. */
+/** Faults after `n` tokens; 0: before the first token. */
 function faultsAfter(n: number): readonly Row[] {
   return [
     ["a cut", cutAfter(n), "bad_answer"],
@@ -104,12 +104,12 @@ const oddities: readonly (readonly [string, FaultScript])[] = [
 ];
 
 const casesOf = (rows: readonly Row[], when: FaultCase["when"]): FaultCase[] =>
-  rows.map(([name, script, outcome, says]) => ({ name, script, outcome, when, ...(says && { says }) }));
+  rows.map(([name, script, outcome, fields]) => ({ name, script, outcome, when, ...(fields && { fields }) }));
 
 const wholeCases = (rows: readonly (readonly [string, FaultScript])[]): FaultCase[] =>
   rows.map(([name, script]) => ({ name, script, outcome: "whole", when: "mid_stream" }));
 
-/** Every kind of fault; those of a stream once before the first token and once after 4 tokens. */
+/** Every kind of fault. Faults within a stream occur twice: before the first token and after 4 tokens. */
 export const faultCases: readonly FaultCase[] = [
   ...casesOf(refusals, "before_first_token"),
   ...casesOf(faultsAfter(0), "before_first_token"),
@@ -125,12 +125,12 @@ const wordings: readonly Row[] = [
   ],
   ["400 for a context too long", status(400, error({ code: "context_length_exceeded" })), "prompt_too_long"],
   [
-    "400 for it in llama-server's words",
+    "400 for a context too long in llama-server's wording",
     status(400, { error: { code: 400, message: "too long", type: "exceed_context_size_error" } }),
     "prompt_too_long",
   ],
   [
-    "400 for it in vLLM's words",
+    "400 for a context too long in vLLM's wording",
     status(400, {
       object: "error",
       message: "This model's maximum context length is 2048 tokens.",
@@ -140,13 +140,13 @@ const wordings: readonly Row[] = [
   ],
   ["400 for refused content", status(400, error({ code: "content_filter" })), "content_refused"],
   [
-    "400 for a model that the router lacks",
+    "400 for a model that the router does not serve",
     status(400, error({ code: "model_not_supported" })),
     "bad_request",
   ],
   ["404 as a web page", status(404, "<h1>Not found</h1>"), "bad_request"],
   [
-    "422 of FastAPI, which quotes the request",
+    "422 from FastAPI, which quotes the request",
     status(422, { detail: [{ loc: ["body", "seed"], msg: "bad", input: { text: userText } }] }),
     "bad_request",
   ],
@@ -156,7 +156,7 @@ const wordings: readonly Row[] = [
     "provider_quota",
   ],
   [
-    "a redirect to elsewhere",
+    "a redirect to another address",
     { status: 307, headers: { location: "http://127.0.0.1:9/v1" }, steps: [] },
     "bad_request",
   ],
@@ -176,22 +176,22 @@ const wordingsMidStream: readonly Row[] = [
 
 const endlessLine: FaultScript = { steps: Array.from({ length: 40 }, () => ({ send: "x".repeat(65_536) })) };
 
-/** The same kinds in the words of one server or another: what a provider has to make of them. */
+/** The same kinds of faults in the wording of different servers. */
 export const wordingCases: readonly FaultCase[] = [
   ...casesOf([...wordings, ["a line without end", endlessLine, "bad_answer"]], "before_first_token"),
   ...casesOf(wordingsMidStream, "mid_stream"),
   ...wholeCases([["TGI's finish reason", finishedBy("eos_token")]]),
 ];
 
-/** An address at which no answer can be had. */
+/** An address without a working server. */
 export interface BadAddress {
   readonly name: string;
   readonly baseUrl: string;
-  /** The code of the system or of TLS that the error names; undefined where it differs by machine. */
+  /** Network or TLS code that the error must name; undefined if it differs between machines. */
   readonly networkCode: string | undefined;
 }
 
-/** All kinds of addresses at which nothing answers. `close` ends the servers behind them. */
+/** Starts all kinds of addresses without a working server. `close` stops the servers behind them. */
 export async function startBadAddresses(): Promise<{
   readonly addresses: readonly BadAddress[];
   close(): Promise<void>;
@@ -205,7 +205,7 @@ export async function startBadAddresses(): Promise<{
   return {
     addresses: [
       {
-        name: "a certificate that nobody vouches for",
+        name: "an untrusted certificate",
         baseUrl: untrusted.baseUrl,
         networkCode: "DEPTH_ZERO_SELF_SIGNED_CERT",
       },

@@ -1,6 +1,6 @@
 import type { FaultScript, FaultStep } from "./fault-server.ts";
 
-/** The tokens that scripts send unless told otherwise: accents, an emoji and a new line included. */
+/** Default tokens of the scripts, including accents, an emoji and a line break. */
 export const answerTokens = [
   "Paris",
   " is",
@@ -59,43 +59,43 @@ function streamed(tokens: readonly string[]): string[] {
   return [roleChunk(), ...tokens.map(textChunk)];
 }
 
-/** A whole answer as OpenAI sends it: role, texts, finish reason, usage, [DONE]. */
+/** A whole answer in OpenAI's form: role, texts, finish reason, usage, [DONE]. */
 export function whole(tokens: readonly string[] = answerTokens): FaultScript {
   return { steps: sends(...streamed(tokens), ...ending) };
 }
 
-/** Whole, but the finish reason is `reason`. */
+/** A whole answer with the finish reason `reason`. */
 export function finishedBy(reason: string, tokens: readonly string[] = answerTokens): FaultScript {
   return { steps: sends(...streamed(tokens), finishChunk(reason), usageChunk(), done) };
 }
 
-/** `n` tokens and then the connection is destroyed; 0: right after the head and the role. */
+/** Sends `n` tokens and then destroys the connection; 0: right after the head and the role. */
 export function cutAfter(n: number, tokens: readonly string[] = answerTokens): FaultScript {
   return { steps: [...sends(...streamed(tokens.slice(0, n))), { waitMs: 20 }, { cut: true }] };
 }
 
-/** `n` tokens and then a proper end of the response without a finish reason: the silently short answer. */
+/** Sends `n` tokens and then ends the response properly without a finish reason: a silently truncated answer. */
 export function endAfter(n: number): FaultScript {
   return { steps: sends(...streamed(answerTokens.slice(0, n))) };
 }
 
-/** `n` tokens, no finish reason, but [DONE]. */
+/** Sends `n` tokens and [DONE], but no finish reason. */
 export function noFinishReason(n = answerTokens.length): FaultScript {
   return { steps: sends(...streamed(answerTokens.slice(0, n)), done) };
 }
 
-/** `n` tokens and then silence; -1: silence before the head. */
+/** Sends `n` tokens and then nothing more; -1: not even the head. */
 export function stallAfter(n: number): FaultScript {
   return { steps: [...(n < 0 ? [] : sends(...streamed(answerTokens.slice(0, n)))), { stall: true }] };
 }
 
-/** Whole, `ms` before every token. */
+/** A whole answer with `ms` milliseconds before every token. */
 export function slowDrip(ms: number, tokens: readonly string[] = answerTokens): FaultScript {
   const drops = tokens.flatMap((token) => [{ waitMs: ms }, { send: textChunk(token) }]);
   return { steps: [...sends(roleChunk()), ...drops, ...sends(...ending)] };
 }
 
-/** `n` tokens and then an error within the stream. */
+/** Sends `n` tokens and then an error within the stream. */
 export function inBandError(
   n: number,
   error: unknown = { message: "boom", type: "server_error" },
@@ -103,7 +103,7 @@ export function inBandError(
   return { steps: sends(...streamed(answerTokens.slice(0, n)), event({ error })) };
 }
 
-/** A status with a body, JSON unless it is a text. */
+/** A response with a status and a body, which is sent as JSON unless it is a string. */
 export function status(
   code: number,
   body: unknown = { error: { message: "no" } },
@@ -114,41 +114,41 @@ export function status(
   return { status: code, headers: { "content-type": type, ...headers }, steps: sends(text) };
 }
 
-/** 200 with a web page, as a captive portal or a wrong base URL gives. */
+/** 200 with a web page, as sent by a captive portal or for a wrong base URL. */
 export function wrongContentType(): FaultScript {
   return { headers: { "content-type": "text/html" }, steps: sends("<!doctype html><title>Sign in</title>") };
 }
 
-/** The chunk after `n` tokens ends in the middle of its JSON. */
+/** A whole answer in which the chunk after `n` tokens ends in the middle of its JSON. */
 export function truncatedJson(n = 3): FaultScript {
   const broken = `${textChunk(" capital").trimEnd().slice(0, -12)}\n\n`;
   return { steps: sends(...streamed(answerTokens.slice(0, n)), broken, ...ending) };
 }
 
-/** Whole, but written `bytes` bytes at a time: it splits characters, lines and events. */
+/** A whole answer written `bytes` bytes at a time, which splits characters, lines and events. */
 export function splitEvery(bytes: number): FaultScript {
   const all = Buffer.from([...streamed(answerTokens), ...ending].join(""), "utf8");
   const steps: FaultStep[] = [];
   for (let at = 0; at < all.length; at += bytes) {
     steps.push({ send: all.subarray(at, at + bytes) });
-    // Separate segments, so that the client sees the pieces; not for each, to keep it short.
+    // Waits make TCP send separate segments. Not after every piece, to keep the script short.
     if (steps.length % 16 === 0) steps.push({ waitMs: 1 });
   }
   return { steps };
 }
 
-/** Whole, but an emoji comes as the two halves of its surrogate pair in two chunks. */
+/** A whole answer in which the surrogate pair of an emoji is split over two chunks. */
 export function splitSurrogates(): FaultScript {
   return { steps: sends(roleChunk(), textChunk("a\ud83d"), textChunk("\ude00b"), ...ending) };
 }
 
-/** Whole, but the last text and the finish reason come twice. */
+/** A whole answer in which the last text and the finish reason are sent twice. */
 export function duplicateFinal(): FaultScript {
   const last = event({ ...head, choices: [{ index: 0, delta: { content: "." }, finish_reason: "stop" }] });
   return { steps: sends(...streamed(answerTokens.slice(0, -1)), last, last, usageChunk(), done) };
 }
 
-/** Whole, but without usage and [DONE]; then the connection ends, is cut, or says nothing more. */
+/** A whole answer without usage and [DONE]; then the connection ends, is cut, or stays open without data. */
 export function bareEnding(after: "end" | "cut" | "stall"): FaultScript {
   const steps = sends(...streamed(answerTokens), finishChunk("stop"));
   if (after === "stall") steps.push({ stall: true });

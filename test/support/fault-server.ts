@@ -4,26 +4,26 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** One act of the server after the head of its response. */
+/** One step of the server after the head of its response. */
 export type FaultStep =
   | { readonly send: string | Uint8Array }
   | { readonly waitMs: number }
-  /** Says nothing more until the client goes or the server closes. */
+  /** Sends nothing more until the client disconnects or the server closes. */
   | { readonly stall: true }
-  /** Destroys the connection without an end. */
+  /** Destroys the connection without ending the response. */
   | { readonly cut: true };
 
-/** What the server does with one request. After the last step the response ends properly, unless it was cut. */
+/** Response of the server to one request. After the last step the response ends properly, unless it was cut. */
 export interface FaultScript {
   /** Default 200. */
   readonly status?: number;
   /** Default: `content-type: text/event-stream`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Nothing at all is sent, not even a head, before the first step that is not a wait. */
+  /** Nothing is sent, not even the head, before the first step that is not a wait. */
   readonly steps: readonly FaultStep[];
 }
 
-/** The JSON body of a chat completion request, as far as tests look at it. */
+/** JSON body of a chat completion request, with the fields that tests use. */
 export interface SeenBody {
   readonly model?: string;
   readonly messages?: readonly { readonly role: string; readonly content: string }[];
@@ -37,17 +37,17 @@ export interface SeenRequest {
   readonly body: SeenBody;
   /** Whether the client closed the connection before the script was over. */
   readonly abandoned: boolean;
-  /** `performance.now()` of that, else undefined. */
+  /** `performance.now()` when the client closed the connection; otherwise undefined. */
   readonly abandonedAt: number | undefined;
-  /** `performance.now()` when the whole request had come in. */
+  /** `performance.now()` when the whole request was received. */
   readonly arrivedAt: number;
-  /** `performance.now()` when this request was over or its connection gone, whoever ended it; until then undefined. */
+  /** `performance.now()` when the request ended or its connection was closed by either side; until then undefined. */
   readonly closedAt: number | undefined;
-  /** Resolves when the connection of this request is over, whoever ended it. */
+  /** Resolves when the request ended or its connection was closed by either side. */
   readonly over: Promise<void>;
 }
 
-/** A script, or a function that chooses one by the request. */
+/** A script, or a function that selects one for the request. */
 export type FaultPlan = FaultScript | ((request: SeenRequest, index: number) => FaultScript);
 
 export interface FaultServer {
@@ -55,20 +55,20 @@ export interface FaultServer {
   readonly baseUrl: string;
   /** All requests so far, oldest first. */
   readonly requests: readonly SeenRequest[];
-  /** The requests for the list of models, which the server does not take for requests of a chat. */
+  /** Requests for the model list. They are not part of `requests`. */
   readonly modelRequests: readonly SeenRequest[];
-  /** What every request for the list of models gets; at first a 404, as from a server that has no such list. */
+  /** Sets the response to requests for the model list. Default: 404, like a server without such a list. */
   playModels(script: FaultScript): void;
-  /** Requests that the server works on at this moment. */
+  /** Number of requests in progress. */
   readonly running: number;
   /**
-   * The plans for the next requests, one each; the last one also for all after it. May be called at any time, so that
-   * a server fails for a while and is well again; what already runs keeps its script.
+   * Sets the plans for the next requests, one each; the last plan also applies to all further requests. May be called
+   * at any time, for instance to end a period of failures. Requests in progress keep their script.
    */
   play(...plans: [FaultPlan, ...FaultPlan[]]): void;
-  /** Resolves with request `index` (0: the first since the start) as soon as it has come in. */
+  /** Resolves with request `index` (0: the first since the start) as soon as it is received. */
   request(index: number): Promise<SeenRequest>;
-  /** Destroys all connections and refuses new ones, as a server that is down. */
+  /** Destroys all connections and refuses new ones, like a server that is down. */
   goDown(): Promise<void>;
   /** Listens again on the same port. */
   comeUp(): Promise<void>;
@@ -86,20 +86,21 @@ async function bodyOf(incoming: IncomingMessage): Promise<SeenBody> {
 
 interface Stage {
   readonly response: ServerResponse;
-  readonly gone: AbortSignal;
+  readonly disconnected: AbortSignal;
   /** Called before the script itself destroys the connection. */
   onCut(): void;
 }
 
-async function perform(script: FaultScript, { response, gone, onCut }: Stage): Promise<void> {
+async function perform(script: FaultScript, { response, disconnected, onCut }: Stage): Promise<void> {
   response.statusCode = script.status ?? 200;
   for (const [name, value] of Object.entries(script.headers ?? { "content-type": "text/event-stream" })) {
     response.setHeader(name, value);
   }
   for (const step of script.steps) {
-    if (gone.aborted) return;
-    if ("waitMs" in step) await delay(step.waitMs, undefined, { signal: gone }).catch(() => undefined);
-    else if ("stall" in step) await once(gone, "abort");
+    if (disconnected.aborted) return;
+    if ("waitMs" in step)
+      await delay(step.waitMs, undefined, { signal: disconnected }).catch(() => undefined);
+    else if ("stall" in step) await once(disconnected, "abort");
     else if ("send" in step) response.write(step.send);
     else {
       onCut();
@@ -109,8 +110,8 @@ async function perform(script: FaultScript, { response, gone, onCut }: Stage): P
   if (!response.destroyed) response.end();
 }
 
-/** What one server has seen and is about to play. */
-class Theatre {
+/** Received requests and planned responses of one server. */
+class ScriptPlayer {
   readonly requests: MutableRequest[] = [];
   readonly modelRequests: MutableRequest[] = [];
   models: FaultScript = { status: 404, headers: {}, steps: [] };
@@ -130,7 +131,7 @@ class Theatre {
   }
 
   async serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const gone = new AbortController();
+    const disconnected = new AbortController();
     let cutByScript = false;
     const seen: MutableRequest = {
       method: incoming.method ?? "",
@@ -151,11 +152,11 @@ class Theatre {
         seen.abandoned = true;
         seen.abandonedAt = seen.closedAt;
       }
-      gone.abort();
+      disconnected.abort();
     });
     seen.body = await bodyOf(incoming);
     seen.arrivedAt = performance.now();
-    const stage = { response, gone: gone.signal, onCut: () => (cutByScript = true) };
+    const stage = { response, disconnected: disconnected.signal, onCut: () => (cutByScript = true) };
     if (seen.method === "GET" && seen.path.endsWith("/models")) {
       this.modelRequests.push(seen);
       return perform(this.models, stage);
@@ -184,17 +185,17 @@ async function stopListening(server: Server): Promise<void> {
 }
 
 /**
- * Starts a server on a free port of the loopback address that plays scripts as an OpenAI-compatible server.
+ * Starts an OpenAI-compatible server that plays scripts, on a free port of the loopback address.
  *
- * @param tls key and certificate in PEM: it then speaks HTTPS
+ * @param tls key and certificate in PEM format, for HTTPS
  */
 export async function startFaultServer(tls?: {
   readonly key: string;
   readonly cert: string;
 }): Promise<FaultServer> {
-  const theatre = new Theatre();
+  const player = new ScriptPlayer();
   const onRequest = (incoming: IncomingMessage, response: ServerResponse) => {
-    theatre.serve(incoming, response).catch((error: unknown) => {
+    player.serve(incoming, response).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : undefined);
     });
   };
@@ -202,14 +203,14 @@ export async function startFaultServer(tls?: {
   const port = await listen(server, 0);
   return {
     baseUrl: `http${tls ? "s" : ""}://127.0.0.1:${port}/v1`,
-    requests: theatre.requests,
-    modelRequests: theatre.modelRequests,
-    playModels: (script) => (theatre.models = script),
+    requests: player.requests,
+    modelRequests: player.modelRequests,
+    playModels: (script) => (player.models = script),
     get running() {
-      return theatre.running;
+      return player.running;
     },
-    play: (...plans) => theatre.play(plans),
-    request: (index) => theatre.request(index),
+    play: (...plans) => player.play(plans),
+    request: (index) => player.request(index),
     goDown: () => stopListening(server),
     comeUp: async () => void (await listen(server, port)),
     close: () => stopListening(server),

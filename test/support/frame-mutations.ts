@@ -1,9 +1,9 @@
 import fc from "fast-check";
 
-/** One change to a text; positions are drawn as fractions so that they suit any length. */
+/** One change to a text. Positions are drawn as fractions, so that they fit any length. */
 type Mutation = (text: string) => string;
 
-/** What breaks parsers: in JSON, in schemas, in numbers, in text. */
+/** Texts that tend to break parsers of JSON, schemas, numbers or Unicode. */
 const TERMS = [
   ...'"\\{}[]:,/',
   "null",
@@ -33,7 +33,7 @@ const TERMS = [
   "x".repeat(3_000),
 ];
 
-/** Other words of the contract, so that what is valid in one frame lands in another. */
+/** Words of the protocol, so that fields valid in one frame type appear in another. */
 const WORDS = [
   "message",
   "cancel",
@@ -104,14 +104,14 @@ function mutations(corpus: readonly string[]): fc.Arbitrary<Mutation> {
   );
 }
 
-/** Frames of the corpus after one to four changes: most are still nearly right, which is where faults are found. */
+/** Frames of the corpus after one to four changes: most are still nearly valid, which finds the most faults. */
 export function mutatedFrames(corpus: readonly string[]): fc.Arbitrary<string> {
   return fc
     .tuple(fc.constantFrom(...corpus), fc.array(mutations(corpus), { minLength: 1, maxLength: 4 }))
     .map(([frame, changes]) => changes.reduce((text, change) => change(text), frame));
 }
 
-/** Pieces of the line after flipped bits, lost, doubled and foreign bytes. */
+/** Byte sequences of the corpus with flipped bits and with removed, repeated or foreign bytes. */
 export function mutatedBytes(corpus: readonly Buffer[]): fc.Arbitrary<Buffer> {
   const change = fc.oneof(
     fc.tuple(place, fc.integer({ min: 1, max: 255 })).map(([at, bits]) => (bytes: Buffer): Buffer => {
@@ -120,7 +120,7 @@ export function mutatedBytes(corpus: readonly Buffer[]): fc.Arbitrary<Buffer> {
       if (index < copy.length) copy[index] = (copy[index] as number) ^ bits;
       return copy;
     }),
-    // Headers are where the meaning is.
+    // Favours the first bytes, which hold the frame headers.
     fc
       .tuple(fc.integer({ min: 0, max: 13 }), fc.integer({ min: 0, max: 255 }))
       .map(([index, value]) => (bytes: Buffer): Buffer => {

@@ -1,4 +1,4 @@
-/** A value of GGUF's metadata, by its type. `ints` is an array of signed 32-bit numbers. */
+/** A GGUF metadata value, by type. `ints` is an array of signed 32-bit numbers. */
 export type GgufValue =
   | { readonly uint32: number }
   | { readonly float32: number }
@@ -13,20 +13,21 @@ export const tensorType = { f32: 0, q4_0: 2 } as const;
 
 export interface GgufTensor {
   readonly name: string;
-  /** Innermost dimension first, as GGUF has it. */
+  /** Dimensions, innermost first, as in GGUF. */
   readonly shape: readonly number[];
   /** One of {@link tensorType}. */
   readonly type: number;
   readonly byteLength: number;
-  /** Its `byteLength` bytes, made only when they are written: a whole model need not fit into memory. */
+  /** Returns the `byteLength` bytes. Called only when they are written, so a whole model need not fit into memory. */
   write(): Buffer;
 }
 
+/** Alignment of tensor data in bytes, GGUF's default. */
 const ALIGNMENT = 32;
 
 const valueType = { uint32: 4, int32: 5, float32: 6, bool: 7, string: 8, array: 9 } as const;
 
-/** Grows a list of buffers in GGUF's little-endian form. */
+/** Collects buffers in GGUF's little-endian encoding. */
 class Writer {
   readonly parts: Buffer[] = [];
   length = 0;
@@ -103,7 +104,7 @@ function padding(length: number): Buffer {
   return Buffer.alloc((ALIGNMENT - (length % ALIGNMENT)) % ALIGNMENT);
 }
 
-/** A GGUF file of version 3, piece by piece. */
+/** The bytes of a GGUF file of version 3, piece by piece. @throws RangeError if a tensor has the wrong length. */
 export function* ggufParts(
   metadata: readonly (readonly [key: string, value: GgufValue])[],
   tensors: readonly GgufTensor[],

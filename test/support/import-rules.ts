@@ -3,20 +3,20 @@ import { join, posix, relative, sep } from "node:path";
 
 /** One import, export-from or dynamic import with a literal name. */
 export interface ImportLine {
-  /** As written: a package, `node:…` or a relative path. */
+  /** As written in the source: a package, `node:…` or a relative path. */
   readonly specifier: string;
   readonly typeOnly: boolean;
 }
 
-/** A source file, its path relative to the root of the project and with `/`. */
+/** A source file. The path is relative to the project root and uses `/`. */
 export interface SourceFile {
   readonly path: string;
   readonly text: string;
 }
 
 /**
- * Who may import whom: folder to what it may import besides itself and `node:*`. A word that ends in `/` stands for a
- * folder, another one for a file without its ending. This is the table of docs/architecture.md.
+ * The import rules of docs/architecture.md: for each folder, what its files may import besides itself and `node:*`. A
+ * name ending in `/` is a folder; any other name is a file without its extension.
  */
 export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "src/core/": [],
@@ -33,6 +33,14 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
     "src/chat/session-store",
   ],
   "src/session/": ["src/core/", "src/protocol/", "src/chat/", "src/auth/"],
+  "src/session/delivery/": [
+    "src/core/",
+    "src/protocol/",
+    "src/chat/abandon-timer",
+    "src/chat/answer-log",
+    "src/chat/running-answer",
+  ],
+  "src/session/limits/": ["src/core/", "src/protocol/"],
   "src/observability/": ["src/core/"],
   "src/transport/uws/": ["src/core/", "src/auth/", "src/protocol/close-codes", "src/session/"],
   "src/engine-wire/": ["src/core/"],
@@ -81,7 +89,7 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "web/view/": ["src/protocol/", "web/client/", "web/markdown/"],
 };
 
-/** The only folder that may load a library. */
+/** For each guarded library, the only folder that may import it. */
 export const libraryOwners: Readonly<Record<string, string>> = {
   "uWebSockets.js": "src/transport/uws/",
   "node-llama-cpp": "src/engine/model/",
@@ -96,7 +104,7 @@ const IMPORT_FORMS = [
   /(?<![\w.])(?:import|require)()\(\s*["']([^"']+)["']\s*\)/g,
 ];
 
-/** The imports of a source text. Comments do not count. */
+/** The imports of a source text, without those in comments. */
 export function importsOf(text: string): ImportLine[] {
   const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/^\s*\/\/.*$/gm, "");
   return IMPORT_FORMS.flatMap((form) =>
@@ -107,7 +115,7 @@ export function importsOf(text: string): ImportLine[] {
   );
 }
 
-/** All TypeScript files below some folders of the project at `root`. */
+/** All TypeScript files below the given folders of the project at `root`. */
 export function readSources(root: string, folders: readonly string[]): SourceFile[] {
   return folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
@@ -119,12 +127,12 @@ export function readSources(root: string, folders: readonly string[]): SourceFil
   );
 }
 
-/** Path of a relative import from the root of the project; undefined for packages. */
+/** Target of a relative import as a path from the project root; undefined for packages. */
 function targetOf(from: string, specifier: string): string | undefined {
   return specifier.startsWith(".") ? posix.join(posix.dirname(from), specifier) : undefined;
 }
 
-/** The most precise row of the table for a file. */
+/** The most specific rule for a file. */
 function rowOf(path: string): string | undefined {
   return Object.keys(allowedImports)
     .filter((folder) => path.startsWith(folder) && (folder !== "src/" || !path.slice(4).includes("/")))
@@ -137,11 +145,11 @@ function mayImport(row: string, target: string): boolean {
   );
 }
 
-/** One line for each import that the table or the ownership of libraries forbids. */
+/** One line for each import that {@link allowedImports} or {@link libraryOwners} forbids. */
 export function importFaults(files: readonly SourceFile[]): string[] {
   return files.flatMap((file) => {
     const row = rowOf(file.path);
-    if (row === undefined) return [`${file.path} lies in a folder that the table does not know`];
+    if (row === undefined) return [`${file.path} is in a folder without an import rule`];
     return importsOf(file.text).flatMap((line) => lineFault(file.path, row, line) ?? []);
   });
 }
@@ -160,12 +168,12 @@ function libraryFault(path: string, specifier: string): string | undefined {
     (name) => specifier === name || specifier.startsWith(`${name}/`),
   );
   if (library !== undefined && !path.startsWith(libraryOwners[library] ?? "")) {
-    return `${path} may not import ${specifier}: only ${libraryOwners[library]} does`;
+    return `${path} may not import ${specifier}: only ${libraryOwners[library]} may`;
   }
   return path.startsWith("web/") ? `${path} may not import the package ${specifier}` : undefined;
 }
 
-/** Each import cycle once, as `a.ts → b.ts → a.ts`; imports of types count. */
+/** Each import cycle once, as `a.ts → b.ts → a.ts`. Type imports count. */
 export function importCycles(files: readonly SourceFile[]): string[] {
   const graph = new Map(
     files.map((file) => [
@@ -186,10 +194,10 @@ export function importCycles(files: readonly SourceFile[]): string[] {
   return cycles;
 }
 
-/** Files that are too long to be understood in one reading. */
-export function longFiles(files: readonly SourceFile[], most: number): string[] {
+/** One line for each file with more than `maxLines` lines. */
+export function longFiles(files: readonly SourceFile[], maxLines: number): string[] {
   return files
     .map(({ path, text }) => ({ path, lines: text.trimEnd().split("\n").length }))
-    .filter(({ lines }) => lines > most)
-    .map(({ path, lines }) => `${path} has ${lines} lines, more than ${most}`);
+    .filter(({ lines }) => lines > maxLines)
+    .map(({ path, lines }) => `${path} has ${lines} lines, more than ${maxLines}`);
 }

@@ -8,7 +8,7 @@ import type { EngineSettings } from "../../src/engine-wire/control.ts";
 import { LocalProvider } from "../../src/providers/local/local-provider.ts";
 import { tinyModel } from "./tiny-gguf.ts";
 
-/** Arguments of Node.js that run the engine from its sources. */
+/** Node.js arguments that run the engine from its sources. */
 export const engineArgs: readonly string[] = [
   "--import",
   import.meta.resolve("tsx"),
@@ -29,7 +29,7 @@ export interface LocalEngine {
   stop(): Promise<void>;
 }
 
-/** Settings of an engine on the tiny model: one thread, four slots of 512 tokens. */
+/** Engine settings with the tiny model: one thread, four slots of 512 tokens. */
 export async function tinySettings(changes: Partial<EngineSettings> = {}): Promise<EngineSettings> {
   return {
     modelPath: await tinyModel(),
@@ -39,7 +39,7 @@ export async function tinySettings(changes: Partial<EngineSettings> = {}): Promi
     sampling: {},
     slots: 4,
     contextTokens: 512,
-    // More threads than free cores make a small model many times slower.
+    // With more threads than free cores, a small model is many times slower.
     threads: 1,
     gpu: "off",
     maxTickMs: 250,
@@ -51,7 +51,7 @@ export async function tinySettings(changes: Partial<EngineSettings> = {}): Promi
   };
 }
 
-/** A supervisor of the real engine process; not started. */
+/** A supervisor of the real engine process, not yet started. */
 export async function tinySupervisor(options: LocalEngineOptions = {}): Promise<EngineSupervisor> {
   return new EngineSupervisor({
     args: engineArgs,
@@ -65,7 +65,7 @@ export async function tinySupervisor(options: LocalEngineOptions = {}): Promise<
   });
 }
 
-/** A provider on an engine; close it before the engine stops. */
+/** A provider that uses an engine. Close it before stopping the engine. */
 export function localProvider(supervisor: EngineSupervisor, metrics: Metrics = noMetrics): LocalProvider {
   return new LocalProvider({
     engine: supervisor,
@@ -76,7 +76,7 @@ export function localProvider(supervisor: EngineSupervisor, metrics: Metrics = n
   });
 }
 
-/** A running engine on the tiny model and a provider that is connected to it. */
+/** Starts an engine with the tiny model, and a provider connected to it. */
 export async function startLocalEngine(options: LocalEngineOptions = {}): Promise<LocalEngine> {
   const supervisor = await tinySupervisor(options);
   await supervisor.start();

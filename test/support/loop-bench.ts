@@ -8,19 +8,19 @@ import { fakeKvCache } from "./fake-kv-cache.ts";
 import { FakeContext, isOver, preparedRequest, recordedEvents, until } from "./fake-sequence.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
-// What the cache thinks to move in a millisecond before it has measured.
-const FIRST_GUESS = 1_400_000;
+/** Bytes that the cache assumes to move in a millisecond before it has measured. */
+const ASSUMED_BYTES_PER_MS = 1_400_000;
 
 export interface LoopBenchOptions {
   readonly slots: number;
-  /** What a token takes, of a prompt or of an answer. */
+  /** Milliseconds for one token of a prompt or an answer. */
   readonly tokenMs: number;
-  /** What it takes to save or load a token. */
+  /** Milliseconds to save or load one token. */
   readonly moveMs?: number;
   readonly budgetBytes?: number;
 }
 
-/** The engine's loop on virtual time, over a native context in which each token takes its time. */
+/** Runs the engine's loop on a virtual clock, over a fake native context in which each token takes time. */
 export function loopBench({ slots, tokenMs, moveMs = 0.0001, budgetBytes = 1e12 }: LoopBenchOptions) {
   const context = new FakeContext();
   const clock = new VirtualClock();
@@ -29,7 +29,7 @@ export function loopBench({ slots, tokenMs, moveMs = 0.0001, budgetBytes = 1e12 
     const tokens = context.batches.at(-1)?.items.reduce((sum, item) => sum + item.tokens + 1, 0) ?? 0;
     clock.advance(tokens * tokenMs);
   };
-  const cache = fakeKvCache(clock, budgetBytes, moveMs * FIRST_GUESS);
+  const cache = fakeKvCache(clock, budgetBytes, moveMs * ASSUMED_BYTES_PER_MS);
   const loop = new TickLoop({
     slots: Array.from({ length: slots }, (_, id) => new Slot(context.sequence(id))),
     queue: new FairQueue<RequestState>({ requests: 100, promptTokens: 1_000_000, background: 10 }),

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { HubSource, ModelEntry, WheelSource } from "../../src/engine-host/model-catalog.ts";
 
-/** Bytes that begin like a model; `seed` makes different contents. */
+/** Pseudo-random bytes that begin like a GGUF model. Different seeds give different bytes. */
 export function modelBytes(length: number, seed = 1): Buffer {
   const bytes = Buffer.alloc(length);
   for (let at = 0, state = seed; at < length; at++) {
@@ -38,25 +38,29 @@ function entryOf<T extends HubSource | WheelSource>(
   };
 }
 
-/** A catalog entry for `content` on a hub. */
+/** A catalog entry for `content` in a hub repository. */
 export function hubEntry(name: string, content: Buffer) {
   return entryOf<HubSource>(name, content, { kind: "hub", repository: "someone/models", revision: "abc123" });
 }
 
-/** A catalog entry, marked as the stand-in, for `content` inside a wheel. */
+/** A catalog entry for `content` inside a Python wheel, marked as the stand-in. */
 export function wheelEntry(name: string, content: Buffer) {
   const member = `carrier/${name}.gguf`;
   return entryOf<WheelSource>(name, content, { kind: "wheel", package: "carrier", version: "1.0", member });
 }
 
-/** A folder that is deleted when the test ends. */
+/** Creates a folder that is deleted when the test ends. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "models-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** An HTTP server on a free loopback port that is closed when the test ends; gives its URL without a slash. */
+/**
+ * Starts an HTTP server on a free loopback port, closed when the test ends.
+ *
+ * @returns its URL without a trailing slash
+ */
 export async function serve(
   handle: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<string> {

@@ -1,4 +1,8 @@
-/** Cells of the table that follows a heading or comment of a Markdown page, without its head. */
+/**
+ * Cells of the first Markdown table after `mark`, without the header.
+ *
+ * @throws Error if the page does not contain `mark`.
+ */
 export function tableAfter(page: string, mark: string): string[][] {
   const start = page.indexOf(mark);
   if (start === -1) throw new Error(`the page has no ${mark}`);

@@ -6,10 +6,10 @@ import type {
   StreamPart,
 } from "../../src/providers/provider.ts";
 
-/** The end of an answer, as tests see it behind its parts. */
+/** The end of an answer as a part, after all others. */
 export type FinishPart = { readonly type: "finish" } & Finish;
 
-/** What a stream came to, in order. */
+/** A part of a stream as tests read it. */
 export type SeenPart = StreamPart | FinishPart;
 
 interface Streaming<Part> {
@@ -17,8 +17,8 @@ interface Streaming<Part> {
 }
 
 /**
- * An answer as something to read at the reader's own pace, its end as a last part. Who leaves early stops the work. What
- * was not read when the stream fails is dropped.
+ * Converts the callbacks of a stream to an async generator, with the finish as its last part. Returning early aborts
+ * the stream. Parts that were not read when the stream fails are dropped.
  */
 export async function* partsOf<Part extends AnswerPart = StreamPart>(
   provider: Streaming<Part>,

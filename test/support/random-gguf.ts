@@ -5,9 +5,9 @@ import { byteName, pieceType, type Piece } from "./sentence-pieces.ts";
 import { ZEPHYR_TEMPLATE } from "./tiny-gguf.ts";
 
 /**
- * A model with the shape of TinyLlama-1.1B-Chat and random weights in Q4_0: it costs what the real one costs, and says
- * nothing. So engines can be measured where the real one cannot be had. Stop tokens and bytes are hardly ever drawn,
- * so that each answer has the length that was asked for, in whole characters.
+ * A model with the shape of TinyLlama-1.1B-Chat and random weights in Q4_0. It costs as much compute as the real model
+ * but generates random words, so that engines can be measured without a download. Stop and byte tokens have a very low
+ * probability, so that each answer has the requested length and consists of whole characters.
  */
 
 const CONTEXT = 2048;
@@ -19,46 +19,47 @@ const KV_HEADS = 4;
 const HEAD_WIDTH = WIDTH / HEADS;
 const VOCABULARY = 32_000;
 
-/** Unknown, beginning, end, and the 256 bytes. */
+/** Number of tokens with a low probability: unknown, begin, end, and the 256 bytes. */
 const RARE_TOKENS = 259;
 
-/** Q4_0: 32 weights share a half-precision scale that stands before their 16 bytes. */
+/** Q4_0 block: a half-precision scale followed by 32 weights in 16 bytes. */
 const BLOCK_WEIGHTS = 32;
 const BLOCK_BYTES = 18;
 
-/** Deviation of a uniform nibble from 0 to 15. */
+/** Standard deviation of a uniform nibble from 0 to 15. */
 const NIBBLE_DEVIATION = 4.61;
 
-/** Raise it when the bytes change: files of an earlier one are then written anew. */
+/** Version of the file content. Increase it when the bytes change, so that cached files are written again. */
 const VERSION = 1;
 
 /**
- * The catalog's name of the file, so that the service takes it for TinyLlama: its template, markers and sampling. The
- * folder says what it really is.
+ * File name of TinyLlama in the catalog, so that the service uses TinyLlama's template, markers and sampling. The
+ * folder name shows what the file really is.
  */
 const FILE = "tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf";
 
-/** Path of the model, 620 MB, written on first use under node_modules/.cache in a few seconds. */
+/** Path of the model (620 MB), written under node_modules/.cache on first use, which takes a few seconds. */
 export function randomTinyLlama(): Promise<string> {
   return cachedFile(`random-tinyllama-q4_0-v${VERSION}`, FILE, ggufParts(metadata(), tensors()));
 }
 
-/** A nonzero number in half precision, its sign aside. @throws RangeError outside of the normal range. */
+/** Bits of the absolute value of a nonzero number in half precision. @throws RangeError outside the normal range. */
 export function halfBits(value: number): number {
   const exponent = Math.floor(Math.log2(Math.abs(value)));
-  if (!(exponent >= -14 && exponent <= 14)) throw new RangeError(`${value} is out of range`);
+  if (!(exponent >= -14 && exponent <= 14))
+    throw new RangeError(`${value} is outside the normal range of half precision`);
   const fraction = Math.round((Math.abs(value) / 2 ** exponent - 1) * 1024);
   return ((exponent + 15) << 10) + fraction;
 }
 
-/** `count` pseudo-random bytes, the same for the same number. */
+/** `count` pseudo-random bytes. The same seed gives the same bytes. */
 function randomBytes(seed: number, count: number): Buffer {
   const iv = Buffer.alloc(16);
   iv.writeUInt32LE(seed);
   return createCipheriv("aes-128-ctr", Buffer.alloc(16, 7), iv).update(Buffer.alloc(count));
 }
 
-/** `rareRows`: as many of the first rows hold next to nothing. */
+/** A matrix of random Q4_0 weights. The first `rareRows` rows get a scale close to zero. */
 function matrix(name: string, columns: number, rows: number, gain: number, rareRows = 0): GgufTensor {
   const blocks = (columns * rows) / BLOCK_WEIGHTS;
   const byteLength = blocks * BLOCK_BYTES;
@@ -73,7 +74,7 @@ function matrix(name: string, columns: number, rows: number, gain: number, rareR
     write() {
       const bytes = randomBytes(seedOf(name), byteLength);
       for (let block = 0, at = 0; block < blocks; block++, at += BLOCK_BYTES) {
-        // A random sign: nibbles stand for −8 to 7, whose mean is not zero.
+        // A random sign, since nibbles stand for −8 to 7, whose mean is not zero.
         const sign = (bytes[at] ?? 0) & 1 ? 0x8000 : 0;
         bytes.writeUInt16LE(sign | (block < rareBlocks ? rareScale : scale), at);
       }
@@ -122,7 +123,7 @@ function tensors(): GgufTensor[] {
   return all;
 }
 
-/** Words of one to three syllables, each with all its beginnings, so that the tokenizer reaches it by merges. */
+/** Words of one to three syllables, each with all its prefixes, so that the tokenizer reaches it by merges. */
 function vocabulary(): Piece[] {
   const pieces: Piece[] = [
     { text: "<unk>", score: 0, type: pieceType.unknown },
@@ -156,7 +157,7 @@ function* words(): Generator<string, void, void> {
   for (const first of syllables) for (const second of syllables) yield first + second;
 }
 
-/** Words that a prompt may be made of: one token each in most vocabularies. */
+/** Common words for prompts, one token each in most vocabularies. */
 export const COMMON_WORDS: readonly string[] = (
   "the of and to in is you that it he was for on are as with his they at be this have from or one had by word but " +
   "not what all were we when your can said there use an each which she do how their if will up other about out many " +

@@ -1,13 +1,13 @@
 import { connect, type Socket } from "node:net";
 
-/** A TCP connection to this machine that sends any bytes and keeps what comes. */
+/** A TCP connection to 127.0.0.1 that sends arbitrary bytes and records the received ones. */
 export class RawConnection {
-  /** The start of what came, one character a byte. */
+  /** The first received bytes, one character per byte. */
   text = "";
-  /** All bytes that came. */
+  /** Number of received bytes. */
   bytes = 0;
-  /** Milliseconds from the first to the last moment of the connection; null while it lives. */
-  livedMs: number | null = null;
+  /** Milliseconds that the connection was open; null while it is open. */
+  openMs: number | null = null;
   readonly ended: Promise<void>;
   readonly #socket: Socket;
 
@@ -18,17 +18,17 @@ export class RawConnection {
       this.bytes += chunk.length;
       if (this.text.length < MAX_TEXT) this.text += chunk.toString("latin1");
     });
-    // A reset is an end like any other here.
+    // A reset counts as a normal end.
     this.#socket.on("error", () => {});
     this.ended = new Promise((resolve) => {
       this.#socket.once("close", () => {
-        this.livedMs = performance.now() - start;
+        this.openMs = performance.now() - start;
         resolve();
       });
     });
   }
 
-  /** Status codes of the HTTP replies that came, in order. */
+  /** Status codes of the received HTTP replies, in order. */
   get statuses(): number[] {
     return [...this.text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, code]) => Number(code));
   }
@@ -37,7 +37,7 @@ export class RawConnection {
     if (this.#socket.writable) this.#socket.write(bytes);
   }
 
-  /** Writes byte after byte until the connection ends. */
+  /** Writes `byte` every `everyMs` milliseconds until the connection ends. */
   drip(byte: string, everyMs: number): void {
     const timer = setInterval(() => this.write(byte), everyMs);
     void this.ended.then(() => clearInterval(timer));
@@ -51,9 +51,11 @@ export class RawConnection {
     this.#socket.resume();
   }
 
+  /** Resets the connection. */
   cut(): void {
     this.#socket.resetAndDestroy();
   }
 }
 
+/** Maximum length of the recorded text, in bytes. */
 const MAX_TEXT = 100_000;

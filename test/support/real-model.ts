@@ -4,13 +4,13 @@ import { beforeEach } from "vitest";
 
 const file = fileURLToPath(new URL("../../models/SmolLM2-135M-Instruct.Q4_1.gguf", import.meta.url));
 
-/** The real model of the tests; undefined where it was not fetched. */
+/** Path of the real model of the tests; undefined if it was not downloaded. */
 export const realModel: string | undefined = existsSync(file) ? file : undefined;
 
-/** Skips the tests of a suite, with the reason, where there is no real model. */
+/** Skips the tests of a suite, with a reason, if there is no real model. */
 export function skipWithoutRealModel(): void {
   beforeEach(({ skip }) => {
     if (realModel === undefined)
-      skip("models/ lacks SmolLM2; `npm run model -- smollm2-135m-instruct` fetches it");
+      skip("SmolLM2 is missing in models/; download it with `npm run model -- smollm2-135m-instruct`");
   });
 }

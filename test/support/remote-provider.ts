@@ -5,7 +5,7 @@ import { createOpenAiProvider } from "../../src/providers/openai/openai-provider
 import type { ChatProvider } from "../../src/providers/provider.ts";
 import type { RemoteDependencies } from "../../src/providers/remote/remote-provider.ts";
 
-/** A key as it must never be seen anywhere but in the request's header. */
+/** An API key that must only appear in the header of requests. */
 export const secretKey = "hf_sk-Do-Not-Show-0123456789abcdef";
 
 export type RemoteName = "openai" | "huggingface";
@@ -17,7 +17,7 @@ export interface RemoteChanges {
   readonly deps?: Partial<RemoteDependencies>;
 }
 
-/** One of the remote providers, on a server under the test's control. */
+/** Creates a remote provider that uses a server controlled by the test. */
 export function remoteProvider(
   name: RemoteName,
   baseUrl: string | undefined,

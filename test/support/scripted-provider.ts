@@ -25,7 +25,7 @@ export class ScriptedCall {
     this.#provider = provider;
   }
 
-  /** Whether the work is over, by its end or before. */
+  /** Whether the work has ended, by completion or abort. */
   get stopped(): boolean {
     return this.#stopped;
   }
@@ -63,7 +63,7 @@ export class ScriptedCall {
     return this.#push({ finish: { reason, usage: usage ?? counted } });
   }
 
-  /** The whole answer at once. */
+  /** Emits a whole answer at once. */
   answer(...texts: readonly string[]): this {
     return this.start()
       .say(...texts)
@@ -74,7 +74,7 @@ export class ScriptedCall {
     return this.#push({ error });
   }
 
-  /** Plays the script. @throws what it was told to, or the signal's reason */
+  /** Plays the script. @throws the scripted error, or the signal's reason */
   async play({ signal, onPart }: StreamOptions<StreamPart>): Promise<Finish> {
     const wake = () => this.#wake?.();
     signal.addEventListener("abort", wake, { once: true });
@@ -108,7 +108,7 @@ export class ScriptedCall {
 }
 
 export interface ScriptedProviderOptions {
-  /** Plays each call as it comes; without it calls wait for the test. */
+  /** Called for each new call. Without it, calls wait for the test. */
   readonly script?: (call: ScriptedCall, index: number) => void;
   readonly contextTokens?: number;
   /** Default `local`. */
@@ -116,14 +116,14 @@ export interface ScriptedProviderOptions {
   readonly continuation?: "prefilled" | "instructed";
 }
 
-/** A provider whose every part comes from a test: for faults and for exact timing. A token is four characters. */
+/** A provider whose parts are emitted by a test, for faults and exact timing. A token has four characters. */
 export class ScriptedProvider implements ChatProvider {
   readonly name: ChatProvider["name"];
   readonly remote: boolean;
   readonly continuation: "prefilled" | "instructed";
   /** All calls so far, oldest first. */
   readonly calls: ScriptedCall[] = [];
-  /** What it was told to forget, in order. */
+  /** Arguments of `forget`, in order. */
   readonly forgotten: Forgotten[] = [];
   readonly #options: ScriptedProviderOptions;
 
@@ -137,7 +137,7 @@ export class ScriptedProvider implements ChatProvider {
   /** The latest call. */
   get call(): ScriptedCall {
     const latest = this.calls.at(-1);
-    if (latest === undefined) throw new Error("the provider was not asked");
+    if (latest === undefined) throw new Error("the provider received no request");
     return latest;
   }
 
@@ -148,8 +148,8 @@ export class ScriptedProvider implements ChatProvider {
     return call.play(options);
   }
 
-  forget(gone: Forgotten): void {
-    this.forgotten.push(gone);
+  forget(target: Forgotten): void {
+    this.forgotten.push(target);
   }
 
   describe(): { readonly model: string; readonly contextTokens: number } {

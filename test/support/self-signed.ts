@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 
-/** A value of ASN.1's DER: tag, length, content. */
+/** An ASN.1 value in DER encoding: tag, length, content. */
 function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
   const content = Buffer.concat(contents);
   const { length } = content;
@@ -20,7 +20,7 @@ function utcTime(date: Date): Uint8Array {
   return der(0x17, Buffer.from(`${digits}Z`));
 }
 
-/** A key and a certificate for `127.0.0.1` that nobody vouches for, as own servers often have. In PEM. */
+/** A key and a self-signed certificate for `127.0.0.1`, in PEM. */
 export function selfSigned(): { readonly key: string; readonly cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
   const name = sequence(der(0x31, sequence(commonName, der(0x0c, Buffer.from("127.0.0.1")))));

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const entry = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
-/** Loading a model on a busy machine takes a while. */
+/** Longest time until the service listens, in milliseconds. Loading a model on a busy machine takes a while. */
 const START_MS = 60_000;
 
 export interface Exit {
@@ -15,7 +15,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** The built service as a process of its own, as users run it. */
+/** The built service as a separate process, as users run it. */
 export interface Service {
   readonly port: number;
   readonly pid: number;
@@ -23,16 +23,16 @@ export interface Service {
   readonly url: string;
   /** `http://127.0.0.1:<port>/` */
   readonly page: string;
-  /** All lines of the JSON log so far. */
+  /** All JSON log lines so far. */
   readonly log: readonly Record<string, unknown>[];
-  /** What went to standard error: the start block. */
+  /** Standard error so far, which contains the start banner. */
   stderr(): string;
   http(path: string, init?: RequestInit): Promise<Response>;
-  /** The engine's process id; undefined while none runs. */
+  /** Process id of the engine that started last; undefined if none has started. */
   enginePid(): number | undefined;
   kill(signal: NodeJS.Signals): void;
   readonly exited: Promise<Exit>;
-  /** Asks it to stop, SIGTERM by default, and waits for the end. */
+  /** Sends a signal, SIGTERM by default, and waits for the exit. */
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
@@ -40,7 +40,7 @@ const running = new Set<ChildProcess>();
 const killAll = (): void => {
   for (const child of running) child.kill("SIGKILL");
 };
-// A test that failed may have left its service running; a worker of the test runner is ended by a signal, without "exit".
+// A failed test may leave its service running, and a worker of the test runner is ended by a signal, without "exit".
 process.once("exit", killAll);
 process.once("disconnect", killAll);
 process.once("SIGTERM", () => {
@@ -48,7 +48,7 @@ process.once("SIGTERM", () => {
   process.exit(143);
 });
 
-/** Starts the service with these settings, in an empty folder so that no `.env` counts. */
+/** Starts the service with these settings, in an empty folder so that no `.env` is read. */
 export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
   const cwd = mkdtempSync(join(tmpdir(), "chat-service-"));
   const child = spawn(process.execPath, [entry], {
@@ -69,19 +69,19 @@ export async function startService(settings: Readonly<Record<string, string>>): 
   });
   const port = await new Promise<number>((resolve, reject) => {
     const timer = setTimeout(
-      () => reject(new Error(`the service did not start in time:\n${stderr}`)),
+      () => reject(new Error(`the service did not start within ${START_MS / 1000} s:\n${stderr}`)),
       START_MS,
     );
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const entryOfLog = JSON.parse(line) as Record<string, unknown>;
-      log.push(entryOfLog);
-      if (entryOfLog["msg"] !== "listening") return;
+      const logLine = JSON.parse(line) as Record<string, unknown>;
+      log.push(logLine);
+      if (logLine["msg"] !== "listening") return;
       clearTimeout(timer);
-      resolve(entryOfLog["port"] as number);
+      resolve(logLine["port"] as number);
     });
     void exited.then(({ code }) => {
       clearTimeout(timer);
-      reject(new Error(`the service ended with code ${code}:\n${stderr}`));
+      reject(new Error(`the service exited with code ${code}:\n${stderr}`));
     });
   });
   return {
@@ -102,7 +102,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
   };
 }
 
-/** Runs the service where it is expected to refuse the start. */
+/** Runs the service until it exits, for tests that expect it to refuse to start. */
 export async function runService(
   settings: Readonly<Record<string, string>>,
 ): Promise<Exit & { stderr: string }> {
@@ -127,8 +127,8 @@ export async function runService(
 }
 
 /**
- * More engine threads than free cores make a small model many times slower, and tests share their machine. All their
- * clients have one address and hurry: who tests a rate turns RATE_LIMITS on.
+ * The environment of a service. One engine thread, since with more threads than free cores a small model is many times
+ * slower. RATE_LIMITS is off, since all test clients share one address; tests of rate limits turn it on.
  */
 function environment(
   home: string,
@@ -144,7 +144,7 @@ function environment(
   };
 }
 
-/** Whether a process with this id is there. */
+/** Whether a process with this id exists. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -154,11 +154,11 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Waits until `holds`, at most `ms`. */
+/** Waits until `holds` returns true. @throws Error if it does not within `ms` milliseconds. */
 export async function until(holds: () => boolean, ms = 10_000): Promise<void> {
   const end = Date.now() + ms;
   while (!holds()) {
-    if (Date.now() > end) throw new Error(`not so within ${ms} ms: ${holds.toString()}`);
+    if (Date.now() > end) throw new Error(`condition not met within ${ms} ms: ${holds.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

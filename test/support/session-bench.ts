@@ -17,7 +17,7 @@ import { FakeEventLoop } from "./fake-event-loop.ts";
 import { FakeSocket, type Frame } from "./fake-socket.ts";
 import { settle } from "./virtual-clock.ts";
 
-// Compiling the validators takes longer than most tests.
+// Shared, because compiling the validators takes longer than most tests.
 const decode = createFrameDecoder({ maxMessageChars: 32_000, maxOutputTokens: 512 });
 
 const TOKEN_SECRET = "a secret of forty characters, just for us";
@@ -29,19 +29,20 @@ const unlimited = {
   messagesPerMinutePerAddress: 1_000_000,
 };
 
+/** Settings of {@link sessionBench}. */
 export interface SessionBenchOptions extends ChatBenchOptions {
   readonly maxBadFrames?: number;
   readonly maxSocketsPerClient?: number;
   readonly replaceOldest?: boolean;
-  /** Absent: no rates, as with RATE_LIMITS=off. */
+  /** Absent: no rate limits, as with RATE_LIMITS=off. */
   readonly rates?: Partial<Omit<RateLimitOptions, "clock">>;
   readonly maxUnackedBytes?: number;
-  /** Absent: replays are not limited. */
+  /** Absent: no limit of replays. */
   readonly replayBytesPerSecond?: number;
   readonly maxHistoryBytes?: number;
 }
 
-/** One connected client: what it sends and what it got. */
+/** One connected client on a {@link FakeSocket}. */
 export class TestClient {
   readonly socket = new FakeSocket();
   readonly #session: Session;
@@ -59,34 +60,35 @@ export class TestClient {
     return this.#session;
   }
 
-  /** The secret of its session. */
+  /** The secret of the session, from the welcome. */
   get secret(): string {
     return String(this.socket.frames[0]?.["session"]);
   }
 
-  /** Sends a frame and lets everything settle that needs no time. */
+  /** Sends a frame and waits until all work that needs no time is done. */
   async send(frame: unknown): Promise<void> {
     this.sendNow(frame);
     await settle();
   }
 
+  /** Sends a frame without waiting. */
   sendNow(frame: unknown): void {
     this.#session.onText(typeof frame === "string" ? frame : JSON.stringify(frame));
   }
 
-  /** What is held back is taken by the kernel. */
+  /** Releases the unsent bytes and reports the drain to the session. */
   drain(): void {
     this.socket.release();
     this.#session.onDrain();
   }
 
-  /** Frames since the last call. */
+  /** Returns the frames since the last call. */
   take(): Frame[] {
     return this.socket.takeFrames();
   }
 }
 
-/** The sessions of a whole service on fake sockets and virtual time. */
+/** The sessions of a service on fake sockets and virtual time. */
 export function sessionBench(options: SessionBenchOptions = {}) {
   const bench = chatBench(options);
   const { clock, metrics, chat, store } = bench;
@@ -144,13 +146,13 @@ export function sessionBench(options: SessionBenchOptions = {}) {
   });
   const connect = (identity: Partial<ConnectionIdentity> = {}): TestClient =>
     new TestClient(registry, { address: "addr", token: null, streaming: false, ...identity });
-  /** A connection of a subject whose token ends in so many seconds. */
+  /** Connects as a subject whose token expires in `seconds`. */
   const connectAs = (subject: string, seconds = 3600, streaming = false): TestClient =>
     connect({
       token: { subject, expiresAt: Math.floor(clock.wall() / 1000) + seconds, weight: 1 },
       streaming,
     });
-  /** A token that the bench's sockets can be refreshed with; `seconds` below zero: it has expired. */
+  /** Signs a token for `auth.refresh`; with negative `seconds` it has expired. */
   const tokenOf = createTokenSigner({ secret: TOKEN_SECRET, clock });
   return { ...bench, loop, buffers, sessions, registry, ended, connect, connectAs, tokenOf };
 }

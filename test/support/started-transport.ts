@@ -13,26 +13,28 @@ import type { Socket } from "../../src/session/delivery/socket.ts";
 import type { HttpRoute } from "../../src/transport/uws/http-reply.ts";
 import { createUwsTransport, type UwsTransport } from "../../src/transport/uws/uws-transport.ts";
 
+/** A listening transport and what it has reported. */
 export interface StartedTransport {
   readonly transport: UwsTransport;
   readonly port: number;
   /** Every socket that was opened, in order. */
   readonly sockets: Socket[];
-  /** Close codes as metrics got them. */
+  /** Close codes as reported to the metrics. */
   readonly closeCodes: number[];
-  /** How often a session was told that its socket has room. */
+  /** Number of drain events reported to sessions. */
   readonly drains: { count: number };
   stop(): void;
 }
 
+/** Settings of {@link startTransport}. */
 export interface TransportSettings {
-  /** 0 takes any free port. */
+  /** 0 chooses any free port. */
   readonly port?: number;
   readonly idleTimeoutSeconds?: number;
   readonly routes?: ReadonlyMap<string, HttpRoute>;
 }
 
-/** The transport alone, with sessions that do nothing. It lets 1 MiB wait in a socket, the least there is. */
+/** Starts a transport whose sessions do nothing. Each socket buffers 1 MiB, the minimum. */
 export async function startTransport(settings: TransportSettings = {}): Promise<StartedTransport> {
   const { port = 0, idleTimeoutSeconds = 120, routes = new Map() } = settings;
   const sockets: Socket[] = [];
@@ -44,7 +46,7 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
     onBinary: ignored,
     onTooBig: ignored,
     onDrain: () => drains.count++,
-    shed: ignored,
+    closeToFreeMemory: ignored,
   };
   const sessions = {
     size: 0,

@@ -1,10 +1,10 @@
 import { relative } from "node:path";
 import type { Reporter, TestCase, TestModule } from "vitest/node";
 
-/** How a run ended, in numbers. */
+/** Counts of a test run. */
 export interface Summary {
   readonly passed: number;
-  /** Failed tests and, one each, files that could not be loaded, failed hooks, and errors that no test caught. */
+  /** Failed tests, plus one for each file that could not be loaded, each failed hook and each unhandled error. */
   readonly failed: number;
   readonly skipped: number;
 }
@@ -16,12 +16,12 @@ export interface SkippedTest {
   readonly reason: string;
 }
 
-/** The plain line that closes a run. */
+/** The last line of a run: `12 passed, 0 failed, 3 skipped`. */
 export function summaryLine({ passed, failed, skipped }: Summary): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-/** One line for each file and reason, so that one missing model is not told fifty times. */
+/** One line per file and reason, so that the same reason is not printed for each test. */
 export function skipLines(skipped: readonly SkippedTest[]): string[] {
   const groups = new Map<string, SkippedTest[]>();
   for (const test of skipped) {
@@ -34,14 +34,14 @@ export function skipLines(skipped: readonly SkippedTest[]): string[] {
   });
 }
 
-/** Closes each run with {@link summaryLine}, tells why tests were skipped, and fails a run that ran no test. */
+/** Prints why tests were skipped and then {@link summaryLine}. Fails a run in which no test ran. */
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const skipped = tests.filter((test) => test.result().state === "skipped");
     const summary: Summary = {
       passed: count(tests, "passed"),
-      // A test without a result was cut off: that is no pass.
+      // A test without a result was interrupted and counts as failed.
       failed:
         count(tests, "failed") + count(tests, "pending") + brokenSuites(modules) + unhandledErrors.length,
       skipped: skipped.length,
@@ -57,7 +57,7 @@ function count(tests: readonly TestCase[], state: "passed" | "failed" | "pending
   return tests.filter((test) => test.result().state === state).length;
 }
 
-/** Files and suites that failed by themselves: an import or a hook threw. */
+/** Number of errors of files and suites themselves, thrown by an import or a hook. */
 function brokenSuites(modules: readonly TestModule[]): number {
   return modules
     .flatMap((module) => [module, ...module.children.allSuites()])

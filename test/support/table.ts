@@ -1,4 +1,4 @@
-/** Lines of a plain table: the first column to the left, the others to the right unless `left` is asked for. */
+/** Lines of a plain-text table. The first column is left-aligned, the others are aligned by `align`. */
 export function tableLines(
   rows: readonly (readonly string[])[],
   align: "left" | "right" = "right",

@@ -1,29 +1,29 @@
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
-/** How a connection is cut: a reset, as from a crash, or an orderly end, as from a proxy that times out. */
+/** How a connection is cut: `rst` is a reset as after a crash, `fin` an orderly end as by a proxy that times out. */
 export type CutKind = "rst" | "fin";
 
-/** What a proxy does to the bytes on their way; changes count from the next chunk on. */
+/** Faults that a proxy applies to the bytes it forwards. Changes apply from the next chunk on. */
 export interface LineFaults {
-  /** Milliseconds that each chunk is late, each way. */
+  /** Delay of each chunk in each direction, in milliseconds. */
   delayMs: number;
-  /** Most bytes a second from the server to the client, for each connection; 0 is as fast as it goes. */
+  /** Maximum bytes per second from the server to the client, per connection; 0 is unlimited. */
   bytesPerSecond: number;
-  /** Cuts a connection when that many bytes have gone from the server to the client; 0 never does. */
+  /** Cuts a connection after this many bytes from the server to the client; 0 never does. */
   cutAfterBytes: number;
   cutKind: CutKind;
 }
 
-/** One client's line through the proxy. */
+/** One client's connection through the proxy. */
 export interface ProxiedLine {
-  /** Bytes that have gone from the server to the client. */
+  /** Bytes forwarded from the server to the client. */
   readonly bytesDown: number;
-  /** Bytes that have gone from the client to the server. */
+  /** Bytes forwarded from the client to the server. */
   readonly bytesUp: number;
   readonly closed: boolean;
   /** Cuts both ends now. */
   cut(kind?: CutKind): void;
-  /** Lets nothing through in either direction, and tells nobody: a network that is gone. */
+  /** Stops forwarding in both directions without closing, like a network that is down. */
   freeze(): void;
   thaw(): void;
 }
@@ -31,24 +31,30 @@ export interface ProxiedLine {
 export interface TcpProxy {
   readonly port: number;
   readonly faults: LineFaults;
-  /** All lines since the start, the latest last. */
+  /** All connections since the start, the latest last. */
   readonly lines: readonly ProxiedLine[];
-  /** Turns new connections away with a reset while false. */
+  /** While false, new connections are reset. */
   accepting: boolean;
   cutAll(kind?: CutKind): void;
   close(): Promise<void>;
 }
 
-/** A throttled line sends this often. */
+/** Milliseconds between two writes of a throttled connection. */
 const SLICE_MS = 20;
 
-/** A line between clients and a server on this machine that can be slow, late and cut. */
+/** Starts a proxy between clients and a server on this machine, which can slow down, delay and cut connections. */
 export async function startTcpProxy(targetPort: number, faults: Partial<LineFaults> = {}): Promise<TcpProxy> {
-  const inForce: LineFaults = { delayMs: 0, bytesPerSecond: 0, cutAfterBytes: 0, cutKind: "rst", ...faults };
+  const currentFaults: LineFaults = {
+    delayMs: 0,
+    bytesPerSecond: 0,
+    cutAfterBytes: 0,
+    cutKind: "rst",
+    ...faults,
+  };
   const lines: Line[] = [];
   const state = { accepting: true };
   const server = createServer({ noDelay: true, pauseOnConnect: true, allowHalfOpen: true }, (client) => {
-    if (state.accepting) lines.push(new Line(client, targetPort, inForce));
+    if (state.accepting) lines.push(new Line(client, targetPort, currentFaults));
     else client.resetAndDestroy();
   });
   await new Promise<void>((resolve, reject) => {
@@ -57,7 +63,7 @@ export async function startTcpProxy(targetPort: number, faults: Partial<LineFaul
   });
   return {
     port: (server.address() as AddressInfo).port,
-    faults: inForce,
+    faults: currentFaults,
     lines,
     get accepting() {
       return state.accepting;
@@ -79,8 +85,8 @@ class Line implements ProxiedLine {
   readonly #client: Socket;
   readonly #server: Socket;
   readonly #faults: LineFaults;
-  readonly #down: Way;
-  readonly #up: Way;
+  readonly #down: Direction;
+  readonly #up: Direction;
   #closed = false;
 
   constructor(client: Socket, targetPort: number, faults: LineFaults) {
@@ -93,10 +99,10 @@ class Line implements ProxiedLine {
       allowHalfOpen: true,
     });
     const cut = (): void => this.cut();
-    this.#down = new Way(this.#server, client, faults, { throttled: true, passed: cut });
-    this.#up = new Way(client, this.#server, faults, { throttled: false, passed: () => {} });
+    this.#down = new Direction(this.#server, client, faults, { throttled: true, passed: cut });
+    this.#up = new Direction(client, this.#server, faults, { throttled: false, passed: () => {} });
     for (const socket of [client, this.#server]) {
-      // A reset is one of the things a line does; it shows as a close of both ends.
+      // A reset by either end cuts both.
       socket.on("error", () => this.cut("rst"));
       socket.on("close", () => this.#end());
     }
@@ -124,7 +130,7 @@ class Line implements ProxiedLine {
       else {
         socket.resume();
         socket.end();
-        // Who never answers the end is not waited for.
+        // Do not wait for a peer that never closes its end.
         setTimeout(() => socket.destroy(), 1_000).unref();
       }
     }
@@ -140,7 +146,7 @@ class Line implements ProxiedLine {
     this.#up.frozen = false;
   }
 
-  /** One end closed by itself; the other one follows once it has what was on the way. */
+  /** Called when one end has closed. The other end is closed once its pending bytes are written. */
   #end(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -155,25 +161,25 @@ class Line implements ProxiedLine {
   }
 }
 
-interface WayOptions {
+interface DirectionOptions {
   readonly throttled: boolean;
   /** Called when the byte count of a planned cut is reached. */
   passed(): void;
 }
 
-/** The bytes of one direction. Holds at most one chunk back, so that a slow line slows the sender as a real one does. */
-class Way {
+/** Forwards one direction. It buffers at most one chunk, so that a slow connection slows down its sender as usual. */
+class Direction {
   readonly #from: Socket;
   readonly #to: Socket;
   readonly #faults: LineFaults;
-  readonly #options: WayOptions;
+  readonly #options: DirectionOptions;
   #waiting: Buffer[] = [];
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
   #frozen = false;
   passedBytes = 0;
 
-  constructor(from: Socket, to: Socket, faults: LineFaults, options: WayOptions) {
+  constructor(from: Socket, to: Socket, faults: LineFaults, options: DirectionOptions) {
     this.#from = from;
     this.#to = to;
     this.#faults = faults;

@@ -4,9 +4,9 @@ import { ggufParts, tensorType, type GgufValue } from "./gguf-writer.ts";
 import { byteName, pieceType, type Piece } from "./sentence-pieces.ts";
 
 /**
- * Writes a llama-architecture GGUF of about 1 MB with random weights, so that tests run the real engine without a
- * download. The vocabulary is SentencePiece-like with byte tokens; the template in its metadata is Zephyr's, whose
- * role markers are plain text to the tokenizer, as in TinyLlama.
+ * A llama-architecture GGUF of about 1 MB with random weights, so that tests run the real engine without a download.
+ * The vocabulary is SentencePiece-like with byte tokens. The template in the metadata is Zephyr's, whose role markers
+ * are plain text for the tokenizer, as in TinyLlama.
  */
 
 const CONTEXT = 4096;
@@ -16,7 +16,7 @@ const HEADS = 4;
 const FEED_FORWARD = 160;
 const END_OF_TEXT = 2;
 
-/** Zephyr's template in the form TinyLlama's metadata carries it. */
+/** Zephyr's template, as in TinyLlama's metadata. */
 export const ZEPHYR_TEMPLATE =
   "{% for message in messages %}\n{% if message['role'] == 'user' %}\n" +
   "{{ '<|user|>\n' + message['content'] + eos_token }}\n{% elif message['role'] == 'system' %}\n" +
@@ -41,7 +41,7 @@ function vocabulary(): Piece[] {
     pieces.push({ text: byteName(byte), score: 0, type: pieceType.byte });
   }
   const normal = new Set<string>();
-  // Every prefix of a word, so that the tokenizer can reach the word by merges.
+  // Every prefix of a word, so that the tokenizer reaches the word by merges.
   for (const word of WORDS.split(" ")) {
     for (let end = 1; end <= word.length; end++) normal.add(`▁${word.slice(0, end)}`);
     for (let end = 2; end <= word.length; end++) normal.add(word.slice(0, end));
@@ -54,7 +54,7 @@ function vocabulary(): Piece[] {
   return pieces;
 }
 
-/** Uniform in [-1, 1), the same on every machine. */
+/** A generator of uniform numbers in [-1, 1), the same on every machine. */
 function generator(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -67,7 +67,7 @@ function generator(seed: number): () => number {
 
 interface Tensor {
   readonly name: string;
-  /** Innermost dimension first, as GGUF has it. */
+  /** Dimensions, innermost first, as in GGUF. */
   readonly shape: readonly number[];
   readonly data: Float32Array;
 }
@@ -83,7 +83,7 @@ function tensors(pieces: readonly Piece[]): Tensor[] {
   const ones = (name: string): Tensor => ({ name, shape: [WIDTH], data: new Float32Array(WIDTH).fill(1) });
   const unit = 1 / Math.sqrt(WIDTH);
   const output = matrix("output.weight", [WIDTH, pieces.length], 2.5 * unit);
-  // Byte tokens stay possible but rare, so that most text is whole characters.
+  // Byte tokens get a low probability, so that most text consists of whole characters.
   for (let row = 3; row < 259; row++) {
     for (let column = 0; column < WIDTH; column++) output.data[row * WIDTH + column]! *= 0.55;
   }
@@ -129,11 +129,16 @@ function metadata(pieces: readonly Piece[], template: string | null): [string, G
   return entries;
 }
 
-/** The bytes of the model; the same on every call. `template`: null leaves it out of the metadata. */
+/**
+ * The bytes of the model, the same on every call.
+ *
+ * @param template chat template of the metadata; null omits it
+ * @param endless whether the end token gets such a low score that answers end only at their token limit
+ */
 export function tinyGguf(template: string | null = ZEPHYR_TEMPLATE, endless = false): Buffer {
   const pieces = vocabulary();
   const made = tensors(pieces);
-  if (endless) silence(made, END_OF_TEXT);
+  if (endless) suppressToken(made, END_OF_TEXT);
   const all = made.map(({ name, shape, data }) => ({
     name,
     shape,
@@ -144,18 +149,18 @@ export function tinyGguf(template: string | null = ZEPHYR_TEMPLATE, endless = fa
   return Buffer.concat([...ggufParts(metadata(pieces, template), all)]);
 }
 
-/** Gives a token the score 0, which is never among the highest forty of the others. */
-function silence(all: readonly Tensor[], token: number): void {
+/** Sets the score of a token to 0, which is never among the forty highest scores. */
+function suppressToken(all: readonly Tensor[], token: number): void {
   const output = all.find(({ name }) => name === "output.weight");
   output?.data.fill(0, token * WIDTH, (token + 1) * WIDTH);
 }
 
-/** Path of the tiny model, written on first use under node_modules/.cache. */
+/** Path of the tiny model, written under node_modules/.cache on first use. */
 export function tinyModel(template: string | null = ZEPHYR_TEMPLATE): Promise<string> {
   return cached(tinyGguf(template));
 }
 
-/** Path of a tiny model whose answers end at their limit only. */
+/** Path of a tiny model whose answers end only at their token limit. */
 export function endlessModel(): Promise<string> {
   return cached(tinyGguf(ZEPHYR_TEMPLATE, true));
 }

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Frame } from "./fake-socket.ts";
 
-/** Checks that token frames are the log, byte for byte and without a gap, and returns their text. */
+/** Expects that the offsets of token frames have no gap and match their text, and returns the whole text. */
 export function tokenText(frames: readonly Frame[]): string {
   let offset = 0;
   let text = "";

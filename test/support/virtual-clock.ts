@@ -6,11 +6,11 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** Far from zero, so that no code takes a time for "not yet". */
+/** Far from zero, so that code which uses 0 for "not yet" works as with a real clock. */
 const START_MS = 1_000_000;
 const START_WALL_MS = 1_700_000_000_000;
 
-/** Time that stands still until a test moves it. Timers fire in order of their time, and of their setting within it. */
+/** A clock that only advances when a test advances it. Timers fire in order of their time, then of their creation. */
 export class VirtualClock implements Clock {
   #now = START_MS;
   #wallShift = START_WALL_MS - START_MS;
@@ -25,7 +25,7 @@ export class VirtualClock implements Clock {
     return this.#now + this.#wallShift;
   }
 
-  /** How many timers are set. */
+  /** Number of pending timers. */
   get pending(): number {
     return this.#timers.size;
   }
@@ -36,14 +36,14 @@ export class VirtualClock implements Clock {
     return () => void this.#timers.delete(timer);
   }
 
-  /** Moves on by `ms` and fires what is due, those set meanwhile included, without a turn for promises. */
+  /** Advances by `ms` and fires the due timers, including ones created meanwhile, without settling promises. */
   advance(ms: number): void {
     const end = this.#now + ms;
     while (this.#fireNext(end));
     this.#now = end;
   }
 
-  /** Moves on by `ms`; before, after and between timers every promise that can settle does so. */
+  /** Advances by `ms`; settles promises before, after and between timers. */
   async pass(ms: number): Promise<void> {
     const end = this.#now + ms;
     await settle();
@@ -52,7 +52,7 @@ export class VirtualClock implements Clock {
     await settle();
   }
 
-  /** Sets the wall clock forward or, below zero, back: an operator did it. */
+  /** Sets the wall clock forward, or back if negative, as an operator may do. */
   shiftWall(ms: number): void {
     this.#wallShift += ms;
   }
@@ -73,8 +73,8 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Lets every promise that can settle without time do so, and what waits for the end of a turn of the loop. */
+/** Waits until promises and `setImmediate` callbacks that need no timer have settled. */
 export async function settle(): Promise<void> {
-  // What a first turn begins may end in a second one.
+  // Work started in one turn of the loop may end in the next one.
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -9,43 +9,47 @@ import {
   type ServerWireFrame,
 } from "./wire-frames.ts";
 
+/** Settings of a {@link WireClient}. */
 export interface WireOptions {
   readonly path?: string;
-  /** Lines of the upgrade request besides the usual ones. */
+  /** Additional header lines of the upgrade request. */
   readonly headers?: readonly string[];
   /** Milliseconds between the bytes of the upgrade request from `dripFrom` on; 0 sends it at once. */
   readonly drip?: number;
-  /** Bytes of the upgrade request that come at once before the others drip; all of the request line by default. */
+  /** Bytes of the upgrade request that are sent at once before the others; default: the request line. */
   readonly dripFrom?: number;
-  /** Sends only so many bytes of the upgrade request. */
+  /** Number of bytes of the upgrade request that are sent; default: all. */
   readonly handshakeBytes?: number;
-  /** Whether pings of the server are answered, as every real client does; true by default. */
+  /** Whether the client replies to pings, as every real client does; default true. */
   readonly answersPings?: boolean;
 }
 
+/** Timeout of waits, in milliseconds. */
 const WAIT_MS = 20_000;
+
+/** How a connection ends that had no close frame. */
 const DROPPED: Closed = { code: 1006, reason: "" };
 
 /**
- * A WebSocket client that is free to misbehave: it writes any bytes at any pace over plain TCP, and reads as fast or as
- * slowly as it is told. What the server sends is taken strictly.
+ * A WebSocket client that can misbehave: it writes arbitrary bytes over plain TCP, and a test controls its pace of
+ * reading and writing. It checks strictly what the server sends.
  */
 export class WireClient {
-  /** JSON frames of the server, in order. */
+  /** Received JSON frames, in order. */
   readonly frames: Frame[] = [];
-  /** Payloads of the pongs that came. */
+  /** Payloads of the received pongs. */
   readonly pongs: Buffer[] = [];
-  /** Pings of the server that came so far. */
+  /** Number of received pings. */
   pings = 0;
-  /** Head of the server's HTTP answer; empty until it came. */
+  /** Status line and headers of the server's HTTP response; empty before it has arrived. */
   head = "";
-  /** How the connection ended: with the server's close code, or with 1006 when it sent none. */
+  /** How the connection ended: with the server's close code, or 1006 without a close frame. */
   readonly closed: Promise<Closed>;
   readonly #socket: Socket;
   readonly #parser = new ServerFrameParser();
   readonly #answersPings: boolean;
   readonly #watchers = new Set<() => void>();
-  #greeting: Buffer = Buffer.alloc(0);
+  #handshake: Buffer = Buffer.alloc(0);
   #close: Closed | null = null;
   #over = false;
   #fault: Error | null = null;
@@ -55,19 +59,19 @@ export class WireClient {
     this.#socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
     this.#socket.on("data", (chunk: Buffer) => this.#take(chunk));
     this.#socket.on("end", () => this.#socket.end());
-    // A reset is an end like any other here.
+    // A reset counts as a normal end.
     this.#socket.on("error", () => {});
     this.closed = new Promise((resolve) => {
       this.#socket.once("close", () => {
         this.#over = true;
         resolve(this.#close ?? DROPPED);
-        this.#tell();
+        this.#notifyWatchers();
       });
     });
-    void this.#shakeHands(port, options);
+    void this.#sendHandshake(port, options);
   }
 
-  /** Opens and waits for the welcome. */
+  /** Connects and waits for the welcome. */
   static async greeted(port: number, options: WireOptions = {}): Promise<WireClient> {
     const client = new WireClient(port, options);
     await client.next(({ event }) => event === "welcome");
@@ -78,25 +82,28 @@ export class WireClient {
     return this.#over;
   }
 
-  /** Any bytes as they are. Nothing happens once the connection is over. */
+  /** Writes bytes unchanged; does nothing after the connection has ended. */
   write(bytes: Buffer | string): void {
     if (this.#socket.writable) this.#socket.write(bytes);
   }
 
+  /** Sends one WebSocket frame. */
   frame(opcode: number, payload: Buffer | string = "", shape: FrameShape = {}): void {
     this.write(wireFrame(opcode, payload, shape));
   }
 
+  /** Sends an object as a text frame of JSON. */
   send(frame: object): void {
     this.frame(opcodes.text, JSON.stringify(frame));
   }
 
+  /** Sends a close frame and waits for the end of the connection. */
   close(code?: number, reason: Buffer | string = ""): Promise<Closed> {
     this.write(closeFrame(code, reason));
     return this.closed;
   }
 
-  /** Stops reading: what comes fills the buffers of both ends. */
+  /** Stops reading, so that the buffers of both ends fill up. */
   pause(): void {
     this.#socket.pause();
   }
@@ -105,7 +112,7 @@ export class WireClient {
     this.#socket.resume();
   }
 
-  /** Reads for a moment, then not, until the connection ends: far slower than the server writes. */
+  /** Reads one chunk every `everyMs` milliseconds until the connection ends: far slower than the server writes. */
   readInSips(everyMs: number): void {
     const sip = (): void => {
       if (this.#over) return;
@@ -118,7 +125,7 @@ export class WireClient {
     sip();
   }
 
-  /** Says at TCP level that nothing more will come, without a close frame. */
+  /** Sends a TCP FIN without a close frame. */
   halfClose(): void {
     this.#socket.end();
   }
@@ -128,12 +135,12 @@ export class WireClient {
     this.#socket.resetAndDestroy();
   }
 
-  /** The first frame from `from` on that `matches`; rejects when the connection ends or the server breaks the framing. */
+  /** Waits for the first frame from index `from` on that `matches`; rejects if the connection or the framing breaks. */
   next(matches: (frame: Frame) => boolean, from = 0): Promise<Frame> {
     return this.#when(() => this.frames.slice(from).find(matches));
   }
 
-  /** The payload of the pong number `index`. */
+  /** Waits for the payload of pong number `index`. */
   pong(index: number): Promise<Buffer> {
     return this.#when(() => this.pongs[index]);
   }
@@ -153,14 +160,14 @@ export class WireClient {
       };
       const timer = setTimeout(() => {
         const seen = this.frames.map(({ type }) => type).join(", ");
-        settle(() => reject(new Error(`nothing of that kind in time; there were: ${seen}`)));
+        settle(() => reject(new Error(`timeout: no such frame; received: ${seen}`)));
       }, WAIT_MS);
       this.#watchers.add(watch);
       watch();
     });
   }
 
-  async #shakeHands(port: number, options: WireOptions): Promise<void> {
+  async #sendHandshake(port: number, options: WireOptions): Promise<void> {
     const { path = "/ws/chat?stream=true", headers = [], drip = 0, handshakeBytes } = options;
     const request = [
       `GET ${path} HTTP/1.1`,
@@ -192,17 +199,17 @@ export class WireClient {
       if (this.head !== "") {
         for (const frame of this.#parser.push(chunk)) this.#onFrame(frame);
       } else {
-        this.#greeting = Buffer.concat([this.#greeting, chunk]);
-        const end = this.#greeting.indexOf("\r\n\r\n");
+        this.#handshake = Buffer.concat([this.#handshake, chunk]);
+        const end = this.#handshake.indexOf("\r\n\r\n");
         if (end === -1) return;
-        this.head = this.#greeting.toString("latin1", 0, end);
-        if (this.head.startsWith("HTTP/1.1 101")) this.#take(this.#greeting.subarray(end + 4));
+        this.head = this.#handshake.toString("latin1", 0, end);
+        if (this.head.startsWith("HTTP/1.1 101")) this.#take(this.#handshake.subarray(end + 4));
       }
     } catch (error) {
       this.#fault = error as Error;
       this.#socket.destroy();
     }
-    this.#tell();
+    this.#notifyWatchers();
   }
 
   #onFrame({ opcode, payload }: ServerWireFrame): void {
@@ -221,7 +228,7 @@ export class WireClient {
     }
   }
 
-  #tell(): void {
+  #notifyWatchers(): void {
     for (const watch of [...this.#watchers]) watch();
   }
 }

@@ -1,24 +1,24 @@
 /** Opcodes of RFC 6455. */
 export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** Where a frame differs from what a well-behaved client sends. */
+/** Deviations of a frame from what a correct client sends. */
 export interface FrameShape {
-  /** Whether it is the last of its message; true by default. */
+  /** Whether it is the last frame of its message; default true. */
   readonly fin?: boolean;
-  /** The three reserved bits, 0..7. */
+  /** The three reserved bits, 0 to 7. */
   readonly reserved?: number;
-  /** Four bytes; null leaves the frame unmasked, which the protocol forbids a client. */
+  /** Four bytes; null leaves the frame unmasked, which clients must not do. */
   readonly mask?: Buffer | null;
-  /** Key that the payload is really masked with, where that is not the one the frame names. */
+  /** Key that masks the payload, if different from the one in the header; four bytes. */
   readonly maskedWith?: Buffer;
-  /** What the frame says of its length, whatever follows; up to 2^64 - 1. */
+  /** Payload length in the header, regardless of the payload; up to 2^64 - 1. */
   readonly declaredLength?: bigint;
 }
 
 const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
 const MASK_BIT = 0x80;
 
-/** One frame of a client, well-formed or as far from it as `shape` says. */
+/** The bytes of one client frame with the deviations of `shape`. */
 export function wireFrame(opcode: number, payload: Buffer | string = "", shape: FrameShape = {}): Buffer {
   const { fin = true, reserved = 0, mask = MASK, maskedWith = mask } = shape;
   const body = Buffer.from(payload);
@@ -46,7 +46,7 @@ function lengthBytes(length: bigint): Buffer {
   return bytes;
 }
 
-/** A close frame with any code; undefined for none. */
+/** The bytes of a close frame; without a code its payload is empty. */
 export function closeFrame(code?: number, reason: Buffer | string = ""): Buffer {
   if (code === undefined) return wireFrame(opcodes.close);
   const head = Buffer.alloc(2);
@@ -54,7 +54,7 @@ export function closeFrame(code?: number, reason: Buffer | string = ""): Buffer 
   return wireFrame(opcodes.close, Buffer.concat([head, Buffer.from(reason)]));
 }
 
-/** A frame as a server sent it. */
+/** A received frame. */
 export interface ServerWireFrame {
   readonly opcode: number;
   readonly payload: Buffer;
@@ -63,12 +63,13 @@ export interface ServerWireFrame {
 const strictText = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * Takes a server's bytes apart, and is strict about them: a mask, a reserved bit, an unknown opcode, a fragment, a long
- * control frame or text that is not UTF-8 throws.
+ * Parses the frames of a server strictly: a mask, a reserved bit, an unknown opcode, a fragment, an oversized control
+ * frame or text that is not UTF-8 throws an error.
  */
 export class ServerFrameParser {
   #bytes: Buffer = Buffer.alloc(0);
 
+  /** Adds bytes and yields the frames that are complete. */
   *push(chunk: Buffer): Generator<ServerWireFrame> {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
     for (;;) {
@@ -78,7 +79,7 @@ export class ServerFrameParser {
     }
   }
 
-  /** Bytes of a frame that is not whole yet. */
+  /** Number of bytes of an incomplete frame. */
   get rest(): number {
     return this.#bytes.length;
   }

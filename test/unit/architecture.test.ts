@@ -19,18 +19,18 @@ function file(path: string, ...imports: string[]) {
   return { path, text: imports.map((name) => `import { x } from "${name}";`).join("\n") };
 }
 
-describe("the sources", () => {
-  it("are found", () => {
+describe("the source files", () => {
+  it("are found with their imports", () => {
     expect(sources.length).toBeGreaterThan(50);
     expect(sources.map(({ path }) => path)).toContain("src/core/errors.ts");
     expect(sources.flatMap(({ text }) => importsOf(text)).length).toBeGreaterThan(100);
   });
 
-  it("import along the edges of the architecture only", () => {
+  it("import only what the import rules allow", () => {
     expect(importFaults(sources)).toEqual([]);
   });
 
-  it("have a row of their own for each folder of the engine, and each row has its folder", () => {
+  it("have an import rule for each engine folder, and each rule names an existing folder", () => {
     const folders = readdirSync(join(root, "src/engine"), { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => `src/engine/${name}/`);
@@ -42,30 +42,30 @@ describe("the sources", () => {
     expect(importCycles(sources)).toEqual([]);
   });
 
-  it("are at most 300 lines a file", () => {
+  it("have at most 300 lines each", () => {
     expect(longFiles(sources, 300)).toEqual([]);
   });
 
-  it("have no file name twice in src", () => {
+  it("have unique file names in src", () => {
     const names = sources
       .filter(({ path }) => path.startsWith("src/"))
       .map(({ path }) => path.slice(path.lastIndexOf("/") + 1));
     expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
   });
 
-  it("hide members with # and not with a keyword", () => {
-    const hiders = sources.filter(({ text }) => /^\s*(private|protected)\s/m.test(withoutComments(text)));
-    expect(hiders.map(({ path }) => path)).toEqual([]);
+  it("use # for private members instead of a keyword", () => {
+    const offenders = sources.filter(({ text }) => /^\s*(private|protected)\s/m.test(withoutComments(text)));
+    expect(offenders.map(({ path }) => path)).toEqual([]);
   });
 
-  it("read process.env in one file", () => {
+  it("read process.env in one file only", () => {
     const readers = sources.filter(({ text }) =>
       /\bprocess\s*(\.|\?\.)\s*env\b|\bprocess\[["']env/.test(withoutComments(text)),
     );
     expect(readers.map(({ path }) => path)).toEqual(["src/config/environment.ts"]);
   });
 
-  it("load each guarded library in its own folder, and nowhere is it loaded by accident", () => {
+  it("import each guarded library only in its own folder", () => {
     for (const [library, owner] of Object.entries(libraryOwners)) {
       const users = sources.filter(({ text }) =>
         importsOf(text).some(({ specifier }) => specifier === library),
@@ -83,54 +83,60 @@ function withoutComments(text: string): string {
   return text.replaceAll(/\/\*[\s\S]*?\*\//g, "").replaceAll(/\/\/.*$/gm, "");
 }
 
-describe("the checker", () => {
+describe("the import checker", () => {
   it.each([
-    ["a leaf that imports a layer", "src/core/a.ts", "../chat/b.ts"],
-    ["protocol that knows providers", "src/protocol/a.ts", "../providers/provider.ts"],
-    ["providers that know protocol", "src/providers/openai/a.ts", "../../protocol/codec.ts"],
+    ["a file of core that imports another layer", "src/core/a.ts", "../chat/b.ts"],
+    ["a protocol file that imports providers", "src/protocol/a.ts", "../providers/provider.ts"],
+    ["a provider that imports the protocol", "src/providers/openai/a.ts", "../../protocol/codec.ts"],
+    ["a provider that imports the engine", "src/providers/local/a.ts", "../../engine/model/load-model.ts"],
     [
-      "a provider that reaches into the engine",
-      "src/providers/local/a.ts",
-      "../../engine/model/load-model.ts",
+      "a provider other than the local one that imports the engine wire",
+      "src/providers/echo/a.ts",
+      "../../engine-wire/requests.ts",
     ],
-    ["another provider that reads the wire", "src/providers/echo/a.ts", "../../engine-wire/requests.ts"],
-    ["chat that knows a provider by name", "src/chat/a.ts", "../providers/echo/b.ts"],
-    ["a store that imports the service", "src/stores/memory/a.ts", "../../chat/chat-service.ts"],
-    ["a transport that knows the whole protocol", "src/transport/uws/a.ts", "../../protocol/codec.ts"],
-    ["an engine that knows its host", "src/engine/a.ts", "../engine-host/supervisor.ts"],
-    ["a host that loads the model itself", "src/engine-host/a.ts", "../engine/model/load-model.ts"],
+    ["a chat file that imports a specific provider", "src/chat/a.ts", "../providers/echo/b.ts"],
+    ["a store that imports the chat service", "src/stores/memory/a.ts", "../../chat/chat-service.ts"],
+    [
+      "a transport that imports more of the protocol than close codes",
+      "src/transport/uws/a.ts",
+      "../../protocol/codec.ts",
+    ],
+    ["an engine file that imports its host", "src/engine/a.ts", "../engine-host/supervisor.ts"],
+    ["an engine host that imports the model", "src/engine-host/a.ts", "../engine/model/load-model.ts"],
     ["a layer that imports the composition root", "src/session/a.ts", "../server.ts"],
     ["a page that imports the server", "web/a.ts", "../src/core/errors.ts"],
     ["a page that imports a package", "web/a.ts", "left-pad"],
-    ["a client of the page that knows its view", "web/client/a.ts", "../view/b.ts"],
+    ["a client of the page that imports the view", "web/client/a.ts", "../view/b.ts"],
     ["a socket library outside the transport", "src/session/a.ts", "uWebSockets.js"],
     ["the model library outside the engine", "src/engine-host/a.ts", "node-llama-cpp"],
     ["the model library outside its folder of the engine", "src/engine/loop/a.ts", "node-llama-cpp"],
-    ["scheduling that knows the loop", "src/engine/scheduling/a.ts", "../loop/b.ts"],
+    ["a scheduling file that imports the loop", "src/engine/scheduling/a.ts", "../loop/b.ts"],
+    ["delivery that imports the session", "src/session/delivery/a.ts", "../session-host.ts"],
+    ["limits that import delivery", "src/session/limits/a.ts", "../delivery/b.ts"],
     ["a subpath of a guarded library", "src/chat/a.ts", "openai/streaming"],
-    ["a folder that the table does not know", "src/helpers/a.ts", "node:fs"],
+    ["a folder without an import rule", "src/helpers/a.ts", "node:fs"],
   ])("catches %s", (_, path, specifier) => {
     expect(importFaults([file(path, specifier)])).toHaveLength(1);
   });
 
   it.each([
-    ["node's own modules everywhere", "src/core/a.ts", "node:crypto"],
+    ["Node.js modules in every folder", "src/core/a.ts", "node:crypto"],
     ["files of the same folder", "src/core/a.ts", "./b.ts"],
-    ["the leaf", "src/stores/memory/a.ts", "../../core/errors.ts"],
+    ["core in a store", "src/stores/memory/a.ts", "../../core/errors.ts"],
     ["a port of chat in a store", "src/stores/memory/a.ts", "../../chat/answer-log.ts"],
-    ["the wire in the local provider", "src/providers/local/a.ts", "../../engine-wire/requests.ts"],
+    ["the engine wire in the local provider", "src/providers/local/a.ts", "../../engine-wire/requests.ts"],
     ["everything in the composition root", "src/app/server.ts", "./chat/chat-service.ts"],
-  ])("lets pass %s", (_, path, specifier) => {
+  ])("allows %s", (_, path, specifier) => {
     expect(importFaults([file(path, specifier)])).toEqual([]);
   });
 
-  it("lets the page import types of the protocol, and no values", () => {
+  it("allows the page to import types of the protocol but no values", () => {
     const from = `from "../src/protocol/server-frames.ts";`;
     expect(importFaults([{ path: "web/a.ts", text: `import type { Frame } ${from}` }])).toEqual([]);
     expect(importFaults([{ path: "web/a.ts", text: `import { frame } ${from}` }])).toHaveLength(1);
   });
 
-  it("finds every form of import and none in comments", () => {
+  it("finds every form of import, and ignores comments", () => {
     const text = [
       'import a from "a";',
       'import type { B } from "b";',

@@ -11,7 +11,7 @@ const pageOf = (name: string) => readFileSync(new URL(`../../docs/${name}`, impo
 const protocol = pageOf("protocol.md");
 
 describe("docs/protocol.md", () => {
-  it("lists every error code as the code has it", () => {
+  it("lists every error code with the meaning and retryability defined in the code", () => {
     const wanted = Object.entries(errorCodes).map(([code, { retryable, meaning }]) => [
       `\`${code}\``,
       retryable ? "yes" : "no",
@@ -20,7 +20,7 @@ describe("docs/protocol.md", () => {
     expect(tableAfter(protocol, "<!-- errors:")).toEqual(wanted);
   });
 
-  it("lists every close code as the code has it", () => {
+  it("lists every close code with the meaning and reconnect rule defined in the code", () => {
     const wanted = Object.values(closeCodes).map(({ code, meaning, reconnect }) => [
       String(code),
       meaning,
@@ -38,7 +38,7 @@ describe("docs/protocol.md", () => {
 });
 
 describe("docs/operations.md", () => {
-  it("lists every limit with its setting, default and answers as the code has them", () => {
+  it("lists every limit with the setting, default and reactions defined in the code", () => {
     const wanted = Object.entries(limits).map(([name, limit]) => [
       `\`${name}\`${"rate" in limit ? " †" : ""}`,
       `\`${limit.setting}\``,

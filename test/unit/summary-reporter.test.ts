@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { skipLines, summaryLine } from "../support/summary-reporter.ts";
 
-describe("the end of a test run", () => {
-  it("is one plain line", () => {
+describe("the summary of a test run", () => {
+  it("is one line with the counts", () => {
     expect(summaryLine({ passed: 12, failed: 0, skipped: 3 })).toBe("12 passed, 0 failed, 3 skipped");
   });
 
-  it("tells one reason of many tests once", () => {
+  it("prints the same reason of several skipped tests once", () => {
     const test = (file: string, name: string, reason: string) => ({ file, name, reason });
     expect(
       skipLines([

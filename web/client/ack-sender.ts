@@ -1,22 +1,24 @@
 import type { SendFrame } from "./pending-answers.ts";
 
-/** The contract asks for no more than this. */
+/** Minimum time between two `ack` frames of one answer, unless {@link ACK_BYTES} more were shown. */
 const ACK_INTERVAL_MS = 100;
+/** Bytes of shown text after which an `ack` is sent at once. */
 const ACK_BYTES = 8_192;
 
-interface Shown {
-  to: number;
-  sentTo: number;
+/** Offsets into one answer, in UTF-8 bytes. */
+interface Offsets {
+  shown: number;
+  acked: number;
 }
 
 /**
- * Tells the server how far each answer was shown, so that it never has more on the way than a reader takes. At most one
- * `ack` per 100 ms or 8 KiB and answer; what comes between is merged into the next.
+ * Acknowledges the text of each answer that was shown, so that the server can limit the text in flight. Sends at most
+ * one `ack` per answer and 100 ms or 8 KiB; progress in between is merged into the next one.
  */
 export class AckSender {
   readonly #after: (ms: number, callback: () => void) => () => void;
   readonly #send: SendFrame;
-  readonly #answers = new Map<string, Shown>();
+  readonly #answers = new Map<string, Offsets>();
   #stopTimer: (() => void) | undefined;
 
   constructor(after: (ms: number, callback: () => void) => () => void, send: SendFrame) {
@@ -24,24 +26,24 @@ export class AckSender {
     this.#send = send;
   }
 
-  /** `answer` was shown up to the offset `to`. */
+  /** Records that `answer` was shown up to the offset `to`. */
   shown(answer: string, to: number): void {
-    let shown = this.#answers.get(answer);
-    if (shown === undefined) {
-      shown = { to, sentTo: 0 };
-      this.#answers.set(answer, shown);
+    let offsets = this.#answers.get(answer);
+    if (offsets === undefined) {
+      offsets = { shown: to, acked: 0 };
+      this.#answers.set(answer, offsets);
     }
-    shown.to = to;
-    if (to - shown.sentTo >= ACK_BYTES) this.#emit(answer, shown);
+    offsets.shown = to;
+    if (to - offsets.acked >= ACK_BYTES) this.#emit(answer, offsets);
     else this.#stopTimer ??= this.#after(ACK_INTERVAL_MS, () => this.#emitAll());
   }
 
-  /** The answer is over: its closing frame says more than an `ack`. */
+  /** Stops acknowledging an answer that has ended. */
   finished(answer: string): void {
     this.#answers.delete(answer);
   }
 
-  /** The socket is gone; what was shown is told to the next one with `resume`. */
+  /** Drops all state when the socket has closed. The next socket sends the offsets with `resume`. */
   reset(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
@@ -50,13 +52,13 @@ export class AckSender {
 
   #emitAll(): void {
     this.#stopTimer = undefined;
-    for (const [answer, shown] of this.#answers) {
-      if (shown.to > shown.sentTo) this.#emit(answer, shown);
+    for (const [answer, offsets] of this.#answers) {
+      if (offsets.shown > offsets.acked) this.#emit(answer, offsets);
     }
   }
 
-  #emit(answer: string, shown: Shown): void {
-    shown.sentTo = shown.to;
-    this.#send({ type: "ack", answer, to: shown.to });
+  #emit(answer: string, offsets: Offsets): void {
+    offsets.acked = offsets.shown;
+    this.#send({ type: "ack", answer, to: offsets.shown });
   }
 }

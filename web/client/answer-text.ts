@@ -2,20 +2,20 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * Puts an answer's text together from pieces that may come twice: after a cut the server may send again what was read
- * already. Offsets are UTF-8 bytes of the answer.
+ * Assembles the text of an answer from pieces. Pieces may overlap: after a reconnect the server may repeat text that
+ * was already received. Offsets are UTF-8 bytes of the answer.
  */
 export class AnswerText {
   #text: string;
   #end: number;
 
-  /** `text`: what was shown before the page was loaded anew. */
+  /** @param text - Text of the answer that was received before the page was reloaded. */
   constructor(text = "") {
     this.#text = text;
     this.#end = encoder.encode(text).length;
   }
 
-  /** Where the next new byte lies; everything before it is in `text`. */
+  /** Offset of the next missing byte. `text` holds everything before it. */
   get end(): number {
     return this.#end;
   }
@@ -25,16 +25,16 @@ export class AnswerText {
   }
 
   /**
-   * Takes the piece at `from`..`to` and returns what of it is new, `""` when all was known. Undefined when text before
-   * the piece is missing: nothing is appended then, and the closing frame, which carries the whole text, must restore it.
+   * Adds the piece at `from`..`to` and returns its new part, which is `""` if all of it is known. If text before the
+   * piece is missing, adds nothing and returns undefined; the closing frame then restores the whole text.
    */
   take(content: string, from: number, to: number): string | undefined {
     if (to <= this.#end) return "";
     if (from > this.#end) return undefined;
-    const fresh =
+    const delta =
       from === this.#end ? content : decoder.decode(encoder.encode(content).subarray(this.#end - from));
-    this.#text += fresh;
+    this.#text += delta;
     this.#end = to;
-    return fresh;
+    return delta;
   }
 }

@@ -1,12 +1,12 @@
 import type { ClientEnvironment, ClientSocket, SocketHandlers } from "./client-events.ts";
 
-/** A value of this tab; gone with the tab, kept over a reload. */
+/** A value that belongs to one tab. It survives a reload and is deleted when the tab is closed. */
 export interface TabValue {
   load(): string | null;
   save(value: string | null): void;
 }
 
-/** A value in the tab's storage, or in memory where the browser refuses storage. */
+/** Opens a value in the tab's storage. Falls back to memory if the browser refuses storage. */
 export function tabValue(key: string): TabValue {
   let memory: string | null = null;
   return {
@@ -23,19 +23,19 @@ export function tabValue(key: string): TabValue {
         if (value === null) sessionStorage.removeItem(key);
         else sessionStorage.setItem(key, value);
       } catch {
-        // Full or forbidden: the value lives as long as the page does.
+        // Storage is full or forbidden. The value in memory lasts until the page is closed.
       }
     },
   };
 }
 
-/** 128 random bits in hexadecimal; `crypto.randomUUID` is missing on pages without a secure context. */
+/** Returns 128 random bits in hexadecimal. `crypto.randomUUID` does not exist without a secure context. */
 export function randomId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The real surroundings of a chat client in a page. */
+/** Environment of a chat client in a real page. */
 export function browserEnvironment(session: TabValue): ClientEnvironment {
   return {
     openSocket,
@@ -60,7 +60,7 @@ function openSocket(url: string, protocols: readonly string[], handlers: SocketH
   socket.addEventListener("close", ({ code, reason }) => handlers.close(code, reason), { signal });
   return {
     send(text) {
-      // While it closes nothing can be sent; what waits goes out on the next socket.
+      // A closing socket cannot send. Pending messages are sent on the next socket.
       if (socket.readyState === WebSocket.OPEN) socket.send(text);
     },
     close() {

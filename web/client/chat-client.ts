@@ -6,31 +6,31 @@ import type {
 } from "../../src/protocol/server-frames.ts";
 import type { ClientEnvironment, ClientEvent, ConnectionState } from "./client-events.ts";
 import { Connection, type Endpoint } from "./connection.ts";
-import { PendingAnswers, type Earlier } from "./pending-answers.ts";
+import { PendingAnswers, type PartialAnswer } from "./pending-answers.ts";
 import { AckSender } from "./ack-sender.ts";
 
 export interface OutgoingMessage {
   readonly text: string;
   readonly conversation: string;
-  /** Of the message on the wire; a new one without. */
+  /** Id of the message on the wire. Generated if absent. */
   readonly id?: string;
 }
 
-/** A message of before a reload whose answer was not whole then. */
-export interface EarlierMessage {
+/** A message from before a reload whose answer was incomplete at that time. */
+export interface RestoredMessage {
   readonly id: string;
-  /** Undefined where another page sent it. */
+  /** Undefined if another page sent the message. */
   readonly text: string | undefined;
-  readonly earlier: Earlier;
+  readonly partial: PartialAnswer;
 }
 
-/** The shape of a JWT; anything else could not even be offered as a subprotocol. */
+/** Shape of a JWT. Other text may not be allowed in the name of a subprotocol. */
 export const TOKEN_SHAPE = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /**
- * One chat connection that outlives its sockets. It reconnects as the close codes say, takes its session and its answers
- * up where they were cut, sends once more under their own ids the messages whose answers it cannot take up, and delivers
- * each answer's text exactly once.
+ * A chat connection that survives the loss of its socket. It reconnects according to the close code and resumes its
+ * session and its answers at the first missing byte. Messages whose answers cannot be resumed are sent again with the
+ * same id. The text of each answer is emitted exactly once.
  */
 export class ChatClient {
   readonly #environment: ClientEnvironment;
@@ -40,22 +40,22 @@ export class ChatClient {
   readonly #acks: AckSender;
   #welcome: WelcomeFrame | undefined;
   #resuming = false;
-  /** With the token that the server was asked to take. */
+  /** Endpoint with the new token, while its `auth.refresh` is unanswered. */
   #renewing: Endpoint | undefined;
-  /** The conversation whose history is to be read before anything is sent. */
-  #unread: string | undefined;
+  /** Conversation whose history must arrive before messages may be sent. */
+  #awaitedHistory: string | undefined;
 
   constructor(endpoint: Endpoint, environment: ClientEnvironment) {
     this.#environment = environment;
     this.#connection = new Connection(endpoint, environment, {
       frame: (frame) => this.#receive(frame),
       state: (state) => this.#emit({ type: "state", state }),
-      gone: (code) => this.#gone(code),
+      closed: (code) => this.#onClose(code),
     });
     this.#acks = new AckSender((ms, callback) => environment.after(ms, callback), this.#transmit);
     this.#answers = new PendingAnswers({
       emit: (event) => this.#emit(event),
-      grew: () => this.#connection.progressed(),
+      textReceived: () => this.#connection.resetBackOff(),
       shown: (answer, to) => this.#acks.shown(answer, to),
       finished: (answer) => this.#acks.finished(answer),
     });
@@ -65,28 +65,28 @@ export class ChatClient {
     return this.#connection.state;
   }
 
-  /** What the server said of itself on the present or last connection. */
+  /** Welcome frame of the current or the last connection. */
   get welcome(): WelcomeFrame | undefined {
     return this.#welcome;
   }
 
-  /** Calls `listener` with every event until the returned function is called. */
+  /** Calls `listener` with every event. Returns a function that ends the subscription. */
   subscribe(listener: (event: ClientEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Connects now, also while a delay runs or after a refusal; nothing happens while connected. */
+  /** Connects now, even during a reconnect delay or after a refusal. Does nothing while connected. */
   connect(): void {
     this.#connection.connect();
   }
 
-  /** Changes the endpoint or the token and connects anew; unanswered messages go along. */
+  /** Changes the endpoint or the token and reconnects. Unanswered messages are kept. */
   use(endpoint: Endpoint): void {
     this.#connection.use(endpoint);
   }
 
-  /** Goes on with a new token of the same person, without a new connection where there is one. */
+  /** Switches to a new token of the same user. An open connection is kept. */
   renew(endpoint: Endpoint & { readonly token: string }): void {
     if (this.state.phase !== "open") {
       this.use(endpoint);
@@ -97,12 +97,12 @@ export class ChatClient {
     this.#transmit({ type: "auth.refresh", token: endpoint.token });
   }
 
-  /** Closes the socket and stays away until `connect()`. */
+  /** Closes the socket and does not reconnect until `connect()` is called. */
   disconnect(): void {
     this.#connection.disconnect();
   }
 
-  /** Sends now, or as soon as there is a connection. Returns the message's id. */
+  /** Sends a message now, or as soon as there is a connection. Returns the id of the message. */
   send(outgoing: OutgoingMessage): string {
     const id = outgoing.id ?? this.#environment.newId();
     this.#answers.add(id, outgoing.conversation, outgoing.text);
@@ -110,14 +110,14 @@ export class ChatClient {
     return id;
   }
 
-  /** Stops an answer; its text so far stays. Without a connection the message is withdrawn on the spot. */
+  /** Stops an answer and keeps its text so far. Without a connection the message is withdrawn at once. */
   cancel(id: string): void {
     this.#answers.cancel(id, this.state.phase === "open" ? this.#transmit : undefined);
   }
 
-  /** Gives all unanswered messages up, because the identity they belong to is given up. */
+  /** Withdraws all unanswered messages. Used when the user switches to another identity. */
   withdrawAll(): void {
-    this.#unread = undefined;
+    this.#awaitedHistory = undefined;
     this.#answers.withdrawAll();
   }
 
@@ -126,22 +126,22 @@ export class ChatClient {
   }
 
   /**
-   * Goes on with a conversation after the page was loaded anew: the server tells its history first, as an event, and
-   * what is unanswered still when the listeners have seen it is resumed or sent again.
+   * Continues a conversation after a reload. The history of the server is requested first and emitted as an event.
+   * Messages that are still unanswered after that event are resumed or sent again.
    */
-  restore(conversation: string, messages: readonly EarlierMessage[]): void {
-    this.#unread = conversation;
-    for (const { id, text, earlier } of messages) this.#answers.add(id, conversation, text, earlier);
+  restore(conversation: string, messages: readonly RestoredMessage[]): void {
+    this.#awaitedHistory = conversation;
+    for (const { id, text, partial } of messages) this.#answers.add(id, conversation, text, partial);
   }
 
-  /** The answer to a message was learned from the history. */
-  settle(id: string): void {
-    this.#answers.settle(id);
+  /** Marks a message as answered because its answer was found in the history. Emits nothing. */
+  markAnswered(id: string): void {
+    this.#answers.remove(id);
   }
 
   /**
-   * Watches answers that another page of the client asked for. Answers are taken up with the first frame of a socket
-   * only, so this connects anew.
+   * Watches running answers to messages that another page of this client sent. Reconnects, because answers can only be
+   * resumed with the first frame of a socket.
    */
   watch(conversation: string, answers: HistoryReplyFrame["running"]): void {
     for (const { answer, id } of answers) {
@@ -151,7 +151,7 @@ export class ChatClient {
   }
 
   get #mayTransmit(): boolean {
-    return this.state.phase === "open" && !this.state.leaving && this.#unread === undefined;
+    return this.state.phase === "open" && !this.state.draining && this.#awaitedHistory === undefined;
   }
 
   readonly #transmit = (frame: object): void => this.#connection.send(frame);
@@ -160,78 +160,78 @@ export class ChatClient {
     if (this.#mayTransmit) this.#answers.transmitAll(this.#transmit, this.#welcome?.limits);
   }
 
-  #gone(code: number | undefined): void {
+  #onClose(code: number | undefined): void {
     this.#resuming = false;
     this.#renewing = undefined;
     this.#acks.reset();
-    if (code === 1009) this.#answers.failAll("too_long", "The message is too long for the server.");
+    if (code === 1009) this.#answers.failAll("too_long", "This message is too long.");
   }
 
   #receive(frame: ServerFrame): void {
     if (frame.type === "system") {
-      if (frame.event === "welcome") this.#welcomed(frame);
-      else if (frame.event === "resumed") this.#settle("resumed", frame.session);
+      if (frame.event === "welcome") this.#onWelcome(frame);
+      else if (frame.event === "resumed") this.#openSession("resumed", frame.session);
       else if (frame.event === "auth_refreshed") this.#renewing = undefined;
       else this.#emit({ type: "notice", frame });
     } else if (frame.type === "history") {
-      this.#readHistory(frame);
+      this.#onHistory(frame);
     } else if (frame.type === "goaway") {
-      this.#connection.leave(frame);
+      this.#connection.drain(frame);
     } else if (frame.type === "error" && frame.id === undefined && frame.answer === undefined) {
-      this.#refused(frame);
+      this.#onConnectionError(frame);
     } else {
       const { state } = this;
-      // The server stops: what it cuts short is asked again of the one that comes after it.
-      if (state.phase === "open" && state.leaving && this.#answers.isCutShort(frame)) return;
-      const again = this.#answers.take(frame);
-      if (again !== undefined && this.#mayTransmit) {
-        this.#answers.transmit(again, this.#transmit, this.#welcome?.limits);
+      // A message that a stopping server cuts short stays pending and is sent again to its successor.
+      if (state.phase === "open" && state.draining && this.#answers.isCutShort(frame)) return;
+      const resendId = this.#answers.take(frame);
+      if (resendId !== undefined && this.#mayTransmit) {
+        this.#answers.transmit(resendId, this.#transmit, this.#welcome?.limits);
       }
     }
   }
 
-  #welcomed(frame: WelcomeFrame): void {
+  #onWelcome(frame: WelcomeFrame): void {
     this.#welcome = frame;
     this.#emit({ type: "welcome", frame });
-    const earlier = this.#environment.session.load();
-    if (earlier === null) {
-      this.#settle("new", frame.session);
+    const stored = this.#environment.session.load();
+    if (stored === null) {
+      this.#openSession("new", frame.session);
       return;
     }
     this.#resuming = true;
     const answers = this.#answers.resumable();
-    this.#transmit({ type: "resume", session: earlier, ...(answers.length > 0 && { answers }) });
+    this.#transmit({ type: "resume", session: stored, ...(answers.length > 0 && { answers }) });
   }
 
-  /** The session stands: everything unanswered that was not resumed goes out (again). */
-  #settle(outcome: "new" | "resumed" | "lost", session: string | null): void {
-    if (outcome !== "resumed") this.#answers.nothingResumed();
+  /** Starts using the session: requests the history, or sends all messages that were not resumed. */
+  #openSession(outcome: "new" | "resumed" | "lost", session: string | null): void {
+    if (outcome !== "resumed") this.#answers.clearResumed();
     this.#resuming = false;
     this.#environment.session.save(session);
-    this.#connection.settled();
+    this.#connection.sessionOpened();
     this.#emit({ type: "session", outcome });
-    if (this.#unread === undefined) this.#transmitAll();
-    else this.#transmit({ type: "history", conversation: this.#unread });
+    if (this.#awaitedHistory === undefined) this.#transmitAll();
+    else this.#transmit({ type: "history", conversation: this.#awaitedHistory });
   }
 
-  #readHistory(frame: HistoryReplyFrame): void {
-    if (frame.conversation !== this.#unread) return;
-    this.#unread = undefined;
+  #onHistory(frame: HistoryReplyFrame): void {
+    if (frame.conversation !== this.#awaitedHistory) return;
+    this.#awaitedHistory = undefined;
     this.#emit({ type: "history", frame });
     this.#transmitAll();
   }
 
-  /** An error that names no message. */
-  #refused(frame: ErrorFrame): void {
+  /** Handles an error frame that belongs to no message. */
+  #onConnectionError(frame: ErrorFrame): void {
     if (this.#resuming) {
-      // `resume` is all that was sent so far, so this is its refusal.
-      this.#settle("lost", this.#welcome?.session ?? null);
+      // Only `resume` was sent so far, so the error is the reply to it.
+      this.#openSession("lost", this.#welcome?.session ?? null);
     } else if (this.#renewing !== undefined && frame.code === "token_refused") {
-      // A new connection says why, with its close code.
+      // The close code of a new connection gives the reason.
       this.use(this.#renewing);
-    } else if (this.#unread !== undefined && this.state.phase === "open") {
-      // No history to be had: what is unanswered goes out without it.
-      this.#unread = undefined;
+    } else if (this.#awaitedHistory !== undefined && this.state.phase === "open") {
+      // The server refused the history request. Unanswered messages are sent without it.
+      this.#awaitedHistory = undefined;
       this.#transmitAll();
     } else {
       this.#answers.take(frame);

@@ -11,16 +11,16 @@ import type {
 } from "../../src/protocol/server-frames.ts";
 
 export type ConnectionState =
-  /** Not connected, and not trying: before `connect()` and after `disconnect()`. */
+  /** Not connected and not trying to connect: before `connect()` and after `disconnect()`. */
   | { readonly phase: "idle" }
   | { readonly phase: "connecting" }
-  /** Ready: the session is settled and messages go out. */
+  /** Connected, with an open session. Messages can be sent. */
   | {
       readonly phase: "open";
-      /** The server is about to stop: answers under way are finished, new messages wait for the next connection. */
-      readonly leaving: boolean;
+      /** The server is about to stop. Running answers finish; new messages wait for the next connection. */
+      readonly draining: boolean;
     }
-  /** Cut; tries again at `retryAt` (milliseconds of the environment's `now`). */
+  /** Disconnected. The next attempt is at `retryAt`, in milliseconds of {@link ClientEnvironment.now}. */
   | {
       readonly phase: "waiting";
       readonly retryAt: number;
@@ -28,7 +28,7 @@ export type ConnectionState =
       readonly code: number;
       readonly reason: string;
     }
-  /** Refused: only a person can fix it. */
+  /** Disconnected. The user has to act before the next attempt. */
   | {
       readonly phase: "stopped";
       readonly code: number;
@@ -36,30 +36,30 @@ export type ConnectionState =
       readonly needs: "token" | "action";
     };
 
-/** Why a message got no answer: the server's code, or a fault seen on this side. */
+/** Why a message has no answer: an error code of the server, `too_long`, or `connection`. */
 export type FailureCode = ErrorFrame["code"] | "too_long" | "connection";
 
 export type ClientEvent =
   | { readonly type: "state"; readonly state: ConnectionState }
   | { readonly type: "welcome"; readonly frame: WelcomeFrame }
-  /** `resumed`: context and conversations are back. `lost`: the server no longer knows the earlier session. */
+  /** `resumed`: context and conversations are available again. `lost`: the earlier session no longer exists. */
   | { readonly type: "session"; readonly outcome: "new" | "resumed" | "lost" }
-  /** New text of an answer; `restart` means that what was shown before is void. */
+  /** New text of an answer. `restart`: the text shown so far is void and must be replaced. */
   | {
       readonly type: "text";
       readonly id: string;
       readonly answer: string;
-      readonly fresh: string;
+      readonly delta: string;
       readonly restart: boolean;
     }
   | { readonly type: "queued"; readonly id: string; readonly frame: QueuedFrame }
   | { readonly type: "progress"; readonly id: string; readonly frame: ProgressFrame }
   | { readonly type: "fallback"; readonly id: string; readonly frame: FallbackFrame }
-  /** The answer is whole. */
+  /** The answer is complete. */
   | { readonly type: "answer"; readonly id: string; readonly frame: MessageEndFrame }
-  /** The command is done, well or badly. */
+  /** The command has succeeded or failed. */
   | { readonly type: "result"; readonly id: string; readonly frame: CommandResponseFrame }
-  /** Cancelled on this side before the server could say anything. */
+  /** The message was dropped by this client and gets no answer. */
   | { readonly type: "withdrawn"; readonly id: string }
   | {
       readonly type: "failed";
@@ -69,34 +69,34 @@ export type ClientEvent =
       readonly retryable: boolean;
       readonly retryAfterMs?: number;
     }
-  /** What the server knows of a conversation; comes once after `restore()`, before anything is sent again. */
+  /** History of a conversation. Emitted once after `restore()`, before any message is sent again. */
   | { readonly type: "history"; readonly frame: HistoryReplyFrame }
-  /** Something the server says that belongs to no message. */
+  /** A notice or an error that belongs to no message. */
   | { readonly type: "notice"; readonly frame: NoticeFrame | ErrorFrame };
 
 export interface SocketHandlers {
   message(text: string): void;
-  /** Called once. 1006 when the socket never opened or was cut. */
+  /** Called once. The code is 1006 if the socket never opened or the connection was lost. */
   close(code: number, reason: string): void;
 }
 
-/** As much of a WebSocket as the client needs. */
+/** The part of a WebSocket that the client uses. */
 export interface ClientSocket {
   send(text: string): void;
-  /** Handlers are not called any more after this. */
+  /** Closes the socket. No handler is called after this. */
   close(): void;
 }
 
-/** What the client needs from its surroundings; tests hand in fakes. */
+/** Dependencies of the client on its host. Tests pass fakes. */
 export interface ClientEnvironment {
   openSocket(url: string, protocols: readonly string[], handlers: SocketHandlers): ClientSocket;
-  /** Milliseconds; never goes back. */
+  /** Monotonic time in milliseconds. */
   now(): number;
-  /** Runs `callback` once after `ms`; the returned function cancels it. */
+  /** Calls `callback` once after `ms` milliseconds. Returns a function that cancels the call. */
   after(ms: number, callback: () => void): () => void;
-  /** In [0, 1). */
+  /** Returns a random number in [0, 1). */
   random(): number;
   newId(): string;
-  /** Where the session's secret is kept between connections. */
+  /** Storage for the session secret between connections. */
   readonly session: { load(): string | null; save(secret: string | null): void };
 }

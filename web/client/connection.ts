@@ -2,7 +2,7 @@ import type { GoawayFrame, ServerFrame } from "../../src/protocol/server-frames.
 import type { ClientEnvironment, ClientSocket, ConnectionState } from "./client-events.ts";
 import { adviseAfterClose, reconnectDelay } from "./close-rules.ts";
 
-/** Where to connect; a token travels in the list of subprotocols, since a URL ends up in logs. */
+/** Where to connect. The token is sent as a subprotocol, because URLs are often logged. */
 export interface Endpoint {
   readonly url: string;
   readonly token?: string;
@@ -11,17 +11,20 @@ export interface Endpoint {
 export interface ConnectionListener {
   frame(frame: ServerFrame): void;
   state(state: ConnectionState): void;
-  /** The socket is gone; `code` is undefined when this side dropped it. */
-  gone(code: number | undefined): void;
+  /** The socket has closed. `code` is undefined if this side closed it. */
+  closed(code: number | undefined): void;
 }
 
+/** Milliseconds from opening a socket to an open session, before the socket is dropped. */
 const HANDSHAKE_MS = 15_000;
-const QUIET_MS = 25_000;
+/** Milliseconds without a frame before a `ping` is sent. */
+const PING_AFTER_MS = 25_000;
+/** Milliseconds to wait for a frame after a `ping`, before the socket is dropped. */
 const PONG_MS = 10_000;
-/** A connection that held this long counts as good: after the next cut the delays start short again. */
+/** Milliseconds after which an open session resets the back-off. */
 const STABLE_MS = 5_000;
 
-/** One socket after the other to the same endpoint: opens, watches, and comes back as the close codes say. */
+/** Keeps one socket open to an endpoint: detects a dead socket, and reconnects according to the close code. */
 export class Connection {
   readonly #environment: ClientEnvironment;
   readonly #listener: ConnectionListener;
@@ -29,10 +32,10 @@ export class Connection {
   #socket: ClientSocket | undefined;
   #state: ConnectionState = { phase: "idle" };
   #attempt = 0;
-  /** The one timer of the present phase: handshake, silence, or the next attempt. */
+  /** Stops the timer of the current phase: handshake, ping, or next attempt. */
   #stopTimer: () => void = () => {};
   #stopStableTimer: () => void = () => {};
-  #stopMove: () => void = () => {};
+  #stopMoveTimer: () => void = () => {};
 
   constructor(endpoint: Endpoint, environment: ClientEnvironment, listener: ConnectionListener) {
     this.#endpoint = endpoint;
@@ -44,19 +47,19 @@ export class Connection {
     return this.#state;
   }
 
-  /** Connects now, also while a delay runs or after a refusal; nothing happens while connected. */
+  /** Connects now, even during a reconnect delay or after a refusal. Does nothing while connected. */
   connect(): void {
     if (this.#socket !== undefined) return;
     this.#stopTimer();
     this.#open();
   }
 
-  /** Where the next connection goes. */
+  /** Sets the endpoint of the next socket. */
   set endpoint(endpoint: Endpoint) {
     this.#endpoint = endpoint;
   }
 
-  /** Changes the endpoint or the token and connects anew. */
+  /** Changes the endpoint or the token and reconnects. */
   use(endpoint: Endpoint): void {
     this.disconnect();
     this.#endpoint = endpoint;
@@ -64,13 +67,13 @@ export class Connection {
     this.#open();
   }
 
-  /** Closes the socket and stays away until `connect()`. */
+  /** Closes the socket and does not reconnect until `connect()` is called. */
   disconnect(): void {
     this.#dropSocket();
     this.#setState({ phase: "idle" });
   }
 
-  /** Connects anew at once, where there is a socket. */
+  /** Replaces the socket by a new one at once. Does nothing if there is no socket. */
   reopen(): void {
     if (this.#socket === undefined) return;
     this.#dropSocket();
@@ -81,27 +84,28 @@ export class Connection {
     this.#socket?.send(JSON.stringify(frame));
   }
 
-  /** The session stands: from here on messages go out. */
-  settled(): void {
-    this.#setState({ phase: "open", leaving: false });
-    this.#stopStableTimer = this.#environment.after(STABLE_MS, () => {
-      this.#attempt = 0;
-    });
-    this.#watchSilence();
+  /** Enters the phase `open`, because the session is ready for messages. */
+  sessionOpened(): void {
+    this.#setState({ phase: "open", draining: false });
+    this.#stopStableTimer = this.#environment.after(STABLE_MS, () => this.resetBackOff());
+    this.#restartPingTimer();
   }
 
-  /** New text has come: however short this connection lives, coming back is worth it, and the delays start short again. */
-  progressed(): void {
+  /** Makes the next reconnect delay short again. Called on new text: even a short-lived connection made progress. */
+  resetBackOff(): void {
     this.#attempt = 0;
   }
 
-  /** The server stops: what runs is awaited here; with another one that knows our answers we move before the end. */
-  leave({ resumable, deadline_ms: deadline }: GoawayFrame): void {
-    if (this.#state.phase !== "open" || this.#state.leaving) return;
-    this.#setState({ phase: "open", leaving: true });
+  /**
+   * Handles the announcement that the server stops. Running answers finish on this socket. If another server can resume
+   * them, the connection moves there before the deadline.
+   */
+  drain({ resumable, deadline_ms: deadline }: GoawayFrame): void {
+    if (this.#state.phase !== "open" || this.#state.draining) return;
+    this.#setState({ phase: "open", draining: true });
     if (!resumable) return;
-    // All clients move: each at its own time.
-    this.#stopMove = this.#environment.after((this.#environment.random() * deadline) / 2, () =>
+    // A random time keeps the clients from moving all at once.
+    this.#stopMoveTimer = this.#environment.after((this.#environment.random() * deadline) / 2, () =>
       this.reopen(),
     );
   }
@@ -110,17 +114,17 @@ export class Connection {
     this.#setState({ phase: "connecting" });
     const { url, token } = this.#endpoint;
     const protocols = token === undefined ? ["chat.v1"] : ["chat.v1", `bearer.${token}`];
-    this.#stopTimer = this.#environment.after(HANDSHAKE_MS, () => this.#cut());
+    this.#stopTimer = this.#environment.after(HANDSHAKE_MS, () => this.#abort());
     this.#socket = this.#environment.openSocket(url, protocols, {
       message: (text) => this.#receive(text),
-      close: (code, reason) => this.#closed(code, reason),
+      close: (code, reason) => this.#onClose(code, reason),
     });
   }
 
-  /** Ends a socket that no longer answers, as if the network had. */
-  #cut(): void {
+  /** Drops a dead socket and handles it like a lost connection. */
+  #abort(): void {
     this.#dropSocket();
-    this.#closed(1006, "");
+    this.#onClose(1006, "");
   }
 
   #dropSocket(): void {
@@ -128,21 +132,21 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();
-    this.#listener.gone(undefined);
+    this.#listener.closed(undefined);
   }
 
   #stopTimers(): void {
     this.#stopTimer();
     this.#stopStableTimer();
-    this.#stopMove();
+    this.#stopMoveTimer();
   }
 
-  #closed(code: number, reason: string): void {
+  #onClose(code: number, reason: string): void {
     this.#stopTimers();
     this.#socket = undefined;
-    this.#listener.gone(code);
+    this.#listener.closed(code);
     const advice = adviseAfterClose(code, reason);
-    if (advice.then === "stop") {
+    if (advice.kind === "stop") {
       this.#setState({ phase: "stopped", code, reason, needs: advice.needs });
       return;
     }
@@ -158,20 +162,20 @@ export class Connection {
     try {
       frame = JSON.parse(text) as ServerFrame;
     } catch {
-      // Whatever speaks here is not the chat server.
-      this.#cut();
+      // The peer is not a chat server.
+      this.#abort();
       return;
     }
-    if (this.#state.phase === "open") this.#watchSilence();
+    if (this.#state.phase === "open") this.#restartPingTimer();
     this.#listener.frame(frame);
   }
 
-  /** A socket that stays quiet is asked for a sign of life, and given up without one. */
-  #watchSilence(): void {
+  /** Sends a `ping` after a time without frames, and drops the socket if no frame follows. */
+  #restartPingTimer(): void {
     this.#stopTimer();
-    this.#stopTimer = this.#environment.after(QUIET_MS, () => {
+    this.#stopTimer = this.#environment.after(PING_AFTER_MS, () => {
       this.send({ type: "ping" });
-      this.#stopTimer = this.#environment.after(PONG_MS, () => this.#cut());
+      this.#stopTimer = this.#environment.after(PONG_MS, () => this.#abort());
     });
   }
 

@@ -2,56 +2,63 @@ import type { ErrorFrame, ServerFrame, WireLimits } from "../../src/protocol/ser
 import { AnswerText } from "./answer-text.ts";
 import type { ClientEvent, FailureCode } from "./client-events.ts";
 
-/** What a page knows of a message from before it was loaded anew. */
-export interface Earlier {
-  /** The server's name for the answer, where it was told. */
+/** The part of an answer that was received before the page was reloaded. */
+export interface PartialAnswer {
+  /** Id of the answer. Undefined if the server had not sent it yet. */
   readonly answer?: string;
-  /** The text of the answer so far. */
+  /** Text received so far. */
   readonly text: string;
 }
 
 interface Pending {
   readonly id: string;
   readonly conversation: string;
-  /** Undefined where only the answer is known: another page sent the message. */
+  /** Text of the message. Undefined if another page sent it. */
   readonly message: string | undefined;
   text: AnswerText;
-  /** The server's name for the answer, once it is known. */
+  /** Id of the answer. Undefined until the server has sent it. */
   answer: string | undefined;
-  /** How often it was sent or resumed since it last grew. */
+  /** How often the message was sent or resumed since text was last received. */
   tries: number;
   cancelling: boolean;
-  /** The present socket resumed it, so that it need not be sent again. */
+  /** Whether the answer was resumed on the current socket, so that the message must not be sent again. */
   resumed: boolean;
 }
 
-/** Takes one frame to the server. */
+/** Sends one frame to the server. */
 export type SendFrame = (frame: object) => void;
 
-/** Whom the answers tell what. */
+/** Receives the events of {@link PendingAnswers}. */
 export interface AnswerListener {
   emit(event: ClientEvent): void;
-  /** New text of some answer has come. */
-  grew(): void;
-  /** `answer` was told to the page up to the offset `to`. */
+  /** New text of any answer was received. */
+  textReceived(): void;
+  /** Text of `answer` up to the offset `to` was emitted. */
   shown(answer: string, to: number): void;
+  /** `answer` has ended. */
   finished(answer: string): void;
 }
 
-/** A message that meets this many cuts without a new byte is given up: it may be what causes them. */
+/**
+ * Maximum number of times a message is sent or resumed without any new text. Then it fails, because the message itself
+ * may break the connection.
+ */
 const MAX_TRIES = 6;
 
-/** As many as the server takes in one `resume`; the others are sent again and joined. */
+/**
+ * Maximum number of answers in one `resume`, as set by the protocol. Other messages are sent again, and the server
+ * attaches them to their running answers.
+ */
 const MAX_RESUMED_ANSWERS = 32;
 
 const encoder = new TextEncoder();
 
-/** The messages that wait for the end of their answer, and what has come of each so far. */
+/** The messages whose answers have not ended yet, with the text received so far. */
 export class PendingAnswers {
   readonly #listener: AnswerListener;
   readonly #byId = new Map<string, Pending>();
-  /** Cancelled while there was no connection; the server may still work on them. */
-  readonly #lateCancels = new Map<string, object>();
+  /** Cancel frames by message id that could not be sent without a connection. The answers may still be running. */
+  readonly #deferredCancels = new Map<string, object>();
 
   constructor(listener: AnswerListener) {
     this.#listener = listener;
@@ -61,20 +68,20 @@ export class PendingAnswers {
     return this.#byId.has(id);
   }
 
-  add(id: string, conversation: string, message: string | undefined, earlier?: Earlier): void {
+  add(id: string, conversation: string, message: string | undefined, partial?: PartialAnswer): void {
     this.#byId.set(id, {
       id,
       conversation,
       message,
-      text: new AnswerText(earlier?.text),
-      answer: earlier?.answer,
+      text: new AnswerText(partial?.text),
+      answer: partial?.answer,
       tries: 0,
       cancelling: false,
       resumed: false,
     });
   }
 
-  /** What a `resume` asks to go on with, each from the first byte that is missing. */
+  /** Returns the answers for a `resume` frame, each with the offset of its first missing byte. */
   resumable(): { readonly answer: string; readonly from: number }[] {
     const answers: { answer: string; from: number }[] = [];
     for (const pending of this.#byId.values()) {
@@ -87,30 +94,31 @@ export class PendingAnswers {
     return answers;
   }
 
-  /** The session is another one: nothing was resumed. */
-  nothingResumed(): void {
+  /** Marks all answers as not resumed, because the session is a new one. */
+  clearResumed(): void {
     for (const pending of this.#byId.values()) pending.resumed = false;
   }
 
-  /** Sends one message, or fails it where the server would refuse it. */
+  /** Sends one message, or fails it if it exceeds `limits`. */
   transmit(id: string, send: SendFrame, limits: WireLimits | undefined): void {
     const pending = this.#byId.get(id);
     if (pending !== undefined) this.#transmit(pending, send, limits);
   }
 
-  /** On a fresh connection: cancels what was given up meanwhile, sends again what was not resumed, under the same ids. */
+  /** Sends deferred cancels, and all messages that were not resumed, with their original ids. */
   transmitAll(send: SendFrame, limits: WireLimits | undefined): void {
-    for (const frame of this.#lateCancels.values()) send(frame);
-    this.#lateCancels.clear();
+    for (const frame of this.#deferredCancels.values()) send(frame);
+    this.#deferredCancels.clear();
     for (const pending of [...this.#byId.values()]) this.#transmit(pending, send, limits);
   }
 
-  /** Asks the server to stop an answer; without a connection (`send` undefined) it is withdrawn on the spot. */
+  /** Sends a cancel for an answer. Without a connection (`send` is undefined) the message is withdrawn at once. */
   cancel(id: string, send: SendFrame | undefined): void {
     const pending = this.#byId.get(id);
     if (pending === undefined) return;
     if (send === undefined) {
-      if (pending.tries > 0 || pending.answer !== undefined) this.#lateCancels.set(id, cancelFrame(pending));
+      if (pending.tries > 0 || pending.answer !== undefined)
+        this.#deferredCancels.set(id, cancelFrame(pending));
       this.#withdraw(pending);
       return;
     }
@@ -118,14 +126,14 @@ export class PendingAnswers {
     send(cancelFrame(pending));
   }
 
-  /** Forgets a message whose answer was learned in another way; nothing is told. */
-  settle(id: string): void {
+  /** Removes a message without an event. */
+  remove(id: string): void {
     this.#byId.delete(id);
   }
 
-  /** Drops everything without a word to the server: the identity it belongs to is given up. */
+  /** Withdraws all messages and sends nothing to the server. */
   withdrawAll(): void {
-    this.#lateCancels.clear();
+    this.#deferredCancels.clear();
     for (const pending of [...this.#byId.values()]) this.#withdraw(pending);
   }
 
@@ -134,11 +142,11 @@ export class PendingAnswers {
   }
 
   /**
-   * Takes a frame that belongs to an answer; frames of unknown answers and of later versions are skipped. Returns the id
-   * of a message that has to be sent again, since its answer is gone from the server.
+   * Handles a frame that belongs to an answer. Ignores frames of unknown answers and unknown types. Returns the id of a
+   * message that must be sent again, because the server no longer has its answer.
    */
   take(frame: ServerFrame): string | undefined {
-    if (frame.type === "error") return this.#refused(frame);
+    if (frame.type === "error") return this.#onError(frame);
     if (!("id" in frame)) return undefined;
     const pending = this.#byId.get(frame.id) ?? this.#byAnswer(frame.answer);
     if (pending === undefined) return undefined;
@@ -169,7 +177,7 @@ export class PendingAnswers {
     return undefined;
   }
 
-  /** Whether a frame ends an answer as cancelled though nobody here has cancelled it, and its message is known. */
+  /** Returns whether a frame ends an answer as cancelled although this page sent the message and did not cancel it. */
   isCutShort(frame: ServerFrame): boolean {
     if (frame.type !== "message" && frame.type !== "command_response") return false;
     const pending = this.#byId.get(frame.id);
@@ -186,60 +194,61 @@ export class PendingAnswers {
     if (message !== undefined && !pending.resumed) {
       const frame = { type: "message", message, id, conversation };
       if (limits !== undefined && exceeds(limits, message, frame)) {
-        const most = limits.max_message_chars.toLocaleString("en");
-        this.#fail(
-          pending,
-          "too_long",
-          `This message is too long: the server takes up to ${most} characters.`,
-        );
+        const limit = limits.max_message_chars.toLocaleString("en");
+        this.#fail(pending, "too_long", `This message is too long. The limit is ${limit} characters.`);
         return;
       }
       pending.tries++;
       if (pending.tries <= MAX_TRIES) send(frame);
     }
     if (pending.tries > MAX_TRIES) {
-      this.#fail(pending, "connection", "The connection broke each time this message was sent.", true);
+      this.#fail(
+        pending,
+        "connection",
+        "The connection was lost each time this message was sent. Please try again.",
+        true,
+      );
     } else if (pending.cancelling) {
       send(cancelFrame(pending));
     }
   }
 
   #takeText(pending: Pending, answer: string, content: string, from: number, to: number): void {
-    // Another answer under the same id: the server forgot the first one and began again.
+    // The server no longer had the first answer and has started a new one for the same message.
     const restart = pending.answer !== undefined && pending.answer !== answer;
     if (restart) pending.text = new AnswerText();
     pending.answer = answer;
-    const fresh = pending.text.take(content, from, to) ?? "";
-    if (fresh !== "") {
+    const delta = pending.text.take(content, from, to) ?? "";
+    if (delta !== "") {
       pending.tries = 0;
-      this.#listener.grew();
+      this.#listener.textReceived();
     }
-    if (restart || fresh !== "")
-      this.#listener.emit({ type: "text", id: pending.id, answer, fresh, restart });
+    if (restart || delta !== "")
+      this.#listener.emit({ type: "text", id: pending.id, answer, delta, restart });
     this.#listener.shown(answer, pending.text.end);
   }
 
-  #refused(frame: ErrorFrame): string | undefined {
+  #onError(frame: ErrorFrame): string | undefined {
     const { id, answer } = frame;
     const pending =
       (id === undefined ? undefined : this.#byId.get(id)) ??
       (answer === undefined ? undefined : this.#byAnswer(answer));
     if (pending === undefined) {
-      // A cancel that came too late needs no words.
+      // `unknown_answer` is the reply to a cancel that arrived after the answer had ended.
       if (frame.code !== "unknown_answer") this.#listener.emit({ type: "notice", frame });
     } else if (frame.code === "resume_expired") {
-      return this.#expired(pending);
+      return this.#onExpired(pending);
     } else if (frame.code === "unknown_answer" && pending.cancelling) {
       this.#withdraw(pending);
     } else if (frame.code !== "draining") {
-      // A server that stops closes with 1012 next; the message goes out again after that.
+      // After `draining` the server closes with 1012. The message stays pending and is sent again then.
       this.#fail(pending, frame.code, frame.message, frame.retryable, frame.retry_after_ms);
     }
     return undefined;
   }
 
-  /** The server keeps the answer no longer: the message makes a new one, where it is known. */
-  #expired(pending: Pending): string | undefined {
+  /** Handles an answer that the server no longer has. Returns the id of the message if it can be sent again. */
+  #onExpired(pending: Pending): string | undefined {
     if (pending.message === undefined) {
       this.#withdraw(pending);
       return undefined;
@@ -271,12 +280,12 @@ export class PendingAnswers {
   }
 }
 
-/** By the name that the server is sure to know. */
+/** Names the answer if another page sent the message. Otherwise names the message, whose answer may be unknown yet. */
 function cancelFrame({ id, conversation, message, answer }: Pending): object {
   return message === undefined ? { type: "cancel", answer } : { type: "cancel", id, conversation };
 }
 
-/** Whether the server would refuse the message for its size; a frame over the limit even costs the connection. */
+/** Returns whether a message exceeds the limits of the server. An oversized frame would close the connection. */
 function exceeds(limits: WireLimits, message: string, frame: object): boolean {
   return (
     [...message].length > limits.max_message_chars ||

@@ -1,19 +1,19 @@
 import type { HistoryReplyFrame } from "../../src/protocol/server-frames.ts";
 import type { Turn } from "./transcript.ts";
 
-/** What a page learns from the server's history of its conversation. */
+/** Differences between the turns of a page and the history of the server. */
 export interface Reconciled {
-  /** Turns that waited when the page was left, and whose answer the server has whole. */
+  /** Turns that were pending when the page was left and whose answers are complete now. */
   readonly finished: readonly { readonly turn: Turn; readonly content: string }[];
-  /** Turns of other pages, oldest first; they belong before the turns that still wait. */
+  /** Turns of other pages, oldest first. They belong before the pending turns. */
   readonly missing: readonly { readonly text: string; readonly content: string }[];
-  /** Running answers of other pages. */
+  /** Running answers to messages of other pages. */
   readonly running: HistoryReplyFrame["running"];
 }
 
 /**
- * Holds the turns of a page that was loaded anew against the server's history. Only what follows the last turn that both
- * know is new; when they have none in common, nothing is taken over, except by a page that has no answer yet.
+ * Compares the turns of a reloaded page with the history of the server. Only history after the last common turn is new.
+ * If there is no common turn, nothing is new, except for a page that has no answers yet.
  */
 export function reconcile(turns: readonly Turn[], history: HistoryReplyFrame): Reconciled {
   const runningIds = new Set(history.running.map(({ id }) => id));
@@ -28,17 +28,17 @@ export function reconcile(turns: readonly Turn[], history: HistoryReplyFrame): R
       continue;
     }
     finished.push({ turn, content: pair.content });
-    // A conversation answers in order: those before it are over too, or were commands.
+    // A conversation answers in order, so earlier pending turns have ended too, or were commands.
     waiting.splice(0, index + 1);
   }
   const known = new Set(turns.map(({ id }) => id));
   return { finished, missing, running: history.running.filter(({ id }) => !known.has(id)) };
 }
 
-function pairsAfterKnown(turns: readonly Turn[], { turns: said }: HistoryReplyFrame) {
+function pairsAfterKnown(turns: readonly Turn[], { turns: messages }: HistoryReplyFrame) {
   const pairs: { text: string; content: string }[] = [];
-  for (let index = 0; index + 1 < said.length; index++) {
-    const [user, assistant] = [said[index], said[index + 1]];
+  for (let index = 0; index + 1 < messages.length; index++) {
+    const [user, assistant] = [messages[index], messages[index + 1]];
     if (user?.role !== "user" || assistant?.role !== "assistant") continue;
     pairs.push({ text: user.content, content: assistant.content });
     index++;
@@ -52,7 +52,7 @@ function pairsAfterKnown(turns: readonly Turn[], { turns: said }: HistoryReplyFr
   return known === -1 ? [] : pairs.slice(known + 1);
 }
 
-/** A typed text as the history keeps it: a doubled slash makes a chat text of what looks like a command. */
+/** Converts typed text to the form in the history, where the leading `//` of a chat text is a single slash. */
 function chatText(typed: string): string {
   const text = typed.trimStart();
   return text.startsWith("//") ? text.slice(1) : typed;

@@ -6,34 +6,36 @@ import type {
 } from "../../src/protocol/server-frames.ts";
 import type { FailureCode } from "./client-events.ts";
 
-/** One message and what came of it. */
+/** One message and its answer. */
 export interface Turn {
   readonly kind: "turn";
-  /** Of the message on the wire; another one after a retry. */
+  /** Id of the message on the wire. A retry gets a new id. */
   id: string;
   readonly conversation: string;
-  /** Empty where another page sent the message and only the answer is known. */
+  /** Text of the message. Empty if another page sent it and only the answer is known. */
   text: string;
-  /** The server's name for the answer, once it was told. */
+  /** Id of the answer. Undefined until the server has sent it. */
   answer?: string | undefined;
   status: "pending" | "done" | "stopped" | "failed";
-  /** The answer's text so far. */
+  /** Text of the answer so far. */
   content: string;
-  /** Of a command that is done. */
+  /** Name of the command, once it has a result. */
   command?: string | undefined;
   result?: CommandResult | undefined;
   failure?: Failure | undefined;
   facts?: AnswerFacts | undefined;
 }
 
+/** Why a message has no answer. */
 export interface Failure {
   readonly code: FailureCode;
   readonly message: string;
   readonly retryable: boolean;
-  /** Milliseconds since the epoch. */
+  /** Earliest time for a retry, in milliseconds since the epoch. */
   readonly retryAt?: number;
 }
 
+/** Details shown below an answer. */
 export interface AnswerFacts {
   readonly finishReason: FinishReason;
   readonly usage?: WireUsage;
@@ -41,7 +43,7 @@ export interface AnswerFacts {
   readonly model?: string;
 }
 
-/** A line between turns that says what changed. */
+/** A line of text between turns, such as a notice. */
 export interface Divider {
   readonly kind: "divider";
   readonly text: string;
@@ -54,11 +56,12 @@ export interface SavedTranscript {
   readonly entries: readonly Entry[];
 }
 
+/** Maximum number of entries in a saved transcript. */
 const MAX_ENTRIES = 200;
-/** Browsers give a page about five million characters for everything. */
+/** Maximum size of a saved transcript, in characters. Browsers allow about five million for the whole site. */
 const MAX_CHARS = 1_000_000;
 
-/** Writes a transcript for the tab's storage; the oldest entries go when it grows too large. */
+/** Serializes a transcript for the tab's storage. Drops the oldest entries if it is too large. */
 export function packTranscript({ conversation, entries }: SavedTranscript): string {
   const kept: string[] = [];
   let chars = 0;
@@ -71,7 +74,7 @@ export function packTranscript({ conversation, entries }: SavedTranscript): stri
   return `{"conversation":${JSON.stringify(conversation)},"entries":[${kept.join(",")}]}`;
 }
 
-/** Reads what {@link packTranscript} wrote; undefined for anything else, such as the storage of an older page. */
+/** Parses the output of {@link packTranscript}. Returns undefined for any other text. */
 export function unpackTranscript(text: string | null): SavedTranscript | undefined {
   if (text === null) return undefined;
   let value: unknown;

@@ -1,4 +1,4 @@
-/** The elements an answer may become. There is no way to write any other, whatever the text says. */
+/** Elements that an answer can contain. No text can produce any other element. */
 export type TreeTag =
   | "p"
   | "h3"
@@ -20,17 +20,18 @@ export type TreeTag =
 export interface TreeElement {
   readonly tag: TreeTag;
   readonly children: readonly TreeNode[];
-  /** Of `a`: always an absolute http or https address. */
+  /** Only on `a`: an absolute http or https URL. */
   readonly href?: string;
-  /** Of `codeblock`: letters and digits as written after the fence; may be empty. */
+  /** Only on `codeblock`: the language name after the fence, empty if there is none. */
   readonly language?: string;
-  /** Of `ol`: its first number. */
+  /** Only on `ol`: the number of the first item. */
   readonly start?: number;
 }
 
-/** A string is text and stays text. */
+/** A text or an element. Text is never parsed again. */
 export type TreeNode = string | TreeElement;
 
+/** Creates a {@link TreeElement}. */
 export function element(
   tag: TreeTag,
   children: readonly TreeNode[] = [],
@@ -39,11 +40,12 @@ export function element(
   return { tag, children, ...extra };
 }
 
-const LONGEST_HREF = 2_048;
+/** Maximum length of a link address, in characters. */
+const MAX_HREF_LENGTH = 2_048;
 
-/** The address if it may become a link: http or https, and nothing that could pass for another host. */
+/** Returns the normalized URL if it is safe to link to: http or https, without credentials. Otherwise undefined. */
 export function safeHref(address: string): string | undefined {
-  if (address.length > LONGEST_HREF || !/^https?:\/\//i.test(address)) return undefined;
+  if (address.length > MAX_HREF_LENGTH || !/^https?:\/\//i.test(address)) return undefined;
   let url: URL;
   try {
     url = new URL(address);
@@ -51,7 +53,7 @@ export function safeHref(address: string): string | undefined {
     return undefined;
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") return undefined;
-  // https://your-bank.com@elsewhere.example reads like the bank.
+  // https://your-bank.com@evil.example looks like a link to the bank.
   if (url.username !== "" || url.password !== "") return undefined;
   return url.href;
 }

@@ -1,15 +1,15 @@
-import { commandHints, commandName, completion, type CommandHint } from "./commands.ts";
+import { commandHints, commandName, completion, type CommandHint } from "./command-hints.ts";
 import { find } from "./dom.ts";
 import { Palette } from "./palette.ts";
 
 export interface ComposerActions {
   send(text: string): void;
   stop(): void;
-  /** The last message sent, for the arrow-up key in an empty box. */
+  /** Text of the last sent message. The arrow-up key puts it into an empty box. */
   lastSent(): string | undefined;
 }
 
-/** The message box with its palette, its hint, and the buttons Send and Stop. */
+/** The message box with the command palette, the usage hint, and the Send and Stop buttons. */
 export class Composer {
   readonly #box = find("message", HTMLTextAreaElement);
   readonly #send = find("send", HTMLButtonElement);
@@ -43,7 +43,7 @@ export class Composer {
     this.#box.focus();
   }
 
-  /** Replaces the text; the caret goes to `caret`, or to the end. */
+  /** Replaces the text and moves the caret to `caret`, by default to the end. */
   write(text: string, caret = text.length): void {
     this.#box.value = text;
     this.focus();
@@ -73,16 +73,16 @@ export class Composer {
   #changed(): void {
     const text = this.#box.value;
     this.#send.disabled = text.trim() === "";
-    this.#palette.follow(text);
+    this.#palette.filter(text);
     const hint = commandHints.find(({ name }) => name === commandName(text));
     this.#usage.textContent = hint === undefined || this.#palette.isOpen ? "" : `/${hint.name} ${hint.usage}`;
-    // The style sheet sets the bounds; the text sets the height.
+    // Fits the height to the text. The style sheet sets the minimum and the maximum.
     this.#box.style.height = "auto";
     this.#box.style.height = `${this.#box.scrollHeight}px`;
   }
 
   #key(event: KeyboardEvent): void {
-    // While an input method composes, its keys are its own; old WebKit tells it by the code 229 only.
+    // Keys pressed during IME composition belong to the IME. Old WebKit marks them by key code 229 only.
     if (event.isComposing || event.keyCode === 229) return;
     if (this.#palette.isOpen && this.#paletteKey(event)) {
       event.preventDefault();
@@ -101,7 +101,7 @@ export class Composer {
     }
   }
 
-  /** Whether the palette took the key. */
+  /** Returns whether the palette handled the key. */
   #paletteKey(event: KeyboardEvent): boolean {
     const { active } = this.#palette;
     switch (event.key) {
@@ -118,7 +118,7 @@ export class Composer {
         if (active !== undefined) this.#complete(active);
         return active !== undefined;
       case "Enter":
-        // A command typed out that needs nothing more is sent; any other is completed first.
+        // A fully typed command without arguments is sent. Any other command is completed first.
         if (active === undefined || (active.usage === "" && this.#box.value === `/${active.name}`))
           return false;
         this.#complete(active);

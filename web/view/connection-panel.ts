@@ -3,13 +3,13 @@ import { find, make } from "./dom.ts";
 import { describeConnection, describePrivacy, readToken } from "./status-text.ts";
 
 export interface ConnectionActions {
-  /** The token in use; null for the anonymous endpoint. */
+  /** The token in use, or null if the user is anonymous. */
   token(): string | null;
   useToken(token: string): void;
   forgetToken(): void;
 }
 
-/** What the page says of the connection: the pill in the header, the bar over the message box, and the dialog. */
+/** Shows the connection in three places: the pill in the header, the bar above the message box, and the dialog. */
 export class ConnectionPanel {
   readonly #client: ChatClient;
   readonly #actions: ConnectionActions;
@@ -37,7 +37,7 @@ export class ConnectionPanel {
       event.preventDefault();
       this.#useToken();
     });
-    // The seconds until the next attempt count down.
+    // Updates the countdown to the next attempt.
     setInterval(() => {
       if (client.state.phase === "waiting") this.show();
     }, 500);
@@ -50,7 +50,7 @@ export class ConnectionPanel {
     if (!this.#dialog.open) this.#dialog.showModal();
   }
 
-  /** Brings everything up to the state of the client. */
+  /** Redraws everything from the state of the client. */
   show(): void {
     const text = describeConnection(this.#client.state, performance.now());
     const model = this.#client.welcome?.model;
@@ -84,13 +84,13 @@ export class ConnectionPanel {
   #showFacts(): void {
     const { welcome, state } = this.#client;
     const text = describeConnection(state, performance.now());
-    const rows: [string, string][] = [["State", `${text.label} ${text.detail}`.trim()]];
+    const rows: [string, string][] = [["Status", `${text.label} ${text.detail}`.trim()]];
     if (welcome !== undefined) {
-      rows.push(["Model", welcome.model ?? "none at the moment"]);
-      rows.push(["Provider", welcome.provider ?? "none could be started"]);
+      rows.push(["Model", welcome.model ?? "none available right now"]);
+      rows.push(["AI service", welcome.provider ?? "none available right now"]);
       rows.push(["Privacy", describePrivacy(welcome, location.hostname)]);
     }
-    rows.push(["Endpoint", this.#actions.token() === null ? "/ws/chat" : "/ws/chat/auth"]);
+    rows.push(["Address", this.#actions.token() === null ? "/ws/chat" : "/ws/chat/auth"]);
     this.#facts.replaceChildren(
       ...rows.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]),
     );
@@ -99,7 +99,7 @@ export class ConnectionPanel {
   #useToken(): void {
     const token = this.#tokenBox.value.trim().replace(/^Bearer\s+/i, "");
     if (!TOKEN_SHAPE.test(token)) {
-      this.#tokenState.textContent = "That is no token: it has three parts with dots between them.";
+      this.#tokenState.textContent = "This is not a valid token. A token has three parts separated by dots.";
       this.#tokenBox.focus();
       return;
     }
@@ -112,11 +112,15 @@ export class ConnectionPanel {
     const token = this.#actions.token();
     this.#forget.hidden = token === null;
     if (token === null) {
-      this.#tokenState.textContent = "You are connected without a name.";
+      this.#tokenState.textContent = "You are not signed in.";
       return;
     }
     const claims = readToken(token);
-    const until = claims?.expires === undefined ? "" : `, until ${claims.expires.toLocaleString()}`;
-    this.#tokenState.textContent = `A token is in use${claims === undefined ? "" : ` for ${claims.subject}`}${until}.`;
+    if (claims === undefined) {
+      this.#tokenState.textContent = "You are signed in with a token.";
+      return;
+    }
+    const until = claims.expires === undefined ? "" : ` until ${claims.expires.toLocaleString()}`;
+    this.#tokenState.textContent = `You are signed in as ${claims.subject}${until}.`;
   }
 }

@@ -1,9 +1,9 @@
-import { ask } from "../client/ask.ts";
+import { runCommand } from "../client/run-command.ts";
 import type { ChatClient } from "../client/chat-client.ts";
-import { quoteValue } from "./commands.ts";
+import { quoteValue } from "./command-hints.ts";
 import { find } from "./dom.ts";
 
-/** The dialog that shows and changes what the model keeps in mind. */
+/** The dialog that shows and edits the context. */
 export class ContextPanel {
   readonly #client: ChatClient;
   readonly #dialog = find("context-dialog", HTMLDialogElement);
@@ -11,7 +11,7 @@ export class ContextPanel {
   readonly #status = find("context-status", HTMLElement);
   readonly #save = find("context-save", HTMLButtonElement);
   readonly #clear = find("context-clear", HTMLButtonElement);
-  /** What the server has, as far as it is known. */
+  /** Context stored on the server, as of the last reply. */
   #stored = "";
 
   constructor(client: ChatClient) {
@@ -25,8 +25,8 @@ export class ContextPanel {
   async #open(): Promise<void> {
     this.#dialog.showModal();
     this.#box.value = "";
-    await this.#busy("Asking the server…", async () => {
-      const result = await ask(this.#client, "/getcontext");
+    await this.#busy("Loading…", async () => {
+      const result = await runCommand(this.#client, "/getcontext");
       if (result.status === "error") return String(result["message"]);
       this.#stored = typeof result["context"] === "string" ? result["context"] : "";
       this.#box.value = this.#stored;
@@ -38,7 +38,7 @@ export class ContextPanel {
   async #store(): Promise<void> {
     const text = this.#box.value;
     await this.#busy("Saving…", async () => {
-      const result = await ask(this.#client, `/setcontext text=${quoteValue(text)}`);
+      const result = await runCommand(this.#client, `/setcontext text=${quoteValue(text)}`);
       if (result.status === "error") return String(result["message"]);
       this.#stored = text;
       const tokens = result["tokens"];
@@ -48,19 +48,19 @@ export class ContextPanel {
 
   async #forget(): Promise<void> {
     await this.#busy("Clearing…", async () => {
-      const result = await ask(this.#client, "/clearcontext");
+      const result = await runCommand(this.#client, "/clearcontext");
       if (result.status === "error") return String(result["message"]);
       this.#stored = "";
       this.#box.value = "";
-      return "The context is gone.";
+      return "The context was cleared.";
     });
     this.#box.focus();
   }
 
-  async #busy(words: string, work: () => Promise<string>): Promise<void> {
+  async #busy(status: string, work: () => Promise<string>): Promise<void> {
     this.#box.readOnly = true;
     this.#save.disabled = this.#clear.disabled = true;
-    this.#status.textContent = this.#client.state.phase === "open" ? words : "Waits for the connection…";
+    this.#status.textContent = this.#client.state.phase === "open" ? status : "Waiting for the connection…";
     this.#status.textContent = await work();
     this.#box.readOnly = false;
     this.#showButtons();

@@ -2,22 +2,23 @@ import type { HistoryReplyFrame } from "../../src/protocol/server-frames.ts";
 import type { TabValue } from "../client/browser-environment.ts";
 import type { ChatClient } from "../client/chat-client.ts";
 import type { ClientEvent } from "../client/client-events.ts";
-import { writeOutShorthand } from "./commands.ts";
+import { expandShorthand } from "./command-hints.ts";
 import { Composer } from "./composer.ts";
 import { find } from "./dom.ts";
 import { reconcile } from "../client/reconcile.ts";
-import { resultAsText } from "./result-view.ts";
+import { resultAsText } from "./draw-result.ts";
 import { ThreadView } from "./thread-view.ts";
 import { packTranscript, unpackTranscript, type Entry, type Turn } from "../client/transcript.ts";
 
 export interface ConversationOptions {
-  /** Where the transcript is kept over a reload. */
+  /** Storage for the transcript, which survives a reload. */
   readonly saved: TabValue;
+  /** Returns a new id for a message or a conversation. */
   newId(): string;
   isAnonymous(): boolean;
 }
 
-/** The visible conversation: turns what people do into messages, and what the client tells into turns on the page. */
+/** The visible conversation. Sends what the user types as messages, and shows the events of the client as turns. */
 export class Conversation {
   readonly #client: ChatClient;
   readonly #options: ConversationOptions;
@@ -47,11 +48,11 @@ export class Conversation {
     this.#offerExamples();
     client.subscribe((event) => this.#on(event));
     window.addEventListener("pagehide", () => this.#save());
-    // On a phone the focus would raise the keyboard over the page.
+    // On a phone the focus would open the on-screen keyboard.
     if (matchMedia("(pointer: fine)").matches) this.#composer.focus();
   }
 
-  /** Starts an empty conversation; answers that still run are stopped. */
+  /** Starts an empty conversation and stops all running answers. */
   begin(): void {
     this.#stopAll();
     this.#entries = [];
@@ -62,7 +63,7 @@ export class Conversation {
   }
 
   #submit(typed: string): void {
-    const text = writeOutShorthand(typed);
+    const text = expandShorthand(typed);
     const turn = this.#makeTurn(this.#options.newId(), text);
     this.#add(turn);
     this.#thread.follow();
@@ -75,7 +76,8 @@ export class Conversation {
   }
 
   #transmit(turn: Turn): void {
-    if (this.#client.state.phase !== "open") this.#thread.view(turn)?.showStatus("Waits for the connection");
+    if (this.#client.state.phase !== "open")
+      this.#thread.view(turn)?.showStatus("Waiting for the connection");
     this.#client.send({ id: turn.id, text: turn.text, conversation: turn.conversation });
   }
 
@@ -91,7 +93,7 @@ export class Conversation {
     this.#composer.focus();
   }
 
-  /** The latest first: what waits must not begin when the one before it ends. */
+  /** Stops the latest message first. Otherwise a queued message would start when the one before it is stopped. */
   #stopAll(): void {
     const pending = this.#turns().filter(({ status }) => status === "pending");
     for (const { id } of pending.toReversed()) this.#client.cancel(id);
@@ -101,9 +103,9 @@ export class Conversation {
     if (event.type === "notice") {
       this.#add({ kind: "divider", text: event.frame.message });
     } else if (event.type === "session") {
-      this.#sessionSettled(event.outcome);
+      this.#onSession(event.outcome);
     } else if (event.type === "history") {
-      this.#read(event.frame);
+      this.#onHistory(event.frame);
     } else if ("id" in event) {
       const turn = this.#turns().find(({ id }) => id === event.id);
       if (turn !== undefined) this.#onTurn(turn, event);
@@ -114,7 +116,7 @@ export class Conversation {
     switch (event.type) {
       case "text":
         turn.answer = event.answer;
-        turn.content = event.restart ? event.fresh : turn.content + event.fresh;
+        turn.content = event.restart ? event.delta : turn.content + event.delta;
         this.#thread.refresh(turn);
         return;
       case "queued":
@@ -165,7 +167,7 @@ export class Conversation {
         if (finishReason !== undefined) turn.facts = { finishReason, ...(usage && { usage }) };
         this.#announce(resultAsText(command, result));
         if (command.endsWith("clear") && result.status === "success") {
-          this.#add({ kind: "divider", text: "The model no longer knows what stands above" });
+          this.#add({ kind: "divider", text: "The model no longer remembers the messages above" });
         }
       }
     }
@@ -173,11 +175,11 @@ export class Conversation {
     this.#changed();
   }
 
-  /** An anonymous identity ends with its session, and everything the server kept for it. */
-  #sessionSettled(outcome: "new" | "resumed" | "lost"): void {
+  /** Marks the loss of an anonymous session. The server deletes all data of an anonymous client with its session. */
+  #onSession(outcome: "new" | "resumed" | "lost"): void {
     if (outcome !== "lost" || !this.#options.isAnonymous() || this.#entries.length === 0) return;
     if (this.#entries.at(-1)?.kind === "divider") return;
-    const text = "The server no longer knows what stands above, nor your context";
+    const text = "The server no longer has the messages above or your context";
     const waiting = this.#entries.findIndex((entry) => entry.kind === "turn" && entry.status === "pending");
     if (waiting === 0) return;
     if (waiting === -1) {
@@ -214,7 +216,7 @@ export class Conversation {
     this.#options.saved.save(packTranscript({ conversation: this.#name, entries: this.#entries }));
   }
 
-  /** Shows the conversation of before a reload, and has the client go on with what had no whole answer yet. */
+  /** Shows the conversation from before a reload, and passes its unfinished messages to the client. */
   #restore(): void {
     const saved = unpackTranscript(this.#options.saved.load());
     if (saved === undefined) return;
@@ -226,35 +228,35 @@ export class Conversation {
       pending.map(({ id, text, answer, content }) => ({
         id,
         text: text === "" ? undefined : text,
-        earlier: answer === undefined ? { text: "" } : { answer, text: content },
+        partial: answer === undefined ? { text: "" } : { answer, text: content },
       })),
     );
     for (const turn of pending) if (turn.answer === undefined) turn.content = "";
     this.#redraw();
   }
 
-  /** What happened here while the page was away: on the server, or in other tabs. */
-  #read(history: HistoryReplyFrame): void {
+  /** Adds what happened since the page was left: answers that ended, and messages from other tabs. */
+  #onHistory(history: HistoryReplyFrame): void {
     if (history.conversation !== this.#name) return;
     const { finished, missing, running } = reconcile(this.#turns(), history);
     for (const { turn, content } of finished) {
-      this.#client.settle(turn.id);
+      this.#client.markAnswered(turn.id);
       turn.content = content;
       turn.status = "done";
     }
-    const others = missing.map(({ text, content }): Turn => ({
+    const fromOtherTabs = missing.map(({ text, content }): Turn => ({
       ...this.#makeTurn(this.#options.newId(), text),
       content,
       status: "done",
     }));
     const waiting = this.#entries.findIndex((entry) => entry.kind === "turn" && entry.status === "pending");
-    this.#entries.splice(waiting === -1 ? this.#entries.length : waiting, 0, ...others);
+    this.#entries.splice(waiting === -1 ? this.#entries.length : waiting, 0, ...fromOtherTabs);
     for (const { id, answer } of running) this.#entries.push({ ...this.#makeTurn(id, ""), answer });
     this.#client.watch(this.#name, running);
-    if (finished.length + others.length + running.length > 0) this.#redraw();
+    if (finished.length + fromOtherTabs.length + running.length > 0) this.#redraw();
   }
 
-  /** Tells screen readers the whole answer once, not each of its tokens. */
+  /** Makes screen readers read a whole answer once instead of token by token. */
   #announce(text: string): void {
     this.#announcer.textContent = text;
   }

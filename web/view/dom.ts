@@ -1,6 +1,6 @@
 type Child = Node | string;
 
-/** Makes an element with a class and children; strings become text and nothing else. */
+/** Creates an element with a class and children. Strings become text nodes and are never parsed as HTML. */
 export function make<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   className = "",
@@ -12,7 +12,7 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
   return node;
 }
 
-/** A button that does not submit anything. */
+/** Creates a button that does not submit its form. */
 export function makeButton(
   className: string,
   label: string,
@@ -24,26 +24,30 @@ export function makeButton(
   return button;
 }
 
-/** The element of the page with this id, which must be of the given kind. */
+/**
+ * Finds the element with this id.
+ *
+ * @throws Error if the page has no such element of the given kind.
+ */
 export function find<Kind extends Element>(id: string, kind: abstract new () => Kind): Kind {
   const node = document.getElementById(id);
   if (!(node instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`);
   return node;
 }
 
-/** Text that only screen readers get. */
-export function spoken(text: string): HTMLSpanElement {
+/** Creates text for screen readers only. */
+export function screenReaderText(text: string): HTMLSpanElement {
   return make("span", "visually-hidden", text);
 }
 
-/** Copies text, also on pages without a secure context, where the clipboard API is missing. */
+/** Copies text to the clipboard and returns whether that worked. Also works without a secure context (plain HTTP). */
 export async function copyText(text: string): Promise<boolean> {
   if (window.isSecureContext) {
     try {
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // Refused by the person or the browser: the older way may still do.
+      // The user or the browser refused. The older API below may still work.
     }
   }
   const area = make("textarea", "visually-hidden");
@@ -57,11 +61,11 @@ export async function copyText(text: string): Promise<boolean> {
   return done;
 }
 
-/** A button that copies what `text` gives and says so. */
+/** Creates a button that copies the result of `text` and shows whether that worked. */
 export function makeCopyButton(text: () => string): HTMLButtonElement {
   return makeButton("quiet", "Copy", (button) => {
     void copyText(text()).then((done) => {
-      button.textContent = done ? "Copied" : "Copying was refused";
+      button.textContent = done ? "Copied" : "Could not copy";
       setTimeout(() => (button.textContent = "Copy"), 1_600);
     });
   });

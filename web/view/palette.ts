@@ -1,7 +1,7 @@
-import { matchingCommands, type CommandHint } from "./commands.ts";
+import { matchingCommands, type CommandHint } from "./command-hints.ts";
 import { make } from "./dom.ts";
 
-/** The list of commands over the message box, driven from the box by the keys of a combobox. */
+/** The list of commands above the message box. The box controls it with the keys of an ARIA combobox. */
 export class Palette {
   readonly #box: HTMLTextAreaElement;
   readonly #list: HTMLElement;
@@ -21,13 +21,13 @@ export class Palette {
     return !this.#list.hidden;
   }
 
-  /** The command that Enter or Tab would take. */
+  /** The highlighted command, which Enter or Tab completes. */
   get active(): CommandHint | undefined {
     return this.isOpen ? this.#matches[this.#active] : undefined;
   }
 
-  /** Follows what is in the box; closed with Escape it stays closed until the text no longer begins a command. */
-  follow(text: string): void {
+  /** Filters the list by `text`. After {@link dismiss} it stays closed until the text no longer starts a command. */
+  filter(text: string): void {
     const matches = matchingCommands(text);
     if (matches === undefined) {
       this.#dismissed = false;
@@ -39,6 +39,7 @@ export class Palette {
     }
   }
 
+  /** Closes the list at the user's request. */
   dismiss(): void {
     this.#dismissed = true;
     this.close();
@@ -47,7 +48,7 @@ export class Palette {
   close(): void {
     this.#list.hidden = true;
     this.#list.replaceChildren();
-    // The box is a combobox only while there is something to choose.
+    // The box has the combobox role only while the list is open.
     this.#box.removeAttribute("role");
     this.#box.removeAttribute("aria-expanded");
     this.#box.removeAttribute("aria-activedescendant");
@@ -77,12 +78,12 @@ export class Palette {
       name,
       " ",
       make("span", "usage", hint.usage),
-      make("span", "does", hint.description),
+      make("span", "description", hint.description),
     );
     row.id = `command-${index}`;
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", String(index === this.#active));
-    // Not click: that would take the focus out of the box first.
+    // A click would move the focus out of the box before the handler runs.
     row.addEventListener("pointerdown", (event) => {
       event.preventDefault();
       this.#onPick(hint);

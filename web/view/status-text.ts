@@ -2,18 +2,22 @@ import type { FinishReason, QueuedFrame, WelcomeFrame } from "../../src/protocol
 import type { ConnectionState } from "../client/client-events.ts";
 import type { AnswerFacts } from "../client/transcript.ts";
 
-/** How the connection is told to people. */
+/** The state of the connection in words. */
 export interface ConnectionText {
   readonly tone: "good" | "busy" | "bad";
   /** Two or three words. */
   readonly label: string;
-  /** A sentence on what happened and what can be done; empty while all is well. */
+  /** What happened and what the user can do, in one or two sentences. Empty if there is no problem. */
   readonly detail: string;
-  /** What a button offers. */
+  /** Action of the button beside the detail. */
   readonly action: "connect" | "token" | "none";
 }
 
-/** @param now - On the clock of the state's `retryAt`. */
+/**
+ * Describes the state of the connection.
+ *
+ * @param now - Milliseconds on the same clock as the state's `retryAt`.
+ */
 export function describeConnection(state: ConnectionState, now: number): ConnectionText {
   switch (state.phase) {
     case "idle":
@@ -21,11 +25,12 @@ export function describeConnection(state: ConnectionState, now: number): Connect
     case "connecting":
       return { tone: "busy", label: "Connecting…", detail: "", action: "none" };
     case "open":
-      return state.leaving
+      return state.draining
         ? {
             tone: "busy",
-            label: "Server restarts",
-            detail: "The server restarts soon. Answers under way are finished first; new messages wait.",
+            label: "Server restarting",
+            detail:
+              "The server restarts soon. Running answers finish first, new messages are sent afterwards.",
             action: "none",
           }
         : { tone: "good", label: "Connected", detail: "", action: "none" };
@@ -35,7 +40,7 @@ export function describeConnection(state: ConnectionState, now: number): Connect
       return {
         tone: "busy",
         label: "Reconnecting…",
-        detail: `${whyCut(state.code)} ${when}`,
+        detail: `${describeLoss(state.code)} ${when}`,
         action: seconds > 1 ? "connect" : "none",
       };
     }
@@ -43,43 +48,43 @@ export function describeConnection(state: ConnectionState, now: number): Connect
       return {
         tone: "bad",
         label: "Not connected",
-        detail: whyRefused(state.code, state.reason),
+        detail: describeRefusal(state.code, state.reason),
         action: state.needs === "token" ? "token" : "connect",
       };
   }
 }
 
-function whyCut(code: number): string {
+function describeLoss(code: number): string {
   switch (code) {
     case 1011:
-      return "The server had a fault.";
+      return "Something went wrong on the server.";
     case 1012:
-      return "The server restarts.";
+      return "The server is restarting.";
     case 1013:
-      return "The server is full at the moment.";
+      return "The server is busy right now.";
     case 4429:
-      return "The server takes no more requests from here for a while.";
+      return "You sent too many requests. Please wait a moment.";
     default:
-      return "The connection to the server is gone.";
+      return "The connection was lost.";
   }
 }
 
-function whyRefused(code: number, reason: string): string {
-  const said = reason === "" ? "" : ` The server says: ${endSentence(reason)}`;
+function describeRefusal(code: number, reason: string): string {
+  const why = reason === "" ? "" : ` Reason: ${endSentence(reason)}`;
   switch (code) {
     case 1000:
     case 1001:
-      return `The server closed the connection.${said}`;
+      return `The server closed the connection.${why}`;
     case 1009:
-      return "The last message was too long for the server.";
+      return "The last message was too long.";
     case 4401:
-      return `The server asks for a valid token.${said}`;
+      return `You need a valid token to connect.${why}`;
     case 4408:
-      return "The token has expired. Give a new one to go on where you were.";
+      return "Your token has expired. Enter a new one to continue.";
     case 4409:
-      return "This chat was opened in another window.";
+      return "This chat was opened in another window. Connect again to use it here.";
     default:
-      return `The server refused the connection.${said}`;
+      return `The server refused the connection.${why}`;
   }
 }
 
@@ -87,29 +92,30 @@ function endSentence(text: string): string {
   return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
 
-/** Why nothing is to be seen yet. */
+/** Describes what a queued message is waiting for. */
 export function describeQueue({ reason, position, eta_ms: eta }: QueuedFrame): string {
-  if (reason === "conversation") return "Waits for the answer before it";
+  if (reason === "conversation") return "Waiting for the previous answer";
   const wait = eta === undefined ? "" : `, about ${Math.max(1, Math.round(eta / 1000))} s`;
-  return `Place ${position} in the queue${wait}`;
+  return `Position ${position} in the queue${wait}`;
 }
 
 /**
- * Where the text goes, in one line.
+ * Describes in one line where the user's text is processed.
  *
- * @param host - Name of the server in the page's address: on the loopback its machine is the reader's own.
+ * @param host - Host name in the address of the page. A loopback host means that the server runs on the user's
+ * computer.
  */
 export function describePrivacy(welcome: WelcomeFrame | undefined, host: string): string {
   if (welcome === undefined) return "";
-  const machine = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host)
-    ? "this machine"
-    : "the server’s machine";
-  if (!welcome.text_may_leave) return `Your text stays on ${machine}`;
-  const provider = welcome.provider === null ? "" : ` (${welcome.provider})`;
-  return `Your text may leave ${machine}${provider}`;
+  if (!welcome.text_may_leave) {
+    const isLoopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host);
+    return `Your text stays on ${isLoopback ? "this computer" : "the server"}`;
+  }
+  const current = welcome.provider === null ? "" : ` (now: ${welcome.provider})`;
+  return `Your text may go to an outside AI service${current}`;
 }
 
-/** The line under an answer: model, speed, and how it ended where that needs a word. */
+/** Parts of the line below an answer: model, speed, and how it ended unless it ended normally. */
 export function describeFacts({ finishReason, usage, timings, model }: AnswerFacts): string[] {
   const parts: string[] = [];
   const ending = describeEnding(finishReason);
@@ -118,9 +124,10 @@ export function describeFacts({ finishReason, usage, timings, model }: AnswerFac
   const tokens = usage?.completion_tokens ?? 0;
   if (tokens > 0) parts.push(tokens === 1 ? "1 token" : `${tokens} tokens`);
   if (timings?.ttft_ms === undefined) return parts;
-  parts.push(`first word ${seconds(timings.ttft_ms)}`);
-  const spent = (timings.total_ms - timings.ttft_ms) / 1000;
-  if (tokens > 4 && spent > 0.05) parts.push(`${Math.round((tokens - 1) / spent)} tokens/s`);
+  parts.push(`first word after ${formatDuration(timings.ttft_ms)}`);
+  const seconds = (timings.total_ms - timings.ttft_ms) / 1000;
+  // The speed of a very short answer would be mostly noise.
+  if (tokens > 4 && seconds > 0.05) parts.push(`${Math.round((tokens - 1) / seconds)} tokens/s`);
   return parts;
 }
 
@@ -129,19 +136,22 @@ function describeEnding(reason: FinishReason): string | undefined {
     case "stop":
       return undefined;
     case "length":
-      return "Cut at the output limit";
+      return "Stopped at the length limit";
     case "cancelled":
       return "Stopped";
     case "abandoned":
-      return "Ended while nobody listened";
+      return "Stopped while you were away";
   }
 }
 
-function seconds(ms: number): string {
+function formatDuration(ms: number): string {
   return ms < 950 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** What a JWT says of its holder. It is not checked here: the server does that. */
+/**
+ * Reads the subject and the expiry time of a JWT, for display only: the signature is not verified. Undefined if the
+ * token cannot be read.
+ */
 export function readToken(token: string): { readonly subject: string; readonly expires?: Date } | undefined {
   const body = token.split(".")[1];
   if (body === undefined) return undefined;

@@ -2,10 +2,10 @@ import { make } from "./dom.ts";
 import type { Entry, Turn } from "../client/transcript.ts";
 import { TurnView, type TurnActions } from "./turn-view.ts";
 
-/** This near to the end a reader wants to follow. */
+/** Distance from the end, in CSS pixels, within which the view follows new text. */
 const FOLLOW_PX = 32;
 
-/** The conversation on the page: draws at most once a frame, and follows the end unless the reader scrolled away. */
+/** The list of turns. Draws at most once per animation frame, and follows new text unless the user scrolled up. */
 export class ThreadView {
   readonly #scroller: HTMLElement;
   readonly #list: HTMLElement;
@@ -24,8 +24,8 @@ export class ThreadView {
     this.#actions = actions;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     jump.addEventListener("click", () => this.follow());
-    new ResizeObserver(() => this.#keepUp()).observe(scroller);
-    new ResizeObserver(() => this.#keepUp()).observe(list);
+    new ResizeObserver(() => this.#scrollToEnd()).observe(scroller);
+    new ResizeObserver(() => this.#scrollToEnd()).observe(list);
   }
 
   add(entry: Entry): void {
@@ -36,7 +36,7 @@ export class ThreadView {
       this.#views.set(entry, view);
       this.#list.append(view.node);
     }
-    this.#keepUp();
+    this.#scrollToEnd();
   }
 
   clear(): void {
@@ -46,12 +46,12 @@ export class ThreadView {
     this.follow();
   }
 
-  /** The view of a turn, for what is told only while it waits. */
+  /** The view of a turn, for status changes that are not part of the turn itself. */
   view(turn: Turn): TurnView | undefined {
     return this.#views.get(turn);
   }
 
-  /** Draws the turn with the next frame. */
+  /** Redraws the turn in the next animation frame. */
   refresh(turn: Turn): void {
     this.#stale.add(turn);
     if (this.#drawRequested) return;
@@ -60,17 +60,17 @@ export class ThreadView {
       this.#drawRequested = false;
       for (const stale of this.#stale) this.#views.get(stale)?.show();
       this.#stale.clear();
-      this.#keepUp();
+      this.#scrollToEnd();
     });
   }
 
-  /** Goes to the end and stays there. */
+  /** Scrolls to the end and follows new text from then on. */
   follow(): void {
     this.#following = true;
-    this.#keepUp();
+    this.#scrollToEnd();
   }
 
-  #keepUp(): void {
+  #scrollToEnd(): void {
     if (this.#following) this.#scroller.scrollTop = this.#scroller.scrollHeight;
     this.#showJump();
   }
@@ -78,7 +78,7 @@ export class ThreadView {
   #scrolled(): void {
     const { scrollTop } = this.#scroller;
     if (this.#distance() < FOLLOW_PX) this.#following = true;
-    // Growing text moves the end away without a scroll upwards: that is no wish to stay.
+    // New text also increases the distance to the end. Only scrolling up stops following.
     else if (scrollTop < this.#lastTop - 1) this.#following = false;
     this.#lastTop = scrollTop;
     this.#showJump();

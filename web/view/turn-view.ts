@@ -1,20 +1,20 @@
 import type { FallbackFrame, ProgressFrame, QueuedFrame } from "../../src/protocol/server-frames.ts";
-import { commandName } from "./commands.ts";
-import { make, makeButton, makeCopyButton, spoken } from "./dom.ts";
-import { closeTail } from "../markdown/markdown-tail.ts";
-import { parseMarkdown } from "../markdown/markdown.ts";
-import { drawResult, resultAsText } from "./result-view.ts";
+import { commandName } from "./command-hints.ts";
+import { make, makeButton, makeCopyButton, screenReaderText } from "./dom.ts";
+import { closeTail } from "../markdown/close-tail.ts";
+import { parseMarkdown } from "../markdown/parse-markdown.ts";
+import { drawResult, resultAsText } from "./draw-result.ts";
 import type { Turn } from "../client/transcript.ts";
-import { showTree } from "./tree-view.ts";
+import { showTree } from "./show-tree.ts";
 import { describeFacts, describeQueue } from "./status-text.ts";
 
 export interface TurnActions {
   retry(turn: Turn): void;
-  /** Puts a text into the message box. */
+  /** Puts `text` into the message box. */
   edit(text: string): void;
 }
 
-/** One message and its answer on the page. */
+/** Shows one message and its answer. */
 export class TurnView {
   readonly node: HTMLElement;
   readonly #turn: Turn;
@@ -28,19 +28,19 @@ export class TurnView {
   constructor(turn: Turn, actions: TurnActions) {
     this.#turn = turn;
     this.#actions = actions;
-    const said = make("div", "said", spoken("You: "), turn.text);
-    said.dir = "auto";
-    said.hidden = turn.text === "";
-    if (commandName(turn.text) !== undefined) said.classList.add("command");
-    this.#reply = make("div", "reply", spoken("Answer: "), this.#wait, this.#prose, this.#tail);
-    this.node = make("article", "turn", said, this.#reply);
+    const message = make("div", "user-message", screenReaderText("You: "), turn.text);
+    message.dir = "auto";
+    message.hidden = turn.text === "";
+    if (commandName(turn.text) !== undefined) message.classList.add("command");
+    this.#reply = make("div", "reply", screenReaderText("Answer: "), this.#wait, this.#prose, this.#tail);
+    this.node = make("article", "turn", message, this.#reply);
     this.showStatus("");
     this.show();
   }
 
-  /** Says why there is no text yet. */
-  showStatus(words: string): void {
-    this.#wait.replaceChildren(make("span", "dots", make("i"), make("i"), make("i")), words);
+  /** Shows why the answer has no text yet. */
+  showStatus(status: string): void {
+    this.#wait.replaceChildren(make("span", "dots", make("i"), make("i"), make("i")), status);
   }
 
   queued(frame: QueuedFrame): void {
@@ -49,14 +49,14 @@ export class TurnView {
 
   progress({ processed, total }: ProgressFrame): void {
     const percent = total > 0 ? Math.min(100, Math.round((processed / total) * 100)) : 0;
-    this.showStatus(`Reading your text, ${percent} %`);
+    this.showStatus(`Reading your text, ${percent}%`);
   }
 
   fallback({ to_provider: to }: FallbackFrame): void {
-    this.#tail.before(make("p", "aside", `The answer goes on with ${to}.`));
+    this.#tail.before(make("p", "aside", `Switched to another AI service (${to}).`));
   }
 
-  /** Brings the page up to what the turn holds. Growing text is cheap: what stands is kept. */
+  /** Redraws from the turn. Growing text is cheap, because DOM nodes that are still right are kept. */
   show(): void {
     const { status, content, command, result } = this.#turn;
     const pending = status === "pending";
@@ -80,8 +80,8 @@ export class TurnView {
     if (status === "stopped" && facts === undefined)
       rows.push(make("p", "facts", make("span", "", "Stopped")));
     if (facts !== undefined || content !== "" || result?.status === "success") {
-      const words = facts === undefined ? [] : describeFacts(facts);
-      const spans = words.map((word) => make("span", word === facts?.model ? "model" : "", word));
+      const labels = facts === undefined ? [] : describeFacts(facts);
+      const spans = labels.map((label) => make("span", label === facts?.model ? "model" : "", label));
       const row = make("p", "facts", ...spans);
       const text = (): string =>
         result === undefined ? this.#turn.content : resultAsText(command ?? "", result);
@@ -105,11 +105,11 @@ export class TurnView {
     return row;
   }
 
-  /** The server said when it is worth trying again. */
-  #countDown(button: HTMLButtonElement, at: number | undefined): void {
-    if (at === undefined) return;
+  /** Disables `button` until `retryAt` (milliseconds since the epoch) and shows the remaining seconds. */
+  #countDown(button: HTMLButtonElement, retryAt: number | undefined): void {
+    if (retryAt === undefined) return;
     const show = (): void => {
-      const seconds = Math.ceil((at - Date.now()) / 1000);
+      const seconds = Math.ceil((retryAt - Date.now()) / 1000);
       button.disabled = seconds > 0;
       button.textContent = seconds > 0 ? `Retry in ${seconds} s` : "Retry";
       if (seconds <= 0) this.#stopCountdown();

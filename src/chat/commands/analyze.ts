@@ -6,12 +6,12 @@ const SENTIMENTS = ["positive", "negative", "neutral", "mixed"] as const;
 const MAX_POINTS = 5;
 const MAX_POINT_CHARS = 120;
 
-/** Room for the longest answer the schema allows, at a token a character. */
+/** Enough for the longest answer that the schema allows, at one token a character. */
 const MAX_TOKENS = 768;
 
 /**
- * Confidence as one of 21 steps and bounded strings: a grammar can hold those, so that the answer is valid however
- * small the model is.
+ * Confidence is one of 21 values and strings are bounded, because a grammar can enforce both. So the answer of a local
+ * model is always valid, even that of a small one.
  */
 const schema: JsonSchema = {
   type: "object",
@@ -45,7 +45,7 @@ export const analyze: Command = {
   args: [{ name: "text", example: "I love this product, but the price is high." }],
   async run({ args, ask, sampling }) {
     const text = args.get("text") as string;
-    if (text.trim() === "") return refuse("The text is empty.");
+    if (text.trim() === "") return refuse("The text must not be empty.");
     const generation = await ask({
       system: SYSTEM,
       turns: [{ role: "user", content: text }],
@@ -58,13 +58,16 @@ export const analyze: Command = {
   },
 };
 
-/** The answer, checked: remote providers hold a schema only as well as they please. */
+/**
+ * Parses and checks the model's answer: not every remote provider enforces the schema.
+ * @throws ServiceError `bad_answer` when the answer does not match.
+ */
 export function parseAnalysis(text: string): Analysis {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new ServiceError("bad_answer", "The model's analysis was not valid JSON; try again.", { cause });
+    throw new ServiceError("bad_answer", "The model's analysis was not valid JSON. Try again.", { cause });
   }
   const {
     sentiment,
@@ -75,8 +78,11 @@ export function parseAnalysis(text: string): Analysis {
   const strings = Array.isArray(points) && points.every((point) => typeof point === "string");
   const inRange = typeof confidence === "number" && confidence >= 0 && confidence <= 1;
   if (known === undefined || !inRange || !strings || points.length < 1 || points.length > 7) {
-    throw new ServiceError("bad_answer", "The model's analysis had an unexpected shape; try again.");
+    throw new ServiceError(
+      "bad_answer",
+      "The model's analysis was incomplete or had unexpected values. Try again.",
+    );
   }
-  // Small models say a thing twice.
+  // Small models repeat key points.
   return { sentiment: known, confidence, key_points: [...new Set(points)] };
 }

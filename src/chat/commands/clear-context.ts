@@ -6,8 +6,8 @@ export const clearContext: Command = {
   args: [],
   async run({ store, owner, forget }) {
     await store.clearContext(owner.client);
-    // The text stands near the beginning of every prompt of this client, so what is kept of them serves no more.
+    // The context is near the beginning of every prompt of this client, so no cached state is reusable.
     forget(true);
-    return succeed({ message: "The context is gone." });
+    return succeed({ message: "The context was removed." });
   },
 };

@@ -9,8 +9,8 @@ import { setContext } from "./set-context.ts";
 import { summarize } from "./summarize.ts";
 import { translate } from "./translate.ts";
 
-/** Beyond this a mistyped name is not worth comparing. */
-const LONGEST_TYPED_NAME = 32;
+/** Characters of a mistyped name that are compared with the known names; bounds the cost of the comparison. */
+const MAX_TYPED_NAME_CHARS = 32;
 
 const help: Command = {
   name: "help",
@@ -28,7 +28,7 @@ const help: Command = {
     ),
 };
 
-/** All commands, in the order in which /help lists them. */
+/** All commands, in the order of /help. */
 export const commands: readonly Command[] = [
   help,
   clear,
@@ -46,7 +46,7 @@ export function findCommand(name: string): Command | undefined {
   return byName.get(name);
 }
 
-/** What is wrong with the arguments, with the usage line; undefined when nothing is. */
+/** Message about missing or unknown arguments, with the usage line; undefined when the arguments are valid. */
 export function faultOf(command: Command, parsed: ParsedCommand): string | undefined {
   const usage = `Usage: ${usageOf(command)}`;
   const missing = command.args.filter(({ name }) => !parsed.args.has(name)).map(({ name }) => name);
@@ -56,7 +56,7 @@ export function faultOf(command: Command, parsed: ParsedCommand): string | undef
   return unknown.length > 0 ? `Unknown argument: ${unknown.join(", ")}. ${usage}` : undefined;
 }
 
-/** The command whose name is nearest to a mistyped one. */
+/** Name of the command nearest to a mistyped name. */
 export function nearestCommand(name: string): string {
-  return nearestWord(name.slice(0, LONGEST_TYPED_NAME), byName.keys()) ?? help.name;
+  return nearestWord(name.slice(0, MAX_TYPED_NAME_CHARS), byName.keys()) ?? help.name;
 }

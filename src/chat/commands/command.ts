@@ -5,47 +5,47 @@ import type { CommandResult } from "../answer-log.ts";
 import type { ConversationStore } from "../conversation-store.ts";
 import type { Generation } from "../generation.ts";
 
-/** What a command asks a model. The client's context is added by the chat service. */
+/** A command's request to a model. The chat service adds the client's context. */
 export interface Question {
   readonly system: string;
   readonly turns: readonly Turn[];
-  /** Whether the turns go on from this conversation's: the model may then reuse what it holds of it, and keeps it. */
+  /** Whether the turns begin with those of this conversation, so that the provider may reuse its cached state. */
   readonly ofConversation: boolean;
   readonly maxTokens: number;
   readonly sampling: Sampling;
-  /** When present the answer is JSON of this shape and is not streamed. */
+  /** When present, the answer is JSON of this shape and is not streamed. */
   readonly jsonSchema?: JsonSchema;
 }
 
-/** What a running command may use. */
+/** What a running command has access to. */
 export interface CommandContext {
-  /** Arguments by name; every required one is there and no unknown one. */
+  /** Arguments by name: exactly those that the command declares. */
   readonly args: ReadonlyMap<string, string>;
   readonly owner: Principal;
   readonly conversation: string;
   readonly store: ConversationStore;
   /** The setting SYSTEM_PROMPT. */
   readonly systemPrompt: string;
-  /** Tokens an answer may have in this message. */
+  /** Maximum tokens of the answer to this message. */
   readonly maxTokens: number;
-  /** The setting MAX_OUTPUT_TOKENS: what an answer may have where a message names nothing. */
+  /** The setting MAX_OUTPUT_TOKENS: maximum tokens of an answer when a message names none. */
   readonly maxOutputTokens: number;
-  /** What the message's frame says of sampling. */
+  /** Sampling parameters of the message's frame. */
   readonly sampling: Sampling;
-  /** Tokens of the model's window; null while there is no provider. */
+  /** Size of the model's window in tokens; null when there is no provider. */
   readonly windowTokens: number | null;
   countTokens(text: string): Promise<number>;
-  /** The client's context has changed: the provider may get ready for it. */
+  /** Lets the provider prepare for the client's new context. */
   prepare(context: string): void;
-  /** The provider drops what it keeps of this conversation, or of `all` that is this client's. */
+  /** Lets the provider drop its cached state of this conversation, or with `all` that of all of this client's. */
   forget(all: boolean): void;
-  /** Asks the model. @throws ServiceError when it cannot answer, StopReason when the command was cancelled. */
+  /** Asks the model. @throws ServiceError when it cannot answer, StopReason when the command was stopped. */
   ask(question: Question): Promise<Generation>;
 }
 
 export interface CommandOutcome {
   readonly result: CommandResult;
-  /** The model's part in it, where it was asked. */
+  /** The model's generation, if the command used a model. */
   readonly generation?: Generation;
 }
 
@@ -54,17 +54,17 @@ export interface CommandArgument {
   readonly example: string;
 }
 
-/** One command: what it is called, what it takes, what it does. */
+/** One command: name, arguments and effect. */
 export interface Command {
   /** Lower case, without the slash. */
   readonly name: string;
   readonly description: string;
-  /** All of them are required. */
+  /** All are required. */
   readonly args: readonly CommandArgument[];
   run(context: CommandContext): Promise<CommandOutcome>;
 }
 
-/** The line that shows how a command is written. */
+/** Usage line of a command, with an example for each argument. */
 export function usageOf(command: Command): string {
   return [`/${command.name}`, ...command.args.map(({ name, example }) => `${name}="${example}"`)].join(" ");
 }

@@ -9,8 +9,8 @@ export const summarize: Command = {
   args: [],
   async run({ store, owner, conversation, ask, systemPrompt, maxTokens, sampling }) {
     const turns = await store.turns(owner.client, conversation);
-    if (turns.length === 0) return refuse("There is nothing to summarize yet: say something first.");
-    // The conversation as it stands plus one turn: a slot that still holds it processes the instruction only.
+    if (turns.length === 0) return refuse("There is nothing to summarize yet. Send a message first.");
+    // One more turn after the whole conversation: a slot that still holds it only processes the instruction.
     const generation = await ask({
       system: systemPrompt,
       turns: [...turns, { role: "user", content: INSTRUCTION }],

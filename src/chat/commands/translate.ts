@@ -1,6 +1,6 @@
 import { refuse, succeed, type Command } from "./command.ts";
 
-/** Names of languages are short; a long one is a slip of the quotes. */
+/** Names of languages are short; a longer value usually comes from a misplaced quote. */
 const MAX_LANGUAGE_CHARS = 64;
 
 export const translate: Command = {
@@ -13,7 +13,7 @@ export const translate: Command = {
   async run({ args, ask, maxTokens, sampling }) {
     const text = args.get("text") as string;
     const language = (args.get("target_language") as string).trim();
-    if (text.trim() === "") return refuse("The text is empty.");
+    if (text.trim() === "") return refuse("The text must not be empty.");
     if (language === "" || language.length > MAX_LANGUAGE_CHARS) {
       return refuse(
         `target_language must be the name of a language, at most ${MAX_LANGUAGE_CHARS} characters.`,

@@ -1,22 +1,24 @@
+/** Number of recent answers that are kept. */
 const SAMPLES = 128;
 
 interface Sample {
   readonly tokens: number;
-  /** The model ended it; otherwise its limit or a cancel did, and it might have been longer. */
+  /** Whether the model ended the answer. Otherwise its limit or a cancel did, and it might have become longer. */
   readonly whole: boolean;
 }
 
-/** A stretch in which the share of answers that are still going on is constant. */
+/** A range of lengths in which the share of answers that are still running is constant. */
 interface Stretch {
   readonly from: number;
+  /** Share of answers that run beyond `from`, 0..1. */
   readonly share: number;
-  /** Integral of the share up to `from`. */
+  /** Integral of the share from 0 to `from`, in tokens. */
   readonly area: number;
 }
 
 /**
- * How long answers get, learned from recent ones: the product-limit estimate of survival, so that answers cut by
- * their limit count for what they show. Lengths in tokens. Pure.
+ * Estimates the length of answers from recent ones by the product-limit (Kaplan–Meier) estimator, which counts an
+ * answer that was cut off as one of at least that length. Lengths are in tokens. No I/O.
  */
 export class AnswerLength {
   readonly #samples: Sample[] = [];
@@ -33,14 +35,14 @@ export class AnswerLength {
     this.#curve = undefined;
   }
 
-  /** Expected tokens that an answer of `generated` so far still gets, of at most `most` in all. */
-  remaining(generated: number, most: number): number {
-    if (most <= generated) return 0;
+  /** Expected number of further tokens of an answer that has `generated` so far and at most `max` in total. */
+  remaining(generated: number, max: number): number {
+    if (max <= generated) return 0;
     this.#curve ??= this.#estimate();
     const share = this.#at(generated).share;
-    // Longer than any that was seen: half of what it may still have is as good a guess as any.
-    if (share <= 0) return (most - generated) / 2;
-    return (this.#area(most) - this.#area(generated)) / share;
+    // No recent answer was this long. Half of what the limit allows is as good a guess as any.
+    if (share <= 0) return (max - generated) / 2;
+    return (this.#area(max) - this.#area(generated)) / share;
   }
 
   #estimate(): Stretch[] {

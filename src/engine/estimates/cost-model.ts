@@ -1,24 +1,25 @@
 import { OUTLIER, WEIGHT } from "./observation.ts";
 import { PromptCost, type PromptPart } from "./prompt-cost.ts";
 
-// Below this variance of the number of sequences, a difference of cost says nothing about their number.
+/** Below this variance of the number of sequences, differences in cost cannot be attributed to their number. */
 const MIN_VARIANCE = 1;
-// How far what was learned may be off, as a share of it; what those who generate take changes with more than their number.
+/** Assumed relative error of the learned cost of decoding, which depends on more than the number of slots. */
 const STEP_DOUBT = 0.15;
+/** Assumed relative error of the learned cost of prompts. */
 const PROMPT_DOUBT = 0.1;
-// Weight of a step without prompts after some with them: what it shows, it shows for those too.
+/** Weight of a step without prompts that follows steps with prompts: none of those has shown decoding alone. */
 const RARE_WEIGHT = 0.4;
-// A sequence more than were seen lately may cost as much as so many prompt tokens.
+/** Assumed error for each sequence beyond the number seen lately, in prompt tokens. */
 const UNSEEN_TOKENS = 4;
 
 /**
- * Learns how long a step of the engine takes: a step of `g` generating slots without prompts as a line in `g`, and what
- * prompt tokens add ({@link PromptCost}). All times in milliseconds.
+ * Learns how long a step of the engine takes. A step with `g` generating slots and no prompts is modelled as a line
+ * in `g`; {@link PromptCost} is what prompt tokens add to it. All times are in milliseconds.
  */
 export class CostModel {
   readonly #prompt: PromptCost;
   #seen = false;
-  /** The latest step with those who generate had prompts. */
+  /** Whether the latest step with generating slots had prompts too. */
   #mixed = false;
   #meanCount = 0;
   #meanMs = 0;
@@ -27,36 +28,36 @@ export class CostModel {
   #slope = 0;
 
   /**
-   * @param promptTokenMs the first guess, measured when the model was loaded
+   * @param promptTokenMs first guess of the cost per prompt token, measured when the model was loaded
    * @param tileTokens see {@link PromptCost}
    */
   constructor(promptTokenMs: number, tileTokens = 1) {
     this.#prompt = new PromptCost(promptTokenMs, tileTokens);
   }
 
-  /** What one more prompt token adds to a step, of the kind and at the depth of the latest prompts. */
+  /** Cost of one more prompt token, at the chunk lengths and depths of the latest prompts. */
   get promptTokenMs(): number {
     return this.#prompt.tokenMs;
   }
 
-  /** What each token of a part of a prompt adds to a step. */
+  /** Cost of each token of this part of a prompt. */
   promptTokenMsOf(part: PromptPart): number {
     return this.#prompt.tokenMsOf(part);
   }
 
-  /** A step in which `generating` slots each get one token and no prompt is processed. */
+  /** Length of a step in which `generating` slots each get one token and no prompt is processed. */
   stepMs(generating: number): number {
     if (generating === 0) return 0;
     if (!this.#seen) return this.#prompt.tokenMs * generating;
     return Math.max(this.#meanMs + this.#slope * (generating - this.#meanCount), this.#meanMs * 0.1, 0);
   }
 
-  /** What one more sequence that generates adds to a step: about a prompt token's cost, as long as nothing shows it. */
+  /** Cost of one more generating sequence; that of a prompt token until it has been observed. */
   get sequenceMs(): number {
     return this.#slope > 0 ? this.#slope : this.#prompt.tokenMs;
   }
 
-  /** A step with these parts of prompts took `ms`. */
+  /** Learns from a step of `ms` with these parts of prompts. */
   observe(ms: number, generating: number, prompts: readonly PromptPart[]): void {
     if (prompts.length === 0) {
       if (generating === 0) return;
@@ -67,7 +68,7 @@ export class CostModel {
     const stepMs = this.stepMs(generating);
     const promptMs = this.#prompt.msOf(prompts);
     const off = ms - stepMs - promptMs;
-    const ofStep = generating === 0 ? 0 : off * this.#blame(stepMs, promptMs, generating);
+    const ofStep = generating === 0 ? 0 : off * this.#decodingShare(stepMs, promptMs, generating);
     this.#prompt.observe(promptMs + off - ofStep, prompts);
     if (generating === 0) return;
     this.#mixed = true;
@@ -75,10 +76,11 @@ export class CostModel {
   }
 
   /**
-   * Of what a step with both was off, the share of those who generate: by how well both are known. As a crowd comes in there is
-   * no step without prompts, and more generate with each: what the new ones cost must not be taken for a cost of prompts.
+   * Share of a prediction error that is attributed to decoding, in a step with prompts, by the assumed errors of both
+   * costs. While a crowd arrives, every step has prompts and each one has more generating slots: the cost of the new
+   * slots must not be attributed to prompts.
    */
-  #blame(stepMs: number, promptMs: number, generating: number): number {
+  #decodingShare(stepMs: number, promptMs: number, generating: number): number {
     const near = this.#seen ? Math.sqrt(Math.max(0, this.#meanSquare - this.#meanCount ** 2)) : 0;
     const unseen = Math.max(0, Math.abs(generating - this.#meanCount) - near);
     const step = STEP_DOUBT * stepMs + UNSEEN_TOKENS * this.#prompt.tokenMs * unseen;
@@ -95,7 +97,7 @@ export class CostModel {
     this.#meanSquare += weight * (generating ** 2 - this.#meanSquare);
     this.#meanProduct += weight * (generating * bounded - this.#meanProduct);
     const variance = this.#meanSquare - this.#meanCount ** 2;
-    // Where the number has not changed for long, what was known of its cost still holds.
+    // While the number of slots stays nearly the same, the slope learned before still holds.
     if (variance < MIN_VARIANCE) return;
     this.#slope = Math.max(0, (this.#meanProduct - this.#meanCount * this.#meanMs) / variance);
   }

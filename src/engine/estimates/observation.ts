@@ -1,5 +1,5 @@
-/** Weight of one observation in what is learned: a change of load shows within about ten steps, one hiccup hardly. */
+/** Weight of one observation in an estimate: it follows a change of load in about ten steps, and one outlier hardly. */
 export const WEIGHT = 0.15;
 
-/** What took this many times the expected time is a hiccup of the machine and counts as this many. */
+/** Cap of an observation, as a multiple of the expected time: a longer time is a hiccup of the machine. */
 export const OUTLIER = 4;

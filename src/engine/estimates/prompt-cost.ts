@@ -1,34 +1,35 @@
 import { OUTLIER, WEIGHT } from "./observation.ts";
 
-// Weight of one observation in how much depth adds: as many steps as several turns of all slots take.
+/** Weight of one observation in the slope over depth: the slope is learned over several chat turns in all slots. */
 const SLOPE_WEIGHT = 0.02;
-// Below this spread of depths, in tokens, a difference of cost says nothing about depth.
+/** Below this standard deviation of depths, in tokens, differences in cost cannot be attributed to depth. */
 const MIN_DEPTH_SPREAD = 64;
-// A line is followed from so many chunks on.
+/** Number of observed chunks from which on a line is used. */
 const MIN_SEEN = 4;
-// Of fewer tokens a step takes about as long as of these: what each costs says nothing about others.
+/** Shortest chunk, in tokens, that is learned from: with fewer tokens a step takes about as long as with this many. */
 const MIN_INFORMATIVE_WEIGHT = 16;
-// Of the mean cost: no line is followed below this.
+/** Lower bound of a line, as a share of its mean cost. */
 const MIN_SHARE = 0.25;
 
 /** Part of a prompt that a step processes. */
 export interface PromptPart {
-  /** ≥ 1, with the token that draws if it is among them. */
+  /** Number of tokens, including the one that draws if it is among them; ≥ 1. */
   readonly tokens: number;
   /** Tokens before them. */
   readonly depth: number;
 }
 
 /**
- * What one prompt token costs, in milliseconds, as a line in its depth: the tokens before it, to which it attends. The level
- * follows the latest prompts; the slope comes from many more, since the latest ones are often equally deep.
+ * Cost of one prompt token, in milliseconds, as a line in its depth: the number of tokens before it, to which it
+ * attends. The level follows the latest prompts. The slope is learned from many more, since the latest ones are often
+ * equally deep.
  */
 class DepthLine {
   #ms: number;
   #depth = 0;
   #slope = 0;
   #seen = 0;
-  /** Over many prompts; the first guess counts as one at depth 0. */
+  /** Means over many prompts; the first guess counts as one prompt at depth 0. */
   readonly #many: { ms: number; depth: number; square: number; product: number };
 
   constructor(firstMs: number) {
@@ -44,7 +45,7 @@ class DepthLine {
     return Math.max(this.#ms + this.#slope * (depth - this.#depth), this.#ms * MIN_SHARE);
   }
 
-  /** So many chunks cost `ms` a token, at this depth on average. */
+  /** Learns from `chunks` chunks that cost `ms` per token, at this depth on average. */
   observe(ms: number, depth: number, chunks: number): void {
     this.#seen += chunks;
     this.#ms += WEIGHT * (ms - this.#ms);
@@ -62,8 +63,8 @@ class DepthLine {
 }
 
 /**
- * Learns what prompt tokens add to a step, in milliseconds: one line in depth for chunks that fill a tile of the
- * attention kernel, one for shorter ones, whose tokens can cost twice as much.
+ * Learns how many milliseconds prompt tokens add to a step. One line in depth is for chunks that fill a tile of the
+ * attention kernel, the other for shorter ones, whose tokens can cost twice as much.
  */
 export class PromptCost {
   readonly #short: DepthLine;
@@ -72,8 +73,8 @@ export class PromptCost {
   #meanMs: number;
 
   /**
-   * @param firstMs the first guess of a token's cost
-   * @param tileTokens from so many tokens on a chunk fills a tile; 1: length makes no difference
+   * @param firstMs first guess of the cost per token, in milliseconds
+   * @param tileTokens shortest chunk that fills a tile, in tokens; 1: length makes no difference
    */
   constructor(firstMs: number, tileTokens: number) {
     this.#meanMs = Math.max(firstMs, 1e-4);
@@ -82,23 +83,23 @@ export class PromptCost {
     this.#tileTokens = tileTokens;
   }
 
-  /** A token of the latest prompts. */
+  /** Mean milliseconds per token of the latest prompts. */
   get tokenMs(): number {
     return this.#meanMs;
   }
 
-  /** Each token of a part. */
+  /** Milliseconds of each token of a part. */
   tokenMsOf({ tokens, depth }: PromptPart): number {
     const line = this.#line(tokens);
     return line.known ? line.at(depth + tokens / 2) : this.#meanMs;
   }
 
-  /** All parts of a step together. */
+  /** Milliseconds of all parts of a step together. */
   msOf(parts: readonly PromptPart[]): number {
     return parts.reduce((sum, part) => sum + part.tokens * this.tokenMsOf(part), 0);
   }
 
-  /** All parts of one step together took `ms`. */
+  /** Learns from a step whose parts took `ms` together. */
   observe(ms: number, parts: readonly PromptPart[]): void {
     const ratio = Math.min(Math.max(ms / this.msOf(parts), 1 / OUTLIER), OUTLIER);
     const observed = parts.map((part) => ({
@@ -110,7 +111,7 @@ export class PromptCost {
     if (informative.length > 0) this.#meanMs += WEIGHT * (mean(informative, "ms") - this.#meanMs);
     for (const line of [this.#short, this.#tiled]) {
       const own = informative.filter(({ weight }) => this.#line(weight) === line);
-      // A long chunk tells as much as several short ones.
+      // A long chunk counts as several short ones.
       const chunks = own.reduce((sum, { weight }) => sum + Math.ceil(weight / this.#tileTokens), 0);
       if (chunks > 0) line.observe(mean(own, "ms"), mean(own, "depth"), chunks);
     }

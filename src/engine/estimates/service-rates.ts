@@ -1,25 +1,35 @@
 import { AnswerLength } from "./answer-length.ts";
 
+/** Weight of one step or prompt in the smoothed rates. */
 const SMOOTHING = 0.1;
-// Rates for estimates over many steps change more slowly.
-const SLOW = 0.03;
+/** Weight of one step in the time between two tokens, from which waits of many steps are estimated. */
+const SLOW_SMOOTHING = 0.03;
 
-/** What the engine has been seen to do, smoothed. Times in milliseconds. Pure. */
+/** Observed rates of the engine, smoothed. Times are in milliseconds. No I/O. */
 export class ServiceRates {
   readonly lengths = new AnswerLength();
+  /** Length of a step. */
   tickMs = 0;
+  /** Number of sequences in a step. */
   batch = 0;
-  /** Of prompt tokens in all tokens of a step. */
+  /** Share of prompt tokens in all tokens of a step, 0..1. */
   promptShare = 0;
   #interval = 0;
-  /** How many generated in the steps that made up the interval; 0: there were none yet. */
+  /** Mean number of generating slots in the steps behind the interval; 0 before the first one. */
   #generating = 0;
   #promptMs = 0;
   #promptTokens = 0;
 
   /**
-   * A step took `ms`; it was `sinceLast` after the end of the step before, if that came right before. `each`: tokens it
-   * gave each answer.
+   * Records a step.
+   *
+   * @param ms its length
+   * @param sinceLast time from the end of the last step with generating slots to the end of this one; undefined after
+   *   a rest
+   * @param generating number of generating slots
+   * @param promptTokens prompt tokens that it processed
+   * @param batch number of sequences
+   * @param each tokens that each answer got
    */
   step(
     ms: number,
@@ -35,32 +45,33 @@ export class ServiceRates {
       SMOOTHING * (promptTokens / Math.max(1, promptTokens + generating) - this.promptShare);
     if (generating === 0) return;
     const interval = (sinceLast ?? ms) / Math.max(1, each);
-    const weight = this.#generating === 0 ? 1 : SLOW;
+    const weight = this.#generating === 0 ? 1 : SLOW_SMOOTHING;
     this.#interval += weight * (interval - this.#interval);
     this.#generating += weight * (generating - this.#generating);
   }
 
-  /** A prompt of `tokens` that were not cached had its first token `ms` after it got its slot. */
+  /** Records a prompt with `tokens` uncached tokens whose first answer token came `ms` after it got its slot. */
   prompt(ms: number, tokens: number): void {
     this.#promptMs += SMOOTHING * (ms - this.#promptMs);
     this.#promptTokens += SMOOTHING * (tokens - this.#promptTokens);
   }
 
   /**
-   * Mean time between two tokens of an answer while so many generate; 0 while unknown. Each one more than were seen lately adds
-   * `sequenceMs`: who asks as a crowd comes in would otherwise be told times of when all was quiet.
+   * Mean time between two tokens of an answer with `generating` slots; 0 while unknown. Each slot beyond the number
+   * seen lately adds `sequenceMs`: otherwise the estimates for an arriving crowd would be based on the quiet time
+   * before.
    */
   intervalMs(generating: number, sequenceMs: number): number {
     if (this.#generating === 0) return 0;
     return this.#interval + Math.max(0, generating - this.#generating) * sequenceMs;
   }
 
-  /** Whether times can be told. */
+  /** Whether enough was observed for estimates. */
   get known(): boolean {
     return this.#generating > 0 && this.lengths.known;
   }
 
-  /** How long a slot will be held by a request, from where it stands, at so long between two tokens. */
+  /** Expected time until a request releases its slot, at `intervalMs` between two tokens. */
   holdMs(promptTokens: number, generated: number, maxTokens: number, intervalMs: number): number {
     const each = this.#promptTokens > 0 ? this.#promptMs / this.#promptTokens : 0;
     return promptTokens * each + this.lengths.remaining(generated, maxTokens) * intervalMs;

@@ -4,27 +4,28 @@ import type { QueuedJob } from "../scheduling/fair-queue.ts";
 import { StopText } from "../../core/stop-text.ts";
 import { WholeCharacters, type Detokenize, type WholeText } from "./whole-characters.ts";
 
-// As many of the latest tokens as the repeat penalty looks at.
+/** Length of the window of the repeat penalty, in tokens. */
 const RECENT_TOKENS = 64;
 
-/** One request from the queue to its last token: its tokens, its text, and when it ends. */
+/** State of one request from the queue to its last token: its tokens, its text and its end. */
 export class RequestState implements QueuedJob {
   readonly prepared: PreparedRequest;
   readonly events: RequestEvents;
-  /** When it came to the loop, in milliseconds. */
+  /** Time of arrival at the loop, in milliseconds. */
   readonly arrivedAt: number;
-  /** Prompt tokens left to process, as far as is known while it waits. */
+  /** Estimate of the prompt tokens left to process, while the request waits. */
   promptTokens: number;
-  /** Tokens of prompt and answer that were charged or were free. */
+  /** Tokens of prompt and answer that are accounted for: charged, or free because they were cached. */
   paidTokens = 0;
-  /** Whether it has had a slot; it may have lost it since. */
+  /** Whether the request has ever had a slot. A preempted request has lost it again. */
   started = false;
   /** Set by a cancel; the loop acts on it between steps. */
   cancelled = false;
-  /** The place in the queue last told. */
+  /** The last reported position in the queue; 0: none is reported yet. */
   reportedPosition = 0;
+  /** Time of that report, in milliseconds. */
   reportedAt = Number.NEGATIVE_INFINITY;
-  /** What was first expected of its wait, and the time between two tokens that this was made with, in milliseconds. */
+  /** First estimate of the wait, and the time between two tokens it was computed with, in milliseconds. */
   firstEta: { readonly waitMs: number; readonly intervalMs: number } | undefined;
   cachedTokens = 0;
   readonly #generated: number[] = [];
@@ -58,7 +59,7 @@ export class RequestState implements QueuedJob {
     return this.prepared.background;
   }
 
-  /** Prompt and answer so far. */
+  /** Tokens of prompt and answer so far. */
   get length(): number {
     return this.prepared.tokens.length + this.#generated.length;
   }
@@ -75,16 +76,17 @@ export class RequestState implements QueuedJob {
     return from < prompt.length ? [...prompt.slice(from), ...answer] : answer;
   }
 
-  /** The latest token of the answer; before the first one undefined. */
+  /** The latest token of the answer; undefined before the first one. */
   get lastToken(): number | undefined {
     return this.#generated.at(-1);
   }
 
+  /** The latest tokens of the answer, for the repeat penalty. */
   recentTokens(): readonly number[] {
     return this.#generated.slice(-RECENT_TOKENS);
   }
 
-  /** Takes a drawn token. @returns whether the answer has ended; then `finished` was told. */
+  /** Takes a drawn token. @returns whether the answer has ended; `finished` is then already emitted. */
   accept(token: number): boolean {
     if (this.prepared.stopTokens.has(token)) return this.end();
     this.#generated.push(token);
@@ -95,13 +97,13 @@ export class RequestState implements QueuedJob {
     return this.#finish("length");
   }
 
-  /** The model ended the answer. */
+  /** Ends the answer because the model ended it. */
   end(): true {
     if (!this.#emit(this.#characters.flush())) this.#send(this.#stopText.flush(), 0);
     return this.#finish("stop");
   }
 
-  /** A background job is done. */
+  /** Ends a background job. */
   finishBackground(): void {
     this.#finish("stop");
   }

@@ -1,30 +1,30 @@
 import type { Drawn, EngineSequence, GenerateOptions, PreparedRequest, TokenIterator } from "../ports.ts";
 import type { RequestState } from "./request-state.ts";
 
-/** Whose tokens a slot keeps. */
+/** Owner of the KV in a slot: the client and conversation of its last request. */
 export type SlotOwner = Pick<
   PreparedRequest,
   "client" | "conversation" | "accountKey" | "sharedTokens" | "sharedKey"
 >;
 
-/** A sequence of the model and the request that has it; between requests it keeps the KV of its conversation. */
+/** A sequence of the model with its current request. Between requests it keeps the KV of the last conversation. */
 export class Slot {
   readonly sequence: EngineSequence;
   request: RequestState | undefined;
-  /** When the present request got the slot. */
+  /** Time at which the current request got the slot, in milliseconds. */
   startedAt = 0;
-  /** When the slot was last given back. */
+  /** Time at which the last request released the slot, in milliseconds. */
   lastUsed = 0;
-  /** When progress was last told. */
+  /** Time at which progress was last reported, in milliseconds. */
   progressAt = 0;
-  /** Whose KV this is; undefined when it is nobody's. */
+  /** Owner of the KV; undefined when the KV has no owner. */
   owner: SlotOwner | undefined;
   /**
-   * The present request keeps less than it could, since its prompt is done sooner when the end of that is processed
-   * once more; it is not to be loaded again.
+   * The current request dropped the end of its reusable KV, because its prompt completes sooner when that end is
+   * processed again. A stored state must not be loaded for it.
    */
   refills = false;
-  /** Prompt tokens that were to be processed when the present request got the slot, or last had something loaded. */
+  /** Value of {@link remaining} when the current request got the slot, or when a state was last loaded for it. */
   promptWork = 0;
   #iterator: TokenIterator | undefined;
 
@@ -36,32 +36,35 @@ export class Slot {
     return this.sequence.id;
   }
 
-  /** Prompt tokens to process before the last one, which draws the first token of the answer. */
+  /** Prompt tokens left to process, without the last one, which draws the first token of the answer. */
   get remaining(): number {
     if (!this.request || this.#iterator) return 0;
     const kept = this.request.background ? 0 : 1;
     return Math.max(0, this.request.length - kept - this.sequence.length);
   }
 
+  /** Whether the slot holds KV of the request's conversation. */
   keeps(request: RequestState): boolean {
     const { client, conversation } = request.prepared;
     return this.owner?.conversation === conversation && this.owner.client === client;
   }
 
   /**
-   * Tokens of the request that this slot's KV already holds. The last one is always processed, since it draws; what
-   * another client left is used only as far as all clients share it.
+   * Number of the request's tokens that this slot's KV already holds and the request may use. The last token is always
+   * processed, because it draws the next one. KV of another client is used only up to the tokens that all clients
+   * share.
    */
   reusable(request: RequestState): number {
     const { sharedTokens, client } = request.prepared;
-    const most = request.length - 1;
-    const allowed = this.owner?.client === client ? most : Math.min(sharedTokens, most);
-    return Math.min(this.sequence.commonPrefix(request.tokens(0, most)), allowed);
+    const maxReusable = request.length - 1;
+    const allowed = this.owner?.client === client ? maxReusable : Math.min(sharedTokens, maxReusable);
+    return Math.min(this.sequence.commonPrefix(request.tokens(0, maxReusable)), allowed);
   }
 
   /**
-   * Gives the slot to a request, keeping what it may keep of the KV, or less: `keep` says how much of so many tokens.
-   * Only between steps.
+   * Assigns the slot to a request. Call it only between steps.
+   *
+   * @param keep number of the reusable tokens to keep; the rest is processed again
    */
   async assign(
     request: RequestState,
@@ -76,7 +79,7 @@ export class Slot {
     await this.keep(reusable, keep);
   }
 
-  /** Drops what the present request has after `reusable` tokens, or as many fewer as `keep` says. */
+  /** Truncates the KV to the tokens that `keep` selects of the `reusable` ones. */
   async keep(reusable: number, keep: (reusable: number) => number): Promise<void> {
     const kept = keep(reusable);
     this.refills = kept < reusable;
@@ -84,39 +87,39 @@ export class Slot {
     this.promptWork = this.remaining;
   }
 
-  /** Adds the next `count` tokens of the prompt, which is longer. */
+  /** Processes the next `count` tokens of the prompt; more must remain after them. */
   prefill(request: RequestState, count: number): Promise<void> {
     const from = this.sequence.length;
     return this.sequence.prefill(request.tokens(from, from + count));
   }
 
-  /** Draws the next token; the first time, what is left of the prompt is processed on the way. */
+  /** Draws the next token. The first call also processes the rest of the prompt. */
   async next(request: RequestState): Promise<Drawn> {
     const { seed } = request.prepared.sampling;
     this.#iterator ??= this.sequence.generate(
       request.tokens(this.sequence.length),
-      // A generation that begins again after a fault goes on with other numbers, not with the same.
+      // A generation that restarts after a fault continues with different random numbers.
       optionsOf(request, (seed + request.generatedTokens) >>> 0),
     );
     const { value, done } = await this.#iterator.next(request.lastToken);
     return done === true ? { tokens: [], ended: true } : { tokens: [value], ended: false };
   }
 
-  /** Draws as many of the next tokens as were guessed rightly, and one more. */
+  /** Checks guesses of the next tokens. Draws a token for each right guess, and one more. */
   verify(request: RequestState, guesses: readonly number[]): Promise<Drawn> {
     const seed = mixed(request.prepared.sampling.seed, request.generatedTokens);
     const tokens = request.tokens(this.sequence.length);
     return this.sequence.verify(tokens, guesses, optionsOf(request, seed));
   }
 
-  /** After a fault of a step: brings the KV back to what is known. */
+  /** Truncates the KV to the tokens known to be right, after a fault in a step. */
   async restart(request: RequestState): Promise<void> {
     this.#iterator = undefined;
     const known = request.tokens(0, request.length - 1);
     await this.sequence.truncate(this.sequence.commonPrefix(known));
   }
 
-  /** Ends the present request and keeps its KV. */
+  /** Detaches the current request and keeps its KV. */
   async release(now: number): Promise<void> {
     const iterator = this.#iterator;
     const { request } = this;
@@ -124,11 +127,11 @@ export class Slot {
     this.request = undefined;
     this.lastUsed = now;
     await iterator?.return?.();
-    // Right guesses after the end of the answer, by a stop text or a cancel.
+    // Drops right guesses past the end of an answer that a stop text or a cancel has ended.
     if (request) await this.sequence.truncate(request.length);
   }
 
-  /** Forgets the KV, after a fault. */
+  /** Erases the KV, after a fault. */
   async clear(): Promise<void> {
     this.owner = undefined;
     await this.sequence.truncate(0);
@@ -144,7 +147,7 @@ function optionsOf(request: RequestState, seed: number): GenerateOptions {
   };
 }
 
-/** Each check of guesses draws with numbers of its own, unlike those of the steps one by one. */
+/** Seed for one check of guesses. Each check gets its own random numbers, different from those of single steps. */
 function mixed(seed: number, generatedTokens: number): number {
   return (Math.imul(seed ^ Math.imul(generatedTokens + 1, 0x9e3779b1), 0x85ebca6b) ^ 0x5bd1e995) >>> 0;
 }

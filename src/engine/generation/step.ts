@@ -3,21 +3,21 @@ import type { RequestState } from "./request-state.ts";
 import type { PromptPart } from "../estimates/prompt-cost.ts";
 import type { Slot } from "./slot.ts";
 
-/** What one slot does in a step of the loop. */
+/** Work of one slot in a step of the loop. */
 export interface Step {
   readonly slot: Slot;
   readonly request: RequestState;
   readonly promptTokens: number;
-  /** Draws a token, after the prompt tokens if there are any. */
+  /** Whether a token is drawn after the prompt tokens. */
   readonly draws: boolean;
 }
 
-/** The end of a prompt draws the first token in the same step: a step of its own would come a whole step later. */
+/** Creates a step. The end of a prompt draws the first token in the same step, which saves the answer one step. */
 export function stepOf(slot: Slot, request: RequestState, promptTokens: number): Step {
   return { slot, request, promptTokens, draws: promptTokens >= slot.remaining && !request.background };
 }
 
-/** What steps that are not done yet will process of prompts. */
+/** The prompt tokens that the steps are about to process. */
 export function promptParts(steps: readonly Step[]): PromptPart[] {
   return steps
     .filter(({ promptTokens }) => promptTokens > 0)
@@ -27,7 +27,7 @@ export function promptParts(steps: readonly Step[]): PromptPart[] {
     }));
 }
 
-/** @returns what was drawn; undefined where nothing is. */
+/** Runs a step. @returns the drawn tokens; undefined for a step that draws none. */
 export async function doStep(step: Step, guesses: readonly number[] = []): Promise<Drawn | undefined> {
   const { slot, request, promptTokens, draws } = step;
   if (draws) return guesses.length > 0 ? slot.verify(request, guesses) : slot.next(request);

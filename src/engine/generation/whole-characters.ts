@@ -1,38 +1,43 @@
-/** Text of some tokens; `preceding` are the tokens before them (a tokenizer may trim a leading space without them). */
+/**
+ * Returns the text of tokens. `preceding`: the tokens before them; without these a tokenizer may trim a leading space.
+ */
 export type Detokenize = (tokens: readonly number[], preceding: readonly number[]) => string;
 
 const REPLACEMENT = "\uFFFD";
-// A character has at most four bytes, and a token at least one.
-const LONGEST_CHARACTER = 4;
-const PRECEDING = 4;
+/** A UTF-8 character has at most four bytes and a token at least one, so a character ends after four tokens. */
+const MAX_CHARACTER_TOKENS = 4;
+/** Preceding tokens that are passed to the detokenizer. */
+const PRECEDING_TOKENS = 4;
 
 export interface WholeText {
   readonly text: string;
-  /** Tokens that the text took. */
+  /** Number of tokens of the text. */
   readonly tokens: number;
 }
 
 /**
- * Turns tokens into text of whole characters: what ends inside a character is held until it is complete. What can
- * never become one (the model drew stray bytes) is let through as U+FFFD.
+ * Turns tokens into text of whole characters. An incomplete character at the end is held until it is complete. Bytes
+ * that cannot become a character, which a model may draw, are released as U+FFFD.
  */
 export class WholeCharacters {
   readonly #detokenize: Detokenize;
   #preceding: readonly number[];
-  /** Tokens since the last point at which no character was open. */
+  /** Tokens since the last point at which no character was incomplete. */
   #pending: number[] = [];
-  /** How much of their text is out already. */
+  /** Length of the part of their text that is already released, in UTF-16 units. */
   #released = 0;
+  /** Tokens not yet counted in any released text. */
   #unreported = 0;
-  /** Tokens that have not completed a character. */
+  /** Latest tokens that completed no character. */
   #stalled = 0;
 
-  /** `preceding`: the last tokens of the prompt. */
+  /** @param preceding tokens of the prompt */
   constructor(detokenize: Detokenize, preceding: readonly number[]) {
     this.#detokenize = detokenize;
-    this.#preceding = preceding.slice(-PRECEDING);
+    this.#preceding = preceding.slice(-PRECEDING_TOKENS);
   }
 
+  /** Adds a token. @returns the text that is now complete; it may be empty. */
   push(token: number): WholeText {
     this.#pending.push(token);
     this.#unreported++;
@@ -40,18 +45,18 @@ export class WholeCharacters {
     let whole = text.length;
     while (whole > 0 && text[whole - 1] === REPLACEMENT) whole--;
     this.#stalled = whole > this.#released ? 0 : this.#stalled + 1;
-    if (whole === text.length || this.#stalled >= LONGEST_CHARACTER) return this.#release(text);
+    if (whole === text.length || this.#stalled >= MAX_CHARACTER_TOKENS) return this.#release(text);
     return this.#report(text.slice(this.#released, whole), whole);
   }
 
-  /** The stream ended: what is held goes out as it is. */
+  /** Releases the held text as it is, at the end of the stream. */
   flush(): WholeText {
     return this.#release(this.#pending.length > 0 ? this.#detokenize(this.#pending, this.#preceding) : "");
   }
 
   #release(text: string): WholeText {
     const whole = this.#report(text.slice(this.#released), 0);
-    this.#preceding = [...this.#preceding, ...this.#pending].slice(-PRECEDING);
+    this.#preceding = [...this.#preceding, ...this.#pending].slice(-PRECEDING_TOKENS);
     this.#pending = [];
     this.#stalled = 0;
     return whole;

@@ -10,28 +10,33 @@ export interface IdleStoresOptions {
   readonly limits: TickLimits;
 }
 
-// Who comes while a state is being stored waits for it: at most this share of the aim between two tokens.
+/**
+ * A request that arrives during a store waits for it to finish. Upper bound of that wait, as a share of the target time
+ * between two tokens.
+ */
 const MAX_SHARE = 0.5;
 
 /**
- * Stores what free slots keep while the engine has nothing else to do: else whoever needs the slot later would wait for
- * it. Only where slots are scarce, and never at the cost of a state that is stored already.
+ * Stores the KV of free slots while the engine is idle. Otherwise the next request that needs such a slot would wait
+ * for the store. It stores only while every slot holds some conversation's KV, and it never evicts a stored state.
  */
 export class IdleStores {
   readonly #options: IdleStoresOptions;
-  /** When each slot was last used as it was stored: no use is stored twice, whatever becomes of its state. */
+  /**
+   * `lastUsed` of each slot at its last store. The same use is not stored again, even if its state was dropped since.
+   */
   readonly #storedAt = new Map<number, number>();
 
   constructor(options: IdleStoresOptions) {
     this.#options = options;
   }
 
-  /** Whether there is something to store. */
+  /** Whether a slot should be stored now. */
   get due(): boolean {
     return this.#next() !== undefined;
   }
 
-  /** Stores one. @returns false when there was nothing, or it could not be stored. */
+  /** Stores one slot. @returns false when no slot should be stored or the store failed. */
   async storeOne(): Promise<boolean> {
     const slot = this.#next();
     if (!slot) return false;
@@ -39,7 +44,7 @@ export class IdleStores {
     return this.#options.stored.store(slot);
   }
 
-  /** The one that is given away first. */
+  /** The least recently used slot worth storing: the scheduler reassigns it first. */
   #next(): Slot | undefined {
     const { slots, cache, stored } = this.#options;
     if (!cache || slots.some(({ sequence, owner }) => !owner || sequence.length === 0)) return undefined;
@@ -51,10 +56,10 @@ export class IdleStores {
   #mayStore(slot: Slot, cache: KvCache): boolean {
     const { slots, limits } = this.#options;
     if (slot.request || this.#storedAt.get(slot.id) === slot.lastUsed) return false;
-    // Two slots can have something of one conversation; only the later of them is of use.
+    // Two slots can hold KV of one conversation; only the more recently used one is worth keeping.
     if (slots.some((other) => other.lastUsed > slot.lastUsed && isSameOwner(other, slot))) return false;
     const { length } = slot.sequence;
-    return length * cache.msPerToken <= limits.itlTargetMs * MAX_SHARE && cache.hasRoom(length);
+    return length * cache.msPerToken <= limits.itlTargetMs * MAX_SHARE && cache.hasSpace(length);
   }
 }
 

@@ -4,8 +4,8 @@ interface Entry {
 }
 
 /**
- * Which stored states stay within a number of bytes. The least recently used one makes room, but only among the
- * states of those who hold more than an equal part: a flood evicts its own. Pure.
+ * Decides which stored states fit a budget in bytes. It evicts the least recently used state of an owner that holds at
+ * least an equal share, so an owner that stores many states evicts its own. Pure.
  */
 export class KvBudget {
   // A Map keeps the order of insertion: the least recently used one is first.
@@ -25,7 +25,7 @@ export class KvBudget {
     return this.#entries.has(key);
   }
 
-  /** Marks as used just now. */
+  /** Marks an entry as the most recently used one. */
   touch(key: string): void {
     const entry = this.#entries.get(key);
     if (!entry) return;
@@ -33,7 +33,7 @@ export class KvBudget {
     this.#entries.set(key, entry);
   }
 
-  /** Takes the place of an entry of the same key. May exceed any limit; see {@link makeRoom}. */
+  /** Adds an entry, or replaces the one with the same key. Does not check any limit; see {@link evictFor}. */
   add(key: string, owner: string, bytes: number): void {
     this.remove(key);
     this.#entries.set(key, { owner, bytes });
@@ -52,10 +52,11 @@ export class KvBudget {
   }
 
   /**
-   * Removes entries until `bytes` more of `owner` are within `limit`. @returns the keys removed, or undefined, with
-   * nothing removed, when they can never fit.
+   * Evicts entries until `bytes` more for `owner` fit the limit.
+   *
+   * @returns the evicted keys; undefined, with nothing evicted, when `bytes` alone exceed the limit.
    */
-  makeRoom(owner: string, bytes: number, limit: number): string[] | undefined {
+  evictFor(owner: string, bytes: number, limit: number): string[] | undefined {
     if (bytes > limit) return undefined;
     const removed: string[] = [];
     while (this.#total + bytes > limit) {
@@ -67,14 +68,14 @@ export class KvBudget {
     return removed;
   }
 
-  #victim(owner: string, coming: number): string | undefined {
-    const held = (of: string) => (this.#owners.get(of) ?? 0) + (of === owner ? coming : 0);
+  #victim(owner: string, added: number): string | undefined {
+    const held = (of: string) => (this.#owners.get(of) ?? 0) + (of === owner ? added : 0);
     const owners = this.#owners.size + (this.#owners.has(owner) ? 0 : 1);
-    const equalPart = (this.#total + coming) / owners;
+    const equalShare = (this.#total + added) / owners;
     let oldest: string | undefined;
     for (const [key, entry] of this.#entries) {
       oldest ??= key;
-      if (held(entry.owner) >= equalPart) return key;
+      if (held(entry.owner) >= equalShare) return key;
     }
     return oldest;
   }

@@ -9,12 +9,13 @@ import type { KvFolder } from "./kv-folder.ts";
 export interface KvCacheOptions {
   readonly folder: KvFolder;
   readonly budgetBytes: number;
-  /** Of a stored token. */
+  /** Bytes that one token takes in a file. */
   readonly bytesPerToken: number;
-  /** States of another model must never be loaded: this goes into every key. */
+  /** Part of every key, because a state of another model must never be loaded. */
   readonly model: string;
   readonly clock: Clock;
   readonly longWork: LongWorkScope;
+  /** Receives errors of saving and loading. */
   readonly onFault: (error: unknown) => void;
 }
 
@@ -23,16 +24,20 @@ interface StoredState {
   readonly tokens: readonly number[];
 }
 
-// Of what is free on the file system this share stays free.
-const KEPT_FREE = 0.1;
-// A file has a header beside its tokens.
+/** Share of the free space of the file system that is never used. */
+const RESERVED_SHARE = 0.1;
+/** Upper bound of a file's size without its tokens. */
 const HEADER_BYTES = 4096;
-// First guess of what saving or loading costs; then measured.
+/** Assumed throughput of saving and loading until it is measured. */
 const BYTES_PER_MS = 1_400_000;
+/** Lower bound of the estimate when outliers are capped, so that the cap never becomes zero. */
 const MIN_MS_PER_TOKEN = 1e-4;
+/** Weight of the latest measurement in the moving average. */
 const WEIGHT = 0.2;
+/** A measurement counts as at most this multiple of the current estimate. */
+const MAX_OUTLIER = 4;
 
-/** States of sequences in files, within a budget. Not for overlapping calls. */
+/** Stores states of sequences in files, within a budget in bytes. Calls must not overlap. */
 export class KvCache {
   readonly #options: KvCacheOptions;
   readonly #budget = new KvBudget();
@@ -45,35 +50,37 @@ export class KvCache {
     this.#measured = options.bytesPerToken / BYTES_PER_MS;
   }
 
+  /** Bytes of all stored states. */
   get bytes(): number {
     return this.#budget.bytes;
   }
 
+  /** Number of stored states. */
   get size(): number {
     return this.#budget.size;
   }
 
-  /** What saving or loading a token costs, in milliseconds. */
+  /** Moving average of the time to save or load one token, in milliseconds. */
   get msPerToken(): number {
     return this.#measured;
   }
 
-  /** Key of what one client owns, or, without a client, of what all share. */
+  /** Key of a client's state, or of a state that all clients share when `client` is undefined. */
   key(client: string | undefined, name: string): string {
     return `${this.clientKey(client)} ${hashOf(name)}`;
   }
 
-  /** What the keys of all that one client owns begin with, up to a blank. */
+  /** Prefix of the keys of all states of one client; a space follows it in the key. */
   clientKey(client: string | undefined): string {
     return hashOf(JSON.stringify([this.#options.model, client ?? null]));
   }
 
-  /** Tokens of the stored state. */
+  /** Tokens of the stored state, or undefined when there is none. */
   tokens(key: string): readonly number[] | undefined {
     return this.#states.get(key)?.tokens;
   }
 
-  /** How many tokens from the first on the stored state and a prompt have in common. */
+  /** Number of leading tokens that the stored state and a prompt have in common. */
   commonPrefix(key: string, tokens: readonly number[]): number {
     const stored = this.#states.get(key)?.tokens ?? [];
     let length = 0;
@@ -81,27 +88,27 @@ export class KvCache {
     return length;
   }
 
-  /** Whether what the sequence has is stored, or what is stored begins with it: a slot that a conversation has left has less. */
+  /** Whether the stored state begins with all tokens of the sequence. A slot may hold an older, shorter part of it. */
   holds(key: string, sequence: EngineSequence): boolean {
     const tokens = this.#states.get(key)?.tokens;
     return tokens !== undefined && sequence.commonPrefix(tokens) === sequence.length;
   }
 
-  /** Whether so many tokens can be stored without dropping another state. */
-  hasRoom(tokens: number): boolean {
+  /** Whether a state of this many tokens fits without evicting another one. */
+  hasSpace(tokens: number): boolean {
     return this.#budget.bytes + this.#bytesOf(tokens) <= this.#limit();
   }
 
-  /** Stores what a sequence has. @returns false when there is no room or it failed. */
+  /** Stores the state of a sequence. @returns false when it does not fit or saving failed. */
   async save(key: string, owner: string, sequence: EngineSequence): Promise<boolean> {
     const { folder, clock, longWork, onFault } = this.#options;
     const path = join(folder.path, `${++this.#files}`);
     const tokens = sequence.tokens();
     try {
-      // The old state of the same key makes room too, but stays until the new one is whole.
-      const dropped = this.#budget.makeRoom(owner, this.#bytesOf(tokens.length), this.#limit());
-      if (!dropped) return false;
-      for (const other of dropped) this.#forget(other);
+      // The old state of this key may be evicted here. Otherwise it stays until the new one is complete.
+      const evicted = this.#budget.evictFor(owner, this.#bytesOf(tokens.length), this.#limit());
+      if (!evicted) return false;
+      for (const other of evicted) this.#forget(other);
       const from = clock.now();
       const bytes = await longWork.during(() => sequence.save(path));
       this.#observe(clock.now() - from, tokens.length);
@@ -116,11 +123,15 @@ export class KvCache {
     }
   }
 
-  /** Replaces what the sequence has by the stored state. @returns false when that failed; the sequence is empty then. */
+  /**
+   * Replaces the KV of the sequence by the stored state.
+   *
+   * @returns false when that failed; the sequence is then empty.
+   */
   async load(key: string, sequence: EngineSequence): Promise<boolean> {
     const state = this.#states.get(key);
     if (!state) {
-      // It was dropped since, to make room; what the sequence has belongs to somebody else.
+      // The state was evicted meanwhile. The KV in the sequence belongs to another conversation, so it is erased.
       await sequence.truncate(0);
       return false;
     }
@@ -139,15 +150,16 @@ export class KvCache {
     }
   }
 
-  /** Removes the states with these keys, and all of the clients with these {@link clientKey}s. @returns how many. */
-  forgetAll(keys: ReadonlySet<string>): number {
-    const gone = [...this.#states.keys()].filter((key) => {
+  /** Removes states by key, and all states of a client by {@link clientKey}. @returns the number removed. */
+  dropAll(keys: ReadonlySet<string>): number {
+    const matching = [...this.#states.keys()].filter((key) => {
       return keys.has(key) || keys.has(key.slice(0, key.indexOf(" ")));
     });
-    for (const key of gone) this.drop(key);
-    return gone.length;
+    for (const key of matching) this.drop(key);
+    return matching.length;
   }
 
+  /** Removes a state and its file, if there is one. */
   drop(key: string): void {
     this.#budget.remove(key);
     this.#forget(key);
@@ -165,7 +177,7 @@ export class KvCache {
 
   #limit(): number {
     const { budgetBytes, folder } = this.#options;
-    return Math.min(budgetBytes, this.#budget.bytes + folder.freeBytes() * (1 - KEPT_FREE));
+    return Math.min(budgetBytes, this.#budget.bytes + folder.freeBytes() * (1 - RESERVED_SHARE));
   }
 
   #forget(key: string): void {
@@ -177,8 +189,8 @@ export class KvCache {
 
   #observe(ms: number, tokens: number): void {
     if (tokens === 0) return;
-    // One hiccup of the machine must not make it look useless.
-    const bounded = Math.min(ms / tokens, Math.max(this.#measured, MIN_MS_PER_TOKEN) * 4);
+    // One slow call must not make storing look useless.
+    const bounded = Math.min(ms / tokens, Math.max(this.#measured, MIN_MS_PER_TOKEN) * MAX_OUTLIER);
     this.#measured += WEIGHT * (bounded - this.#measured);
   }
 }
@@ -187,6 +199,6 @@ function removeFile(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // It was never written.
+    // The file was never written.
   }
 }

@@ -3,31 +3,36 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const PREFIX = "chat-engine-kv-";
-const MEMORY = "/dev/shm";
+const MEMORY_FILE_SYSTEM = "/dev/shm";
 
-/** The folder of stored states of one engine: on a memory file system where there is one, readable by this user alone. */
+/**
+ * Folder for the stored states of one engine. It is on a memory file system if there is one, and only this user can
+ * read it.
+ */
 export interface KvFolder {
   readonly path: string;
   /** Bytes that can still be written. */
   freeBytes(): number;
-  /** Removes it with all that is in it. */
+  /** Removes the folder and its contents. */
   remove(): void;
 }
 
 /**
- * Creates the folder and removes those of engines that were killed. `pid`: of this engine.
+ * Creates the folder and removes the folders that killed engines left behind.
  *
- * @returns undefined where none of the parents can be written to.
+ * @param pid process id of this engine
+ * @param parents folders to try, in this order
+ * @returns undefined when none of the parents is writable.
  */
 export function openKvFolder(
   pid: number,
-  parents: readonly string[] = [MEMORY, tmpdir()],
+  parents: readonly string[] = [MEMORY_FILE_SYSTEM, tmpdir()],
 ): KvFolder | undefined {
   for (const parent of parents) {
     try {
       return createFolder(pid, parent);
     } catch {
-      // Not there or not ours; the next may do.
+      // This parent is missing or not writable; try the next one.
     }
   }
   return undefined;
@@ -35,7 +40,7 @@ export function openKvFolder(
 
 function createFolder(pid: number, parent: string): KvFolder {
   removeStale(parent);
-  // Of mode 0700.
+  // mkdtemp creates the folder with mode 0700.
   const path = mkdtempSync(join(parent, `${PREFIX}${pid}-`));
   return {
     path,
@@ -56,7 +61,7 @@ function removeStale(parent: string): void {
       if (statSync(path).uid === process.getuid?.() && !isAlive(pid))
         rmSync(path, { recursive: true, force: true });
     } catch {
-      // Another engine was quicker.
+      // Another engine removed it first.
     }
   }
 }

@@ -7,32 +7,33 @@ import type { ForgetRequest } from "../../engine-wire/requests.ts";
 
 export interface KvPurgeOptions {
   readonly slots: readonly Slot[];
-  /** Absent: no states are stored. */
+  /** Absent when states are not stored. */
   readonly cache?: KvCache;
   readonly clock: Clock;
 }
 
-// Between two steps. Who comes beyond it goes when room is needed, as without any word.
+/** Purge requests accepted between two steps. The KV of any further client stays until its space is needed. */
 const MAX_DUE = 16_384;
 
-/** Lets go of what is kept for a client, or for one conversation, that is gone: stored states and the KV of slots. */
+/** Removes the stored states and the KV in slots of a deleted client or conversation. */
 export class KvPurge {
-  /** Slots and states that were emptied. */
+  /** Number of slots and stored states emptied so far. */
   count = 0;
   readonly #options: KvPurgeOptions;
   readonly #requests = new Map<string, ForgetRequest>();
-  /** When it was asked for, by name: what was begun before must not be kept when it ends. */
+  /** Time of each purge request, by name. KV of a request that arrived earlier is purged when that request ends. */
   readonly #times = new LruCache<string, number>(MAX_DUE);
 
   constructor(options: KvPurgeOptions) {
     this.#options = options;
   }
 
-  /** Whether there is something to do. */
+  /** Whether purge requests are pending. */
   get due(): boolean {
     return this.#requests.size > 0;
   }
 
+  /** Adds a request for the next {@link run}. Ignored when too many are pending. */
   add(request: ForgetRequest): void {
     if (this.#requests.size >= MAX_DUE) return;
     const name = nameOf(request);
@@ -40,7 +41,7 @@ export class KvPurge {
     this.#times.set(name, this.#options.clock.now());
   }
 
-  /** Does what is due. Only between steps. */
+  /** Carries out the pending requests. Call it only between steps. */
   async run(): Promise<void> {
     if (!this.due) return;
     const { slots, cache } = this.#options;
@@ -54,24 +55,24 @@ export class KvPurge {
     const keys = [...requests.values()].map(({ client, conversation }) => {
       return conversation === undefined ? cache.clientKey(client) : cache.key(client, conversation);
     });
-    this.count += cache.forgetAll(new Set(keys));
+    this.count += cache.dropAll(new Set(keys));
   }
 
-  /** Whether its client or conversation was forgotten since it came. */
+  /** Whether the request's client or conversation was purged after the request arrived. */
   concerns({ prepared, arrivedAt }: RequestState): boolean {
     return namesOf(prepared).some((name) => arrivedAt <= (this.#times.get(name) ?? -Infinity));
   }
 
-  /** A request has left its slot. Only between steps. */
-  async left(slot: Slot, request: RequestState): Promise<void> {
+  /** Empties the slot that a request has left, if the request was purged. Call it only between steps. */
+  async released(slot: Slot, request: RequestState): Promise<void> {
     if (!this.concerns(request)) return;
     await this.#empty(slot);
     const { cache } = this.#options;
     const { prepared } = request;
-    if (cache) this.count += cache.forgetAll(new Set([cache.key(prepared.client, prepared.conversation)]));
+    if (cache) this.count += cache.dropAll(new Set([cache.key(prepared.client, prepared.conversation)]));
   }
 
-  /** What all clients share stays. */
+  /** Keeps the tokens that all clients share. */
   async #empty(slot: Slot): Promise<void> {
     const shared = slot.owner?.sharedTokens ?? 0;
     slot.owner = undefined;
@@ -84,7 +85,7 @@ function nameOf({ client, conversation }: ForgetRequest): string {
   return JSON.stringify(conversation === undefined ? [client] : [client, conversation]);
 }
 
-/** The requests that concern it: one for its client, one for its conversation. */
+/** Names of the purge requests that apply: one for the client, one for the conversation. */
 function namesOf({ client, conversation }: Required<ForgetRequest>): string[] {
   return [nameOf({ client }), nameOf({ client, conversation })];
 }

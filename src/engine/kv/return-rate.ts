@@ -1,35 +1,35 @@
 import { LruCache } from "../../core/lru-cache.ts";
 
-// Of those that left first; as many as a busy hour's users on a small machine.
-const REMEMBERED = 4096;
-// What a conversation that leaves now weighs beside the one before it: about the last fifty count.
+/** Displaced conversations that are remembered: about the users of a busy hour on a small machine. */
+const MAX_REMEMBERED = 4096;
+/** Weight of a displacement relative to the next one: about the last fifty count. */
 const DECAY = 0.98;
-// As if so many had come back before anything was seen: the first to leave cannot have come back yet.
-const TRUST = 4;
+/** Returns assumed at the start, because the first displaced conversations have had no time to return. */
+const ASSUMED_RETURNS = 4;
 
 /**
- * How often conversations that lost their slot come back, learned from the latest ones. Whether what they left was stored makes no
- * difference, so the rate is known again as soon as people begin to return. Pure.
+ * Share of conversations that send another request after losing their slot, learned from the latest ones. It does not
+ * depend on whether their KV was stored, so the rate recovers as soon as users begin to return. Pure.
  */
 export class ReturnRate {
-  readonly #away = new LruCache<string, true>(REMEMBERED);
+  readonly #displaced = new LruCache<string, true>(MAX_REMEMBERED);
   #left = 0;
   #returned = 0;
 
-  /** A conversation has lost its slot. */
-  leave(key: string): void {
-    this.#away.set(key, true);
+  /** Records that a conversation has lost its slot. */
+  recordDisplacement(key: string): void {
+    this.#displaced.set(key, true);
     this.#left = this.#left * DECAY + 1;
     this.#returned *= DECAY;
   }
 
-  /** A request of this conversation has come. */
-  come(key: string): void {
-    if (this.#away.delete(key)) this.#returned++;
+  /** Records a request of a conversation. */
+  recordRequest(key: string): void {
+    if (this.#displaced.delete(key)) this.#returned++;
   }
 
-  /** Over 0, at most 1. */
+  /** Greater than 0, at most 1. */
   get value(): number {
-    return Math.min(1, (this.#returned + TRUST) / (this.#left + TRUST));
+    return Math.min(1, (this.#returned + ASSUMED_RETURNS) / (this.#left + ASSUMED_RETURNS));
   }
 }

@@ -3,24 +3,25 @@ import { CONTEXT_STATE } from "../ports.ts";
 import type { RequestState } from "../generation/request-state.ts";
 import type { KvCache } from "./kv-cache.ts";
 import { ReturnRate } from "./return-rate.ts";
-import { MIN_STATE_TOKENS, type PrefillingSlot } from "./shared-prefix.ts";
+import { MIN_STATE_TOKENS, type PrefillingSlot } from "./shared-prefixes.ts";
 import type { Slot } from "../generation/slot.ts";
 
-// Fewer tokens are processed as quickly as they are loaded.
-const MIN_GAIN = 32;
-// A state is saved once and loaded once, and must bring that much at least.
+/** Tokens that loading must save at least. Fewer are processed about as fast as they are loaded. */
+const MIN_GAIN_TOKENS = 32;
+/** A state is saved once and loaded once. Both together must cost less time than they save. */
 const MOVES = 2;
 
-/** A stored state that a prompt begins with. */
+/** A stored state that shares a prefix with a prompt. */
 export interface Stored {
   readonly key: string;
+  /** Tokens of the state that the request may use. */
   readonly reusable: number;
   readonly source: "stored" | "shared";
 }
 
-/** Which stored states are of use, by measured costs and by how many conversations come back. */
+/** Decides which states to store and to load, by measured costs and by the share of conversations that return. */
 export class StoredStates {
-  /** How often a conversation that lost its slot comes back. */
+  /** Share of conversations that return after losing their slot. */
   readonly returns = new ReturnRate();
   readonly #cache: KvCache | undefined;
   readonly #cost: CostModel;
@@ -30,17 +31,17 @@ export class StoredStates {
     this.#cost = cost;
   }
 
-  /** The stored state that has most of what a request may use. */
+  /** The stored state with the most tokens that a request may use. */
   storedFor(request: RequestState): Stored | undefined {
     const cache = this.#cache;
     if (!cache || cache.size === 0) return undefined;
     const { client, conversation, sharedKey, sharedTokens } = request.prepared;
-    const most = request.length - 1;
-    const tokens = request.tokens(0, most);
+    const maxReusable = request.length - 1;
+    const tokens = request.tokens(0, maxReusable);
     const candidates = [
-      { key: cache.key(client, conversation), limit: most, source: "stored" },
-      { key: cache.key(client, CONTEXT_STATE), limit: most, source: "stored" },
-      { key: cache.key(undefined, sharedKey), limit: Math.min(sharedTokens, most), source: "shared" },
+      { key: cache.key(client, conversation), limit: maxReusable, source: "stored" },
+      { key: cache.key(client, CONTEXT_STATE), limit: maxReusable, source: "stored" },
+      { key: cache.key(undefined, sharedKey), limit: Math.min(sharedTokens, maxReusable), source: "shared" },
     ] as const;
     let best: Stored | undefined;
     for (const { key, limit, source } of candidates) {
@@ -50,31 +51,33 @@ export class StoredStates {
     return best;
   }
 
-  /** Whether loading is clearly quicker than processing what the slot lacks of it. */
+  /**
+   * Whether loading is clearly faster than processing the missing tokens. `own`: reusable tokens already in the slot.
+   */
   worthLoading({ key, reusable }: Stored, own: number): boolean {
     const cache = this.#cache;
     const cost = this.#cost;
     const length = cache?.tokens(key)?.length ?? 0;
     const gain = reusable - own;
-    return gain >= MIN_GAIN && gain * cost.promptTokenMs > 2 * length * (cache?.msPerToken ?? 0);
+    return gain >= MIN_GAIN_TOKENS && gain * cost.promptTokenMs > 2 * length * (cache?.msPerToken ?? 0);
   }
 
-  /** A request has come. */
-  asked({ prepared, background }: RequestState): void {
+  /** Records a request, for the return rate. */
+  recordRequest({ prepared, background }: RequestState): void {
     const cache = this.#cache;
-    if (cache && !background) this.returns.come(cache.key(prepared.client, prepared.conversation));
+    if (cache && !background) this.returns.recordRequest(cache.key(prepared.client, prepared.conversation));
   }
 
-  /** A slot is given to another conversation. */
-  displaced(slot: Slot): void {
+  /** Records that a slot is reassigned to another conversation. */
+  recordDisplacement(slot: Slot): void {
     const cache = this.#cache;
     const { owner } = slot;
     if (!cache || !owner || owner.conversation === CONTEXT_STATE) return;
     if (ownTokens(slot) < MIN_STATE_TOKENS) return;
-    this.returns.leave(cache.key(owner.client, owner.conversation));
+    this.returns.recordDisplacement(cache.key(owner.client, owner.conversation));
   }
 
-  /** Stores what a slot has for its owner. @returns false when nothing was stored. */
+  /** Stores the KV of a slot for its owner. @returns false when nothing was stored. */
   async store({ owner, sequence }: Slot): Promise<boolean> {
     const cache = this.#cache;
     if (!cache || !owner) return false;
@@ -82,8 +85,9 @@ export class StoredStates {
   }
 
   /**
-   * Whether a slot has something of its owner that would be missed and is not stored yet. `returns`: how likely it is to be
-   * needed again; an answer that only waits for a slot is for sure.
+   * Whether a slot holds KV of its owner that is worth storing and is not stored yet.
+   *
+   * @param returns probability that the KV is needed again; 1 for a preempted answer
    */
   worthStoring(slot: Slot, returns = this.returns.value): boolean {
     const cache = this.#cache;
@@ -95,7 +99,7 @@ export class StoredStates {
     return !cache.holds(cache.key(owner.client, owner.conversation), sequence);
   }
 
-  /** The stored beginning that a slot lacks, if it is worth loading. */
+  /** Tokens of the stored shared prefix, if loading it into the slot is worthwhile. */
   loadable({ request, length }: PrefillingSlot): readonly number[] | undefined {
     const cache = this.#cache;
     const key = cache?.key(undefined, request.sharedKey) ?? "";
@@ -105,7 +109,7 @@ export class StoredStates {
   }
 }
 
-/** Tokens that are its owner's alone. */
+/** Tokens in the slot that are not shared by all clients. */
 function ownTokens({ owner, sequence }: Slot): number {
   return sequence.length - (owner?.sharedTokens ?? 0);
 }

@@ -11,7 +11,7 @@ import {
   SharedPrefixes,
   type PrefillingSlot,
   type PromptLimit,
-} from "../kv/shared-prefix.ts";
+} from "../kv/shared-prefixes.ts";
 import type { Slot } from "../generation/slot.ts";
 import { StoredStates, type Stored } from "../kv/stored-states.ts";
 
@@ -21,39 +21,44 @@ export interface AdmissionOptions {
   readonly cost: CostModel;
   readonly limits: TickLimits;
   readonly clock: Clock;
-  /** Absent: no states are stored. */
+  /** Undefined: no states are stored. */
   readonly cache: KvCache | undefined;
-  /** Its client or conversation is gone: nothing of it may be stored. */
+  /** Whether the request's client or conversation was deleted, so that nothing of it may be stored. */
   readonly forgotten: (request: RequestState) => boolean;
-  /** A request has got its first slot. */
+  /** Called when a request gets its first slot. */
   readonly started: (request: RequestState) => void;
-  /** The request cannot have this slot. */
-  readonly failed: (slot: Slot, request: RequestState, error: unknown) => Promise<void>;
 }
 
-// Share of the aim between two tokens that loading and saving states may take before a step.
+/** A request that could not be given its slot. */
+export interface AdmissionFailure {
+  readonly slot: Slot;
+  readonly request: RequestState;
+  readonly error: unknown;
+}
+
+/** Share of `itlTargetMs` that loads and saves may take before one step. */
 const MOVE_SHARE = 0.1;
-// While more than these wait for a slot and others' conversations must be stored first, share of the longest step: at one
-// store a step, a crowd of new users would come in one by one.
+/** With more requests waiting than this, storing a slot for the next one may take {@link CROWD_SHARE}. */
 const FEW_WAITING = 2;
+/** Share of `maxTickMs` that moves may take then: with one store per step, a crowd would be admitted one by one. */
 const CROWD_SHARE = 0.15;
 
-/** Holds what belongs to nobody. */
+/** Owner of the states that all clients share. */
 const SHARED_OWNER = "";
 
-/** Where cached prompt tokens came from, in tokens since the start. */
+/** Origin of cached prompt tokens, in tokens since the engine started. */
 export interface Reuse {
   slot: number;
   stored: number;
   shared: number;
 }
 
-/** Moves requests and the states of their sequences into slots and out of them, between steps. */
+/** Moves requests and the KV states of their sequences into and out of slots, between steps. */
 export class Admission {
   readonly reuse: Reuse = { slot: 0, stored: 0, shared: 0 };
-  /** Answers that had to give their slot away. */
+  /** Number of requests that were preempted. */
   preemptions = 0;
-  /** For times when nothing runs and nobody waits. */
+  /** Stores the KV of free slots while nothing runs and no request waits. */
   readonly idle: IdleStores;
   readonly #options: AdmissionOptions;
   readonly #shared = new SharedPrefixes();
@@ -67,15 +72,15 @@ export class Admission {
     this.idle = new IdleStores({ ...options, stored: this.#stored });
   }
 
-  /** How often a conversation that lost its slot comes back: over 0, at most 1. */
+  /** Share of the conversations that lost their slot and are continued later; greater than 0, at most 1. */
   get returnRate(): number {
     return this.#stored.returns.value;
   }
 
-  /** A request has come to the queue's door: says what of its prompt is left to process, as far as can be told. */
+  /** Registers a request before it is queued, and estimates how many of its prompt tokens are left to process. */
   note(request: RequestState): void {
     if (this.#options.cache) this.#shared.note(request.prepared);
-    this.#stored.asked(request);
+    this.#stored.recordRequest(request);
     let reusable = this.#stored.storedFor(request)?.reusable ?? 0;
     for (const slot of this.#options.slots) {
       if (slot.keeps(request)) reusable = Math.max(reusable, slot.reusable(request));
@@ -83,34 +88,43 @@ export class Admission {
     request.promptTokens = request.length - reusable;
   }
 
-  /** Before each step. */
-  async run(): Promise<void> {
+  /**
+   * Preempts, admits and loads shared states before a step.
+   *
+   * @returns the first request that could not be given its slot. The caller fails it, which frees the slot, and then
+   *   calls {@link resume}. Undefined: done.
+   */
+  run(): Promise<AdmissionFailure | undefined> {
     this.#movedMs = 0;
     this.#moves = 0;
-    await this.#preempt();
-    await this.#admit();
-    await this.#useShared();
+    return this.resume();
   }
 
-  /** Prompt tokens that each slot may process now, those of the oldest first. */
+  /** Continues {@link run} after a failure, within the same budget for moves. Returns like `run`. */
+  async resume(): Promise<AdmissionFailure | undefined> {
+    await this.#preempt();
+    const failure = await this.#admit();
+    if (!failure) await this.#useShared();
+    return failure;
+  }
+
+  /** Prompt tokens that each slot may process now, oldest request first and background jobs last. */
   prefilling(): PromptLimit[] {
     return this.#shared.limits(this.#prefillingSlots(), (slot) => this.#stored.loadable(slot)?.length);
   }
 
-  /** A background job has processed its prompt. */
+  /** Stores the KV of a background job that has processed its prompt. */
   async keepContext(slot: Slot): Promise<void> {
     if (slot.sequence.length >= MIN_STATE_TOKENS) await this.#store(slot);
   }
 
-  /** Loads and saves hold up everybody's next token: past some time none is begun any more before a step. */
+  /**
+   * Whether another load or save may start before this step: each one delays the next token of every running answer.
+   */
   #mayMove(crowd = false): boolean {
-    const { limits } = this.#options;
-    const mostMs = crowd ? limits.maxTickMs * CROWD_SHARE : limits.itlTargetMs * MOVE_SHARE;
-    return this.#moves === 0 || this.#movedMs < mostMs || !this.#anyoneRuns();
-  }
-
-  #anyoneRuns(): boolean {
-    return this.#options.slots.some(({ request }) => request);
+    const { limits, slots } = this.#options;
+    const budgetMs = crowd ? limits.maxTickMs * CROWD_SHARE : limits.itlTargetMs * MOVE_SHARE;
+    return this.#moves === 0 || this.#movedMs < budgetMs || !slots.some(({ request }) => request);
   }
 
   async #preempt(): Promise<void> {
@@ -126,7 +140,7 @@ export class Admission {
     this.preemptions++;
     request.promptTokens = Math.max(1, request.length - slot.sequence.length);
     queue.requeue(request);
-    // Its place is news again.
+    // Its next position is reported like that of a new request.
     request.reportedPosition = 0;
     if (request.cancelled) queue.remove(request);
   }
@@ -155,42 +169,44 @@ export class Admission {
     return holdings;
   }
 
-  async #admit(): Promise<void> {
+  async #admit(): Promise<AdmissionFailure | undefined> {
     const { queue, slots } = this.#options;
     for (;;) {
       const free = slots.filter((slot) => !slot.request);
-      if (free.length === 0) return;
+      if (free.length === 0) return undefined;
       const background = queue.size === 0;
       const request = background ? queue.peek(slots.length, true) : queue.peek(slots.length);
-      if (!request) return;
+      if (!request) return undefined;
       const stored = this.#stored.storedFor(request);
       const slot = this.#slotFor(request, free, stored);
       const load = stored && this.#stored.worthLoading(stored, slot.reusable(request)) ? stored : undefined;
-      const others = !slot.keeps(request);
-      const storing = others && this.#stored.worthStoring(slot);
-      if ((load || storing) && !this.#mayMove(storing && queue.size > FEW_WAITING)) return;
+      const displaces = !slot.keeps(request);
+      const storing = displaces && this.#stored.worthStoring(slot);
+      if ((load || storing) && !this.#mayMove(storing && queue.size > FEW_WAITING)) return undefined;
       queue.take(slots.length, background);
       if (storing) await this.#store(slot);
-      if (others) this.#stored.displaced(slot);
-      await this.#assign(slot, request, load);
+      if (displaces) this.#stored.recordDisplacement(slot);
+      const failure = await this.#assign(slot, request, load);
+      if (failure) return failure;
     }
   }
 
-  async #assign(slot: Slot, request: RequestState, load: Stored | undefined): Promise<void> {
+  async #assign(slot: Slot, request: RequestState, load?: Stored): Promise<AdmissionFailure | undefined> {
     try {
       const loaded = load && (await this.#load(slot, load.key, request)) ? load.source : "slot";
       await slot.assign(request, this.#options.clock.now(), this.#keepFor(request));
       const cached = slot.sequence.length;
       request.paidTokens = Math.max(request.paidTokens, cached);
-      if (request.started || request.background) return;
+      if (request.started || request.background) return undefined;
       request.started = true;
       this.#options.started(request);
       request.cachedTokens = cached;
       this.reuse[loaded] += cached;
       const { tokens, droppedTurns } = request.prepared;
       request.events.started(tokens.length, cached, droppedTurns);
+      return undefined;
     } catch (error) {
-      await this.#options.failed(slot, request, error);
+      return { slot, request, error };
     }
   }
 
@@ -236,7 +252,7 @@ export class Admission {
     return result;
   }
 
-  /** Stores the beginning that all share where it is just complete, and loads it where it is still missing. */
+  /** Stores a shared prefix where a slot has just completed it, and loads it into slots that still lack it. */
   async #useShared(): Promise<void> {
     const { cache, slots } = this.#options;
     for (const prefilling of cache ? this.#prefillingSlots() : []) {
@@ -251,7 +267,7 @@ export class Admission {
         if (!(await this.#load(slot, key, request))) this.#shared.refuse(sharedKey);
         const keep = this.#keepFor(request);
         await slot.keep(slot.sequence.length, (reusable) => Math.max(keep(reusable), length));
-        // What an answer had before it was preempted is not cached anew.
+        // Tokens that the answer had before it was preempted do not count as cached again.
         const gain = slot.sequence.length - Math.max(length, request.paidTokens);
         request.paidTokens = Math.max(request.paidTokens, slot.sequence.length);
         if (request.background || gain <= 0) continue;
@@ -268,9 +284,8 @@ export class Admission {
     const busy = this.#options.slots.filter(({ request, remaining }) => {
       return request && !request.cancelled && remaining > 0;
     });
-    // Background jobs last.
-    const last = (slot: Slot): number => (slot.request?.background ? 1 : 0);
-    busy.sort((a, b) => last(a) - last(b) || a.startedAt - b.startedAt || a.id - b.id);
+    const rank = (slot: Slot): number => (slot.request?.background ? 1 : 0);
+    busy.sort((a, b) => rank(a) - rank(b) || a.startedAt - b.startedAt || a.id - b.id);
     return busy.map(({ id, remaining, promptWork, sequence, request, refills }) => ({
       id,
       remaining,

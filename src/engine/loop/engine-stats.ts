@@ -8,7 +8,7 @@ import type { ServiceRates } from "../estimates/service-rates.ts";
 import type { Slot } from "../generation/slot.ts";
 import type { EngineStats } from "../../engine-wire/engine-status.ts";
 
-/** The parts of the loop that have something to tell. */
+/** Parts of the loop that the statistics are read from. */
 export interface StatsSources {
   readonly slots: readonly Slot[];
   readonly queue: FairQueue<RequestState>;
@@ -19,7 +19,7 @@ export interface StatsSources {
   readonly purge: KvPurge;
 }
 
-/** How the engine does at this moment. */
+/** Returns the engine's current load and its counters. */
 export function engineStats(sources: StatsSources): EngineStats {
   const { slots, queue, cache, lookup, rates, admission, purge } = sources;
   let running = 0;

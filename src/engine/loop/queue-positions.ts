@@ -6,15 +6,23 @@ import type { ServiceRates } from "../estimates/service-rates.ts";
 import type { Slot } from "../generation/slot.ts";
 import { startTimes } from "../scheduling/start-times.ts";
 
+/** Shortest time between two reports to one request, in milliseconds. */
 const MIN_INTERVAL_MS = 500;
-// Past this many a place is told with the next round, at most a step later: each place is a matter of all others.
-const AT_ONCE = 256;
-// What those who come later and overtake add to a wait is learned, within these bounds.
+/**
+ * Longest queue, in requests, in which the position of a new request is reported at once. Positions are computed for
+ * the whole queue, so a longer queue is reported in the next round, at most one step later.
+ */
+const MAX_IMMEDIATE = 256;
+/** Weight of one measured wait in the drift: the factor by which later requests that overtake lengthen a wait. */
 const DRIFT_WEIGHT = 0.1;
+/** Upper bound of the drift; its inverse is the lower bound. */
 const MAX_DRIFT = 3;
+/** Shortest estimate that the drift is learned from, in milliseconds. */
 const MIN_MEASURED_MS = 200;
 
-/** Tells waiting requests their place: at once when they begin to wait, then on change, at most twice a second. */
+/**
+ * Reports queue positions to waiting requests: at once when they begin to wait, then changes at most twice a second.
+ */
 export class QueuePositions {
   readonly #queue: FairQueue<RequestState>;
   readonly #slots: readonly Slot[];
@@ -38,30 +46,31 @@ export class QueuePositions {
     this.#cost = cost;
   }
 
-  /** While somebody waits all slots are busy. */
+  /** Expected time between two tokens with all slots busy, as they are while a request waits. */
   get #intervalMs(): number {
     return this.#rates.intervalMs(this.#slots.length, this.#cost.sequenceMs);
   }
 
-  /** One has begun to wait. */
+  /** Reports the position of a request that was just queued, unless a free slot will take it. */
   added(request: RequestState): void {
     if (request.background) return;
     const free = this.#slots.filter((slot) => !slot.request).length;
     if (this.#queue.size <= free) return;
-    if (this.#queue.size > AT_ONCE) this.#reportedAt = Number.NEGATIVE_INFINITY;
+    if (this.#queue.size > MAX_IMMEDIATE) this.#reportedAt = Number.NEGATIVE_INFINITY;
     else this.#report(free, (other) => other === request);
   }
 
-  /** One has got a slot: how far was the first estimate off? */
+  /** Learns from a request that got its first slot how far its first estimate was off. */
   started({ firstEta, arrivedAt }: RequestState): void {
     if (firstEta === undefined || firstEta.waitMs < MIN_MEASURED_MS || firstEta.intervalMs === 0) return;
-    // Steps have become longer or shorter since, which the estimates know by themselves.
+    // Estimates follow the length of steps already, so a change of it must not count as drift.
     const expected = firstEta.waitMs * (this.#intervalMs / firstEta.intervalMs);
     const ratio = (this.#clock.now() - arrivedAt) / expected;
     const bounded = Math.min(Math.max(ratio, 1 / MAX_DRIFT), MAX_DRIFT);
     this.#drift *= (bounded / this.#drift) ** DRIFT_WEIGHT;
   }
 
+  /** Reports positions that have changed. */
   reportChanges(): void {
     const now = this.#clock.now();
     if (this.#queue.size === 0 || now - this.#reportedAt < MIN_INTERVAL_MS) return;
@@ -71,22 +80,22 @@ export class QueuePositions {
     });
   }
 
-  /** Milliseconds until about a quarter of the queue has been served; undefined while nothing is known. */
+  /** Milliseconds until about a quarter of the queue has been served; undefined while the rates are unknown. */
   retryAfterMs(): number | undefined {
     if (!this.#rates.known) return undefined;
     const jobs = this.#queue.inOrder(() => 1);
     return Math.round(this.#times(jobs)[Math.floor(jobs.length / 4)] ?? 0);
   }
 
-  #report(free: number, chosen: (request: RequestState, position: number) => boolean): void {
+  #report(free: number, isDue: (request: RequestState, position: number) => boolean): void {
     const order = this.#queue.inOrder((request) => this.#expectedTokens(request));
     const times = this.#rates.known ? this.#times(order) : [];
     const now = this.#clock.now();
     for (const [index, request] of order.entries()) {
       const position = index + 1 - free;
-      if (position < 1 || !chosen(request, position)) continue;
+      if (position < 1 || !isDue(request, position)) continue;
       const raw = times[index];
-      // A preempted one waits again: its reader is told, but it says nothing of how long others wait.
+      // The wait of a preempted request is reported, but the drift is not learned from it.
       if (request.reportedPosition === 0 && !request.started && raw !== undefined) {
         request.firstEta = { waitMs: raw, intervalMs: this.#intervalMs };
       }
@@ -100,6 +109,7 @@ export class QueuePositions {
     return promptTokens + this.#rates.lengths.remaining(generatedTokens, prepared.maxTokens);
   }
 
+  /** Milliseconds until each request gets a slot. */
   #times(order: readonly RequestState[]): number[] {
     const rates = this.#rates;
     const intervalMs = this.#intervalMs;

@@ -24,18 +24,18 @@ export interface StepResultsOptions {
   readonly onFault: (error: unknown) => void;
 }
 
-/** What a step gave one request. */
-export interface Taken {
+/** What a step drew for one request. */
+export interface StepOutcome {
   readonly drawn: Drawn;
-  /** Its answer has ended. */
-  readonly over: boolean;
+  readonly answerEnded: boolean;
 }
 
-// Progress is told for prompts over this time, and no more often than PROGRESS_MS.
+/** Shortest expected time of a prompt whose progress is reported, in milliseconds. */
 const LONG_PROMPT_MS = 1000;
+/** Shortest time between two progress reports of one request, in milliseconds. */
 const PROGRESS_MS = 500;
 
-/** What becomes of the requests that have a slot: takes what steps give them, charges it, ends them and fails them. */
+/** Applies the results of steps to the requests that hold a slot: charges, ends and fails them. */
 export class StepResults {
   readonly #options: StepResultsOptions;
 
@@ -43,29 +43,29 @@ export class StepResults {
     this.#options = options;
   }
 
-  /** Takes what was drawn as soon as it is there. @returns undefined where nothing was. */
-  take({ slot, request }: Step, drawn: Drawn | undefined): Taken | undefined {
+  /** Applies drawn tokens as soon as they arrive. @returns undefined when nothing was drawn. */
+  take({ slot, request }: Step, drawn: Drawn | undefined): StepOutcome | undefined {
     if (!drawn) return undefined;
-    if (request.cancelled) return { drawn, over: false };
+    if (request.cancelled) return { drawn, answerEnded: false };
     const { rates, clock, flush } = this.#options;
     const first = request.generatedTokens === 0;
     if (first) {
       const { tokens } = request.prepared;
       rates.prompt(clock.now() - slot.startedAt, tokens.length - request.cachedTokens);
     }
-    // What was drawn after the answer's end is not part of it.
-    const over = drawn.tokens.some((token) => request.accept(token)) || (drawn.ended && request.end());
-    this.#pay(request, request.length);
-    // Prompts of other lengths in this step are batches of their own: a first token does not wait for them.
+    // Tokens drawn after the end of the answer are dropped.
+    const answerEnded = drawn.tokens.some((token) => request.accept(token)) || (drawn.ended && request.end());
+    this.#charge(request, request.length);
+    // Prompts of other lengths in this step run as batches of their own. The first token does not wait for them.
     if (first) flush();
-    return { drawn, over };
+    return { drawn, answerEnded };
   }
 
-  /** The step is done: ends what is over. Where nothing was taken, a part of a prompt was processed. */
-  async after({ slot, request }: Step, taken: Taken | undefined): Promise<void> {
+  /** Completes a step for one request and ends a finished one. Without an outcome, part of a prompt was processed. */
+  async after({ slot, request }: Step, outcome: StepOutcome | undefined): Promise<void> {
     if (request.cancelled) return;
-    if (!taken) {
-      this.#pay(request, slot.sequence.length);
+    if (!outcome) {
+      this.#charge(request, slot.sequence.length);
       if (request.background && slot.remaining === 0) {
         await this.#options.admission.keepContext(slot);
         request.finishBackground();
@@ -73,15 +73,15 @@ export class StepResults {
       }
       return;
     }
-    if (!taken.over) return;
+    if (!outcome.answerEnded) return;
     const { generatedTokens, prepared } = request;
     this.#options.rates.lengths.observe(generatedTokens, generatedTokens < prepared.maxTokens);
     await this.#end(slot);
   }
 
   /**
-   * Tells how far prompts are that take long, also of those that had no part of the latest steps: while others come first
-   * theirs waits in its slot, and whoever asked must hear that it is not lost (a sign of life renews the deadline of the first token).
+   * Reports the progress of long prompts, including prompts that wait in their slot while others are processed first:
+   * each report renews the deadline of the first token.
    */
   reportProgress(): void {
     const { slots, clock, cost } = this.#options;
@@ -96,6 +96,7 @@ export class StepResults {
     }
   }
 
+  /** Ends the cancelled requests that hold a slot. */
   async releaseCancelled(): Promise<void> {
     const { slots, rates } = this.#options;
     for (const slot of slots) {
@@ -107,8 +108,9 @@ export class StepResults {
   }
 
   /**
-   * A fault of one item rejects all items of its native batch. Alone it is the culprit; of several, or with guesses, each is
-   * tried again by itself, and only those that fail again are failed.
+   * Handles a failed native batch. A fault of one item rejects every item of its batch. A single item without guesses
+   * fails its request at once. Otherwise each item is retried alone, and only those that fail again fail their
+   * request.
    */
   async recover(
     steps: readonly Step[],
@@ -131,18 +133,19 @@ export class StepResults {
     }
   }
 
+  /** Fails one request, frees its slot and erases the slot's KV. */
   async fail(slot: Slot, request: RequestState, error: unknown): Promise<void> {
     const { queue, onFault } = this.#options;
     onFault(error);
     request.events.failed(error);
-    // It may have failed before the slot was its own.
+    // The request may have failed before the slot was assigned to it.
     if (slot.request !== request) queue.done(request);
     await this.#end(slot);
     await slot.clear();
   }
 
-  /** Charges what was served of a request up to a length; nothing is charged twice, and cached tokens are free. */
-  #pay(request: RequestState, length: number): void {
+  /** Charges the tokens of a request up to `length`. No token is charged twice, and cached tokens are free. */
+  #charge(request: RequestState, length: number): void {
     if (length <= request.paidTokens) return;
     this.#options.queue.charge(request, length - request.paidTokens);
     request.paidTokens = length;
@@ -153,8 +156,8 @@ export class StepResults {
     const { request } = slot;
     await slot.release(clock.now());
     if (!request) return;
-    lookup?.left(request);
+    lookup?.released(request);
     queue.done(request);
-    await purge.left(slot, request);
+    await purge.released(slot, request);
   }
 }

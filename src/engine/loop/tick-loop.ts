@@ -24,32 +24,33 @@ export interface TickLoopOptions {
   readonly slots: readonly Slot[];
   readonly queue: FairQueue<RequestState>;
   readonly cost: CostModel;
-  /** Absent: no states of sequences are stored. */
+  /** Absent: no KV states are stored. */
   readonly cache?: KvCache;
   /** Absent: no tokens are guessed. */
   readonly lookup?: PromptLookup;
   readonly limits: TickLimits;
   readonly clock: Clock;
-  /** Called before each step, with its sequences and its prompt tokens or guesses. */
+  /** Called before each step, with its number of sequences and of prompt tokens and guesses. */
   readonly prepareStep?: (sequences: number, promptTokens: number) => void;
-  /** Called after each step and each change outside of one: send what the events have gathered. Must not wait. */
+  /** Called after each step and each change outside of one, to send the collected events. Must not block. */
   readonly flush: () => void;
-  /** A fault of native code or of the loop; the request concerned has been failed. */
+  /** Called with each fault of native code or of the loop. The loop fails the affected request. */
   readonly onFault: (error: unknown) => void;
 }
 
+/** Shortest retry delay for a refused request, in milliseconds. */
 const MIN_RETRY_MS = 1000;
 
-/** So long after the last step the engine takes it that nobody's next message is on its way. */
+/** Idle milliseconds before the KV of free slots is stored: within this time a follow-up message may be on its way. */
 const REST_MS = 100;
 
 /**
- * Serves all slots in lock step: each step gives every generating slot one token, as one native batch, and processes
- * chunks of prompts, a batch for each length. Free-running generators would give smaller batches, starve each other and never leave
- * the native lock to those who want a slot.
+ * Serves all slots in lock step. Each step gives every generating slot one token in one native batch, and processes
+ * prompt chunks in one batch per length. Independent generators would give smaller batches, starve each other, and
+ * never release the native lock to requests that need a slot.
  */
 export class TickLoop {
-  /** Steps so far. */
+  /** Number of steps so far. */
   steps = 0;
   readonly #options: TickLoopOptions;
   readonly #positions: QueuePositions;
@@ -62,9 +63,9 @@ export class TickLoop {
   #rested = false;
   readonly #rates = new ServiceRates();
   readonly #pauses: DecodePauses;
-  /** Those who generate leave out the present step. */
+  /** Whether generating slots skip the current step. */
   #paused = false;
-  /** When the last step ended that was not left out by those who generate, if nothing but admission came since. */
+  /** End of the last step that generating slots did not skip; undefined after a rest. */
   #lastEnd: number | undefined;
   #ended: Promise<void> | undefined;
 
@@ -84,7 +85,6 @@ export class TickLoop {
       cache: options.cache,
       forgotten: (request) => this.#purge.concerns(request),
       started: (request) => this.#positions.started(request),
-      failed: (slot, request, error) => this.#results.fail(slot, request, error),
     });
     this.#results = new StepResults({
       ...options,
@@ -94,20 +94,24 @@ export class TickLoop {
     });
   }
 
-  /** Ends after {@link stop}; rejects when the native side is beyond repair, and the process must end. */
+  /** Resolves after {@link stop}; rejects when the native side cannot recover and the process must exit. */
   start(): Promise<void> {
     this.#ended ??= this.#run();
     return this.#ended;
   }
 
-  /** Lets the present step end. Requests that are left get no further events. */
+  /** Waits for the current step to end. Unfinished requests receive no further events. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#wake?.();
     await this.#ended;
   }
 
-  /** @throws ServiceError `overloaded` when the queue is full. */
+  /**
+   * Queues a request.
+   *
+   * @throws ServiceError `overloaded` when the queue is full.
+   */
   submit(request: RequestState): void {
     const { queue } = this.#options;
     this.#admission.note(request);
@@ -116,21 +120,22 @@ export class TickLoop {
     this.#wake?.();
   }
 
+  /** The error of a request that does not fit into the queue. */
   overloaded(): ServiceError {
     const { size } = this.#options.queue;
-    return new ServiceError("overloaded", `${size} requests wait for the model already.`, {
+    return new ServiceError("overloaded", `${size} requests are already waiting for the model.`, {
       retryAfterMs: Math.max(MIN_RETRY_MS, this.#positions.retryAfterMs() ?? 0),
     });
   }
 
-  /** Acts at once in the queue, and else after the present step, which is at most LOCAL_MAX_TICK_MS long. */
+  /** Removes a request from the queue at once, or from its slot after the current step (at most LOCAL_MAX_TICK_MS). */
   cancel(request: RequestState): void {
     request.cancelled = true;
     this.#options.queue.remove(request);
     this.#wake?.();
   }
 
-  /** Empties what a client, or one conversation, has left in free slots and stored states, before the next step. */
+  /** Before the next step, erases what a client or one conversation has left in free slots and stored states. */
   forget(request: ForgetRequest): void {
     this.#purge.add(request);
     this.#wake?.();
@@ -147,9 +152,11 @@ export class TickLoop {
     while (!this.#stopped) {
       await this.#results.releaseCancelled();
       await this.#purge.run();
-      await this.#admission.run();
+      for (let failure = await this.#admission.run(); failure; failure = await this.#admission.resume()) {
+        await this.#results.fail(failure.slot, failure.request, failure.error);
+      }
       this.#positions.reportChanges();
-      // That a request has begun is told before its first step, not with its first token.
+      // Sends `started` before the first step, not with the first token.
       this.#options.flush();
       if (this.#options.slots.some((slot) => slot.request)) await this.#tick();
       else await this.#rest();
@@ -157,7 +164,7 @@ export class TickLoop {
     }
   }
 
-  /** Until something comes; what is worth it is stored meanwhile, one state a turn of the loop. */
+  /** Waits until there is work. Once rested, stores one KV state per call instead, as long as one is worth storing. */
   async #rest(): Promise<void> {
     this.#lastEnd = undefined;
     const { queue, clock } = this.#options;
@@ -167,13 +174,13 @@ export class TickLoop {
     const awake = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    const stopTimer = this.#rested || !idle.due ? undefined : clock.after(REST_MS, () => this.#beginToRest());
+    const stopTimer = this.#rested || !idle.due ? undefined : clock.after(REST_MS, () => this.#beginRest());
     await awake;
     stopTimer?.();
     this.#wake = undefined;
   }
 
-  #beginToRest(): void {
+  #beginRest(): void {
     this.#rested = true;
     this.#wake?.();
   }
@@ -183,7 +190,7 @@ export class TickLoop {
     this.#rested = false;
     const steps = this.#plan();
     if (steps.length === 0) {
-      // All that has a slot waits for a state; whoever cancels must get a turn meanwhile.
+      // Every busy slot waits for a state. Yields to the event loop, so that cancels can arrive.
       await turn();
       return;
     }
@@ -203,11 +210,11 @@ export class TickLoop {
     const [first] = results;
     const drawn = first?.status === "fulfilled" ? first.value?.drawn : undefined;
     lookup?.observe(steps, ms, guesses.length, drawn);
-    const each = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
-    this.#rates.step(ms, sinceLast, generating, promptTokens, steps.length, each);
+    const tokensEach = guesses.length > 0 ? (drawn?.tokens.length ?? 1) : 1;
+    this.#rates.step(ms, sinceLast, generating, promptTokens, steps.length, tokensEach);
     this.#pauses.step(ms, cost.stepMs(generating), promptTokens);
     if (!this.#paused) this.#lastEnd = from + ms;
-    // A step with guesses is longer and gives more: it says nothing of others.
+    // A step with guesses takes longer and draws more, so it is no measure of other steps.
     if (failed.length === 0 && guesses.length === 0) cost.observe(ms, generating, parts);
     for (const [index, step] of steps.entries()) {
       const result = results[index];
@@ -217,7 +224,7 @@ export class TickLoop {
     this.#results.reportProgress();
   }
 
-  /** Ascending by id: native code puts only consecutive ascending ids into one pass. */
+  /** Steps in ascending order of id: native code combines only consecutive ascending ids into one pass. */
   #plan(): Step[] {
     const { slots, queue, cost, limits } = this.#options;
     const busy = slots.filter((slot) => slot.request && !slot.request.cancelled);

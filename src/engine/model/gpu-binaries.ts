@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 
 export type GpuKind = "cuda" | "vulkan" | "metal";
 
+/** Names of node-llama-cpp's binary packages by platform. */
 const packages: Readonly<Record<string, Partial<Record<GpuKind, string>>>> = {
   "linux-x64": { cuda: "linux-x64-cuda", vulkan: "linux-x64-vulkan" },
   "win32-x64": { cuda: "win-x64-cuda", vulkan: "win-x64-vulkan" },
@@ -11,8 +12,11 @@ const packages: Readonly<Record<string, Partial<Record<GpuKind, string>>>> = {
 };
 
 /**
- * The kinds of GPU whose binaries are really installed beside node-llama-cpp, the fastest first. Where they are not
- * wanted an empty package stands in their place; it has no folder `bins`.
+ * GPU kinds whose binaries are installed beside node-llama-cpp, fastest first. An installation without GPU binaries has
+ * an empty placeholder package, which lacks the folder `bins`.
+ *
+ * @param from file whose `node_modules` are searched
+ * @param platform `process.platform` and `process.arch`, joined by a hyphen
  */
 export function installedGpuKinds(
   from: string = fileURLToPath(import.meta.resolve("node-llama-cpp")),
@@ -26,7 +30,7 @@ export function installedGpuKinds(
   });
 }
 
-/** The first folder of the package on the way up is the one that counts, as for `import`. */
+/** Checks the nearest folder of the package on the way up, the one that `import` resolves. */
 function hasBinaries(from: string, name: string): boolean {
   let folder = dirname(from);
   for (;;) {

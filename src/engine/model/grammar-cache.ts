@@ -3,22 +3,23 @@ import { ServiceError } from "../../core/errors.ts";
 import type { LongWorkScope } from "../ports.ts";
 import { LruCache } from "../../core/lru-cache.ts";
 
-const LIMIT = 64;
+/** Compiled grammars kept; the least recently used one is dropped. */
+const MAX_GRAMMARS = 64;
 
-/** What constrains one generation. */
+/** The grammar of one generation. */
 export interface GrammarUse {
-  /** Of this generation only. */
+  /** State of this generation only. */
   readonly state: LlamaGrammarEvaluationState;
-  /** Texts after which the answer is complete. */
+  /** Texts that end the answer. */
   readonly stop: readonly string[];
 }
 
-/** Compiles each JSON schema once; the compiled grammar is shared, its state is not. */
+/** Compiles each JSON schema once. Generations share the compiled grammar but not its state. */
 export class GrammarCache {
   readonly #llama: Llama;
   readonly #longWork: LongWorkScope;
   readonly #model: LlamaModel;
-  readonly #compiled = new LruCache<string, LlamaGrammar>(LIMIT);
+  readonly #compiled = new LruCache<string, LlamaGrammar>(MAX_GRAMMARS);
 
   constructor(llama: Llama, model: LlamaModel, longWork: LongWorkScope) {
     this.#longWork = longWork;
@@ -26,7 +27,7 @@ export class GrammarCache {
     this.#model = model;
   }
 
-  /** @throws ServiceError `bad_request` when the schema cannot be made a grammar. */
+  /** @throws ServiceError `bad_request` when the schema cannot be compiled to a grammar. */
   async use(schema: Readonly<Record<string, unknown>>): Promise<GrammarUse> {
     const key = JSON.stringify(schema);
     let grammar = this.#compiled.get(key);
@@ -46,9 +47,13 @@ export class GrammarCache {
         schema as Parameters<Llama["createGrammarForJsonSchema"]>[0],
       );
     } catch (cause) {
-      throw new ServiceError("bad_request", "The local model cannot hold an answer to this JSON schema.", {
-        cause,
-      });
+      throw new ServiceError(
+        "bad_request",
+        "The local model does not support this JSON schema. Use a simpler one.",
+        {
+          cause,
+        },
+      );
     }
   }
 }

@@ -22,8 +22,9 @@ import type { Detokenize } from "../generation/whole-characters.ts";
 import type { EngineSettings } from "../../engine-wire/control.ts";
 import type { EngineInfo } from "../../engine-wire/engine-status.ts";
 
-/** Prompt tokens of one step at most, beside one token of every slot. */
+/** Upper bound of the prompt tokens in one step, besides one token for each slot. */
 export const PREFILL_TOKENS = 512;
+/** Prompt tokens of a warm-up round. */
 const WARM_UP_TOKENS = 32;
 
 export interface LoadedModel {
@@ -32,15 +33,17 @@ export interface LoadedModel {
   readonly sequences: readonly EngineSequence[];
   readonly prompts: PromptBuilder;
   readonly detokenize: Detokenize;
-  /** Measured at load: what a prompt token costs, in milliseconds. */
+  /** Time to process one prompt token, measured while loading, in milliseconds. */
   readonly promptTokenMs: number;
-  /** Whether the end of a sequence can be erased: not where a model keeps one running state of all its text. */
+  /**
+   * Whether the end of a sequence can be erased. A recurrent model has one running state of all its text and cannot.
+   */
   readonly erasable: boolean;
-  /** Sets the threads for a step of so many sequences and prompt tokens or guesses. */
+  /** Sets the number of threads for a step with this many sequences and prompt tokens or guesses. */
   prepareStep(sequences: number, promptTokens: number): void;
 }
 
-/** Loads model and context. @throws Error whose message says what to fix. */
+/** Loads the model and creates its context. @throws Error whose message explains what to fix. */
 export async function loadModel(
   settings: EngineSettings,
   longWork: LongWorkScope = { during: (work) => work() },
@@ -53,15 +56,15 @@ export async function loadModel(
   const model = await openModel(llama, settings.modelPath);
   const size = await sizeOf(settings, llama, model, notes);
   const context = await openContext(model, size.slots, size.contextTokens, threads);
-  const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
+  const vocabularySize = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
   const sequences = Array.from({ length: size.slots }, (_, id) => {
-    return new NativeSequence(id, context.getSequence({ contextShift: refuseShift }), vocabulary);
+    return new NativeSequence(id, context.getSequence({ contextShift: refuseShift }), vocabularySize);
   });
   const template = chatTemplate(settings.template, model);
   const prompts = new PromptBuilder({
     model,
     template,
-    breakMarkers: markerBreaker(brokenMarkers(settings, model)),
+    breakMarkers: markerBreaker(textMarkers(settings, model)),
     grammars: new GrammarCache(llama, model, longWork),
     contextTokens: size.contextTokens,
     sampling: settings.sampling,
@@ -70,15 +73,14 @@ export async function loadModel(
   const useThreads = (count: number): void => {
     if (llama.maxThreads !== count) llama.maxThreads = count;
   };
-  const forSingleStream =
-    llama.gpu === false ? await loneThreads(sequences[0], model, threads, useThreads) : threads;
+  const threadsForOne =
+    llama.gpu === false ? await measureThreadsForOne(sequences[0], model, threads, useThreads) : threads;
   return {
     info: {
       ...describe(settings, model, template),
+      ...(await describeGpu(llama)),
       ...size,
       threads,
-      gpu: llama.gpu,
-      gpuDevices: llama.gpu === false ? [] : await llama.getGpuDeviceNames(),
       kvBytes: kvBytesPerToken(shapeOf(model)) * context.contextSize * size.slots,
       loadMs: Math.round(performance.now() - from),
       notes,
@@ -86,15 +88,15 @@ export async function loadModel(
     sequences,
     erasable: sequences.every(({ erasable }) => erasable),
     prompts,
-    detokenize: (tokens, preceding) =>
-      model.detokenize(tokens as Parameters<LlamaModel["detokenize"]>[0], false, preceding as never),
+    detokenize: detokenizerOf(model),
     promptTokenMs,
-    prepareStep: (sequences_, promptTokens) =>
-      useThreads(sequences_ === 1 && promptTokens === 0 ? forSingleStream : threads),
+    prepareStep: (stepSequences, promptTokens) =>
+      useThreads(stepSequences === 1 && promptTokens === 0 ? threadsForOne : threads),
   };
 }
 
-async function loneThreads(
+/** Best number of threads for a step of one sequence. */
+async function measureThreadsForOne(
   sequence: EngineSequence | undefined,
   model: LlamaModel,
   threads: number,
@@ -116,7 +118,19 @@ function describe(settings: EngineSettings, model: LlamaModel, template: ChatWra
   };
 }
 
-/** Architecture, size and quantisation. llama.cpp guesses the size from the shape; the file's own label is better. */
+async function describeGpu(llama: Llama) {
+  return {
+    gpu: llama.gpu,
+    gpuDevices: llama.gpu === false ? [] : await llama.getGpuDeviceNames(),
+  };
+}
+
+function detokenizerOf(model: LlamaModel): Detokenize {
+  return (tokens, preceding) =>
+    model.detokenize(tokens as Parameters<LlamaModel["detokenize"]>[0], false, preceding as never);
+}
+
+/** Architecture, size and quantisation. The label in the file is preferred to the size that llama.cpp infers. */
 function descriptionOf(model: LlamaModel): string {
   const [architecture = "", size = "", ...quantisation] = model.typeDescription.split(" ");
   return [architecture, model.fileInfo.metadata.general.size_label ?? size, ...quantisation].join(" ");
@@ -140,13 +154,13 @@ async function openLlama(settings: EngineSettings, notes: string[]): Promise<Lla
     try {
       return await bindings(kind);
     } catch (error) {
-      notes.push(`The binaries for ${kind} are installed but do not work here (${messageOf(error)}).`);
+      notes.push(`The ${kind} binaries are installed but do not work on this machine (${messageOf(error)}).`);
     }
   }
   return bindings(false);
 }
 
-/** Never builds from source, never downloads. */
+/** Loads prebuilt bindings. Never builds from source and never downloads. */
 function bindings(gpu: GpuKind | false): Promise<Llama> {
   return getLlama({
     gpu,
@@ -163,7 +177,10 @@ async function openModel(llama: Llama, modelPath: string): Promise<LlamaModel> {
   try {
     return await llama.loadModel({ modelPath });
   } catch (cause) {
-    throw new Error(`The model ${modelPath} cannot be loaded: ${messageOf(cause)}`, { cause });
+    throw new Error(
+      `The model ${modelPath} cannot be loaded: ${messageOf(cause)}. Check that it is a complete GGUF file.`,
+      { cause },
+    );
   }
 }
 
@@ -172,7 +189,7 @@ async function sizeOf(settings: EngineSettings, llama: Llama, model: LlamaModel,
   const contextTokens = settings.contextTokens ?? autoContextTokens(trained);
   if (contextTokens > trained) {
     notes.push(
-      `The window of ${contextTokens} tokens is longer than the ${trained} the model was trained on.`,
+      `The window of ${contextTokens} tokens is longer than the ${trained} tokens the model was trained on.`,
     );
   }
   const perSlot = kvBytesPerToken(shapeOf(model)) * contextTokens;
@@ -207,24 +224,24 @@ async function openContext(
       contextSize: contextTokens,
       batchSize: slots + PREFILL_TOKENS,
       threads,
-      // Never a silent shrink.
+      // Fail instead of silently creating a smaller context.
       failedCreationRemedy: false,
-      batching: { itemPrioritizationStrategy: inEqualLengths },
+      batching: { itemPrioritizationStrategy: batchEqualLengths },
     });
   } catch (cause) {
     throw new Error(
-      `No memory for ${slots} slots of ${contextTokens} tokens: ${messageOf(cause)}. Lower LOCAL_SLOTS or LOCAL_CONTEXT_SIZE.`,
+      `There is not enough memory for ${slots} slots of ${contextTokens} tokens: ${messageOf(cause)}. Lower LOCAL_SLOTS or LOCAL_CONTEXT_SIZE.`,
       { cause },
     );
   }
 }
 
 /**
- * Items of equal length make a batch. llama.cpp gives each sequence of a pass the same number of tokens, so it would
- * take the first token of a prompt along with those who generate, and what is left of 64 would fill no tile of the
- * attention any more. The loop never queues more than a batch, so each item is taken whole.
+ * Batches items of equal length. llama.cpp gives each sequence of a pass the same number of tokens. In a mixed batch it
+ * would process one prompt token with the generating sequences, and the other 63 of a chunk of 64 would no longer fill
+ * a tile of the attention. The loop never queues more than a batch holds, so each item is processed whole.
  */
-const inEqualLengths: CustomBatchingPrioritizationStrategy = ({ items, size }) => {
+const batchEqualLengths: CustomBatchingPrioritizationStrategy = ({ items, size }) => {
   const length = items[0]?.tokens.length;
   let left = size;
   return items
@@ -236,15 +253,15 @@ const inEqualLengths: CustomBatchingPrioritizationStrategy = ({ items, size }) =
     });
 };
 
-/** The library's default drops the beginning of the prompt, the system text, without a word. */
+/** Fails when the window is full. The library's default silently drops the beginning of the prompt, the system text. */
 const refuseShift = {
   strategy: (): never => {
     throw new Error("the window is full");
   },
 };
 
-/** Markers that are one special token cannot come out of plain text; the others are broken where people write them. */
-function brokenMarkers(settings: EngineSettings, model: LlamaModel): string[] {
+/** Role markers that plain text can produce. A marker that is one special token cannot result from plain text. */
+function textMarkers(settings: EngineSettings, model: LlamaModel): string[] {
   const source = model.fileInfo.metadata.tokenizer?.chat_template ?? "";
   const markers = new Set([...settings.roleMarkers, ...markersOfTemplate(source)]);
   return [...markers].filter((marker) => {
@@ -253,7 +270,7 @@ function brokenMarkers(settings: EngineSettings, model: LlamaModel): string[] {
   });
 }
 
-/** Pages the weights in and measures a first cost. */
+/** Pages the weights in. @returns a first estimate of the time per prompt token, in milliseconds. */
 async function warmUp(sequence: EngineSequence | undefined, model: LlamaModel): Promise<number> {
   if (!sequence) return 1;
   const [token] = model.tokenize("a", false);

@@ -1,22 +1,23 @@
 import type { LlamaContextSequence, LlamaGrammarEvaluationState, Token } from "node-llama-cpp";
 import type { Drawn, EngineSequence, GenerateOptions, TokenIterator } from "../ports.ts";
 
+/** Length of the window of the repeat penalty, in tokens. */
 const PENALTY_TOKENS = 64;
 
-/** A sequence of node-llama-cpp as the loop sees it. */
+/** Implements the loop's sequence port with node-llama-cpp. */
 export class NativeSequence implements EngineSequence {
   readonly id: number;
   readonly #sequence: LlamaContextSequence;
-  readonly #vocabulary: number;
+  readonly #vocabularySize: number;
 
-  /** `vocabulary`: number of token ids; an id past it would fail every sequence of the batch. */
-  constructor(id: number, sequence: LlamaContextSequence, vocabulary: number) {
+  /** @param vocabularySize number of token ids; a larger id would fail every sequence of the batch */
+  constructor(id: number, sequence: LlamaContextSequence, vocabularySize: number) {
     this.id = id;
     this.#sequence = sequence;
-    this.#vocabulary = vocabulary;
+    this.#vocabularySize = vocabularySize;
   }
 
-  /** Whether its end can be erased: otherwise erasing means to process what is left once more. */
+  /** Whether the end can be erased. Otherwise, to erase it, the remaining tokens are processed again. */
   get erasable(): boolean {
     return !this.#sequence.needsCheckpoints;
   }
@@ -39,7 +40,7 @@ export class NativeSequence implements EngineSequence {
   }
 
   async prefill(tokens: readonly number[]): Promise<void> {
-    this.#check(tokens);
+    this.#checkTokens(tokens);
     await this.#sequence.evaluateWithoutGeneratingNewTokens(tokens as Token[]);
   }
 
@@ -47,13 +48,13 @@ export class NativeSequence implements EngineSequence {
     return (await this.#sequence.saveStateToFile(path)).fileSize;
   }
 
-  /** The file is of this very process and model, so what the library warns of cannot be. */
+  /** Loads a file that this process wrote with the same model, so the risk that the library warns of does not apply. */
   load(path: string): Promise<void> {
     return this.#sequence.loadStateFromFile(path, { acceptRisk: true });
   }
 
   generate(tokens: readonly number[], options: GenerateOptions): TokenIterator {
-    this.#check(tokens);
+    this.#checkTokens(tokens);
     return this.#sequence.evaluate(tokens as Token[], {
       ...drawOptions(options, () => options.recentTokens()),
       ...(options.grammarState && {
@@ -63,8 +64,8 @@ export class NativeSequence implements EngineSequence {
   }
 
   /**
-   * Not the library's own token predictors: of several guesses they take one (their list of validated tokens stays
-   * empty), and the repeat penalty does not see a guess that another one follows.
+   * Does not use the library's token predictors. They accept only one of several guesses, because their list of
+   * validated tokens stays empty, and their repeat penalty ignores a guess that another one follows.
    */
   async verify(
     tokens: readonly number[],
@@ -72,7 +73,7 @@ export class NativeSequence implements EngineSequence {
     options: GenerateOptions,
   ): Promise<Drawn> {
     const all = [...tokens, ...guesses];
-    this.#check(all);
+    this.#checkTokens(all);
     const start = this.length;
     const first = tokens.length - 1;
     const recent = [...options.recentTokens(), ...guesses];
@@ -96,10 +97,10 @@ export class NativeSequence implements EngineSequence {
     }
   }
 
-  #check(tokens: readonly number[]): void {
+  #checkTokens(tokens: readonly number[]): void {
     for (const token of tokens) {
-      if (!Number.isInteger(token) || token < 0 || token >= this.#vocabulary) {
-        throw new RangeError(`token ${token} is not in the vocabulary of ${this.#vocabulary}`);
+      if (!Number.isInteger(token) || token < 0 || token >= this.#vocabularySize) {
+        throw new RangeError(`token ${token} is not in the vocabulary of ${this.#vocabularySize}`);
       }
     }
   }

@@ -20,20 +20,27 @@ import type { EngineRequest, PrepareRequest } from "../../engine-wire/requests.t
 export interface PromptBuilderOptions {
   readonly model: LlamaModel;
   readonly template: ChatWrapper;
-  /** Applied to all text that the template has not written. */
+  /** Applied to all text that is not part of the template. */
   readonly breakMarkers: MarkerBreaker;
   readonly grammars: GrammarCache;
-  /** Tokens of a slot. */
+  /** Window of a slot, in tokens. */
   readonly contextTokens: number;
-  /** The model's defaults. */
+  /** Defaults of the model. */
   readonly sampling: Sampling;
 }
 
-// Texts do not tokenize quite additively: a fitted prompt that came out too long is fitted again with less room.
+/**
+ * Attempts to fit a prompt. The tokens of a whole are not exactly the sum of its parts, so a fitted prompt that turns
+ * out too long is fitted again to a smaller window.
+ */
 const FITTING_ROUNDS = 4;
-const SHARED_PREFIXES = 32;
-const COUNTS = 16_384;
-const WORTH_A_HASH = 256;
+/** Tokenized system texts kept. */
+const MAX_SHARED_PREFIXES = 32;
+/** Token counts of texts kept. */
+const MAX_COUNTS = 16_384;
+/** Texts of at most this length are tokenized each time, which is cheaper than hashing; in UTF-16 units. */
+const MAX_UNHASHED_CHARS = 256;
+/** Range of a request's weight. */
 const MIN_WEIGHT = 0.01;
 const MAX_WEIGHT = 100;
 
@@ -42,16 +49,17 @@ interface Rendered {
   readonly droppedTurns: number;
 }
 
-/** Makes a request ready for the model: fits it to the window, builds the prompt's tokens, compiles its grammar. */
+/** Prepares requests for the model: fits them to the window, builds the prompt's tokens and compiles the grammar. */
 export class PromptBuilder {
   readonly #options: PromptBuilderOptions;
   readonly #stopTokens: ReadonlySet<number>;
   readonly #stopTexts: readonly string[];
-  /** Tokens that the template adds around a message, and once around all. */
+  /** Tokens that the template adds to each message. */
   readonly #overheadPerMessage: number;
+  /** Tokens that the template adds once to a prompt. */
   readonly #overheadOnce: number;
-  readonly #counts = new LruCache<string, number>(COUNTS);
-  readonly #shared = new LruCache<string, readonly number[]>(SHARED_PREFIXES);
+  readonly #counts = new LruCache<string, number>(MAX_COUNTS);
+  readonly #shared = new LruCache<string, readonly number[]>(MAX_SHARED_PREFIXES);
 
   constructor(options: PromptBuilderOptions) {
     this.#options = options;
@@ -72,9 +80,10 @@ export class PromptBuilder {
     this.#overheadOnce = Math.max(0, one - text - this.#overheadPerMessage);
   }
 
+  /** Number of tokens of a text without special tokens. */
   countTokens(text: string): number {
-    // Histories come again with each turn; only what is new in them is tokenized.
-    const key = text.length > WORTH_A_HASH ? hashOf(text) : undefined;
+    // Each turn sends the history again. The counts of its older messages are cached.
+    const key = text.length > MAX_UNHASHED_CHARS ? hashOf(text) : undefined;
     const known = key === undefined ? undefined : this.#counts.get(key);
     if (known !== undefined) return known;
     const count = this.#options.model.tokenize(text, false, "trimLeadingSpace").length;
@@ -82,7 +91,11 @@ export class PromptBuilder {
     return count;
   }
 
-  /** @throws ServiceError `prompt_too_long`; `bad_request` for a schema that cannot be a grammar. */
+  /**
+   * Prepares a request.
+   *
+   * @throws ServiceError `prompt_too_long`; `bad_request` for a schema that cannot be compiled to a grammar.
+   */
   async prepare(request: EngineRequest): Promise<PreparedRequest> {
     const { jsonSchema } = request;
     const { tokens, droppedTurns } = this.#fitted(request);
@@ -93,7 +106,7 @@ export class PromptBuilder {
       ...this.#shareOf(request.system, tokens),
       maxTokens: request.maxTokens,
       sampling: resolveSampling(request.sampling, this.#options.sampling, jsonSchema !== undefined, random32),
-      // A stop text inside a constrained answer would cut the JSON.
+      // A stop text of the request would cut constrained JSON.
       stop: grammar ? grammar.stop : [...(request.sampling.stop ?? []), ...this.#stopTexts],
       stopTokens: this.#stopTokens,
       trimEnd: grammar !== undefined,
@@ -106,11 +119,15 @@ export class PromptBuilder {
     };
   }
 
-  /** The beginning that all prompts of a client have as long as its context stays; nothing when it does not fit. */
+  /**
+   * Prepares the prefix that all prompts of a client share while its context does not change.
+   *
+   * @returns undefined when the prefix is empty or does not fit the window.
+   */
   prepareContext(request: PrepareRequest): PreparedRequest | undefined {
     const { breakMarkers, contextTokens, sampling } = this.#options;
     const system = breakMarkers(systemMessage(request.system, request.context));
-    const tokens = this.#beginning(system);
+    const tokens = this.#prefixOf(system);
     if (tokens.length === 0 || tokens.length >= contextTokens) return undefined;
     return {
       tokens,
@@ -133,10 +150,10 @@ export class PromptBuilder {
     const { breakMarkers, contextTokens } = this.#options;
     const system = breakMarkers(systemMessage(request.system, request.context));
     const turns = request.turns.map(({ role, content }) => ({ role, content: breakMarkers(content) }));
-    // An answer with a schema begins again: half of a JSON text is not a start the grammar knows.
-    const begun = request.jsonSchema ? "" : breakMarkers(request.continueFrom ?? "");
-    const room = contextTokens - this.#overheadOnce - (begun === "" ? 0 : this.countTokens(begun)) - 1;
-    let windowTokens = room;
+    // An answer with a schema starts again, because the grammar cannot continue from the middle of a JSON text.
+    const answerStart = request.jsonSchema ? "" : breakMarkers(request.continueFrom ?? "");
+    const startTokens = answerStart === "" ? 0 : this.countTokens(answerStart);
+    let windowTokens = contextTokens - this.#overheadOnce - startTokens - 1;
     for (let round = 0; round < FITTING_ROUNDS; round++) {
       const fit = fitPrompt({
         system,
@@ -146,22 +163,25 @@ export class PromptBuilder {
         overheadPerMessage: this.#overheadPerMessage,
         countTokens: (text) => this.countTokens(text),
       });
-      const tokens = this.#render(system, fit.turns, begun);
+      const tokens = this.#render(system, fit.turns, answerStart);
       const excess = tokens.length + request.maxTokens - (contextTokens - 1);
       if (excess <= 0) return { tokens, droppedTurns: fit.droppedTurns };
       windowTokens -= excess;
     }
     throw new ServiceError(
       "prompt_too_long",
-      `The prompt does not fit the model's window of ${contextTokens} tokens less ${request.maxTokens} for the answer.`,
+      `The prompt does not fit the model's window of ${contextTokens} tokens, of which ${request.maxTokens} are reserved for ` +
+        "the answer. Shorten the message or the context, or lower max_tokens.",
     );
   }
 
-  #render(system: string, turns: readonly Turn[], begun: string): readonly number[] {
+  #render(system: string, turns: readonly Turn[], answerStart: string): readonly number[] {
     const { model, template } = this.#options;
-    const { contextText } = template.generateContextState({ chatHistory: history(system, turns, begun) });
-    // Whether a prompt begins with BOS is the model's affair. Templates differ in whether they write it, and where it
-    // doubles as a role marker a second one spoils the answers.
+    const { contextText } = template.generateContextState({
+      chatHistory: history(system, turns, answerStart),
+    });
+    // The model's metadata decides whether a prompt begins with BOS, so a BOS of the template is removed. Where BOS
+    // doubles as a role marker, a second one degrades the answers.
     const [first, ...rest] = contextText.values;
     const body = first instanceof SpecialToken && first.value === "BOS" ? LlamaText(rest) : contextText;
     const tokens = body.tokenize(model.tokenizer);
@@ -169,20 +189,23 @@ export class PromptBuilder {
     return shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
   }
 
-  /** What all prompts with this system message begin with, up to the first message of the user: templates leave out an empty one. */
-  #beginning(system: string): readonly number[] {
+  /**
+   * Tokens shared by all prompts with this system message, up to the text of the first user message. They are taken
+   * from two prompts, because templates leave out an empty message.
+   */
+  #prefixOf(system: string): readonly number[] {
     const [one = [], other = []] = ["a", "0"].map((content) =>
       this.#render(system, [{ role: "user", content }], ""),
     );
     return one.slice(0, commonLength(one, other));
   }
 
-  /** The prompt's beginning that does not depend on the client: template and system text. */
+  /** The part of the prompt that all clients share: the beginning of the template and the system text. */
   #shareOf(system: string, tokens: readonly number[]): { sharedTokens: number; sharedKey: string } {
     const text = this.#options.breakMarkers(system);
     let shared = this.#shared.get(text);
     if (!shared) {
-      shared = this.#beginning(text);
+      shared = this.#prefixOf(text);
       this.#shared.set(text, shared);
     }
     const length = commonLength(shared, tokens);
@@ -200,7 +223,7 @@ function sample(role: string): Turn {
   return { role: role === "user" ? "user" : "assistant", content: "x" };
 }
 
-/** A gateway that sends nonsense must not stop the others. */
+/** Bounds the weight, so that an invalid one of one gateway cannot block the requests of others. */
 function boundedWeight(weight = 1): number {
   return Number.isFinite(weight) ? Math.min(Math.max(weight, MIN_WEIGHT), MAX_WEIGHT) : 1;
 }
@@ -209,12 +232,12 @@ function random32(): number {
   return randomInt(0, 2 ** 32);
 }
 
-/** The last item is the answer to be written, with the text it begins with. */
-function history(system: string, turns: readonly Turn[], begun: string): ChatHistoryItem[] {
+/** History for the template. The last item is the answer to generate, with the text it begins with. */
+function history(system: string, turns: readonly Turn[], answerStart: string): ChatHistoryItem[] {
   const items: ChatHistoryItem[] = system === "" ? [] : [{ type: "system", text: system }];
   for (const { role, content } of turns) {
     items.push(role === "user" ? { type: "user", text: content } : { type: "model", response: [content] });
   }
-  items.push({ type: "model", response: [begun] });
+  items.push({ type: "model", response: [answerStart] });
   return items;
 }

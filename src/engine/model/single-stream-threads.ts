@@ -1,19 +1,21 @@
 import type { EngineSequence } from "../ports.ts";
 
-/** How many threads steps of the model use; takes effect with the next step. */
+/** Sets the number of threads, from the next step on. */
 export type UseThreads = (threads: number) => void;
 
+/** Measured steps of each variant. */
 const STEPS = 6;
 
 /**
- * All threads must be this much faster to be used. Threads wait for each other actively: when another process takes one
- * of their cores for a moment (the gateway that sends the token), all of them wait for it, 40 ms and more.
+ * Speed-up that all threads must give over one thread. Threads spin while they wait for each other: when another
+ * process, such as the gateway that sends the token, takes one of their cores for a moment, all of them wait 40 ms or
+ * more.
  */
-const CLEARLY = 1.4;
+const MIN_SPEED_UP = 1.4;
 
 /**
- * Measures whether a single sequence generates faster on one thread than on all: a step of one token is so short that
- * starting and waiting for the others can cost more than they bring.
+ * Measures whether a single sequence generates faster on one thread than on all. A step of one token is so short that
+ * starting the other threads and waiting for them can cost more time than they save.
  *
  * @returns the number of threads for a step of one sequence.
  */
@@ -25,7 +27,7 @@ export async function singleStreamThreads(
 ): Promise<number> {
   if (threads === 1) return 1;
   const best = { one: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY };
-  // In turns, so that a busy moment of the machine does not decide.
+  // The variants alternate, so that a short load on the machine does not decide the result.
   for (let step = 0; step < STEPS * 2; step++) {
     const which = step % 2 === 0 ? "one" : "all";
     use(which === "one" ? 1 : threads);
@@ -34,5 +36,5 @@ export async function singleStreamThreads(
     best[which] = Math.min(best[which], performance.now() - from);
   }
   use(threads);
-  return best.one < best.all * CLEARLY ? 1 : threads;
+  return best.one < best.all * MIN_SPEED_UP ? 1 : threads;
 }

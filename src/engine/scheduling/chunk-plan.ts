@@ -1,52 +1,55 @@
 import type { PromptPart } from "../estimates/prompt-cost.ts";
 
 /**
- * What a step does of the prompts, as pure functions. Times are in milliseconds, lengths in tokens.
+ * Plans which prompt tokens a step processes. Pure functions; times are in milliseconds, lengths in tokens.
  */
 
-/** A chunk is never shorter, save for the rest of a prompt: smaller ones cost nearly as much and prompts must not starve. */
+/** Shortest chunk, except for the end of a prompt. Smaller chunks cost nearly as much, and no prompt may starve. */
 export const MIN_CHUNK = 16;
 
 /**
- * llama.cpp's attention on a CPU goes over tiles of so many tokens of one sequence (GGML_FA_TILE_Q in
- * ggml/src/ggml-cpu/common.h); a chunk that fills none is processed token by token, at up to twice the cost.
+ * Tokens per tile of one sequence in llama.cpp's attention on a CPU (GGML_FA_TILE_Q in ggml/src/ggml-cpu/common.h). A
+ * chunk that fills no tile is processed token by token, at up to twice the cost.
  */
 export const CPU_TILE_TOKENS = 64;
 
-// Tokens are processed once more from this many tiles on, since only attention gains, and where this share is saved.
+/** Shortest prompt, in tiles, of which tokens are processed again to fill a tile: only attention gets cheaper by it. */
 const REFILL_TILES = 4;
+/** Smallest share of the time that must be saved by processing tokens again. */
 const REFILL_GAIN = 0.1;
 
-/** A prompt is begun behind another only if it fits, or if this share of the step would stay unused. */
-const WORTH_A_PART = 0.5;
+/** Smallest part of a prompt that is begun behind others, as a share of what a whole step could process of it. */
+const MIN_PART_SHARE = 0.5;
 
-/** With prompts of this share of the slots behind the first one, the aim has loosened as far as it may. */
+/** Share of the slots: with this many requests waiting or prefilling beyond two, the target reaches `maxTickMs`. */
 const FULL_PRESSURE_SHARE = 0.25;
 
 export interface TickLimits {
-  /** No step is longer, as far as the learned cost can tell. */
+  /** Longest step, as far as the learned cost predicts it. */
   readonly maxTickMs: number;
-  /** Aim for a step while somebody generates and nobody waits. */
+  /** Target for a step while a slot generates and no request waits. */
   readonly itlTargetMs: number;
   /** Prompt tokens that fit into a batch beside one token of every slot. */
   readonly batchTokens: number;
-  /** From this length on, and at its multiples, a chunk is cheapest; 1: length makes no difference. */
+  /** Tokens per tile: chunks of this length or a multiple of it are cheapest. 1: length makes no difference. */
   readonly tileTokens: number;
 }
 
 export interface StepCost {
-  /** What each token of such a part adds. */
+  /** Milliseconds that each token of this part adds to a step. */
   promptTokenMsOf(part: PromptPart): number;
+  /** Milliseconds of a step with this many generating slots and no prompts. */
   stepMs(generating: number): number;
 }
 
+/** A slot whose prompt is being processed. */
 export interface Prefilling {
   readonly id: number;
-  /** Tokens that may be processed now; ≥ 1. */
+  /** Prompt tokens that may be processed now; ≥ 1. */
   readonly remaining: number;
   /** Tokens before them. */
   readonly depth: number;
-  /** One token more, which draws, is processed with the last of them. */
+  /** Whether one more token, which draws, is processed together with the last of them. */
   readonly draws: boolean;
 }
 
@@ -55,7 +58,7 @@ export interface TickInput {
   readonly generating: number;
   /** Slots with prompt tokens left, in the order of service. */
   readonly prefilling: readonly Prefilling[];
-  /** How many times as long as a step of those who generate the step may be at least, see `Demand`; ≥ 1. */
+  /** Lower bound of the target, as a multiple of a step without prompts, see `Demand`; ≥ 1. */
   readonly stretch: number;
   /** Requests without a slot. */
   readonly waiting: number;
@@ -68,8 +71,8 @@ export interface Chunk {
 }
 
 /**
- * The prompt chunks of one step: the first prompt's, and as many whole ones more as the time allows. Every sequence of a
- * native pass has the same number of tokens, so each other length is a pass of its own.
+ * Plans the prompt chunks of one step: a chunk of the first prompt, then as many further prompts as the time allows.
+ * All sequences of a native pass have the same number of tokens, so each other length is a pass of its own.
  */
 export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits): Chunk[] {
   const [first, ...others] = input.prefilling;
@@ -82,7 +85,7 @@ export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits)
   let leftMs = target - base - chunkMs(first, tokens, cost);
   for (const prompt of others) {
     const fits = affordable(prompt, leftMs, room, cost, limits);
-    if (fits < 1 || (fits < prompt.remaining && fits < leastPart(prompt, target - base, cost, limits))) break;
+    if (fits < 1 || (fits < prompt.remaining && fits < minPart(prompt, target - base, cost, limits))) break;
     chunks.push({ id: prompt.id, tokens: fits });
     room -= fits;
     leftMs -= chunkMs(prompt, fits, cost);
@@ -90,11 +93,13 @@ export function planChunks(input: TickInput, cost: StepCost, limits: TickLimits)
   return chunks;
 }
 
-/** A part of a prompt that is begun behind others: each other length is another pass, and a tile that would fit is not broken. */
-function leastPart(prompt: Prefilling, ms: number, cost: StepCost, limits: TickLimits): number {
+/**
+ * Smallest part of a prompt that may begin behind others: it costs a pass, and must not split a tile that would fit.
+ */
+function minPart(prompt: Prefilling, ms: number, cost: StepCost, limits: TickLimits): number {
   const alone = affordable(prompt, ms, limits.batchTokens, cost, limits);
   const tile = alone >= limits.tileTokens ? limits.tileTokens : 0;
-  return Math.max(MIN_CHUNK, tile, alone * WORTH_A_PART);
+  return Math.max(MIN_CHUNK, tile, alone * MIN_PART_SHARE);
 }
 
 function firstChunk(
@@ -106,20 +111,20 @@ function firstChunk(
 ): number {
   const { maxTickMs, batchTokens, tileTokens } = limits;
   const { remaining } = prompt;
-  const most = affordable(prompt, maxTickMs - base, batchTokens, cost, limits);
-  const aimed = Math.min(affordable(prompt, target - base, batchTokens, cost, limits), most);
-  // A prompt that is nearly done in this step is finished in it: one pass instead of two.
-  if (remaining <= most && remaining <= aimed * 2) return remaining;
+  const max = affordable(prompt, maxTickMs - base, batchTokens, cost, limits);
+  const aimed = Math.min(affordable(prompt, target - base, batchTokens, cost, limits), max);
+  // Finishing a prompt that would nearly be done saves a second pass.
+  if (remaining <= max && remaining <= aimed * 2) return remaining;
   const tile = prompt.draws && remaining === tileTokens - 1 ? remaining : tileTokens;
-  if (tileTokens > MIN_CHUNK && aimed < tile && tile <= most) {
-    // A tile may miss the aim by as much as it makes the prompt cheaper.
+  if (tileTokens > MIN_CHUNK && aimed < tile && tile <= max) {
+    // A tile may exceed the target by the factor by which it makes the prompt cheaper.
     const cheaper = shortTokenMs(prompt, tileTokens - 1, cost) / tokenMs(prompt, tile, cost);
     if (base + chunkMs(prompt, tile, cost) <= target * cheaper) return tile;
   }
   return Math.min(remaining, Math.max(aimed, MIN_CHUNK));
 }
 
-/** As many tokens of a prompt as `ms` and a batch allow: all, else whole tiles, else less than one. */
+/** Most tokens of a prompt that fit into `ms` and `room`: all of them, else whole tiles, else less than a tile. */
 function affordable(
   prompt: Prefilling,
   ms: number,
@@ -127,22 +132,23 @@ function affordable(
   cost: StepCost,
   { tileTokens }: TickLimits,
 ): number {
-  const most = Math.min(prompt.remaining, room);
-  if (most < 1) return 0;
-  if (most === prompt.remaining && chunkMs(prompt, most, cost) <= ms) return most;
-  const tiled = Math.min(most, Math.floor(ms / tokenMs(prompt, Math.max(most, tileTokens), cost)));
+  const max = Math.min(prompt.remaining, room);
+  if (max < 1) return 0;
+  if (max === prompt.remaining && chunkMs(prompt, max, cost) <= ms) return max;
+  const tiled = Math.min(max, Math.floor(ms / tokenMs(prompt, Math.max(max, tileTokens), cost)));
   if (tiled >= tileTokens) return tiled - (tiled % tileTokens);
-  // All of it was too much already, with the token that it may draw.
-  const part = Math.min(prompt.remaining - 1, most, tileTokens - 1);
+  // The whole prompt, with the token that draws, did not fit.
+  const part = Math.min(prompt.remaining - 1, max, tileTokens - 1);
   return Math.max(0, Math.min(part, Math.floor(ms / shortTokenMs(prompt, part, cost))));
 }
 
+/** Cost of each of the next `tokens`; where they end the prompt, the token that draws is part of their chunk. */
 function tokenMs(prompt: Prefilling, tokens: number, cost: StepCost): number {
   const drawn = prompt.draws && tokens === prompt.remaining ? 1 : 0;
   return cost.promptTokenMsOf({ tokens: tokens + drawn, depth: prompt.depth });
 }
 
-/** Each of so many tokens that are not the last of the prompt. */
+/** Cost of each of the next `tokens` where these do not end the prompt. */
 function shortTokenMs({ depth }: Prefilling, tokens: number, cost: StepCost): number {
   return cost.promptTokenMsOf({ tokens, depth });
 }
@@ -152,9 +158,9 @@ function chunkMs(prompt: Prefilling, tokens: number, cost: StepCost): number {
 }
 
 /**
- * How many of the `kept` tokens of a prompt of `length` are best kept, beside so many that generate. Where what is left
- * fills no tile, it can be quicker to process some tokens once more and fill one; prompts with equally much left also share
- * a pass.
+ * Returns how many of the `kept` KV tokens of a prompt of `length` are best kept, beside `generating` slots. Where
+ * the rest of the prompt fills no tile, it can be quicker to process some tokens again and fill one. Prompts with
+ * rests of equal length also share a pass.
  */
 export function tokensToKeep(
   { length, kept, generating }: { length: number; kept: number; generating: number },
@@ -172,14 +178,14 @@ export function tokensToKeep(
 }
 
 /**
- * The aim between two tokens of those who generate loosens as others wait: prompt tokens in small chunks cost more,
- * and with a fixed aim the queue would grow without end.
+ * Target for the length of the step. It loosens as requests wait: prompt tokens cost more in small chunks, and with a
+ * fixed target the queue could grow without end.
  */
 function targetMs(input: TickInput, base: number, { maxTickMs, itlTargetMs }: TickLimits): number {
   if (input.generating === 0) return maxTickMs;
-  const least = Math.min(Math.max(itlTargetMs, base * input.stretch), maxTickMs);
-  // Two prompts at a time are not a crowd.
+  const minMs = Math.min(Math.max(itlTargetMs, base * input.stretch), maxTickMs);
+  // Two prompts at a time do not loosen the target.
   const others = Math.max(0, input.waiting + input.prefilling.length - 2);
   const pressure = Math.min(1, others / Math.max(1, input.slots * FULL_PRESSURE_SHARE));
-  return least + (maxTickMs - least) * pressure;
+  return minMs + (maxTickMs - minMs) * pressure;
 }

@@ -1,53 +1,56 @@
-// A prompt that takes longer by itself is a long one: who sends it expects to wait. Not so who sends a message of some lines, however
-// slow the machine is.
+/** Longest processing time of a short prompt by itself, in milliseconds. Users expect to wait for longer ones. */
 const SHORT_MS = 1000;
+/** A prompt of up to this many tokens, a message of some lines, is short however slow the machine is. */
 const SHORT_TOKENS = 200;
 
 interface Prompt {
-  /** Tokens left. */
+  /** Prompt tokens left. */
   readonly remaining: number;
-  /** Tokens that it had left when it began: the end of a long prompt is no short one. */
+  /** Prompt tokens left when the request got its slot: the end of a long prompt is not a short prompt. */
   readonly work: number;
-  /** Nobody waits for it. */
+  /** Whether it is a background job, for which no user waits. */
   readonly background: boolean;
 }
 
-/** Those with the least left first, background jobs last. */
+/** Sorts prompts by tokens left, shortest first, and background jobs last. */
 export function shortestFirst<T extends Prompt>(prompts: readonly T[]): T[] {
   return prompts.toSorted((a, b) => Number(a.background) - Number(b.background) || a.remaining - b.remaining);
 }
 
-// One short prompt counts twice as much as all who generate together; two or more, five times. More for more of them would make the
-// time between two tokens of those who have begun grow with each that comes. Long ones, any number of them, count two
-// and a half times.
+/** Stretch with one short prompt: it gets twice the time of all generating slots together. See {@link Demand}. */
 const STRETCH = 3;
+/**
+ * Stretch with two or more short prompts: they get five times the time of all generating slots. A stretch that grew
+ * with their number would make the time between two tokens of running answers grow with each arrival.
+ */
 const CROWD_STRETCH = 6;
+/** Stretch with any number of long prompts: they get two and a half times the time of all generating slots. */
 const LONG_STRETCH = 3.5;
 
-/** What prompts ask of a step. */
+/** Share of a step that prompts should get. */
 export interface Demand {
-  /** How many of them somebody waits for who expects an answer soon. */
+  /** Number of short prompts, without background jobs. */
   readonly short: number;
-  /** How many times as long as a step of those who generate it is when prompts have their part of it; ≥ 1. */
+  /** Length of a step in which prompts get their share, as a multiple of a step without prompts; ≥ 1. */
   readonly stretch: number;
 }
 
-/** What these prompts ask for, where each token takes so long. */
+/** Returns the demand of these prompts, at `tokenMs` milliseconds per prompt token. */
 export function demandOf(prompts: readonly Prompt[], tokenMs: number): Demand {
   const awaited = prompts.filter(({ background }) => !background);
-  const most = Math.max(SHORT_TOKENS, SHORT_MS / tokenMs);
-  const short = awaited.filter(({ work }) => work <= most).length;
+  const maxTokens = Math.max(SHORT_TOKENS, SHORT_MS / tokenMs);
+  const short = awaited.filter(({ work }) => work <= maxTokens).length;
   if (short > 1) return { short, stretch: CROWD_STRETCH };
   if (awaited.length > short) return { short, stretch: LONG_STRETCH };
   return { short, stretch: short > 0 ? STRETCH : 1 };
 }
 
-/** So many steps in a row have both prompts and those who generate, then one is without prompts. */
-const MAX_MIXED = 8;
+/** Longest sequence of steps with both prompts and generating slots; the step after it has no prompts. */
+const MAX_MIXED_STEPS = 8;
 
-/** Who takes part in a step. */
-export interface Parts<T extends Prompt> {
-  /** How many that generate: all, or 0. */
+/** What takes part in a step. */
+export interface StepParts<T extends Prompt> {
+  /** Number of generating slots that take part: all, or 0. */
   readonly generating: number;
   /** In the order of service. */
   readonly prompts: readonly T[];
@@ -56,57 +59,66 @@ export interface Parts<T extends Prompt> {
 }
 
 /**
- * Who takes part in a step, those who generate or prompts or both.
+ * Decides whether generating slots, prompts or both take part in a step.
  *
- * Where a step of those who generate takes most of the longest one by itself (many slots, a slow machine), or many prompts came
- * at once, the longest step leaves prompts less than their parts, and those who wait for their first token would wait for as long as
- * the others talk. Those who generate then leave out as many steps as keep them to their part.
+ * Where decoding alone takes most of the longest step (many slots, a slow machine), or where many prompts arrive at
+ * once, the longest step leaves prompts less than their share. Their first tokens would then be delayed for as long
+ * as other answers run. To prevent this, generating slots skip as many steps as limits them to their share.
  *
- * Of a step with both nobody can tell what took how long. Where one follows the other, prompts now and then leave out one, which shows
- * what those who generate take; else a cost of theirs would count as one of prompts, and they would have far more than their part.
+ * The time of a step with both cannot be split between the two. In a long sequence of such steps, prompts therefore
+ * skip one now and then, which shows the time of decoding alone. Otherwise a cost of decoding could be attributed to
+ * prompts, and decoding would get far more than its share.
  *
- * Pure; times in milliseconds.
+ * No I/O; times are in milliseconds.
  */
 export class DecodePauses {
   readonly #maxTickMs: number;
-  /** What those who generate have had beyond their part, in the time it should have come with, since short prompts wait. */
+  /** Milliseconds of steps without decoding that prompts are owed, since short prompts began to wait. */
   #aheadMs = 0;
   #steps = 0;
-  /** Of the prompts that the present step could process. */
+  /** Demand of the prompts that the current step could process. */
   #demand: Demand = demandOf([], 0);
-  /** Steps with both since one without prompts. */
+  /** Steps with both prompts and generating slots since the last one without prompts. */
   #mixed = 0;
 
-  /** @param maxTickMs the longest step; where it suffices those who generate leave out none */
+  /** @param maxTickMs the longest step; where it leaves prompts their share, generating slots skip no step */
   constructor(maxTickMs: number) {
     this.#maxTickMs = maxTickMs;
   }
 
   /**
-   * @param drawing how many generate
+   * Decides on the next step.
+   *
+   * @param drawing number of slots that generate
    * @param oldestFirst the prompts that could be processed
-   * @param tokenMs what a prompt token takes
+   * @param tokenMs milliseconds per prompt token
    */
-  next<T extends Prompt>(drawing: number, oldestFirst: readonly T[], tokenMs: number): Parts<T> {
+  next<T extends Prompt>(drawing: number, oldestFirst: readonly T[], tokenMs: number): StepParts<T> {
     this.#demand = demandOf(oldestFirst, tokenMs);
     const { short, stretch } = this.#demand;
     const paused = drawing > 0 && short > 0 && this.#aheadMs > 0;
     const generating = paused ? 0 : drawing;
-    if (generating > 0 && this.#mixed >= MAX_MIXED) return { generating, prompts: [], stretch };
-    // In turns: a short message does not wait until the long texts of others are done, nor they for ever. Steps are left out
-    // for short ones alone.
+    if (generating > 0 && this.#mixed >= MAX_MIXED_STEPS) return { generating, prompts: [], stretch };
+    // Alternates between two orders: short messages do not wait until long texts are done, and long texts do not wait
+    // for ever. Decoding is paused for short prompts only.
     const shortest = paused || this.#steps % 2 === 1;
     return { generating, prompts: shortest ? shortestFirst(oldestFirst) : oldestFirst, stretch };
   }
 
-  /** The step that was planned last took `ms`, about `generatingMs` of it for those who generate, beside so many prompt tokens. */
+  /**
+   * Records the step that was planned last.
+   *
+   * @param ms its length
+   * @param generatingMs estimated time of its decoding
+   * @param promptTokens prompt tokens that it processed
+   */
   step(ms: number, generatingMs: number, promptTokens: number): void {
     const { short, stretch } = this.#demand;
     this.#steps++;
     if (generatingMs > 0) this.#mixed = promptTokens > 0 ? this.#mixed + 1 : 0;
-    const part = generatingMs * stretch;
-    const owed = generatingMs === 0 ? -ms : Math.max(0, part - Math.max(ms, this.#maxTickMs));
-    // What they have left out beyond a step is not given back.
+    const fairMs = generatingMs * stretch;
+    const owed = generatingMs === 0 ? -ms : Math.max(0, fairMs - Math.max(ms, this.#maxTickMs));
+    // Time that decoding has skipped beyond its debt is credited up to one step.
     this.#aheadMs = short > 0 ? Math.max(-ms, this.#aheadMs + owed) : 0;
   }
 }

@@ -1,30 +1,31 @@
-import { Account, beforeInTurn, FairLevel } from "./fair-level.ts";
+import { Account, FairLevel, isServedBefore } from "./fair-level.ts";
 
-/** What the queue has to know of a request. */
+/** A request as the queue reads it. */
 export interface QueuedJob {
-  /** Who is charged. */
+  /** Account of the principal that is charged. */
   readonly accountKey: string;
-  /** Shares with the other clients of the same account. */
+  /** Client of the principal; the clients of one principal share its service equally. */
   readonly client: string;
   /** Share of this principal against others of weight 1; > 0. */
   readonly weight: number;
-  /** Prompt tokens still to be processed, as far as known when it is queued. */
+  /** Prompt tokens left to process, as estimated when the request is queued. */
   readonly promptTokens: number;
-  /** When it came, in milliseconds. */
+  /** Time of arrival, in milliseconds. */
   readonly arrivedAt: number;
   /** Served only while no other request waits. */
   readonly background: boolean;
 }
 
 export interface FairQueueLimits {
+  /** Requests that may wait, without background jobs. */
   readonly requests: number;
-  /** Sum over all that wait. */
+  /** Prompt tokens of all waiting requests and background jobs together. */
   readonly promptTokens: number;
   /** Background jobs that may wait. */
   readonly background: number;
 }
 
-/** How one principal stands. */
+/** Service record of one principal; for the fields see {@link Account}. */
 export interface Standing {
   readonly accountKey: string;
   readonly counter: number;
@@ -33,16 +34,18 @@ export interface Standing {
   readonly held: number;
 }
 
-// Ageing: a request is overtaken by shorter prompts of its client for a second per this many tokens of difference.
+/** Ageing: each millisecond that a request has waited counts as this many prompt tokens less. */
 const TOKENS_PER_MS = 0.1;
+/** Debts kept for principals. */
 const MAX_DEBTS = 16_384;
+/** Debts kept for the clients of one principal. */
 const MAX_CLIENT_DEBTS = 256;
 
 interface Waiting<T> {
   readonly job: T;
-  /** The order within a client. All age alike, so it does not change with time. */
+  /** Order within a client, lowest first. All requests age at the same rate, so it does not change with time. */
   readonly rank: number;
-  /** Prompt tokens as they were when it was queued. */
+  /** Prompt tokens when the job was queued. */
   readonly tokens: number;
 }
 
@@ -60,9 +63,9 @@ class PrincipalAccount<T> extends Account {
 }
 
 /**
- * Requests that wait for a slot, and what everybody has been served: the principal served least goes first, within it
- * the client served least, within that the shortest prompt, with ageing. A request is added, taken, perhaps preempted and
- * taken again, and is done; served tokens are charged meanwhile. Pure but for its own state.
+ * Requests that wait for a slot, and what each principal and client has been served. The principal served least is next,
+ * in it the client served least, and in that the shortest prompt, with ageing. A request is added, taken, perhaps
+ * requeued and taken again, and finally done; its served tokens are charged meanwhile. No I/O and no clock.
  */
 export class FairQueue<T extends QueuedJob> {
   readonly limits: FairQueueLimits;
@@ -84,20 +87,21 @@ export class FairQueue<T extends QueuedJob> {
     return this.#requests;
   }
 
+  /** Background jobs that wait. */
   get background(): number {
     return this.#backgroundJobs;
   }
 
-  /** Prompt tokens of all that wait. */
+  /** Prompt tokens of all waiting requests and background jobs. */
   get promptTokens(): number {
     return this.#tokens;
   }
 
-  /** @returns false when there is no room for it. */
+  /** @returns false when the queue is full. */
   add(job: T): boolean {
     const { requests, promptTokens, background } = this.limits;
     if (job.background ? this.#backgroundJobs >= background : this.#requests >= requests) return false;
-    // One prompt alone always has room.
+    // An empty queue accepts a prompt of any length.
     if (this.#where.size > 0 && this.#tokens + job.promptTokens > promptTokens) return false;
     const principal = this.#principals.enter(job.accountKey);
     principal.weight = job.weight;
@@ -106,13 +110,13 @@ export class FairQueue<T extends QueuedJob> {
     return true;
   }
 
-  /** Puts back what was taken; there is always room for it. */
+  /** Returns a taken job to the queue. The limits do not apply. */
   requeue(job: T): void {
     this.#hold(job, -1);
     this.#insert(job);
   }
 
-  /** The next request, or with `background` the next background job. `slots`: of the engine, for the cap. */
+  /** Takes the next request, or with `background` the next background job. `slots`: number of slots of the engine. */
   take(slots: number, background = false): T | undefined {
     const next = this.peek(slots, background);
     if (!next) return undefined;
@@ -121,13 +125,13 @@ export class FairQueue<T extends QueuedJob> {
     return next;
   }
 
-  /** What {@link take} would give. */
+  /** The job that {@link take} would return. */
   peek(slots: number, background = false): T | undefined {
     const client = this.#nextClient(slots, background);
     return (background ? client?.background : client?.jobs)?.[0]?.job;
   }
 
-  /** Takes a waiting job out for good. @returns whether it was waiting. */
+  /** Removes a waiting job for good. @returns whether it was waiting. */
   remove(job: T): boolean {
     if (!this.#where.has(job)) return false;
     this.#extract(job);
@@ -135,17 +139,17 @@ export class FairQueue<T extends QueuedJob> {
     return true;
   }
 
-  /** A job that was taken is over. */
+  /** Ends a taken job. */
   done(job: T): void {
     this.#hold(job, -1);
     this.#leave(job);
   }
 
-  /** Tokens that this job was served; below 0 gives back. The job waits or was taken. */
+  /** Charges served tokens to a job that waits or was taken. A negative number is a refund. */
   charge(job: T, tokens: number): void {
     const principal = this.#principals.get(job.accountKey);
     const client = principal?.clients.get(job.client);
-    if (!principal || !client) throw new Error("a job outside of the queue is charged");
+    if (!principal || !client) throw new Error("cannot charge a job that is not in the queue");
     principal.counter += tokens / principal.weight;
     client.counter += tokens;
   }
@@ -155,23 +159,20 @@ export class FairQueue<T extends QueuedJob> {
     return account && standingOf(account);
   }
 
-  /** Of all principals with a request that waits or runs. */
+  /** Records of all principals with a request that waits or runs. */
   *standings(): Iterable<Standing> {
     for (const account of this.#principals.values()) {
       if (account.waiting + account.held > 0) yield standingOf(account);
     }
   }
 
-  /** Slots that a principal may hold while others want them: its share, rounded up. */
+  /** Number of slots that a principal may hold while other principals wait: its share, rounded up. */
   cap(accountKey: string, slots: number): number {
     const account = this.#principals.get(accountKey);
     return account ? capOf(account.weight, this.#totalWeight(), slots) : 0;
   }
 
-  /**
-   * All that wait, without background jobs, in the order in which they would be served if nobody came: each is
-   * expected to be charged `costOf` tokens.
-   */
+  /** Waiting requests (no background jobs) in the order of service, if none arrive and each costs `costOf` tokens. */
   inOrder(costOf: (job: T) => number): T[] {
     const all: { readonly job: T; readonly tag: number; readonly principal: Account }[] = [];
     for (const principal of this.#principals.values()) {
@@ -202,16 +203,16 @@ export class FairQueue<T extends QueuedJob> {
     let bestCapped = true;
     for (const principal of this.#principals.values()) {
       if ((background ? principal.backgroundJobs : principal.waiting) === 0) continue;
-      // Who holds a full share comes after all others, and still before a slot stays empty.
+      // A principal at its cap comes after all others, but no slot stays empty because of the cap.
       const capped = principal.held >= capOf(principal.weight, total, slots);
-      if (best && (capped === bestCapped ? !beforeInTurn(principal, best) : capped)) continue;
+      if (best && (capped === bestCapped ? !isServedBefore(principal, best) : capped)) continue;
       best = principal;
       bestCapped = capped;
     }
     let client: ClientAccount<T> | undefined;
     for (const account of best?.clients.values() ?? []) {
       if ((background ? account.background : account.jobs).length === 0) continue;
-      if (!client || beforeInTurn(account, client)) client = account;
+      if (!client || isServedBefore(account, client)) client = account;
     }
     return client;
   }
@@ -240,7 +241,7 @@ export class FairQueue<T extends QueuedJob> {
     const [principal, client] = this.#accountsOf(job);
     const waiting = this.#where.get(job);
     const list = job.background ? client.background : client.jobs;
-    if (!waiting) throw new Error("a job that does not wait");
+    if (!waiting) throw new Error("the job does not wait in the queue");
     list.splice(list.indexOf(waiting), 1);
     this.#where.delete(job);
     this.#tokens -= waiting.tokens;
@@ -268,7 +269,7 @@ export class FairQueue<T extends QueuedJob> {
   #accountsOf(job: T): [PrincipalAccount<T>, ClientAccount<T>] {
     const principal = this.#principals.get(job.accountKey);
     const client = principal?.clients.get(job.client);
-    if (!principal || !client) throw new Error("a job outside of the queue");
+    if (!principal || !client) throw new Error("the job is not in the queue");
     return [principal, client];
   }
 }
@@ -278,7 +279,7 @@ function standingOf({ key, counter, weight, waiting, held }: Account): Standing 
 }
 
 function capOf(weight: number, total: number, slots: number): number {
-  // A hair less than the quotient: rounding must not turn an exact share into one more slot.
+  // The margin keeps rounding errors from turning an exact share into one more slot.
   return total > 0 ? Math.max(1, Math.ceil((weight / total) * slots - 1e-9)) : slots;
 }
 

@@ -1,31 +1,32 @@
 /**
- * Which slot a request gets, and whose it may take, as pure functions. Times are in milliseconds, lengths in tokens.
+ * Chooses the slot that a request gets, and the request that is preempted for it. Pure functions; times are in
+ * milliseconds, lengths in tokens.
  */
 
+/** A free slot that a request could get. */
 export interface SlotChoice {
   readonly id: number;
-  /** Prompt tokens that would not be processed again in this slot. */
+  /** Prompt tokens that would not have to be processed again in this slot. */
   readonly reusable: number;
-  /** Whether the slot keeps the KV of the same conversation. */
+  /** Whether the slot keeps the KV of the request's conversation. */
   readonly same: boolean;
-  /** Tokens it keeps. */
+  /** Tokens in its KV. */
   readonly kept: number;
-  /** When it was last used; any rising number. */
+  /** When it was last used; any increasing number. */
   readonly lastUsed: number;
 }
 
-// What one more run of ids costs, in prompt tokens: it makes each later step 1–2 % longer.
+/** Cost of one more run of consecutive ids, in prompt tokens: it makes each later step 1–2 % longer. */
 const RUN_COST = 4;
-// What it costs to drop the most recently used of the conversations kept by free slots, in prompt tokens, if it is sure to
-// come back.
+/** Cost of evicting the most recently used conversation in a free slot, in prompt tokens, if it is sure to continue. */
 const EVICTION_COST = 24;
 
 /**
- * The free slot with the least cost: tokens to process, runs of active ids (a gap splits the native batch), and the
- * conversation that would lose its KV, the least recently used one first.
+ * Returns the id of the free slot with the lowest cost: tokens to process, runs of active ids (a gap splits the native
+ * batch), and the conversation that would lose its KV, which costs less the longer ago it was used.
  *
- * @param returnRate how often a conversation that lost its slot comes back: where nobody does, a common beginning in a used
- *   slot is worth more than what is lost
+ * @param returnRate share of conversations that continue after they lost their slot, 0..1; at a low rate, a common
+ *   prefix in a used slot is worth more than the conversation that is evicted
  * @throws RangeError when no slot is free.
  */
 export function chooseSlot(
@@ -54,26 +55,30 @@ export function chooseSlot(
   return best.id;
 }
 
-/** How many more runs of consecutive ids there are once `id` is active: 1, 0, or −1 where it closes a gap. */
+/**
+ * How many more runs of consecutive ids there are once `id` is active: 1, 0, or −1 where it closes a gap. With no
+ * active id the small cost of all ids but 0 makes slot 0 the first choice.
+ */
 function addedRuns(id: number, active: ReadonlySet<number>): number {
   if (active.size === 0) return id === 0 ? 0 : 0.01;
   return 1 - (active.has(id - 1) ? 1 : 0) - (active.has(id + 1) ? 1 : 0);
 }
 
-/** A request that has a slot. */
+/** A request that holds a slot. */
 export interface Holding {
+  /** Id of the slot. */
   readonly id: number;
   readonly accountKey: string;
-  /** When the request came. */
+  /** Time of arrival of the request. */
   readonly arrivedAt: number;
-  /** Tokens that its answer may still have. */
+  /** Tokens that its answer may still generate. */
   readonly left: number;
-  /** What it costs to take it out and in again, in prompt tokens. */
+  /** Cost of preempting and later resuming it, in prompt tokens. */
   readonly moveCost: number;
   readonly background: boolean;
 }
 
-/** How a principal stands; `cap` is the number of slots that are its share. */
+/** Service record of a principal, see `Account`; `cap` is the number of slots that are its share. */
 export interface Claim {
   readonly counter: number;
   readonly waiting: number;
@@ -81,15 +86,18 @@ export interface Claim {
   readonly cap: number;
 }
 
-// So far may one who holds a slot and wants more run ahead of one who has none, in tokens.
+/** Tokens by which a principal may be ahead of one with fewer slots before it is preempted. */
 const QUANTUM = 32;
-// What ends within so many tokens is not worth moving.
+/** An answer with at most this many tokens left is not preempted for another principal. */
 const NEARLY_DONE = 4;
 
 /**
- * Whose slot the first of those who wait may have: a background job's; then of a principal that holds more than its
- * share; then, where there are more principals than slots, of one that has requests waiting beside the running ones
- * and was served more than the waiter. Undefined: nobody's, it waits until a slot is free.
+ * Returns the slot whose request is preempted for the first waiting request: that of a background job; else of the
+ * principal furthest above its share; else, with more principals than slots, of a principal that also has requests
+ * waiting and was served more than the waiter.
+ *
+ * @param waiter account of the first waiting request
+ * @returns undefined when no request may be preempted; the waiting request then waits for a free slot.
  */
 export function chooseVictim(
   holdings: readonly Holding[],
@@ -112,7 +120,7 @@ export function chooseVictim(
   return youngestOfCheap(ahead.filter(({ accountKey }) => claimOf(accountKey).counter === furthest));
 }
 
-/** Of those that cost about the least to move the one that came last, so that the oldest gets done. */
+/** The latest arrival among those that are about the cheapest to move, so that the oldest requests finish. */
 function youngestOfCheap(holdings: readonly Holding[]): number | undefined {
   const least = Math.min(...holdings.map(({ moveCost }) => moveCost));
   let youngest: Holding | undefined;

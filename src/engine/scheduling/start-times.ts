@@ -1,11 +1,12 @@
 /**
- * When each of those who wait gets a slot, in milliseconds from now: whoever is next takes the slot that is free first.
+ * Returns when each waiting request gets a slot, in milliseconds from now. The next request takes the slot that
+ * becomes free first.
  *
- * @param freeIn for each slot, when it is free
- * @param holds for each that waits, in the order of service, how long it holds a slot
+ * @param freeIn milliseconds until each slot is free
+ * @param holds milliseconds for which each waiting request will hold its slot, in the order of service
  */
 export function startTimes(freeIn: readonly number[], holds: readonly number[]): number[] {
-  // A binary heap of the slots' times; an array with its least first at index 0.
+  // A binary heap of the times at which slots become free, lowest first. A sorted array is such a heap.
   const heap = freeIn.toSorted((a, b) => a - b);
   return holds.map((hold) => {
     const start = heap[0] ?? 0;

@@ -23,22 +23,24 @@ export interface EngineServerOptions {
   readonly settings: EngineSettings;
   readonly socketPath: string;
   readonly clock: Clock;
-  /** A fault that was contained; text of users is not in it. */
+  /** Called with faults that the engine survived; they contain no text of users. */
   readonly onFault: (error: unknown) => void;
   readonly longWork: LongWork;
-  /** Where states of sequences go; absent: none are stored. */
+  /** Folder of the stored KV states; absent: none are stored. */
   readonly kvFolder?: KvFolder;
 }
 
-// Preparing tokenizes on this thread, beside the native step; it must not delay that step's end by more.
+/** Milliseconds of preparing before it yields. It tokenizes on this thread and can delay the end of the native step. */
 const PREPARE_MS = 5;
-// Contexts that may wait to be prepared.
+/** Contexts that may wait to be processed. */
 const MAX_CONTEXTS = 256;
+/** Interval of statistics, in milliseconds. */
 const STATS_MS = 1000;
-// Of the memory that is free once the model is loaded.
+/** Share of the memory that is free once the model is loaded. */
 const KV_MEMORY_SHARE = 0.25;
+/** Bytes of one token id in a stored state. */
 const BYTES_PER_ID = 4;
-// Prompt tokens that a waiting request may have on average: they take 8 bytes each, and somebody has to process them.
+/** Prompt tokens that a waiting request may have on average, which bounds the memory and the work of the queue. */
 const QUEUED_PROMPT_TOKENS = 1024;
 
 function kvCache(
@@ -48,7 +50,7 @@ function kvCache(
   const { kvBytes, slots, contextTokens } = loaded.info;
   return new KvCache({
     folder,
-    // Files of a memory file system are memory.
+    // The folder can be on a memory file system, whose files take memory.
     budgetBytes: Math.min(settings.kvCacheBytes, freeMemory() * KV_MEMORY_SHARE),
     bytesPerToken: kvBytes / (slots * contextTokens) + BYTES_PER_ID,
     model: settings.modelPath,
@@ -58,13 +60,13 @@ function kvCache(
   });
 }
 
-/** Listens for gateways, prepares their requests in the order they came, and hands them to the loop. */
+/** Accepts gateways, prepares their requests in order of arrival, and submits them to the loop. */
 export class EngineServer implements ConnectionHost {
   readonly #options: EngineServerOptions;
   readonly #loop: TickLoop;
   readonly #queue: FairQueue<RequestState>;
   readonly #connections = new Set<GatewayConnection>();
-  /** Contexts that are being prepared, by client. */
+  /** Background jobs that process a context, by client. */
   readonly #contexts = new Map<string, RequestState>();
   readonly #incoming: PendingRequest[] = [];
   readonly #server: Server;
@@ -102,7 +104,7 @@ export class EngineServer implements ConnectionHost {
     this.#server = createServer((socket) => this.#connect(socket));
   }
 
-  /** Opens the socket, readable by this user alone. */
+  /** Opens the socket, accessible to this user only. */
   async listen(): Promise<void> {
     const { socketPath } = this.#options;
     await rm(socketPath, { force: true });
@@ -113,7 +115,7 @@ export class EngineServer implements ConnectionHost {
     await chmod(socketPath, 0o600);
   }
 
-  /** Ends when {@link stop} was called; rejects when the engine is beyond repair. */
+  /** Resolves after {@link stop}; rejects when the engine cannot recover. */
   serve(): Promise<void> {
     this.#sendStats();
     return this.#loop.start();
@@ -136,7 +138,7 @@ export class EngineServer implements ConnectionHost {
     setImmediate(() => void this.#prepareAll());
   }
 
-  /** A client's context is set: one job a client, the latest. */
+  /** Queues a background job that processes a client's context. It replaces an earlier job of this client. */
   prepareContext(request: PrepareRequest): void {
     const { loaded, clock, onFault } = this.#options;
     const former = this.#contexts.get(request.client);
@@ -145,24 +147,24 @@ export class EngineServer implements ConnectionHost {
     try {
       const prepared = loaded.prompts.prepareContext(request);
       if (!prepared) return;
-      const over = (): void => {
+      const onEnd = (): void => {
         if (this.#contexts.get(request.client) === job) this.#contexts.delete(request.client);
       };
       const job: RequestState = new RequestState(
         prepared,
-        backgroundEvents(over),
+        backgroundEvents(onEnd),
         loaded.detokenize,
         clock.now(),
       );
       this.#loop.submit(job);
       this.#contexts.set(request.client, job);
     } catch (error) {
-      // It would only have saved time.
+      // A ServiceError is ignored: without this job, the context is processed with the client's next request.
       if (!(error instanceof ServiceError)) onFault(error);
     }
   }
 
-  /** A conversation was cleared, or a client is gone: what its prompts have left behind goes too. */
+  /** Erases what the prompts of a cleared conversation, or of a deleted client, have left behind. */
   forget(request: ForgetRequest): void {
     const context = request.conversation === undefined ? this.#contexts.get(request.client) : undefined;
     if (context) {
@@ -255,15 +257,15 @@ export class EngineServer implements ConnectionHost {
   }
 }
 
-/** Nobody waits for a background job; its end frees its place. */
-function backgroundEvents(over: () => void): RequestEvents {
+/** Events of a background job, of which only the end matters. */
+function backgroundEvents(onEnd: () => void): RequestEvents {
   const nothing = (): void => {};
   return {
     queued: nothing,
     started: nothing,
     progress: nothing,
     delta: nothing,
-    finished: over,
-    failed: over,
+    finished: onEnd,
+    failed: onEnd,
   };
 }

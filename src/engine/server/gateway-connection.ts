@@ -12,35 +12,37 @@ import type {
   RequestEvents,
 } from "../../engine-wire/requests.ts";
 
-/** What a connection asks of the engine. */
+/** The operations of the engine that a connection calls. */
 export interface ConnectionHost {
-  /** A request has come; the handle is set once the request has been prepared. */
+  /** Accepts a request; `pending.state` is set once it has been prepared. */
   submit(pending: PendingRequest): void;
   cancel(request: RequestState): void;
   prepareContext(request: PrepareRequest): void;
   forget(request: ForgetRequest): void;
   countTokens(text: string): number;
-  /** In milliseconds; any zero. */
+  /** Current time in milliseconds, from any origin. */
   now(): number;
-  /** Something is to be sent outside of a step. */
+  /** Schedules a flush, for events outside of a step. */
   requestFlush(): void;
+  /** Called when the connection has closed. */
   closed(connection: GatewayConnection): void;
 }
 
-/** A request on its way: first to be prepared, then to be generated. */
+/** A request of a connection, from its arrival to its end. */
 export interface PendingRequest {
   readonly request: EngineRequest;
   readonly events: RequestEvents;
-  /** When it came, in milliseconds. */
+  /** Time of arrival, in milliseconds. */
   readonly arrivedAt: number;
   cancelled: boolean;
+  /** Undefined until the request has been prepared. */
   state: RequestState | undefined;
 }
 
-// A gateway that takes no bytes while this much waits is broken; the engine never waits for a reader.
+/** Unsent bytes that close a connection: its gateway has stopped reading, and the engine never waits for a reader. */
 const MAX_UNSENT_BYTES = 64 * 1_048_576;
 
-/** One gateway. Its requests live and die with its connection. */
+/** Connection of one gateway. Its requests are cancelled when it closes. */
 export class GatewayConnection {
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
@@ -53,7 +55,7 @@ export class GatewayConnection {
     this.#host = host;
     socket.setEncoding("utf8");
     socket.on("data", (chunk: string) => this.#receive(chunk));
-    // The close that follows an error does the work.
+    // An error is followed by `close`, which cleans up.
     socket.on("error", () => {});
     socket.on("close", () => this.#close());
   }

@@ -1,13 +1,13 @@
 import type { LongWorkScope } from "../ports.ts";
 
-/** Work that may rightly take long, so that whoever watches the engine does not take it for a hang. */
+/** Counts running work that may take long, so that the watchdog does not treat it as a hang. */
 export class LongWork implements LongWorkScope {
-  readonly #changed: (active: boolean) => void;
+  readonly #onChange: (active: boolean) => void;
   #count = 0;
 
-  /** `changed` is called before the first work begins and after the last one has ended. */
-  constructor(changed: (active: boolean) => void) {
-    this.#changed = changed;
+  /** @param onChange called before the first piece of work begins and after the last one has ended */
+  constructor(onChange: (active: boolean) => void) {
+    this.#onChange = onChange;
   }
 
   get active(): boolean {
@@ -15,11 +15,11 @@ export class LongWork implements LongWorkScope {
   }
 
   async during<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#count++ === 0) this.#changed(true);
+    if (this.#count++ === 0) this.#onChange(true);
     try {
       return await work();
     } finally {
-      if (--this.#count === 0) this.#changed(false);
+      if (--this.#count === 0) this.#onChange(false);
     }
   }
 }

@@ -19,7 +19,7 @@ interface Fields {
   failed?: FailedNote[];
 }
 
-/** Gathers what happens to the requests of one connection until the end of the step. */
+/** Collects the events of one connection's requests until the end of the step. */
 export class TickBatch {
   #fields: Fields = {};
   #used = false;
@@ -54,7 +54,7 @@ export class TickBatch {
     (this.#fields.failed ??= []).push([id, report]);
   }
 
-  /** The message, if anything happened; the batch is empty afterwards. */
+  /** Returns the collected events and empties the batch. @returns undefined when there were none. */
   take(): TickMessage | undefined {
     if (!this.#used) return undefined;
     const message: TickMessage = { type: "tick", ...this.#fields };

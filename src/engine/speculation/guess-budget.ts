@@ -1,49 +1,51 @@
 import { OUTLIER, WEIGHT } from "../estimates/observation.ts";
 
-// Of the time of steps without guesses, what guesses may lose.
-const SHARE = 0.01;
-// In plain steps: what an answer may lose at its beginning, and the most that can be saved up.
-const FIRST = 1;
-const MOST = 8;
+/** Share of the time of plain steps that guesses may lose. */
+const LOSS_SHARE = 0.01;
+/** Balance granted at the start of an answer, in plain steps. */
+const INITIAL_STEPS = 1;
+/** Upper bound of the balance, in plain steps. */
+const MAX_STEPS = 8;
 
 /**
- * Lets guesses live off the time they save: what a step with guesses gained or lost against plain steps goes to an
- * account, plain steps add a hundredth of their time, and there are guesses only while it is over zero. So guesses that
- * do not pay cost about one per cent, and are tried again now and then. Times in milliseconds. Pure.
+ * Limits the time that wrong guesses may cost, with a balance in milliseconds. A step with guesses adds the time it
+ * gained against plain steps, or subtracts the time it lost. A plain step adds one per cent of its time. Guesses are
+ * allowed while the balance is positive, so useless ones cost about one per cent and are tried again now and then.
+ * Pure.
  */
 export class GuessBudget {
   #plainMs: number | undefined;
   #balance = 0;
 
-  /** Whether guesses may be tried. */
+  /** Whether guesses are allowed now. */
   get open(): boolean {
     return this.#plainMs !== undefined && this.#balance > 0;
   }
 
-  /** Another answer begins: what did not pay for the last one may pay for it. */
-  begin(): void {
-    this.#balance = Math.max(this.#balance, FIRST * (this.#plainMs ?? 0));
+  /** Grants a new answer an initial balance: guesses may pay off for it even if they did not for the last one. */
+  startAnswer(): void {
+    this.#balance = Math.max(this.#balance, INITIAL_STEPS * (this.#plainMs ?? 0));
   }
 
-  /** A step without guesses gave the only running answer a token. */
-  plain(ms: number): void {
+  /** Records a step without guesses, which gave the only running answer one token. */
+  addPlainStep(ms: number): void {
     if (this.#plainMs === undefined) {
       this.#plainMs = ms;
-      this.begin();
+      this.startAnswer();
       return;
     }
     this.#plainMs += WEIGHT * (Math.min(ms, this.#plainMs * OUTLIER) - this.#plainMs);
-    this.#add(SHARE * this.#plainMs);
+    this.#add(LOSS_SHARE * this.#plainMs);
   }
 
-  /** A step with guesses gave it so many tokens. */
-  guessed(ms: number, tokens: number): void {
+  /** Records a step with guesses, which gave the answer `tokens` tokens. */
+  addGuessStep(ms: number, tokens: number): void {
     const plainMs = this.#plainMs ?? 0;
-    const longest = plainMs * (tokens + OUTLIER);
-    this.#add(tokens * plainMs - Math.min(ms, longest));
+    const maxMs = plainMs * (tokens + OUTLIER);
+    this.#add(tokens * plainMs - Math.min(ms, maxMs));
   }
 
   #add(ms: number): void {
-    this.#balance = Math.min(this.#balance + ms, MOST * (this.#plainMs ?? 0));
+    this.#balance = Math.min(this.#balance + ms, MAX_STEPS * (this.#plainMs ?? 0));
   }
 }

@@ -1,20 +1,24 @@
-// Tokens that must be the same before what follows is a guess. Three are the same by chance five times in an ordinary
-// answer of 200 tokens, four once or twice; a copy has them a token later.
+/**
+ * Tokens that must match before the text that follows is guessed. In an ordinary answer of 200 tokens, three match by
+ * chance five times and four once or twice. With four, the first guess of a copy is only one token later than with
+ * three.
+ */
 const LENGTH = 4;
-// Places for n-grams; of two that share a place the later one stays.
+/** Size of the hash table. When two n-grams share a bucket, the later one replaces the earlier one. */
 const BUCKETS = 32_768;
 
 /**
- * Finds where the latest tokens of a text stood before. Each token costs the same few operations however long the text
- * is; the memory is bounded by the text and a fixed table. Pure.
+ * Finds the latest earlier occurrence of the last tokens of a text. Each token takes constant time, whatever the length
+ * of the text. Memory is bounded by the text and a fixed table. Pure.
  */
 export class NgramIndex {
   readonly #tokens: number[] = [];
-  /** The position after the latest n-gram of a bucket; 0: none. */
+  /** Position after the latest n-gram of each bucket; 0: none. */
   readonly #after = new Int32Array(BUCKETS);
-  /** The position after the place that may equal the end of the text; 0: none. */
+  /** Position after the earlier n-gram that may equal the end of the text; 0: none. */
   #candidate = 0;
 
+  /** Tokens in the index. */
   get length(): number {
     return this.#tokens.length;
   }
@@ -25,6 +29,7 @@ export class NgramIndex {
     this.#candidate = 0;
   }
 
+  /** Appends tokens to the text. */
   push(tokens: readonly number[]): void {
     for (const token of tokens) {
       const end = this.#tokens.push(token);
@@ -36,22 +41,23 @@ export class NgramIndex {
   }
 
   /**
-   * What followed the latest earlier place that ends like the text does: at most `most` tokens, and no more than are
-   * the same before it, for a long match is likely to go on. Empty where there is no such place.
+   * The tokens that followed the latest earlier occurrence of the end of the text. Returns at most `limit` tokens, and
+   * no more than the length of the match, because a longer match is more likely to continue. Empty without an
+   * occurrence.
    */
-  continuation(most: number): number[] {
+  continuation(limit: number): number[] {
     const tokens = this.#tokens;
     const candidate = this.#candidate;
     if (candidate === 0) return [];
-    let same = 0;
-    while (same < Math.max(most, LENGTH) && same < candidate) {
-      if (tokens[candidate - 1 - same] !== tokens[tokens.length - 1 - same]) break;
-      same++;
+    let matching = 0;
+    while (matching < Math.max(limit, LENGTH) && matching < candidate) {
+      if (tokens[candidate - 1 - matching] !== tokens[tokens.length - 1 - matching]) break;
+      matching++;
     }
-    return same < LENGTH ? [] : tokens.slice(candidate, candidate + Math.min(same, most));
+    return matching < LENGTH ? [] : tokens.slice(candidate, candidate + Math.min(matching, limit));
   }
 
-  /** Of the n-gram that ends before a position. */
+  /** Bucket of the n-gram that ends before a position. */
   #bucketBefore(end: number): number {
     let hash = 0;
     for (let index = end - LENGTH; index < end; index++) {

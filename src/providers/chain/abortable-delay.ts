@@ -1,7 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { StopSignal } from "../../core/stop-signal.ts";
 
-/** Waits `ms` milliseconds. @throws the signal's reason as soon as it aborts */
+/** Waits `ms` milliseconds. @throws the signal's reason as soon as the signal aborts */
 export function abortableDelay(ms: number, signal: StopSignal, clock: Clock): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {

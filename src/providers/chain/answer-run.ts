@@ -14,36 +14,38 @@ import { combinedError, type Failure } from "./failures.ts";
 import { OverlapGate, WholeGate, type Piece, type TextGate } from "./text-gates.ts";
 import type { StopSignal } from "../../core/stop-signal.ts";
 
-/** A death while the request had its turn, and one while it only waited. At {@link SUSPECTED_AT} a request goes on alone. */
-const DEATH_RUNNING = 1;
-const DEATH_WAITING = 0.5;
-const SUSPECTED_AT = 1;
-/** Texts that are kept apart: each costs more than its characters. */
+/** Crash score of a request that was being processed when the engine crashed. */
+const CRASH_WHILE_RUNNING = 1;
+/** Crash score of a request that was only queued when the engine crashed. */
+const CRASH_WHILE_QUEUED = 0.5;
+/** From this crash score on, a request is suspected of causing the crash and is retried alone. */
+const SUSPECT_SCORE = 1;
+/** From this crash score on, a request is not retried. */
+const GIVE_UP_SCORE = 2;
+/** Number of text pieces kept before they are joined: each piece takes more memory than its characters. */
 const MAX_PIECES = 1024;
-/** In flight at two deaths: it is not tried again. */
-const CRASHED_TWICE_AT = 2;
 
-/** One answer on its way through the chain: what it has so far, who failed, who is next. */
+/** State of one answer on its way through the chain: its text so far, the failures, and the next provider. */
 export class AnswerRun {
   readonly signal: StopSignal;
   readonly time: AnswerTime;
-  /** Hands a part to who asked for the answer, the reader. */
+  /** Passes a part to the reader of the answer. */
   readonly emit: (part: AnswerPart) => void;
   #readerFault: { readonly error: unknown } | null = null;
   readonly #request: ChatRequest;
   readonly #members: readonly ChainMember[];
   readonly #failures: Failure[] = [];
   #next = 0;
-  /** Texts passed on so far; none while an answer with a schema is being made. */
+  /** Text passed on so far. Stays empty for answers with a schema. */
   readonly #texts: string[] = [];
   #tokens = 0;
-  /** Of the present provider. */
+  /** Usage of the current provider. */
   #usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
   #started = false;
   #hop: Pick<FallbackPart, "fromProvider" | "reason"> | null = null;
-  /** The provider whose process died, until it was tried again. */
-  #died: ChainMember | null = null;
-  #crashes = 0;
+  /** The provider whose process crashed, until it is retried. */
+  #crashedMember: ChainMember | null = null;
+  #crashScore = 0;
 
   constructor(
     request: ChatRequest,
@@ -65,13 +67,13 @@ export class AnswerRun {
     this.#members = members;
   }
 
-  /** What ends the answer and is no fault of a provider. @throws the signal's reason, or what the reader has thrown */
+  /** Checks whether the caller ended the answer. @throws the signal's reason, or the error that the reader threw */
   throwIfOver(): void {
     this.signal.throwIfAborted();
     if (this.#readerFault !== null) throw this.#readerFault.error;
   }
 
-  /** Whether text of it was passed on. */
+  /** Whether any text of the answer was passed on. */
   get hasText(): boolean {
     return this.#texts.length > 0;
   }
@@ -80,40 +82,42 @@ export class AnswerRun {
     return this.#request.maxTokens - this.#tokens;
   }
 
-  /** Of the present provider, as far as is known. */
+  /** Usage of the current provider, as far as it is known. */
   get usage(): Usage {
     return { ...this.#usage };
   }
 
+  /** Whether this request may have crashed the engine. */
   get suspected(): boolean {
-    return this.#crashes >= SUSPECTED_AT;
+    return this.#crashScore >= SUSPECT_SCORE;
   }
 
+  /** Whether this request was in flight at two crashes of the engine. */
   get crashedTwice(): boolean {
-    return this.#crashes >= CRASHED_TWICE_AT;
+    return this.#crashScore >= GIVE_UP_SCORE;
   }
 
-  /** It runs well past the point at which the engine died: that was not its doing. */
+  /** Clears the suspicion: the request ran well past the point at which the engine crashed. */
   clear(): void {
-    this.#crashes = 0;
+    this.#crashScore = 0;
   }
 
-  /** The provider to ask next. Only when none is left, the one whose process died gets a second turn. */
+  /** The next provider to try. If none is left, the provider whose process crashed is retried once. Null: none. */
   nextMember(): ChainMember | null {
     const next = this.#members[this.#next++];
     if (next !== undefined) return next;
-    const again = this.#died;
-    this.#died = null;
-    return again;
+    const retried = this.#crashedMember;
+    this.#crashedMember = null;
+    return retried;
   }
 
-  /** What the next provider is asked: the rest of the answer, or the whole where nothing was passed on. */
+  /** The request for the next provider: for the rest of the answer, or for all of it if no text was passed on. */
   requestTo(): ChatRequest {
     if (!this.hasText) return this.#request;
     return { ...this.#request, continueFrom: this.#texts.join(""), maxTokens: this.tokensLeft };
   }
 
-  /** What its text has to pass; null: nothing. */
+  /** The gate for the text of `provider`; null if its text is passed on directly. */
   gateFor(provider: ChatProvider): TextGate | null {
     if (this.#request.jsonSchema !== undefined) return new WholeGate();
     return this.hasText && provider.continuation !== "prefilled"
@@ -121,7 +125,7 @@ export class AnswerRun {
       : null;
   }
 
-  /** A try begins. */
+  /** Resets the counts at the beginning of a try. */
   begin(): void {
     this.#usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
     this.#started = false;
@@ -133,7 +137,7 @@ export class AnswerRun {
     this.#usage.cachedTokens = cachedTokens;
   }
 
-  /** Passes text on. */
+  /** Passes text on to the reader. */
   emitText(piece: Piece): void {
     this.#usage.completionTokens += piece.tokens;
     this.#tokens += piece.tokens;
@@ -144,17 +148,17 @@ export class AnswerRun {
     this.emit(piece);
   }
 
-  /** A provider gave up, or was not asked at all: the answer goes on with another one. */
+  /** Records that `member` failed or was skipped. The answer continues with another provider. */
   failed(member: ChainMember, error: ServiceError): void {
     this.#failures.push({ provider: member.name, error });
-    // Where the next one fails before it has taken over, the notice still names the one before it.
+    // If several providers fail in a row without taking over, the notice names the first of them.
     this.#hop ??= { fromProvider: member.name, reason: error.message };
     if (error.code !== "engine_crashed") return;
-    this.#crashes += this.#started ? DEATH_RUNNING : DEATH_WAITING;
-    this.#died = member;
+    this.#crashScore += this.#started ? CRASH_WHILE_RUNNING : CRASH_WHILE_QUEUED;
+    this.#crashedMember = member;
   }
 
-  /** The notice that `to` takes over, once for each hop; null where nobody failed. */
+  /** The notice that `to` takes over. Returned once for each hand-over; null if no provider failed. */
   takeHop(to: string): FallbackPart | null {
     if (this.#hop === null) return null;
     const hop = this.#hop;
@@ -163,7 +167,7 @@ export class AnswerRun {
     return { type: "fallback", ...hop, toProvider: to, phase };
   }
 
-  /** Why there is no answer. */
+  /** The error that explains why there is no answer. */
   error(): ServiceError {
     return combinedError(this.#failures);
   }

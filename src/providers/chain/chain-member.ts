@@ -7,21 +7,21 @@ import type { ChatProvider, ProviderHealth } from "../provider.ts";
 import { CircuitBreaker, type BreakerState } from "./circuit-breaker.ts";
 import { Stopper, type StopSignal } from "../../core/stop-signal.ts";
 
-/** A provider of a chain: running, or to be started when it is needed. */
+/** A provider of a chain, either running or started on first use. */
 export interface ChainLink {
   readonly name: ChatProvider["name"];
   /** Whether text sent to it leaves this machine. */
   readonly remote: boolean;
-  /** Null until it is needed. */
+  /** Null if it is started on first use. */
   readonly provider: ChatProvider | null;
-  /** @throws an Error; the message of a ServiceError is shown as the reason */
+  /** @throws Error; the message of a ServiceError is shown as the reason */
   start(): Promise<ChatProvider>;
 }
 
 export interface BreakerSettings {
-  /** Failures in a row after which a provider is left alone. */
+  /** Consecutive failures after which a provider is skipped. */
   readonly failures: number;
-  /** Milliseconds until it is tried again. */
+  /** Milliseconds until a skipped provider is tried again. */
   readonly openMs: number;
 }
 
@@ -32,16 +32,16 @@ export interface MemberDependencies {
   readonly breaker: BreakerSettings;
 }
 
-/** Where a provider of the chain stands, for /readyz. */
+/** Status of a provider of the chain, for /readyz. */
 export interface MemberStatus {
   readonly name: string;
   readonly state: ProviderHealth["state"];
   readonly breaker: BreakerState;
-  /** For people; empty when ready. */
+  /** Readable reason; empty if ready. */
   readonly reason: string;
 }
 
-/** One provider of a chain with its breaker. Starts it when it is needed: a fallback to the local model holds no memory before. */
+/** One provider of a chain with its circuit breaker. Started on first use: an unused local fallback takes no memory. */
 export class ChainMember {
   readonly name: ChatProvider["name"];
   readonly remote: boolean;
@@ -59,23 +59,25 @@ export class ChainMember {
     this.remote = link.remote;
     this.#link = link;
     this.#deps = deps;
-    const changed = (state: BreakerState): void => this.#breakerChanged(state);
-    this.breaker = new CircuitBreaker({ ...deps.breaker, clock, changed });
+    const onChange = (state: BreakerState): void => this.#breakerChanged(state);
+    this.breaker = new CircuitBreaker({ ...deps.breaker, clock, onChange });
     metrics.breakerState(this.name, "closed");
     if (link.provider !== null) this.#adopt(link.provider);
   }
 
-  /** Null until it was started. */
+  /** Null until it is started. */
   get provider(): ChatProvider | null {
     return this.#provider;
   }
 
-  /** Whether it is not up yet, for the first time or again: then a request waits for it and not in its queue. */
+  /**
+   * Whether the provider is starting or restarting. A request then waits for the start, not in the provider's queue.
+   */
   get startingUp(): boolean {
     return this.#provider === null || this.#ownHealth().state === "starting";
   }
 
-  /** Whether a request would be answered by it now, as far as is known. */
+  /** Whether a request would probably be answered now. */
   get ready(): boolean {
     return this.breaker.admits && this.#ownHealth().state === "ready";
   }
@@ -94,14 +96,14 @@ export class ChainMember {
     return () => this.#listeners.delete(listener);
   }
 
-  /** @throws ProviderError `no_provider` when it cannot start; the signal's reason */
+  /** @throws ProviderError `no_provider` if it cannot start; the signal's reason */
   async start(signal: StopSignal): Promise<ChatProvider> {
     if (this.#provider !== null) return this.#provider;
     this.#starting ??= this.#launch();
     return abortable(this.#starting, signal);
   }
 
-  /** Starts it before it is needed. One that cannot start is left alone for a time, as if a request had found out. */
+  /** Starts the provider before its first use. A failed start counts as a failed request for the circuit breaker. */
   async startEarly(): Promise<void> {
     const call = this.#provider === null ? this.breaker.enter() : null;
     if (call === null) return;
@@ -113,14 +115,14 @@ export class ChainMember {
     call.left();
   }
 
-  /** Why a request is not let through. */
+  /** The error for a request that the circuit breaker rejects. */
   refusal(): ProviderError {
     const { lastError, waitMs } = this.breaker;
     const final = lastError instanceof ServiceError && !lastError.retryable;
     return new ProviderError(
       this.name,
       final ? lastError.code : "provider_unavailable",
-      `The ${this.name} provider is left alone for now, since it failed: ${this.#lastReason()}`,
+      `The ${this.name} provider is temporarily disabled after a failure: ${this.#lastReason()}`,
       { retryable: !final, retryAfterMs: Math.ceil(waitMs), cause: lastError },
     );
   }
@@ -137,11 +139,11 @@ export class ChainMember {
       const provider = await this.#link.start();
       if (this.#closed) await provider.close();
       else this.#adopt(provider);
-      logger.info({ provider: this.name, ms: Math.round(clock.now() - begin) }, "a fallback was started");
+      logger.info({ provider: this.name, ms: Math.round(clock.now() - begin) }, "fallback provider started");
       return provider;
     } catch (error) {
-      logger.error({ provider: this.name, err: error }, "a fallback could not start and is skipped");
-      const reason = error instanceof ServiceError ? error.message : "the log says more";
+      logger.error({ provider: this.name, err: error }, "fallback provider failed to start");
+      const reason = error instanceof ServiceError ? error.message : "see the server log";
       const message = `The ${this.name} provider could not start: ${reason}`;
       throw new ProviderError(this.name, "no_provider", message, { cause: error });
     } finally {
@@ -154,7 +156,7 @@ export class ChainMember {
     provider.onHealthChange?.(() => this.#emitHealth());
   }
 
-  /** Of providers that watch themselves; of others only their answers tell, and those the breaker has. */
+  /** Health reported by the provider itself. For a provider without health events, only the circuit breaker counts. */
   #ownHealth(): ProviderHealth {
     const own = this.#provider?.onHealthChange ? this.#provider.health() : undefined;
     return own ?? { state: "ready", reason: "" };
@@ -169,9 +171,12 @@ export class ChainMember {
     const { logger, metrics } = this.#deps;
     metrics.breakerState(this.name, state);
     if (state === "open") {
-      logger.warn({ provider: this.name, reason: this.#lastReason() }, "a provider is left alone for a time");
+      logger.warn(
+        { provider: this.name, reason: this.#lastReason() },
+        "provider disabled by its circuit breaker",
+      );
     }
-    if (state === "closed") logger.info({ provider: this.name }, "a provider answers again");
+    if (state === "closed") logger.info({ provider: this.name }, "provider enabled again");
     this.#emitHealth();
   }
 
@@ -181,7 +186,7 @@ export class ChainMember {
   }
 }
 
-/** Waits for `work`, but not longer than for the signal. The work goes on for others. */
+/** Waits for `work` until the signal aborts. The work itself continues, since other callers may wait for it. */
 async function abortable<T>(work: Promise<T>, signal: StopSignal): Promise<T> {
   signal.throwIfAborted();
   let onAbort = (): void => {};

@@ -3,32 +3,32 @@ import type { Clock } from "../../core/clock.ts";
 export type BreakerState = "closed" | "open" | "half_open";
 
 export interface BreakerOptions {
-  /** Failures in a row that open it, ≥ 1. */
+  /** Consecutive failures that open the breaker, ≥ 1. */
   readonly failures: number;
-  /** Milliseconds that it stays open before one request may try. */
+  /** Milliseconds for which the breaker stays open before it admits a probe. */
   readonly openMs: number;
   readonly clock: Clock;
   /** Called after each change of the state. */
-  readonly changed: (state: BreakerState) => void;
+  readonly onChange: (state: BreakerState) => void;
 }
 
-/** One request that the breaker let through. Exactly one of its outcomes counts, the first; later ones change nothing. */
+/** One request that the breaker admitted. Only its first outcome counts. */
 export interface BreakerCall {
   /** Whether the provider has sent text. */
   readonly hasText: boolean;
-  /** The first text has come. */
+  /** Reports that the first text was received. */
   sawText(): void;
   succeeded(): void;
-  /** @param atOnce whether this failure is one of the whole provider, such as a refused key: one is enough */
+  /** @param atOnce whether one such failure opens the breaker, because it affects every request (a rejected key) */
   failed(error: Error, atOnce: boolean): void;
-  /** It ended without a verdict: it was cancelled, or the fault was the request's own. */
+  /** Reports an end that reveals nothing about the provider: a cancel, or a fault of the request itself. */
   left(): void;
 }
 
 /**
- * Keeps requests from a provider that fails. Closed: all pass, and failures in a row are counted, whatever kind they are.
- * Open: none pass. After `openMs` the next request is the probe: alone it passes, and by its outcome the breaker closes or
- * stays open for another `openMs`. Pure but for its clock.
+ * Keeps requests away from a failing provider. Closed: all requests pass, and consecutive failures are counted. Open:
+ * no request passes. After `openMs` the next request is admitted as a probe, and its outcome closes the breaker or
+ * keeps it open for another `openMs`. Pure except for its clock.
  */
 export class CircuitBreaker {
   readonly #options: BreakerOptions;
@@ -36,9 +36,9 @@ export class CircuitBreaker {
   #failures = 0;
   #openedAt = 0;
   #lastError: Error | null = null;
-  /** Whether the last failure came after text: then only a whole answer shows that the provider is well. */
+  /** Whether the last failure came after text. Then only a whole answer closes the breaker. */
   #failedLate = false;
-  /** Rises with each opening and closing: what began before says nothing of the present. */
+  /** Incremented by each opening and closing. Outcomes of requests from an earlier era are ignored. */
   #era = 0;
 
   constructor(options: BreakerOptions) {
@@ -49,17 +49,17 @@ export class CircuitBreaker {
     return this.#state;
   }
 
-  /** Why it opened; null while it is closed and nothing failed. */
+  /** The last failure; null if nothing failed since the last success. */
   get lastError(): Error | null {
     return this.#lastError;
   }
 
-  /** Whether {@link enter} would let a request through now. */
+  /** Whether {@link enter} would admit a request now. */
   get admits(): boolean {
     return this.#state === "closed" || (this.#state === "open" && this.waitMs === 0);
   }
 
-  /** Milliseconds until a request may try; 0 when one may now. While a probe runs, until the next one could. */
+  /** Milliseconds until a request is admitted; 0 if one is admitted now. While a probe runs, an estimate (`openMs`). */
   get waitMs(): number {
     if (this.#state === "closed") return 0;
     const { openMs, clock } = this.#options;
@@ -67,19 +67,19 @@ export class CircuitBreaker {
     return this.#state === "open" ? Math.max(0, left) : openMs;
   }
 
-  /** Null when the request must go elsewhere. */
+  /** Admits a request. Null if the request must use another provider. */
   enter(): BreakerCall | null {
     if (!this.admits) return null;
     if (this.#state === "open") this.#change("half_open");
     return new Call(this, this.#era);
   }
 
-  /** @internal of {@link Call} */
+  /** @internal Called by {@link Call}. */
   note(outcome: "sawText" | "succeeded" | "left", era: number): void {
     if (era !== this.#era) return;
     const probe = this.#state === "half_open";
     if (outcome === "left") {
-      // Nothing is known of the provider: the next request is the probe.
+      // The probe revealed nothing, so the next request becomes the probe.
       if (probe) this.#change("open");
       return;
     }
@@ -91,11 +91,11 @@ export class CircuitBreaker {
     this.#change("closed");
   }
 
-  /** @internal of {@link Call} */
+  /** @internal Called by {@link Call}. */
   noteFailure(error: Error, late: boolean, atOnce: boolean, era: number): void {
     if (era !== this.#era) return;
     const probe = this.#state === "half_open";
-    // One event that failed several requests, such as the engine's death, is one failure: they share its error.
+    // Requests that fail with the same error object were failed by one event, such as an engine crash. It counts once.
     if (!probe && error === this.#lastError) return;
     this.#failures++;
     this.#lastError = error;
@@ -108,7 +108,7 @@ export class CircuitBreaker {
 
   #change(state: BreakerState): void {
     this.#state = state;
-    this.#options.changed(state);
+    this.#options.onChange(state);
   }
 }
 

@@ -1,12 +1,12 @@
 import type { StopSignal } from "../../core/stop-signal.ts";
 
-/** A place in the line. */
+/** A place in the quarantine queue. */
 export interface QuarantinePlace {
-  /** How many are before it; 0: it is its turn. */
+  /** Number of requests ahead; 0: this request may run. */
   readonly position: number;
-  /** Waits for the turn. @throws the signal's reason */
+  /** Waits until this request may run. @throws the signal's reason */
   turn(signal: StopSignal): Promise<void>;
-  /** Gives the place up, in the line or at its head. Without effect the second time. */
+  /** Leaves the queue, also while running. Repeated calls have no effect. */
   leave(): void;
 }
 
@@ -15,15 +15,16 @@ interface Waiting extends QuarantinePlace {
 }
 
 /**
- * One request at a time, in order. Those in flight at a death of the engine are all suspected of it: one after the other,
- * the request that crashes it is alone of them at the next death, and no other is in flight at two. Its length is bounded by what
- * was in flight.
+ * Runs suspect requests one at a time, in order. All requests in flight at an engine crash are suspected of causing it.
+ * Since they are retried one by one, the request that crashes the engine again is the only suspect in flight at the
+ * second crash, and no other request is in flight at two crashes. The length is bounded by the number of requests in
+ * flight.
  */
 export class CrashQuarantine {
-  /** The first one has its turn. */
+  /** The first place is running. */
   readonly #places: Waiting[] = [];
 
-  /** Requests that wait for their turn. */
+  /** Number of requests that wait. */
   get waiting(): number {
     return Math.max(0, this.#places.length - 1);
   }

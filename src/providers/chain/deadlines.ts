@@ -2,17 +2,17 @@ import type { Clock } from "../../core/clock.ts";
 import { Stopper, type StopSignal } from "../../core/stop-signal.ts";
 import { ProviderError } from "../provider-error.ts";
 
-/** All in milliseconds, > 0. */
+/** Deadlines of an answer, all in milliseconds, > 0. */
 export interface Deadlines {
   /** From leaving the queue to the first text. */
   readonly firstTokenMs: number;
   /** Between two pieces of text. */
   readonly gapMs: number;
-  /** The whole answer over all providers, without its time in queues. */
+  /** The whole answer over all providers, time in queues excluded. */
   readonly totalMs: number;
 }
 
-/** The total time of one answer. It stands still while the answer waits in a queue. */
+/** Total time of one answer. Paused while the answer waits in a queue. */
 export class AnswerTime {
   #leftMs: number;
   #since: number | null = null;
@@ -21,7 +21,7 @@ export class AnswerTime {
     this.#leftMs = totalMs;
   }
 
-  /** Runs from now on, if it does not yet. */
+  /** Starts or resumes the time. No effect if it is running. */
   run(now: number): void {
     this.#since ??= now;
   }
@@ -32,7 +32,7 @@ export class AnswerTime {
     this.#since = null;
   }
 
-  /** When it is over, on the clock's scale; Infinity while it stands still. */
+  /** When the time is over, on the clock's scale; Infinity while paused. */
   get dueAt(): number {
     return this.#since === null ? Infinity : this.#since + this.#leftMs;
   }
@@ -44,7 +44,7 @@ export interface WatchOptions {
   readonly deadlines: Deadlines;
   readonly time: AnswerTime;
   readonly clock: Clock;
-  /** The caller's. */
+  /** Signal of the caller. */
   readonly caller: StopSignal;
 }
 
@@ -52,8 +52,9 @@ export interface WatchOptions {
 type Phase = "queued" | "first" | "gap";
 
 /**
- * Holds one try on one provider to its deadlines: when one passes, `signal` aborts with `provider_timeout`. It aborts with
- * the caller's signal too. A token costs a look at the clock and no timer: the one timer looks when the last token came.
+ * Enforces the deadlines of one try on one provider. `signal` aborts with `provider_timeout` when a deadline passes,
+ * and also when the caller's signal aborts. A token only updates a timestamp: a single timer checks when the last token
+ * came.
  */
 export class Watch {
   readonly #options: WatchOptions;
@@ -74,7 +75,7 @@ export class Watch {
     return this.#stopper;
   }
 
-  /** A provider that is not up yet has no queue: from now on its first text is due. */
+  /** Expects the first text from now on, for a provider that is starting and has no queue yet. */
   expectText(): void {
     this.#enter("first");
   }
@@ -84,19 +85,19 @@ export class Watch {
     this.#options.time.pause(this.#options.clock.now());
   }
 
-  /** It has left the queue. */
+  /** Reports that the request left the queue. */
   started(): void {
     this.#options.time.run(this.#options.clock.now());
     this.#enter("first");
   }
 
-  /** A sign of life while the prompt is processed. */
+  /** Reports progress while the prompt is processed. Restarts the current deadline. */
   progress(): void {
     this.#options.time.run(this.#options.clock.now());
     this.#enter(this.#phase === "gap" ? "gap" : "first");
   }
 
-  /** A piece of text has come. */
+  /** Reports a piece of text. */
   onText(): void {
     if (this.#phase === "gap") {
       this.#since = this.#options.clock.now();
@@ -106,7 +107,7 @@ export class Watch {
     this.#enter("gap");
   }
 
-  /** The try is over. */
+  /** Ends the watch: stops the timer and removes the listener. */
   close(): void {
     this.#stopTimer?.();
     this.#options.caller.removeEventListener("abort", this.#onAbort);
@@ -125,7 +126,7 @@ export class Watch {
     return Math.min(time.dueAt, this.#since + limit);
   }
 
-  /** A timer that comes earlier than needed only looks again. */
+  /** Sets the timer. One that fires before the deadline is set again. */
   #arm(): void {
     const due = this.#dueAt;
     if (due >= this.#timerAt) return;
@@ -135,18 +136,18 @@ export class Watch {
       this.#stopTimer = null;
       this.#timerAt = Infinity;
       if (this.#options.clock.now() < this.#dueAt) this.#arm();
-      else this.#stopper.abort(this.#missed());
+      else this.#stopper.abort(this.#timeoutError());
     });
   }
 
-  #missed(): ProviderError {
+  #timeoutError(): ProviderError {
     const { provider, deadlines, time, clock } = this.#options;
-    const says =
+    const what =
       clock.now() >= time.dueAt
-        ? `took longer than ${deadlines.totalMs / 1000} s for its answer (AI_TIMEOUT_SECONDS)`
+        ? `did not finish the answer within ${deadlines.totalMs / 1000} s (AI_TIMEOUT_SECONDS)`
         : this.#phase === "first"
-          ? `gave no first text within ${deadlines.firstTokenMs / 1000} s (AI_FIRST_TOKEN_SECONDS)`
-          : `fell silent for ${deadlines.gapMs / 1000} s in the middle of its answer (AI_TOKEN_GAP_SECONDS)`;
-    return new ProviderError(provider, "provider_timeout", `The ${provider} provider ${says}.`);
+          ? `sent no text within ${deadlines.firstTokenMs / 1000} s (AI_FIRST_TOKEN_SECONDS)`
+          : `stopped sending text for ${deadlines.gapMs / 1000} s in the middle of the answer (AI_TOKEN_GAP_SECONDS)`;
+    return new ProviderError(provider, "provider_timeout", `The ${provider} provider ${what}.`);
   }
 }

@@ -2,21 +2,24 @@ import type { ErrorCode } from "../../core/error-codes.ts";
 import type { ServiceError } from "../../core/errors.ts";
 import { ProviderError } from "../provider-error.ts";
 
-/** Faults of one request: another request may well be answered, so they say nothing against the provider. */
-const OF_THE_REQUEST: ReadonlySet<ErrorCode> = new Set([
+/** Codes of faults of a single request. Other requests may succeed, so they do not count against the provider. */
+const REQUEST_FAULTS: ReadonlySet<ErrorCode> = new Set([
   "prompt_too_long",
   "content_refused",
   "bad_request",
-  // A full queue is answered at once and costs nobody a wait.
+  // A full queue is reported immediately, so requests lose no time by trying the provider.
   "overloaded",
-  // The guard before the provider refused it.
+  // Refused by the spend guard before the provider was called.
   "spend_limit",
 ]);
 
-/** Faults that every request will meet until they are fixed. */
-const OF_THE_PROVIDER: ReadonlySet<ErrorCode> = new Set(["provider_auth", "provider_quota", "no_provider"]);
+/** Codes of faults that affect every request until an operator fixes them. */
+const PROVIDER_FAULTS: ReadonlySet<ErrorCode> = new Set(["provider_auth", "provider_quota", "no_provider"]);
 
-/** Not tried again on the same provider: a deadline has cost its time, a full queue says when to come back, a dead engine has a rule of its own. */
+/**
+ * Codes that are not retried on the same provider: a deadline has used up its time, a full queue states when to retry,
+ * and crashes of the engine are handled by {@link AnswerRun}.
+ */
 const NOT_RETRIED: ReadonlySet<ErrorCode> = new Set([
   "provider_timeout",
   "overloaded",
@@ -24,7 +27,7 @@ const NOT_RETRIED: ReadonlySet<ErrorCode> = new Set([
   "no_provider",
 ]);
 
-/** An unknown address or model: the request is not to blame. */
+/** HTTP status for an unknown address or model, which is not a fault of the request. */
 const NOT_FOUND = 404;
 
 function isNotFound(error: ServiceError): boolean {
@@ -33,53 +36,55 @@ function isNotFound(error: ServiceError): boolean {
 
 /** Whether a failure counts against its provider. */
 export function countsAgainstProvider(error: ServiceError): boolean {
-  return isNotFound(error) || !OF_THE_REQUEST.has(error.code);
+  return isNotFound(error) || !REQUEST_FAULTS.has(error.code);
 }
 
-/** Whether one such failure is enough to leave the provider alone for a time. */
+/** Whether a single such failure opens the circuit breaker. */
 export function opensAtOnce(error: ServiceError): boolean {
-  return isNotFound(error) || OF_THE_PROVIDER.has(error.code);
+  return isNotFound(error) || PROVIDER_FAULTS.has(error.code);
 }
 
 export interface RetryPolicy {
-  /** Further tries of one provider, ≥ 0. */
+  /** Retries on one provider, ≥ 0. */
   readonly retries: number;
-  /** Longest wait before a try, in milliseconds; a provider that asks for more is left for the next one. */
-  readonly longestWaitMs: number;
+  /** Maximum milliseconds before a retry. If `Retry-After` is longer, the next provider is tried instead. */
+  readonly maxWaitMs: number;
 }
 
+/** Back-off before the first retry, in milliseconds; doubled for each further one. */
 const FIRST_BACKOFF_MS = 250;
 
 /**
- * Milliseconds to wait before the same provider is tried again, or null when it should not be. Half of a doubling
- * back-off is drawn, so that those who failed together do not come back together; `Retry-After` is waited out in full.
+ * Milliseconds to wait before the same provider is retried, or null if it should not be. Half of the exponential
+ * back-off is random, so that requests that failed together are not retried together. `Retry-After` is always respected
+ * in full.
  *
- * @param tries tries so far that failed, ≥ 1
+ * @param tries number of failed tries so far, ≥ 1
  * @param random 0 ≤ random() < 1
  */
 export function retryWaitMs(
   error: ServiceError,
   tries: number,
-  { retries, longestWaitMs }: RetryPolicy,
+  { retries, maxWaitMs }: RetryPolicy,
   random: () => number,
 ): number | null {
   if (tries > retries || !error.retryable || NOT_RETRIED.has(error.code)) return null;
-  const backoff = Math.min(longestWaitMs, FIRST_BACKOFF_MS * 2 ** (tries - 1));
-  const drawn = backoff * (1 + random()) * 0.5;
+  const backoff = Math.min(maxWaitMs, FIRST_BACKOFF_MS * 2 ** (tries - 1));
+  const jittered = backoff * (1 + random()) * 0.5;
   const { retryAfterMs } = error;
-  if (retryAfterMs === undefined) return drawn;
-  return retryAfterMs > longestWaitMs ? null : retryAfterMs + drawn - backoff * 0.5;
+  if (retryAfterMs === undefined) return jittered;
+  return retryAfterMs > maxWaitMs ? null : retryAfterMs + jittered - backoff * 0.5;
 }
 
-/** Why one provider of a chain gave no answer. */
+/** Failure of one provider of a chain. */
 export interface Failure {
   readonly provider: string;
   readonly error: ServiceError;
 }
 
 /**
- * The one error of an answer that no provider could give. Its code is that of the first failure that may pass by itself,
- * else of the first: what helps the client most.
+ * Combines the failures of all providers into one error. Its code is that of the first retryable failure, or else of
+ * the first failure, because that is the most useful one for the client.
  *
  * @param failures at least one, in order
  */

@@ -24,12 +24,14 @@ import { CrashQuarantine } from "./crash-quarantine.ts";
 import { tryOnce, type TryTools } from "./try-once.ts";
 
 export interface ChainOptions {
-  /** In the order in which they are asked; at least one, and at least one of them started. */
+  /** Providers in the order in which they are tried. At least one of them is started. */
   readonly links: readonly ChainLink[];
   readonly deadlines: Deadlines;
   readonly retry: RetryPolicy;
   readonly breaker: BreakerSettings;
-  /** Whether another provider goes on where one fails in the middle of an answer; else the answer ends with its error. */
+  /**
+   * Whether another provider continues an answer that fails in the middle. Otherwise the answer ends with the error.
+   */
   readonly continueMidStream: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -39,8 +41,9 @@ export interface ChainOptions {
 }
 
 /**
- * Several providers as one that loses no answer: what fails before its first token is tried again or goes to the next one;
- * what fails in its middle goes on with the next one from the text so far. A cancel ends it at once, wherever it is.
+ * Combines several providers into one source of answers. An answer that fails before its first token is retried or
+ * passed to the next provider. An answer that fails in the middle is continued by the next provider from the text so
+ * far. A cancel ends the answer immediately at any point.
  */
 export class ProviderChain implements AnswerSource {
   readonly members: readonly ChainMember[];
@@ -56,11 +59,11 @@ export class ProviderChain implements AnswerSource {
     this.#tools = { ...options, quarantine: this.#quarantine };
     this.members = options.links.map((link) => new ChainMember(link, options));
     const first = options.links.find(({ provider }) => provider !== null)?.provider;
-    if (!first) throw new TypeError("a chain needs a provider that was started");
+    if (!first) throw new TypeError("a chain needs at least one started provider");
     this.#first = first;
     options.metrics.gauge(
       "suspects_waiting",
-      "Answers that wait for their own turn after a death of the engine",
+      "Answers queued to be retried one at a time after an engine crash",
       () => this.#quarantine.waiting,
     );
   }
@@ -73,12 +76,12 @@ export class ProviderChain implements AnswerSource {
     return this.#first.describe();
   }
 
-  /** Of the first provider; an estimate while that cannot count. */
+  /** Counts with the first provider; returns an estimate if that fails. */
   async countTokens(text: string): Promise<number> {
     try {
       return await this.#first.countTokens(text);
     } catch (error) {
-      this.#options.logger.debug({ code: reportOf(error).code }, "tokens are estimated");
+      this.#options.logger.debug({ code: reportOf(error).code }, "token count failed, using an estimate");
       return estimateTokens(text);
     }
   }
@@ -87,23 +90,23 @@ export class ProviderChain implements AnswerSource {
     this.#first.prepare?.(beginning);
   }
 
-  /** Each provider that was started may have answered. */
-  forget(gone: Forgotten): void {
-    for (const { provider } of this.members) provider?.forget?.(gone);
+  /** Forwarded to every started provider, since any of them may have answered. */
+  forget(target: Forgotten): void {
+    for (const { provider } of this.members) provider?.forget?.(target);
   }
 
   status(): readonly MemberStatus[] {
     return this.members.map((member) => member.status());
   }
 
-  /** Whether a message would find a provider now. */
+  /** Whether at least one provider can answer now. */
   get ready(): boolean {
     return this.members.some((member) => member.ready);
   }
 
   /**
-   * Starts the fallbacks that hold no memory here, so that a bad key is known before it matters and no answer waits for
-   * the look at a server. A model on this machine is loaded when it is needed.
+   * Starts the remote fallbacks, so that a bad key is reported early and no answer waits for the check of a server. The
+   * local model takes memory and is therefore loaded on first use.
    */
   async startEarly(): Promise<void> {
     await Promise.all(
@@ -119,14 +122,14 @@ export class ProviderChain implements AnswerSource {
     options.signal.throwIfAborted();
     const run = new AnswerRun(request, options, this.members, this.#options.deadlines.totalMs);
     for (let member = run.nextMember(); member !== null; member = run.nextMember()) {
-      const finish = await this.#ask(member, run);
+      const finish = await this.#tryMember(member, run);
       if (finish !== null) return finish;
     }
     throw run.error();
   }
 
-  /** Asks one provider, more than once where that may help. @returns null where the answer is not whole */
-  async #ask(member: ChainMember, run: AnswerRun): Promise<Finish | null> {
+  /** Tries one provider, with retries. @returns null if another provider should be tried */
+  async #tryMember(member: ChainMember, run: AnswerRun): Promise<Finish | null> {
     for (let tries = 1; ; tries++) {
       const call = member.breaker.enter();
       if (call === null) {
@@ -137,25 +140,28 @@ export class ProviderChain implements AnswerSource {
         return await tryOnce({ member, run, call }, this.#tools);
       } catch (thrown) {
         run.throwIfOver();
-        const error = this.#judge(thrown, member, run, call);
+        const error = this.#recordFailure(thrown, member, run, call);
         const wait = call.hasText || !member.breaker.admits ? null : this.#retryWaitMs(error, tries, run);
         if (wait === null) return this.#giveUp(error, member, run);
         this.#options.metrics.providerRetried(member.name);
         await abortableDelay(wait, run.signal, this.#options.clock);
       } finally {
-        // Without effect where it was judged: this is the way of a cancel.
+        // Records the end of a cancelled call. No effect if an outcome was recorded above.
         call.left();
       }
     }
   }
 
-  /** Null when this provider should not be asked again: it would not help, or time is up. */
+  /** Milliseconds before a retry; null if a retry would not help or the time of the answer would be up. */
   #retryWaitMs(error: ServiceError, tries: number, run: AnswerRun): number | null {
     const wait = retryWaitMs(error, tries, this.#options.retry, this.#random);
     return wait !== null && this.#options.clock.now() + wait < run.time.dueAt ? wait : null;
   }
 
-  /** One provider gives no whole answer. @returns how it ended where it is whole all the same; null: the next one is asked */
+  /**
+   * Handles the failure of one provider.
+   * @returns the finish if no tokens are left; null if the next one should be tried
+   */
   #giveUp(error: ServiceError, member: ChainMember, run: AnswerRun): Finish | null {
     run.failed(member, error);
     const final = this.#finalError(error, run);
@@ -163,12 +169,12 @@ export class ProviderChain implements AnswerSource {
     return run.tokensLeft > 0 ? null : { reason: "length", usage: run.usage };
   }
 
-  /** Makes an error of what was thrown, tells the breaker and writes it down. */
-  #judge(thrown: unknown, member: ChainMember, run: AnswerRun, call: BreakerCall): ServiceError {
+  /** Converts a thrown value to an error, records it in the circuit breaker and logs it. */
+  #recordFailure(thrown: unknown, member: ChainMember, run: AnswerRun, call: BreakerCall): ServiceError {
     const { logger } = this.#options;
     const { name } = member;
     if (!(thrown instanceof ServiceError)) {
-      logger.error({ provider: name, err: thrown }, "a provider failed unexpectedly");
+      logger.error({ provider: name, err: thrown }, "provider failed unexpectedly");
     }
     const error = thrown instanceof ServiceError ? thrown : unexpected(name, thrown);
     const counts = countsAgainstProvider(error);
@@ -177,23 +183,23 @@ export class ProviderChain implements AnswerSource {
     const { code, message } = error;
     const status = error instanceof ProviderError ? error.status : undefined;
     const fields = { provider: name, code, status, midStream: run.hasText, reason: message };
-    logger[counts ? "warn" : "debug"](fields, "a provider gave no whole answer");
+    logger[counts ? "warn" : "debug"](fields, "provider request failed");
     return error;
   }
 
-  /** The error that ends the answer, whoever could go on; null where another try is in order. */
+  /** The error that ends the answer even if other providers are left; null if another provider may be tried. */
   #finalError(error: ServiceError, run: AnswerRun): ServiceError | null {
-    // A refused content is an answer; another provider is not asked to get around it.
+    // A refusal of the content is final: another provider must not be used to get around it.
     if (error.code === "content_refused") return error;
     if (this.#options.clock.now() >= run.time.dueAt) return error;
     if (run.hasText && !this.#options.continueMidStream) return error;
     if (!run.crashedTwice) return null;
-    const message = "The local engine died twice while it worked on this answer; it is not tried again.";
+    const message = "The local engine crashed twice while generating this answer. It is not retried.";
     return new ProviderError("local", "engine_crashed", message, { retryable: false, cause: error });
   }
 }
 
 function unexpected(provider: string, cause: unknown): ProviderError {
-  const message = `The ${provider} provider met an unexpected fault; it was logged.`;
+  const message = `The ${provider} provider failed unexpectedly. The error was logged.`;
   return new ProviderError(provider, "internal", message, { cause });
 }

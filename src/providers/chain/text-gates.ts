@@ -1,26 +1,26 @@
-/** A piece of text and how many tokens it took. */
+/** A piece of text and its number of tokens. */
 export interface Piece {
   readonly type: "text-delta";
   readonly text: string;
   readonly tokens: number;
 }
 
-/** Holds text of a provider back for a time. What it still holds when the provider fails is dropped. */
+/** Holds text of a provider back for a time. Text still held when the provider fails is dropped. */
 export interface TextGate {
-  /** Tokens that are held. */
+  /** Number of tokens of the held text. */
   readonly heldTokens: number;
-  /** @returns what may go on, or null. */
+  /** @returns text to pass on, or null */
   push(piece: Piece): Piece | null;
-  /** The answer is whole. @returns what was still held, or null. */
+  /** Ends the answer. @returns the text that was still held, or null */
   end(): Piece | null;
 }
 
-/** So many characters of a continuation are held until the overlap is sought. */
+/** Number of characters of a continuation that are held before the overlap is searched for. */
 export const HELD_CHARACTERS = 200;
-/** A shorter match may be chance: " the" ends and begins many sentences. */
+/** Minimum length of an overlap in characters. A shorter match may be a coincidence, such as " the". */
 export const MIN_OVERLAP = 12;
 
-/** Length of the longest end of `before` that `after` begins with. */
+/** Length of the longest suffix of `before` that is a prefix of `after`. */
 export function overlap(before: string, after: string): number {
   for (let length = Math.min(before.length, after.length); length > 0; length--) {
     if (before.endsWith(after.slice(0, length))) return length;
@@ -28,7 +28,7 @@ export function overlap(before: string, after: string): number {
   return 0;
 }
 
-/** Takes from the beginning of a continuation what repeats the end of the text before it. */
+/** Removes the beginning of a continuation if it repeats the end of the text before it. */
 export class OverlapGate implements TextGate {
   readonly #before: string;
   #held = "";
@@ -66,7 +66,7 @@ export class OverlapGate implements TextGate {
   }
 }
 
-/** Holds everything: an answer with a schema is whole or nothing. */
+/** Holds the text until the end: an answer with a schema is passed on as a whole or not at all. */
 export class WholeGate implements TextGate {
   #held = "";
   #tokens = 0;

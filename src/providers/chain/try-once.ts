@@ -14,7 +14,7 @@ export interface Try {
   readonly call: BreakerCall;
 }
 
-/** What all tries of a chain share. */
+/** Dependencies shared by all tries of a chain. */
 export interface TryTools {
   readonly deadlines: Deadlines;
   readonly quarantine: CrashQuarantine;
@@ -22,10 +22,10 @@ export interface TryTools {
   readonly metrics: Metrics;
 }
 
-/** A suspect that runs so long past the point at which the engine died is cleared, and the next one has its turn. */
+/** Milliseconds of generating text after which a suspect is cleared, and the next suspect may run. */
 const PROBATION_MS = 10_000;
 
-/** Asks one provider once. @throws whatever kept it from a whole answer */
+/** Tries one provider once. @throws the error that prevented a whole answer */
 export async function tryOnce(attempt: Try, tools: TryTools): Promise<Finish> {
   const { member, run, call } = attempt;
   const { deadlines, quarantine, clock, metrics } = tools;
@@ -84,7 +84,7 @@ async function read(
       run.started(part);
       watch.started();
     } else if (part.type === "progress") watch.progress();
-    // While it starts, all wait for it, and none in its queue.
+    // While the provider starts, requests wait for the start and not in its queue.
     else if (!member.startingUp) watch.queued();
     run.emit(part);
   };
@@ -94,12 +94,12 @@ async function read(
     const rest = gate?.end();
     if (rest) {
       run.emitText(rest);
-      // It may have been more than the answer may have; the provider, which is done, does not see that any more.
+      // The held text may exceed the limit of the answer. The provider has finished and cannot react to the signal.
       run.signal.throwIfAborted();
     }
     return finish;
   } catch (error) {
-    // The text is dropped, its tokens were spent.
+    // The held text is dropped, but its tokens were spent.
     const tokens = gate?.heldTokens ?? 0;
     if (tokens > 0 && !run.signal.aborted) run.emit({ type: "text-delta", text: "", tokens });
     throw error;

@@ -3,16 +3,16 @@ import type { ChatRequest } from "../provider.ts";
 import { countEchoTokens, tokenStart, UNITS_PER_TOKEN } from "./echo-tokens.ts";
 import { instanceOf } from "./schema-instance.ts";
 
-/** What an echo answer will say: a function of the request and the settings only. */
+/** Content of an echo answer. Depends on the request and the settings only. */
 export interface EchoAnswer {
   readonly text: string;
   readonly reason: "stop" | "length";
 }
 
 /**
- * `text` over and over, to exactly `bytes` of UTF-8: a character that does not fit whole is replaced by dots.
+ * Repeats `text` to exactly `bytes` bytes of UTF-8. A last character that does not fit is replaced by dots.
  *
- * @param enoughUnits beyond this many UTF-16 units the result may end early: nobody reads on
+ * @param enoughUnits number of UTF-16 units that the caller uses at most; the result may end after them
  */
 export function repeatToBytes(text: string, bytes: number, enoughUnits: number): string {
   const unit = text === "" ? "." : text;
@@ -27,8 +27,8 @@ export function repeatToBytes(text: string, bytes: number, enoughUnits: number):
 }
 
 /**
- * The answer to a request: the smallest instance of its schema, or its last message, repeated to `answerBytes` bytes
- * (0: as it is). With `continueFrom` what follows it, or the whole where it is no beginning of it.
+ * Answers a request with the smallest instance of its schema, or with its last message repeated to `answerBytes` bytes
+ * (0: the message itself). With `continueFrom`, returns the text after it, or all text if it is not a prefix.
  */
 export function echoAnswer(request: ChatRequest, answerBytes: number): EchoAnswer {
   const { maxTokens, jsonSchema, continueFrom = "", sampling } = request;

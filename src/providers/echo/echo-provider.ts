@@ -16,22 +16,24 @@ import { Pacer } from "./pacer.ts";
 import { SlotQueue, type Ticket } from "./slot-queue.ts";
 
 export interface EchoOptions {
-  /** Milliseconds between tokens; 0: the whole answer at once. */
+  /** Milliseconds between tokens; 0: the whole answer is sent at once. */
   readonly tokenMs: number;
   /** Answers at a time; 0: no limit. */
   readonly slots: number;
-  /** Requests that may wait for a slot; the next is `overloaded`. Default: 4,096, as the local provider's. */
+  /** Maximum number of waiting requests; further ones are `overloaded`. Default 4,096, as for the local provider. */
   readonly queueLimit?: number;
-  /** Bytes of an answer; 0: the message's own text. */
+  /** Bytes of an answer; 0: the text of the message. */
   readonly answerBytes: number;
 }
 
 const MODEL = "echo";
 const CONTEXT_TOKENS = 1_000_000;
 const DEFAULT_QUEUE_LIMIT = 4096;
+/** Sent with `overloaded`. */
 const RETRY_AFTER_MS = 1000;
-/** Tokens in one part of an answer that comes at once: 16 KiB of ASCII. */
+/** Tokens in one part of an answer that is sent at once: 16 KiB of ASCII. */
 const TOKENS_PER_PART = 4096;
+/** Parts sent in one turn of the event loop. */
 const PARTS_PER_TURN = 4;
 
 function promptTokensOf(request: ChatRequest): number {
@@ -42,8 +44,8 @@ function promptTokensOf(request: ChatRequest): number {
 }
 
 /**
- * `echo`: for load tests. It says what it was told, in tokens of four characters, at a set pace and with a set number
- * of slots: everything of the service but the model. The same request gives the same answer.
+ * The `echo` provider for load tests. It repeats the message in tokens of four characters, at a configured pace and
+ * with a configured number of slots. This exercises everything but the model. Equal requests get equal answers.
  */
 class EchoProvider implements ChatProvider {
   readonly name = "echo";
@@ -52,7 +54,7 @@ class EchoProvider implements ChatProvider {
   readonly #options: EchoOptions;
   readonly #queueLimit: number;
   readonly #queue: SlotQueue | null;
-  /** Null where the whole answer comes at once. */
+  /** Null if answers are sent at once. */
   readonly #pacer: Pacer | null;
   readonly #running = new Set<OpenAnswer>();
   #closed = false;
@@ -73,7 +75,9 @@ class EchoProvider implements ChatProvider {
   }
 
   health(): ProviderHealth {
-    return this.#closed ? { state: "down", reason: "It is closed." } : { state: "ready", reason: "" };
+    return this.#closed
+      ? { state: "down", reason: "The provider is closed." }
+      : { state: "ready", reason: "" };
   }
 
   close(): Promise<void> {
@@ -111,7 +115,7 @@ class EchoProvider implements ChatProvider {
     }
   }
 
-  /** Says the answer, a token each `tokenMs` or all of it now. */
+  /** Emits the answer: one token every `tokenMs`, or all of it now. */
   #emitAnswer({ text, reason }: EchoAnswer, promptTokens: number, answer: OpenAnswer): void {
     const total = countEchoTokens(text);
     const perPart = this.#pacer === null ? TOKENS_PER_PART : 1;
@@ -134,16 +138,16 @@ class EchoProvider implements ChatProvider {
   }
 
   #full(): never {
-    const message = `${this.#queueLimit} requests wait for the echo provider already.`;
+    const message = `The queue of the echo provider is full (${this.#queueLimit} requests).`;
     throw new ProviderError(this.name, "overloaded", message, { retryAfterMs: RETRY_AFTER_MS });
   }
 
   #closing(): ProviderError {
-    return new ProviderError(this.name, "provider_unavailable", "The echo provider is being closed.");
+    return new ProviderError(this.name, "provider_unavailable", "The echo provider is shutting down.");
   }
 }
 
-/** A large answer gives others a turn now and then. */
+/** Runs `step` until it returns false. A large answer yields to the event loop regularly. */
 function emitAtOnce(step: () => boolean): void {
   for (let part = 0; part < PARTS_PER_TURN; part++) if (!step()) return;
   setImmediate(emitAtOnce, step);

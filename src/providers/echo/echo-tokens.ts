@@ -1,11 +1,11 @@
 /**
- * Tokens of the echo provider: runs of four UTF-16 units, the usual length of a token in English. A boundary that
- * would split a surrogate pair moves behind it. Boundaries are found without looking at the text before them, so that
- * an answer of many megabytes costs as little as a short one.
+ * Length of a token of the echo provider in UTF-16 units, the usual length in English text. A boundary that would split
+ * a surrogate pair moves behind it. Boundaries are computed without reading the text before them, so that tokens of an
+ * answer of many megabytes are as cheap as those of a short one.
  */
 export const UNITS_PER_TOKEN = 4;
 
-/** Where token `index` of `text` begins, in UTF-16 units; at most the text's length. */
+/** Start of token `index` of `text` in UTF-16 units, at most the length of the text. */
 export function tokenStart(text: string, index: number): number {
   const at = index * UNITS_PER_TOKEN;
   if (at === 0 || at >= text.length) return Math.min(at, text.length);
@@ -13,10 +13,10 @@ export function tokenStart(text: string, index: number): number {
   return splitsPair ? at + 1 : at;
 }
 
-/** How many tokens a text has. */
+/** Number of tokens of a text. */
 export function countEchoTokens(text: string): number {
-  const most = Math.ceil(text.length / UNITS_PER_TOKEN);
-  return most > 0 && tokenStart(text, most - 1) === text.length ? most - 1 : most;
+  const max = Math.ceil(text.length / UNITS_PER_TOKEN);
+  return max > 0 && tokenStart(text, max - 1) === text.length ? max - 1 : max;
 }
 
 function isHigh(unit: number): boolean {

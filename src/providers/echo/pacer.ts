@@ -1,73 +1,73 @@
 import type { Clock } from "../../core/clock.ts";
 
-/** One thing that is said at the pace. */
+/** One answer that is emitted at the pace. */
 interface Pacing {
-  /** `clock.now()` at which its next step is due. */
+  /** `clock.now()` at which the next step is due. */
   dueAt: number;
   /** Returns whether there is another step. */
   readonly step: () => boolean;
 }
 
 /**
- * Calls steps at one pace, as many answers as there are with one timer. All have the same pace, so they come due about in
- * the order in which they had their last step, and a queue is enough.
+ * Calls the steps of all answers at one pace, with a single timer. Since all have the same pace, they are due almost in
+ * the order of their last steps, so a queue is sufficient.
  */
 export class Pacer {
   readonly #ms: number;
   readonly #clock: Clock;
-  /** In the order of their due times. */
+  /** Sorted by due time. */
   readonly #queue: Pacing[] = [];
   #timerSet = false;
 
-  /** `ms` between two steps, > 0. */
+  /** @param ms milliseconds between two steps, > 0 */
   constructor(ms: number, clock: Clock) {
     this.#ms = ms;
     this.#clock = clock;
   }
 
-  /** Calls `step` each `ms`, the first time after `ms`, as long as it returns true. */
+  /** Calls `step` every `ms` milliseconds, the first time after `ms`, until it returns false. */
   add(step: () => boolean): void {
     this.#queue.push({ dueAt: this.#clock.now() + this.#ms, step });
-    this.#wait();
+    this.#schedule();
   }
 
-  #wait(): void {
+  #schedule(): void {
     const next = this.#queue[0];
     if (next === undefined || this.#timerSet) return;
     this.#timerSet = true;
-    // A timer cuts fractions off and would come too early.
+    // Timers truncate fractions and would fire too early.
     this.#clock.after(Math.ceil(next.dueAt - this.#clock.now()), () => {
       this.#timerSet = false;
       try {
-        this.#serve();
+        this.#runDueSteps();
       } finally {
-        this.#wait();
+        this.#schedule();
       }
     });
   }
 
-  #serve(): void {
+  #runDueSteps(): void {
     const now = this.#clock.now();
     const queue = this.#queue;
-    let served = 0;
+    let done = 0;
     try {
-      for (let next = queue[0]; next !== undefined && next.dueAt <= now; next = queue[served]) {
-        served++;
+      for (let next = queue[0]; next !== undefined && next.dueAt <= now; next = queue[done]) {
+        done++;
         if (!next.step()) continue;
-        // From the due time, so that late timers do not slow the pace.
+        // Relative to the due time, so that late timers do not slow the pace down.
         next.dueAt += this.#ms;
-        this.#enqueue(next, served);
+        this.#enqueue(next, done);
       }
     } finally {
-      queue.splice(0, served);
+      queue.splice(0, done);
     }
   }
 
-  /** Nearly always at the end: only what is late is due before what was added meanwhile. */
-  #enqueue(pacing: Pacing, served: number): void {
+  /** Inserts by due time. Nearly always at the end, because only late answers are due before newly added ones. */
+  #enqueue(pacing: Pacing, done: number): void {
     const queue = this.#queue;
     let at = queue.length;
-    while (at > served && (queue[at - 1] as Pacing).dueAt > pacing.dueAt) at--;
+    while (at > done && (queue[at - 1] as Pacing).dueAt > pacing.dueAt) at--;
     if (at === queue.length) queue.push(pacing);
     else queue.splice(at, 0, pacing);
   }

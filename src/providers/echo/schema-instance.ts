@@ -8,16 +8,16 @@ function numberOf(value: unknown): number | undefined {
 function smallestNumber(schema: JsonFields): number {
   const whole = schema["type"] === "integer";
   const above = numberOf(schema["exclusiveMinimum"]);
-  const least = Math.max(
+  const min = Math.max(
     numberOf(schema["minimum"]) ?? Number.NEGATIVE_INFINITY,
     above === undefined ? Number.NEGATIVE_INFINITY : above + (whole ? 1 : 0.5),
   );
   const below = numberOf(schema["exclusiveMaximum"]);
-  const most = Math.min(
+  const max = Math.min(
     numberOf(schema["maximum"]) ?? Number.POSITIVE_INFINITY,
     below === undefined ? Number.POSITIVE_INFINITY : below - (whole ? 1 : 0.5),
   );
-  const value = Math.min(Math.max(0, least), most);
+  const value = Math.min(Math.max(0, min), max);
   return whole ? Math.ceil(value) : value;
 }
 
@@ -29,8 +29,8 @@ function objectOf(schema: JsonFields): unknown {
 }
 
 /**
- * The smallest instance of a schema, of the subset that answers use: object, array, string, number, integer, boolean,
- * null, enum, const, and the first of anyOf / oneOf. It lets commands with a schema work in load tests.
+ * Builds the smallest instance of a schema, so that commands with a schema work in load tests. Supports the subset used
+ * for answers: object, array, string, number, integer, boolean, null, enum, const, and the first of anyOf / oneOf.
  */
 export function instanceOf(schema: JsonSchema): unknown {
   if ("const" in schema) return schema["const"];

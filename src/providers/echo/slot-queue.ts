@@ -1,15 +1,15 @@
 import type { Clock } from "../../core/clock.ts";
 
-/** Positions are told at most this often. */
+/** Minimum milliseconds between two reports of positions. */
 const NOTICE_MS = 500;
 
-/** A place in the queue or, once it has come to the front, a slot. */
+/** A place in the queue, or a slot once `position` is 0. */
 export interface Ticket {
   /** 1 = next; 0 once the slot is held. */
   readonly position: number;
-  /** Resolves when the slot is there or the position has changed since the last call, or with {@link leave}. */
+  /** Resolves when a slot or a new position was assigned since the last call, or on {@link leave}. */
   changed(): Promise<void>;
-  /** Gives the slot or the place back; harmless when repeated. */
+  /** Releases the slot or leaves the queue. Repeated calls have no effect. */
   leave(): void;
 }
 
@@ -18,7 +18,7 @@ class Place implements Ticket {
   reported: number;
   readonly #leave: (place: Place) => void;
   #wake: (() => void) | undefined;
-  #news = false;
+  #changedSinceCall = false;
   #left = false;
 
   constructor(position: number, leave: (place: Place) => void) {
@@ -28,13 +28,13 @@ class Place implements Ticket {
   }
 
   async changed(): Promise<void> {
-    if (!this.#news && !this.#left) await new Promise<void>((resolve) => (this.#wake = resolve));
-    this.#news = false;
+    if (!this.#changedSinceCall && !this.#left) await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.#changedSinceCall = false;
   }
 
   report(): void {
     this.reported = this.position;
-    this.#news = true;
+    this.#changedSinceCall = true;
     this.#wake?.();
   }
 
@@ -46,7 +46,7 @@ class Place implements Ticket {
   }
 }
 
-/** A number of slots and a bounded queue before them: first come, first served. */
+/** A fixed number of slots with a bounded queue: first come, first served. */
 export class SlotQueue {
   readonly #clock: Clock;
   readonly #limit: number;
@@ -54,7 +54,7 @@ export class SlotQueue {
   #free: number;
   #noticeDue = false;
 
-  /** @param limit how many may wait */
+  /** @param limit maximum number of waiting requests */
   constructor(slots: number, limit: number, clock: Clock) {
     this.#free = slots;
     this.#limit = limit;
@@ -65,7 +65,7 @@ export class SlotQueue {
     return this.#waiting.length;
   }
 
-  /** A slot at once where one is free, else a place in the queue; null when the queue is full. */
+  /** Returns a slot if one is free, otherwise a place in the queue. Null if the queue is full. */
   enter(): Ticket | null {
     if (this.#free > 0) {
       this.#free--;
@@ -94,7 +94,7 @@ export class SlotQueue {
     this.#clock.after(NOTICE_MS, this.#reportPositions);
   };
 
-  // One timer for the whole queue: a timer or a walk for each change would cost the square of its length.
+  // One timer for the whole queue: updating all positions on each change would take quadratic time.
   readonly #reportPositions = (): void => {
     this.#noticeDue = false;
     for (const [index, place] of this.#waiting.entries()) {

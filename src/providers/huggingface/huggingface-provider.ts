@@ -8,12 +8,12 @@ import { createRemoteProvider, type RemoteDependencies } from "../remote/remote-
 import { checkServer, probe } from "../remote/start-check.ts";
 
 export interface HuggingFaceOptions {
-  /** Not needed by many servers behind `baseUrl`. */
+  /** Many servers behind `baseUrl` need no key. */
   readonly apiKey: string | undefined;
-  /** An own inference endpoint; absent: the router of Hugging Face. May hold a credential. */
+  /** Base URL of an own inference endpoint; absent: the Hugging Face router. May contain credentials. */
   readonly baseUrl: string | undefined;
   readonly model: string;
-  /** The model's window in tokens. */
+  /** Context window of the model in tokens. */
   readonly contextTokens: number;
 }
 
@@ -25,7 +25,7 @@ const names: RemoteNames = {
   windowSetting: "HF_CONTEXT_TOKENS",
 };
 
-/** The SDK knows bearer tokens only. */
+/** Sets the `Authorization` header, since the SDK supports bearer tokens only. */
 function withAuthorization(fetch: Fetch, authorization: string): Fetch {
   return (input, init) => {
     const headers = new Headers(init?.headers);
@@ -34,7 +34,9 @@ function withAuthorization(fetch: Fetch, authorization: string): Fetch {
   };
 }
 
-/** `huggingface`: the router of Hugging Face, or an own endpoint that speaks the same chat completions. */
+/**
+ * Creates the `huggingface` provider: the Hugging Face router, or an own endpoint with the same chat completions API.
+ */
 export function createHuggingFaceProvider(
   options: HuggingFaceOptions,
   deps: RemoteDependencies,
@@ -55,12 +57,12 @@ export function createHuggingFaceProvider(
             {
               signal,
               fetch: basic === undefined ? fetch : withAuthorization(fetch, basic),
-              // Otherwise it calls itself again on 503, without delay or bound.
+              // By default the SDK retries on 503 without a delay or a limit.
               retry_on_error: false,
             },
           ),
         ),
-      // The error holds the request with the user's text: only the server's own body is taken out of it.
+      // The error contains the request with the user's text. Only the body of the response is used.
       inBandError: (error) =>
         error instanceof InferenceClientProviderApiError ? error.httpResponse.body : undefined,
     },
@@ -69,20 +71,20 @@ export function createHuggingFaceProvider(
 }
 
 const CHOOSE_ANOTHER =
-  "Choose a model from https://huggingface.co/models?inference_provider=all for HF_MODEL, name an own endpoint in " +
-  "HF_BASE_URL, or run the model here with AI_PROVIDER=local.";
+  "Set HF_MODEL to a model from https://huggingface.co/models?inference_provider=all, set HF_BASE_URL to your own " +
+  "endpoint, or run a model on this machine with AI_PROVIDER=local.";
 
-/** An own endpoint is named with or without the path of the chat. */
+/** URL of the model list. The base URL of an own endpoint may include the path of the chat. */
 function modelsUrlOf(url: string): string {
   const root = url.replace(/\/chat\/completions$/, "");
   return `${root.endsWith("/v1") ? root : `${root}/v1`}/models`;
 }
 
 /**
- * The provider, after a look at its endpoint. The router is asked for one token instead: which models it has depends on
- * the account, and the default model may not be among them.
+ * Creates the provider after checking its endpoint. The router is checked by requesting one token, because the models
+ * it serves depend on the account and may not include the default model.
  *
- * @throws ProviderError when no message could be answered: key refused, no credit, `model_not_supported`
+ * @throws ProviderError if no message could be answered: rejected key, no credit, `model_not_supported`
  */
 export async function startHuggingFaceProvider(
   options: HuggingFaceOptions,
@@ -96,7 +98,7 @@ export async function startHuggingFaceProvider(
     return createHuggingFaceProvider({ ...options, contextTokens: await checkServer(server, deps) }, deps);
   }
   if (apiKey?.startsWith("hf_") !== true) {
-    const message = "HF_API_KEY is not a token of Hugging Face: those begin with hf_.";
+    const message = "HF_API_KEY is not a Hugging Face token. Hugging Face tokens begin with hf_.";
     throw new ProviderError(names.provider, "provider_auth", message);
   }
   const provider = createHuggingFaceProvider(options, deps);

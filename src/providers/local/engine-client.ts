@@ -18,7 +18,7 @@ import type {
 } from "../../engine-wire/requests.ts";
 import { ProviderError } from "../provider-error.ts";
 
-/** Where the engine is and how it does; the supervisor is one. */
+/** Address and status of the engine, as provided by the supervisor. */
 export interface EngineSource {
   readonly socketPath: string;
   status(): EngineStatus;
@@ -28,26 +28,30 @@ export interface EngineSource {
 export interface EngineClientOptions {
   readonly source: EngineSource;
   readonly clock: Clock;
-  /** Requests that may wait for an engine that is starting. */
+  /** Maximum number of requests that wait while the engine is starting. */
   readonly queueLimit: number;
 }
 
-/** A request that is on its way. */
+/** A request sent to the engine or waiting for its start. */
 export interface EngineCall {
-  /** At once; no further events. Without effect once it has ended. */
+  /** Cancels the request immediately; no further events follow. No effect after the end. */
   cancel(): void;
 }
 
-interface Counting {
+/** A token count in progress. */
+interface PendingCount {
   resolve(tokens: number): void;
   reject(error: ProviderError): void;
 }
 
+/** Milliseconds before the client connects again. */
 const RECONNECT_MS = 50;
-/** An engine that is so far behind is told no more of who is gone; what it keeps of them goes when it needs room. */
+/**
+ * With this many unsent bytes, `forget` requests are dropped. The engine evicts the states later when it needs memory.
+ */
 const MAX_UNSENT_BYTES = 1_048_576;
 
-/** One connection to the engine, made again after each of its deaths. */
+/** Connection to the engine. Reconnects after each crash of the engine. */
 export class EngineClient {
   readonly #options: EngineClientOptions;
   readonly #unsubscribe: () => void;
@@ -57,12 +61,14 @@ export class EngineClient {
   #nextId = 1;
   #lastInfo: EngineInfo | undefined;
   #lastStats: EngineStats = NO_STATS;
-  /** Sent to the present engine. */
+  /** Requests by id, sent to the current engine or waiting for its start. */
   readonly #calls = new Map<number, RequestEvents<ProviderError>>();
-  readonly #countings = new Map<number, Counting>();
-  /** Lines that wait for the engine to start, by id, in order. */
+  readonly #counts = new Map<number, PendingCount>();
+  /** Encoded requests that wait for the engine to start, by id, in order. */
   readonly #waiting = new Map<number, string>();
-  /** Of clients and conversations that have requests among those, perhaps. */
+  /**
+   * Encoded `forget` requests that wait for the engine to start, since waiting requests may belong to their clients.
+   */
   #waitingForgets: string[] = [];
 
   constructor(options: EngineClientOptions) {
@@ -71,7 +77,7 @@ export class EngineClient {
     this.#follow(options.source.status());
   }
 
-  /** Of the last engine that this client was connected to. */
+  /** Info of the engine that this client was last connected to; undefined before the first connection. */
   info(): EngineInfo | undefined {
     return this.#lastInfo;
   }
@@ -81,10 +87,10 @@ export class EngineClient {
   }
 
   status(): EngineStatus {
-    if (this.#closed) return { state: "down", reason: "The server is stopping." };
+    if (this.#closed) return { state: "down", reason: "The server is shutting down." };
     const status = this.#options.source.status();
     if (status.state !== "ready" || this.#connected) return status;
-    return { ...status, state: "starting", reason: "The engine is being connected." };
+    return { ...status, state: "starting", reason: "Connecting to the engine." };
   }
 
   start(request: EngineRequest, events: RequestEvents<ProviderError>): EngineCall {
@@ -99,7 +105,7 @@ export class EngineClient {
       if (refusal) events.failed(refusal);
       else {
         this.#calls.set(id, events);
-        // Between the engine's ready and the connection there is nothing to wait for that people would notice.
+        // An engine that is ready but not yet connected causes no noticeable wait, so no position is reported.
         const starting = this.#waiting.has(id) && this.#options.source.status().state === "starting";
         if (starting) events.queued(this.#waiting.size, undefined);
       }
@@ -107,28 +113,28 @@ export class EngineClient {
     return { cancel: () => this.#cancel(id) };
   }
 
-  /** @throws ProviderError when the engine dies or is not there. */
+  /** @throws ProviderError if the engine crashes or is unavailable */
   count(text: string): Promise<number> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const refusal = this.#submit(id, encodeLine({ type: "count", id, text }));
       if (refusal) reject(refusal);
-      else this.#countings.set(id, { resolve, reject });
+      else this.#counts.set(id, { resolve, reject });
     });
   }
 
-  /** Dropped when the engine is not there: it would only save time. */
+  /** Dropped if the engine is not connected, since it only saves time. */
   prepare(request: PrepareRequest): void {
     const line = encodeLine({ type: "prepare", request });
     if (this.#connected && !this.#closed && line.length <= MAX_LINE_CHARS) this.#socket?.write(line);
   }
 
-  /** Dropped when the engine is not there and nobody waits for it: a new one holds nothing. */
+  /** Dropped if the engine is not connected and no request waits for it, since a new engine holds no data. */
   forget(request: ForgetRequest): void {
     if (this.#closed) return;
     const line = encodeLine({ type: "forget", request });
     if (!this.#connected) {
-      // What waits was asked before.
+      // The waiting requests were made earlier and will be sent first.
       if (this.#waiting.size > 0 && this.#waitingForgets.length < this.#options.queueLimit)
         this.#waitingForgets.push(line);
     } else if (this.#socket && this.#socket.writableLength < MAX_UNSENT_BYTES) this.#socket.write(line);
@@ -137,11 +143,11 @@ export class EngineClient {
   close(): void {
     this.#closed = true;
     this.#unsubscribe();
-    this.#failAll(new ProviderError("local", "provider_unavailable", "The server is stopping."));
+    this.#failAll(new ProviderError("local", "provider_unavailable", "The server is shutting down."));
     this.#socket?.destroy();
   }
 
-  /** Sends a line, or keeps it until the engine is there. @returns why neither is possible. */
+  /** Sends a line, or keeps it until the engine has started. @returns the error if neither is possible */
   #submit(id: number, line: string): ProviderError | undefined {
     if (this.#connected && !this.#closed) {
       this.#socket?.write(line);
@@ -149,13 +155,13 @@ export class EngineClient {
     }
     const { state, reason } = this.#options.source.status();
     if (this.#closed || state === "degraded" || state === "down") {
-      return new ProviderError("local", "provider_unavailable", reason || "The server is stopping.");
+      return new ProviderError("local", "provider_unavailable", reason || "The server is shutting down.");
     }
     if (this.#waiting.size >= this.#options.queueLimit) {
       return new ProviderError(
         "local",
         "overloaded",
-        "Too many requests wait for the local model to start.",
+        "Too many requests are waiting for the local model to start.",
         {
           retryAfterMs: 2000,
         },
@@ -190,7 +196,7 @@ export class EngineClient {
         socket.destroy(error instanceof Error ? error : undefined);
       }
     });
-    // The close that follows an error does the work.
+    // An error is followed by a close event, which is handled below.
     socket.on("error", () => {});
     socket.on("close", () => this.#disconnected());
   }
@@ -202,7 +208,11 @@ export class EngineClient {
     this.#lastStats = NO_STATS;
     if (wasConnected) {
       this.#failAll(
-        new ProviderError("local", "engine_crashed", "The local engine died while it worked on this answer."),
+        new ProviderError(
+          "local",
+          "engine_crashed",
+          "The local engine crashed while generating this answer.",
+        ),
       );
     }
     this.#options.clock.after(RECONNECT_MS, () => this.#follow(this.#options.source.status()));
@@ -210,21 +220,21 @@ export class EngineClient {
 
   #failAll(error: ProviderError): void {
     const calls = [...this.#calls.values()];
-    const countings = [...this.#countings.values()];
+    const counts = [...this.#counts.values()];
     this.#calls.clear();
-    this.#countings.clear();
+    this.#counts.clear();
     this.#waiting.clear();
     this.#waitingForgets = [];
     for (const call of calls) call.failed(error);
-    for (const counting of countings) counting.reject(error);
+    for (const count of counts) count.reject(error);
   }
 
   #receive(message: EngineMessage): void {
     if (message.type === "tick") this.#tick(message);
     else if (message.type === "stats") this.#lastStats = message.stats;
     else if (message.type === "counted") {
-      this.#countings.get(message.id)?.resolve(message.tokens);
-      this.#countings.delete(message.id);
+      this.#counts.get(message.id)?.resolve(message.tokens);
+      this.#counts.delete(message.id);
     } else if (message.type === "ready") {
       this.#lastInfo = message.info;
       this.#connected = true;

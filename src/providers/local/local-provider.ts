@@ -18,70 +18,74 @@ import type { ProviderError } from "../provider-error.ts";
 import { EngineClient, type EngineSource } from "./engine-client.ts";
 
 export interface LocalProviderOptions {
-  /** The engine's supervisor. */
+  /** Supervisor of the engine. */
   readonly engine: EngineSource;
   readonly clock: Clock;
   readonly metrics: Metrics;
-  /** Requests that may wait for an engine that is starting; LOCAL_QUEUE_LIMIT. */
+  /** Maximum number of requests that wait while the engine is starting (LOCAL_QUEUE_LIMIT). */
   readonly queueLimit: number;
-  /** What `describe` says until the engine is ready. */
+  /** Returned by `describe` until the engine is ready. */
   readonly expected: { readonly model: string; readonly contextTokens: number };
 }
 
-/** What the engine reports, as metrics. Names that end in `_total` are counters, the others gauges. */
+/** Metrics read from the engine's stats. Names that end in `_total` are counters, the others are gauges. */
 const engineMetrics: readonly (readonly [
   name: string,
   help: string,
   read: (stats: EngineStats) => number,
 ])[] = [
-  ["engine_waiting", "Requests that wait for a slot of the engine.", ({ waiting }) => waiting],
-  ["engine_waiting_tokens", "Prompt tokens of those requests.", ({ waitingTokens }) => waitingTokens],
+  ["engine_waiting", "Requests waiting for a slot of the engine.", ({ waiting }) => waiting],
+  [
+    "engine_waiting_tokens",
+    "Prompt tokens of the requests waiting for a slot.",
+    ({ waitingTokens }) => waitingTokens,
+  ],
   ["engine_running", "Slots of the engine in use.", ({ running }) => running],
-  ["engine_kept_tokens", "Tokens kept in the slots of the engine.", ({ keptTokens }) => keptTokens],
-  ["engine_tick_seconds", "Smoothed length of a step of the engine.", ({ tickMs }) => tickMs / 1000],
-  ["engine_batch_size", "Smoothed number of sequences in a step.", ({ batch }) => batch],
+  ["engine_kept_tokens", "Tokens held in the slots of the engine.", ({ keptTokens }) => keptTokens],
+  ["engine_tick_seconds", "Duration of an engine step, smoothed.", ({ tickMs }) => tickMs / 1000],
+  ["engine_batch_size", "Number of sequences in an engine step, smoothed.", ({ batch }) => batch],
   [
     "engine_prompt_share",
-    "Smoothed share of prompt tokens in a step, 0 to 1.",
+    "Share of prompt tokens in an engine step, 0 to 1, smoothed.",
     ({ promptShare }) => promptShare,
   ],
-  [
-    "engine_cached_slot_tokens_total",
-    "Prompt tokens that a slot still held.",
-    ({ cachedSlot }) => cachedSlot,
-  ],
+  ["engine_cached_slot_tokens_total", "Prompt tokens reused from a slot.", ({ cachedSlot }) => cachedSlot],
   [
     "engine_cached_parked_tokens_total",
-    "Prompt tokens loaded with a stored state.",
+    "Prompt tokens reused from a stored state.",
     ({ cachedStored }) => cachedStored,
   ],
   [
     "engine_cached_shared_tokens_total",
-    "Prompt tokens loaded with a shared text.",
+    "Prompt tokens reused from a shared prefix.",
     ({ cachedShared }) => cachedShared,
   ],
-  ["engine_parked_bytes", "Memory of stored states.", ({ storedBytes }) => storedBytes],
-  ["engine_parked_states", "Stored states.", ({ storedStates }) => storedStates],
+  ["engine_parked_bytes", "Bytes of stored KV states.", ({ storedBytes }) => storedBytes],
+  ["engine_parked_states", "Number of stored KV states.", ({ storedStates }) => storedStates],
   [
     "engine_parkings_total",
-    "Answers that gave their slot away for a time.",
+    "Running answers preempted to free their slot for a time.",
     ({ preemptions }) => preemptions,
   ],
   [
     "engine_return_ratio",
-    "How often conversations that lost their slot come back.",
+    "Share of conversations that continue after losing their slot, 0 to 1.",
     ({ returnRate }) => returnRate,
   ],
   [
     "engine_forgotten_total",
-    "Slots and stored states emptied since their client or conversation is gone.",
+    "Slots and stored states cleared because their client or conversation was deleted.",
     ({ forgotten }) => forgotten,
   ],
-  ["engine_guessed_tokens_total", "Tokens guessed by prompt look-up.", ({ guessedTokens }) => guessedTokens],
-  ["engine_accepted_tokens_total", "Guessed tokens that were right.", ({ acceptedTokens }) => acceptedTokens],
+  ["engine_guessed_tokens_total", "Tokens guessed by prompt lookup.", ({ guessedTokens }) => guessedTokens],
+  [
+    "engine_accepted_tokens_total",
+    "Guessed tokens that the model accepted.",
+    ({ acceptedTokens }) => acceptedTokens,
+  ],
 ];
 
-/** Answers from the model on this machine, through the engine process. */
+/** Provider for the model on this machine, which runs in the engine process. */
 export class LocalProvider implements ChatProvider {
   readonly name = "local";
   readonly remote = false;
@@ -110,11 +114,11 @@ export class LocalProvider implements ChatProvider {
   }
 
   prepare({ system, context, principal }: PromptBeginning): void {
-    this.#client.prepare({ system, context, ...payer(principal) });
+    this.#client.prepare({ system, context, ...accountOf(principal) });
   }
 
-  forget(gone: Forgotten): void {
-    this.#client.forget(gone);
+  forget(target: Forgotten): void {
+    this.#client.forget(target);
   }
 
   describe(): { model: string; contextTokens: number } {
@@ -160,8 +164,8 @@ export class LocalProvider implements ChatProvider {
   }
 }
 
-/** Who owns the data, who is charged for the work, and with which share. */
-function payer({
+/** Owner of the data, account charged for the work, and its share of the engine. */
+function accountOf({
   client,
   accountKey,
   weight,
@@ -178,7 +182,7 @@ function engineRequest(request: ChatRequest): EngineRequest {
     maxTokens,
     sampling,
     conversation,
-    ...payer(principal),
+    ...accountOf(principal),
     ...(request.jsonSchema && { jsonSchema: request.jsonSchema }),
     ...(request.continueFrom !== undefined && { continueFrom: request.continueFrom }),
   };

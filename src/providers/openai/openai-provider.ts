@@ -6,12 +6,12 @@ import { createRemoteProvider, type RemoteDependencies } from "../remote/remote-
 import { checkServer } from "../remote/start-check.ts";
 
 export interface OpenAiOptions {
-  /** Not needed by many servers behind `baseUrl`. */
+  /** Many servers behind `baseUrl` need no key. */
   readonly apiKey: string | undefined;
-  /** A compatible server, with `/v1`; absent: OpenAI itself. May hold a credential. */
+  /** Base URL of a compatible server, including `/v1`; absent: OpenAI itself. May contain credentials. */
   readonly baseUrl: string | undefined;
   readonly model: string;
-  /** The model's window in tokens. */
+  /** Context window of the model in tokens. */
   readonly contextTokens: number;
 }
 
@@ -23,19 +23,19 @@ const names: RemoteNames = {
   windowSetting: "OPENAI_CONTEXT_TOKENS",
 };
 
-const OWN_SERVICE = "https://api.openai.com/v1";
-/** The SDK's timer must never be the one that ends a call: it does so without a word. */
-const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+const OPENAI_URL = "https://api.openai.com/v1";
+/** The longest possible timer, so that the SDK's timeout never ends a call: it would do so without an error. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 function accessOf({ apiKey, baseUrl }: OpenAiOptions): { base: BaseUrl; authorization: string | undefined } {
-  const base = parseBaseUrl(baseUrl ?? OWN_SERVICE);
+  const base = parseBaseUrl(baseUrl ?? OPENAI_URL);
   return { base, authorization: apiKey ? `Bearer ${apiKey}` : base.authorization };
 }
 
-/** `openai`: OpenAI, or any server that speaks its chat completions. */
+/** Creates the `openai` provider: OpenAI, or any server with a compatible chat completions API. */
 export function createOpenAiProvider(options: OpenAiOptions, deps: RemoteDependencies): ChatProvider {
   const { base, authorization } = accessOf(options);
-  // Everything that the SDK would otherwise take from the environment is given here.
+  // All options that the SDK would otherwise read from the environment are set explicitly.
   const settings = {
     apiKey: options.apiKey || "none",
     adminAPIKey: null,
@@ -45,8 +45,8 @@ export function createOpenAiProvider(options: OpenAiOptions, deps: RemoteDepende
     baseURL: base.url,
     defaultHeaders: { Authorization: authorization ?? null },
     maxRetries: 0,
-    timeout: LONGEST_TIMEOUT_MS,
-    // It logs chunks with their text.
+    timeout: MAX_TIMEOUT_MS,
+    // The log of the SDK would contain the text of chunks.
     logLevel: "off",
   } as const;
   return createRemoteProvider(
@@ -65,9 +65,9 @@ export function createOpenAiProvider(options: OpenAiOptions, deps: RemoteDepende
 }
 
 /**
- * The provider, after a look at its server.
+ * Creates the provider after checking its server.
  *
- * @throws ProviderError `provider_auth` when the server refuses the key
+ * @throws ProviderError `provider_auth` if the server rejects the key
  */
 export async function startOpenAiProvider(
   options: OpenAiOptions,

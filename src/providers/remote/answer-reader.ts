@@ -10,7 +10,9 @@ function countOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 ? value : undefined;
 }
 
-/** A text, or the text parts of a list, as Mistral's models send it beside their reasoning. */
+/**
+ * The text of `content`: a string, or the text parts of a list, which Mistral's models send together with reasoning.
+ */
 function contentOf(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
@@ -20,7 +22,7 @@ function contentOf(content: unknown): string {
     .join("");
 }
 
-/** Finish reasons of OpenAI, vLLM, llama-server, TGI and others. What is not here is no sign of a whole answer. */
+/** Finish reasons of OpenAI, vLLM, llama-server, TGI and others. Any other reason does not mark a whole answer. */
 const reasons: Readonly<Record<string, "stop" | "length">> = {
   stop: "stop",
   eos: "stop",
@@ -31,11 +33,11 @@ const reasons: Readonly<Record<string, "stop" | "length">> = {
   max_tokens: "length",
 };
 
-/** Reads the chunks of one answer, of any shape a compatible server may send, and decides whether it is whole. */
+/** Reads the chunks of one answer in all shapes that compatible servers send, and decides whether it is whole. */
 export class AnswerReader {
   readonly #names: RemoteNames;
   readonly #stops: StopText;
-  readonly #characters = new SurrogateJoiner();
+  readonly #joiner = new SurrogateJoiner();
   #reason: string | undefined;
   #stopped = false;
   #refused = false;
@@ -46,22 +48,22 @@ export class AnswerReader {
     this.#stops = new StopText(stopTexts);
   }
 
-  /** A stop text of ours was met: the rest of the stream is not wanted. */
+  /** Whether a stop text of the request was found. The rest of the stream is not needed. */
   get stopped(): boolean {
     return this.#stopped;
   }
 
-  /** The server said why it finished; at most the usage follows. */
+  /** Whether the server sent a finish reason. Only the usage may follow. */
   get finished(): boolean {
     return this.#reason !== undefined;
   }
 
-  /** Takes a chunk; returns the text that it adds, often none. */
+  /** Adds a chunk. @returns its text, which is often empty */
   push(chunk: unknown): string {
     const { choices, usage } = fieldsOf(chunk);
     if (usage) this.#usage = fieldsOf(usage);
     const choice = fieldsOf(Array.isArray(choices) ? choices[0] : undefined);
-    // Some servers repeat the last chunk, text included.
+    // Some servers repeat the last chunk, including its text.
     if (this.finished || this.#stopped) return "";
     const { content, refusal } = fieldsOf(choice["delta"]);
     if (typeof refusal === "string" && refusal !== "") this.#refused = true;
@@ -71,18 +73,18 @@ export class AnswerReader {
     if (piece === "") return "";
     const { text, stopped } = this.#stops.push(piece);
     this.#stopped = stopped;
-    return this.#characters.push(text);
+    return this.#joiner.push(text);
   }
 
-  /** After the last chunk: the text that was still held back. */
+  /** Returns the held text after the last chunk. */
   flush(): string {
-    return this.#characters.push(this.#stopped ? "" : this.#stops.flush()) + this.#characters.flush();
+    return this.#joiner.push(this.#stopped ? "" : this.#stops.flush()) + this.#joiner.flush();
   }
 
   /**
    * Why the answer ended.
    *
-   * @throws ProviderError `bad_answer` when nothing says that it is whole; `content_refused`
+   * @throws ProviderError `bad_answer` if nothing shows that the answer is whole; `content_refused`
    */
   finishReason(): "stop" | "length" {
     if (this.#refused || this.#reason === "content_filter") {
@@ -92,17 +94,17 @@ export class AnswerReader {
     if (this.#stopped) return "stop";
     if (this.#reason === undefined) throw badAnswer(this.#names, "the answer was cut short");
     const known = Object.hasOwn(reasons, this.#reason) ? reasons[this.#reason] : undefined;
-    if (!known) throw badAnswer(this.#names, "the answer ended for a reason that no chat has");
+    if (!known) throw badAnswer(this.#names, "the answer ended with an unknown finish reason");
     return known;
   }
 
-  /** The server's own count, or the given estimates for what it left out; then `estimated` is set. */
+  /** The usage counted by the server. Missing counts are replaced by the given estimates, and `estimated` is set. */
   usage(promptTokens: number, completionTokens: number): Usage {
     const usage = this.#usage ?? {};
     const cached = countOf(fieldsOf(usage["prompt_tokens_details"])["cached_tokens"]) ?? 0;
-    // Some servers send zeros for "not counted".
+    // Some servers send zero for "not counted".
     const prompt = countOf(usage["prompt_tokens"]) || undefined;
-    // A stream that a stop text of ours ended may hold a running count; ours is then not worse.
+    // If a stop text ended the stream, the server sent at most a running count, which is no better than the estimate.
     const counted = this.#stopped ? undefined : countOf(usage["completion_tokens"]);
     const completion = counted === 0 && completionTokens > 0 ? undefined : counted;
     return {

@@ -1,11 +1,11 @@
 import { isIPv4 } from "node:net";
 
-/** A configured base URL, with the credential taken out: URLs end up in errors, headers do not. */
+/** A configured base URL without its credentials, because URLs appear in errors and headers do not. */
 export interface BaseUrl {
   readonly url: string;
-  /** The value for `Authorization`, where the URL held a user name or password. */
+  /** Value of the `Authorization` header if the URL contained a user name or password. */
   readonly authorization: string | undefined;
-  /** Whether it is an address of this machine. */
+  /** Whether the host is a loopback address. */
   readonly loopback: boolean;
 }
 
@@ -13,7 +13,7 @@ function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    // A bare "%" in a password: it was meant as it stands.
+    // A bare "%" in a password is meant literally.
     return part;
   }
 }

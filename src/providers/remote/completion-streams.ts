@@ -19,17 +19,17 @@ import {
 } from "./request-body.ts";
 import { RunningCall } from "./running-call.ts";
 
-/** How one SDK is used; everything else is the same for all remote providers. */
+/** The parts of a remote provider that depend on its SDK. */
 export interface RemoteProviderSpec {
   readonly names: RemoteNames;
   readonly model: string;
-  /** The model's window, prompt and answer together. */
+  /** Context window of the model in tokens, prompt and answer together. */
   readonly contextTokens: number;
-  /** Whether text leaves this machine: false for an address of this machine. */
+  /** Whether text leaves this machine; false for a loopback address. */
   readonly remote: boolean;
-  /** Starts one streaming completion through the given `fetch`. Must neither retry nor log. */
+  /** Starts one streaming completion with the given `fetch`. Must neither retry nor log. */
   open(body: CompletionBody, call: { signal: AbortSignal; fetch: Fetch }): Promise<AsyncIterable<unknown>>;
-  /** The body of an error that the server sent within its stream and the SDK threw; undefined for other errors. */
+  /** Body of an error that the server sent within the stream and the SDK threw; undefined for other errors. */
   inBandError(error: unknown): unknown;
 }
 
@@ -38,17 +38,18 @@ export interface RemoteDependencies {
   readonly logger: Logger;
 }
 
-/** After the finish reason only the usage can follow; a server that keeps the stream open longer is not waited for. */
+/** Maximum milliseconds to wait for the usage after the finish reason. */
 const USAGE_GRACE_MS = 1000;
-/** First form, and one more for each thing of the dialect that can change. */
-const MAX_FORMS = 5;
+/** Maximum number of requests sent to find an accepted dialect: one for each part of the dialect that can change. */
+const MAX_ATTEMPTS = 5;
+
 interface OpenStream {
   readonly iterator: AsyncIterator<unknown>;
   readonly first: IteratorResult<unknown>;
   readonly guarded: GuardedCall;
 }
 
-/** The streams of one provider, asked for in the dialect that it has been found to know. */
+/** Opens the streams of one provider and remembers the request dialect that its server accepts. */
 export class CompletionStreams {
   readonly #spec: RemoteProviderSpec;
   readonly #deps: RemoteDependencies;
@@ -60,7 +61,7 @@ export class CompletionStreams {
   }
 
   /**
-   * The request as it would be sent now.
+   * Builds the request in the current dialect.
    *
    * @throws ProviderError `prompt_too_long`
    */
@@ -69,8 +70,8 @@ export class CompletionStreams {
   }
 
   /**
-   * The texts of one answer, up to its finish reason, with "" for a chunk that has none; the usage that follows is read
-   * as far as it comes soon.
+   * Yields the texts of one answer up to its finish reason, and "" for a chunk without text. Usage that follows shortly
+   * after the finish reason is read as well.
    */
   async *texts(
     request: ChatRequest,
@@ -93,7 +94,7 @@ export class CompletionStreams {
       }
     } catch (error) {
       call.throwIfStopped();
-      // With its finish reason the answer is whole, whatever becomes of the connection afterwards.
+      // After the finish reason the answer is whole, even if the connection fails.
       if (!reader.finished) throw guarded ? this.#mapped(error, guarded) : error;
     } finally {
       stopWaiting?.();
@@ -105,7 +106,7 @@ export class CompletionStreams {
     if (rest !== "") yield rest;
   }
 
-  /** Sends the request; when the server does not know a parameter, says the same in another form. */
+  /** Sends the request. If the server rejects a parameter as unknown, sends it again in another dialect. */
   async #open(
     request: ChatRequest,
     call: RunningCall,
@@ -113,7 +114,7 @@ export class CompletionStreams {
     correction?: Correction,
   ): Promise<OpenStream> {
     let dialect = this.#dialect;
-    for (let form = 1; ; form++) {
+    for (let attempt = 1; ; attempt++) {
       const guarded = guardedCall(this.#spec.names, this.#deps.clock);
       const { body } = prepareRequest(request, dialect, this.#target(), correction);
       try {
@@ -126,19 +127,19 @@ export class CompletionStreams {
         call.throwIfStopped();
         const rejected = guarded.rejected.filter((name) => name === "json_schema" || name in body);
         const next = adaptDialect(dialect, rejected, guarded.unsupported);
-        if (next === null || form === MAX_FORMS) throw this.#mapped(error, guarded);
+        if (next === null || attempt === MAX_ATTEMPTS) throw this.#mapped(error, guarded);
         dialect = next;
       }
     }
   }
 
-  /** Keeps a form that the server took. One that was only tried in vain is forgotten. */
+  /** Remembers a dialect that the server accepted. */
   #learn(dialect: Dialect): void {
     if (isSameDialect(dialect, this.#dialect)) return;
     this.#dialect = dialect;
     this.#deps.logger.info(
       { provider: this.#spec.names.provider, ...dialect },
-      "The server does not know a parameter; another form is used from now on",
+      "server rejected a request parameter, switched to another dialect",
     );
   }
 
@@ -148,8 +149,8 @@ export class CompletionStreams {
     if (error instanceof ProviderError) return error;
     const inBand = this.#spec.inBandError(error);
     if (inBand !== undefined) return mapFault(names, readFault(inBand), ownParameters);
-    // The message of a SyntaxError quotes the text, so not even the cause is kept.
-    if (error instanceof SyntaxError) return badAnswer(names, "a chunk of its stream is not JSON");
+    // The message of a SyntaxError quotes the text, so the error is not kept as the cause.
+    if (error instanceof SyntaxError) return badAnswer(names, "its stream contains a chunk that is not JSON");
     return mapNetworkFault(names, error, guarded.begun);
   }
 

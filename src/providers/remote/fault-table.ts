@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../../core/error-codes.ts";
 
-/** What the mapping must know of a provider to say what to fix: names of settings, never their values. */
+/** Names of a provider and its settings (never their values), for messages that tell operators what to fix. */
 export interface RemoteNames {
   readonly provider: "openai" | "huggingface";
   readonly keySetting: string;
@@ -10,8 +10,8 @@ export interface RemoteNames {
 }
 
 /**
- * An upstream's error as it was read. Only used to decide: its free text may quote a user or a key, so it never
- * leaves the function that maps it.
+ * An error of an upstream server as it was read. Its free text is used for decisions only: it may quote a user's text
+ * or a key, so it must never be shown or logged.
  */
 export interface UpstreamFault {
   readonly status: number | undefined;
@@ -22,13 +22,13 @@ export interface UpstreamFault {
   readonly retryAfterMs: number | undefined;
 }
 
-/** One kind of refusal by a server. `docs/providers.md` prints these rows; a test holds the two together. */
+/** One kind of error response. `docs/providers.md` lists these rows; a test compares the two. */
 export interface FaultRow {
-  /** What the server says, for the docs. */
+  /** Description of the response, for the docs. */
   readonly when: string;
   readonly matches: (fault: UpstreamFault) => boolean;
   readonly code: ErrorCode;
-  /** Goes on after "The … provider". */
+  /** Predicate of the sentence "The … provider …". */
   readonly describe: (names: RemoteNames) => string;
 }
 
@@ -42,19 +42,22 @@ function hasStatus(fault: UpstreamFault, ...codes: readonly number[]): boolean {
   return fault.status !== undefined && codes.includes(fault.status);
 }
 
-/** Whether the prompt was too long for the model, in the words of OpenAI, vLLM, llama-server and TGI. */
+/** Whether the prompt was too long for the model, by the wording of OpenAI, vLLM, llama-server and TGI. */
 export function isTooLong(fault: UpstreamFault): boolean {
   if (hasStatus(fault, 413)) return true;
   if (labelled(fault, /^(context_length_exceeded|exceed_context_size_error)$/)) return true;
   return hasStatus(fault, 400, 422) && TOO_LONG.test(fault.text);
 }
 
-const refusesKey = ({ keySetting }: RemoteNames): string => `refused its key; check ${keySetting}`;
-const hasNoCredit = (): string => "has no credit left on its account";
-const limitsRate = (): string => "limits the rate of requests";
+const rejectsKey = ({ keySetting }: RemoteNames): string => `rejected the API key; check ${keySetting}`;
+const hasNoCredit = (): string => "has no credit left on the account";
+const limitsRate = (): string => "is limiting the request rate";
 const failed = (): string => "failed or is overloaded";
 
-/** What a server's refusal means. The first row that matches counts: codes say more than the status. */
+/**
+ * Meaning of error responses. The first matching row counts; error codes come first, as they are more specific than the
+ * status.
+ */
 export const upstreamFaults: readonly FaultRow[] = [
   {
     when: "code `content_filter`, `content_policy…`",
@@ -63,11 +66,11 @@ export const upstreamFaults: readonly FaultRow[] = [
     describe: () => "refused the content",
   },
   {
-    when: "413; code `context_length_exceeded`, `exceed_context_size_error`; 400 or 422 that speaks of the context length",
+    when: "413; code `context_length_exceeded`, `exceed_context_size_error`; 400 or 422 with a message about the context length",
     matches: isTooLong,
     code: "prompt_too_long",
     describe: ({ windowSetting }) =>
-      `found the prompt too long; shorten the message or the context, or lower ${windowSetting}`,
+      `rejected the prompt as too long; shorten the message or the context, or lower ${windowSetting}`,
   },
   {
     when: "code `insufficient_quota`, `billing_hard_limit_reached`, `billing_not_active`",
@@ -80,7 +83,7 @@ export const upstreamFaults: readonly FaultRow[] = [
     when: "code `invalid_api_key`, `authentication_error`",
     matches: (fault) => labelled(fault, /^(invalid_api_key|authentication_error)$/),
     code: "provider_auth",
-    describe: refusesKey,
+    describe: rejectsKey,
   },
   {
     when: "code `model_not_supported`, `model_not_found`",
@@ -106,7 +109,7 @@ export const upstreamFaults: readonly FaultRow[] = [
     when: "401, 403",
     matches: (fault) => hasStatus(fault, 401, 403),
     code: "provider_auth",
-    describe: refusesKey,
+    describe: rejectsKey,
   },
   { when: "402", matches: (fault) => hasStatus(fault, 402), code: "provider_quota", describe: hasNoCredit },
   {
@@ -116,7 +119,7 @@ export const upstreamFaults: readonly FaultRow[] = [
     describe: limitsRate,
   },
   {
-    // 409 and 425 pass by themselves, as the SDK of OpenAI has it too.
+    // 409 and 425 are temporary; the SDK of OpenAI treats them the same way.
     when: "408, 409, 425, 500 and above (502, 503, 529 …)",
     matches: (fault) => hasStatus(fault, 408, 409, 425) || (fault.status ?? 0) >= 500,
     code: "provider_unavailable",
@@ -127,13 +130,13 @@ export const upstreamFaults: readonly FaultRow[] = [
     matches: (fault) => hasStatus(fault, 404),
     code: "bad_request",
     describe: ({ modelSetting, baseUrlSetting }) =>
-      `does not know this address or model; check ${modelSetting} and ${baseUrlSetting}`,
+      `did not find this address or model; check ${modelSetting} and ${baseUrlSetting}`,
   },
   {
-    when: "a redirect (never followed: text goes to the configured address or nowhere)",
+    when: "a redirect (never followed, so that text is sent to the configured address only)",
     matches: ({ status }) => status !== undefined && status < 400,
     code: "bad_request",
-    describe: ({ baseUrlSetting }) => `sends requests elsewhere; set ${baseUrlSetting} to the final address`,
+    describe: ({ baseUrlSetting }) => `redirected the request; set ${baseUrlSetting} to the final address`,
   },
   {
     when: "any other status",
@@ -142,9 +145,9 @@ export const upstreamFaults: readonly FaultRow[] = [
     describe: () => "rejected the request",
   },
   {
-    when: "an error within the stream that none of the rows above knows",
+    when: "an error within the stream that matches none of the rows above",
     matches: () => true,
     code: "bad_answer",
-    describe: () => "reported an error in the middle of its answer",
+    describe: () => "reported an error in the middle of the answer",
   },
 ];

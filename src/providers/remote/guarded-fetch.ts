@@ -4,32 +4,33 @@ import { isTooLong, type RemoteNames, type UpstreamFault } from "./fault-table.t
 import { badAnswer, mapFault, mapNetworkFault, readFault, retryAfterOf } from "./http-errors.ts";
 import { ownParameters, samplingParameters } from "./request-body.ts";
 
-/** An error body beyond this is not read, nor one that takes longer: it could be endless. */
+/** Maximum bytes read of an error body, which could be endless. */
 const ERROR_BODY_BYTES = 65_536;
+/** Maximum milliseconds spent reading an error body. */
 const ERROR_BODY_MS = 5000;
-/** A line of the event stream beyond this is a fault: the parsers of the SDKs hold a whole line. */
-const LONGEST_LINE_BYTES = 1_048_576;
+/** Maximum bytes of a line of the event stream. The parsers of the SDKs buffer a whole line. */
+const MAX_LINE_BYTES = 1_048_576;
 
 export type Fetch = typeof globalThis.fetch;
 
-/** One HTTP call: its `fetch`, and what became of it. */
+/** One HTTP call: its `fetch` and its outcome. */
 export interface GuardedCall {
   readonly fetch: Fetch;
-  /** Set when the call failed before its answer began; it counts, whatever the SDK made of it. */
+  /** Set if the call failed before its answer began. Takes precedence over the error that the SDK throws. */
   readonly failure: ProviderError | undefined;
-  /** Whether the server accepted the request and began a stream. */
+  /** Whether the server accepted the request and started a stream. */
   readonly begun: boolean;
-  /** Parameters of ours that the server named when it rejected the request. */
+  /** Parameters of the request that the server named when it rejected the request. */
   readonly rejected: readonly string[];
-  /** Whether it said that it does not know them, rather than that it dislikes their values. */
+  /** Whether the server does not support these parameters at all, as opposed to rejecting their values. */
   readonly unsupported: boolean;
 }
 
-/** The body of an error or of a small document: its beginning, as far as it comes within the time. */
+/** Reads the beginning of a body: at most `maxBytes` bytes, and at most for {@link ERROR_BODY_MS}. */
 export async function readBounded(
   response: Response,
   clock: Clock,
-  mostBytes = ERROR_BODY_BYTES,
+  maxBytes = ERROR_BODY_BYTES,
 ): Promise<string> {
   if (!response.body) return "";
   const reader = response.body.getReader();
@@ -37,7 +38,7 @@ export async function readBounded(
   const stopTimer = clock.after(ERROR_BODY_MS, cancel);
   const chunks: Uint8Array[] = [];
   try {
-    for (let bytes = 0; bytes < mostBytes;) {
+    for (let bytes = 0; bytes < maxBytes;) {
       const { done, value } = await reader.read();
       if (done) break;
       chunks.push(value);
@@ -47,7 +48,7 @@ export async function readBounded(
     stopTimer();
     cancel();
   }
-  return Buffer.concat(chunks).toString("utf8", 0, mostBytes);
+  return Buffer.concat(chunks).toString("utf8", 0, maxBytes);
 }
 
 function parsed(text: string): unknown {
@@ -58,10 +59,10 @@ function parsed(text: string): unknown {
   }
 }
 
-/** "seed" and "stop" are words as well: they count as parameters only in quotes or after a dot. */
+/** Whether `text` names the parameter. Names that are also words, such as "seed", must be quoted or follow a dot. */
 function isNamed(name: string, text: string): boolean {
-  const word = samplingParameters.some((parameter) => parameter === name);
-  return (word ? new RegExp(`['"\`.]${name}\\b`) : new RegExp(`\\b${name}\\b`)).test(text);
+  const isWord = samplingParameters.some((parameter) => parameter === name);
+  return (isWord ? new RegExp(`['"\`.]${name}\\b`) : new RegExp(`\\b${name}\\b`)).test(text);
 }
 
 function rejectedParameters(fault: UpstreamFault): readonly string[] {
@@ -69,7 +70,7 @@ function rejectedParameters(fault: UpstreamFault): readonly string[] {
   return ownParameters.filter((name) => fault.param?.startsWith(name) === true || isNamed(name, fault.text));
 }
 
-/** Whether the server does not know a parameter at all; else it dislikes one value of it. */
+/** Whether the server does not support a parameter at all, as opposed to rejecting its value. */
 function isUnsupported({ labels, text }: UpstreamFault): boolean {
   return (
     labels.some((label) => label.startsWith("unsupported_")) ||
@@ -82,21 +83,22 @@ function isAbort(error: unknown): boolean {
 }
 
 function boundedLines(names: RemoteNames): TransformStream<Uint8Array, Uint8Array> {
-  let open = 0;
+  let lineBytes = 0;
   return new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       const end = Math.max(chunk.lastIndexOf(10), chunk.lastIndexOf(13));
-      open = end === -1 ? open + chunk.length : chunk.length - end - 1;
-      if (open > LONGEST_LINE_BYTES) controller.error(badAnswer(names, "a line of its stream has no end"));
+      lineBytes = end === -1 ? lineBytes + chunk.length : chunk.length - end - 1;
+      if (lineBytes > MAX_LINE_BYTES)
+        controller.error(badAnswer(names, "its stream contains a line that is too long"));
       else controller.enqueue(chunk);
     },
   });
 }
 
 /**
- * A `fetch` for one call of an SDK. It keeps what the SDKs lose (status, `Retry-After`), maps every failure at the
- * edge, so that no SDK error with a request body in it is needed, bounds what is read, and follows no redirect: text
- * goes to the configured address or nowhere.
+ * Creates a `fetch` for one call of an SDK. It keeps details that the SDKs lose (status, `Retry-After`), maps every
+ * failure at the edge (the errors of the SDKs contain the request body), limits what is read, and follows no redirects,
+ * so that text is sent to the configured address only.
  */
 export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
   const state = {
@@ -115,7 +117,7 @@ export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
     if (response.ok) {
       const error = (body as { error?: unknown } | null)?.error;
       if (typeof error !== "object" && typeof error !== "string") {
-        return fail(badAnswer(names, "it did not answer with an event stream"));
+        return fail(badAnswer(names, "its response is not an event stream"));
       }
       return fail(mapFault(names, readFault(body, undefined, retryAfterMs), ownParameters));
     }
@@ -136,7 +138,7 @@ export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
     if (!response.ok || !/^text\/event-stream\b/i.test(type) || !response.body) return refuse(response);
     state.begun = true;
     const { status } = response;
-    // One SDK knows it in small letters only.
+    // One SDK accepts the content type in lower case only.
     const headers = { "content-type": "text/event-stream" };
     return new Response(response.body.pipeThrough(boundedLines(names)), { status, headers });
   };

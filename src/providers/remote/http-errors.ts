@@ -2,12 +2,14 @@ import { fieldsOf } from "../../core/json-fields.ts";
 import { ProviderError } from "../provider-error.ts";
 import { upstreamFaults, type FaultRow, type RemoteNames, type UpstreamFault } from "./fault-table.ts";
 
-const LONGEST_RETRY_AFTER_MS = 86_400_000;
+/** Longest accepted time to wait: one day, in milliseconds. */
+const MAX_RETRY_AFTER_MS = 86_400_000;
 
 function textsOf(value: unknown): string[] {
   if (typeof value === "string") return [value];
   if (!Array.isArray(value)) return [];
-  // FastAPI: [{ loc: ["body", "max_tokens"], msg: "…", input: <the request> }]; `input` is left out on purpose.
+  // FastAPI: [{ loc: ["body", "max_tokens"], msg: "…", input: <the request> }]. `input` is not used: it is the user's
+  // text.
   return value.flatMap((entry) => {
     if (typeof entry === "string") return [entry];
     const { loc, msg } = fieldsOf(entry);
@@ -16,9 +18,9 @@ function textsOf(value: unknown): string[] {
 }
 
 /**
- * Reads the error bodies in use: OpenAI's `{error:{message,type,code,param}}`, a bare text, `{message}`, FastAPI's
- * `{detail}` and vLLM's flat form. A numeric `code` stands for a status where there is none; `retry_after`, or the
- * `estimated_time` until a model of Hugging Face is loaded (both in seconds), for an absent header.
+ * Reads the error bodies in use: OpenAI's `{error:{message,type,code,param}}`, a plain text, `{message}`, FastAPI's
+ * `{detail}` and vLLM's flat form. If there is no status, a numeric `code` is used. If there is no Retry-After header,
+ * `retry_after` or `estimated_time` (until a Hugging Face model is loaded) is used, both in seconds.
  */
 export function readFault(body: unknown, status?: number, retryAfterMs?: number): UpstreamFault {
   const outer = fieldsOf(body);
@@ -36,15 +38,15 @@ export function readFault(body: unknown, status?: number, retryAfterMs?: number)
     text: texts.join("\n").slice(0, 65_536),
     retryAfterMs:
       retryAfterMs ??
-      (seconds === undefined ? undefined : Math.min(Math.ceil(seconds * 1000), LONGEST_RETRY_AFTER_MS)),
+      (seconds === undefined ? undefined : Math.min(Math.ceil(seconds * 1000), MAX_RETRY_AFTER_MS)),
   };
 }
 
 /**
- * Milliseconds to wait, from `Retry-After` (seconds or an HTTP date) or `retry-after-ms`; undefined where absent or
- * malformed. At most a day.
+ * Milliseconds to wait, from `Retry-After` (seconds or an HTTP date) or `retry-after-ms`. Undefined if the header is
+ * absent or malformed. At most one day.
  *
- * @param wallMs the wall clock in milliseconds, for dates
+ * @param wallMs wall clock in milliseconds since the epoch, for dates
  */
 export function retryAfterOf(headers: Headers, wallMs: number): number | undefined {
   const exact = headers.get("retry-after-ms");
@@ -53,12 +55,12 @@ export function retryAfterOf(headers: Headers, wallMs: number): number | undefin
   if (exact !== null && /^\d+(\.\d+)?$/.test(exact.trim())) ms = Number(exact);
   else if (header && /^\d+(\.\d+)?$/.test(header)) ms = Number(header) * 1000;
   else if (header && /[a-z]/i.test(header)) ms = Date.parse(header) - wallMs;
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(Math.ceil(ms), 0), LONGEST_RETRY_AFTER_MS);
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(Math.ceil(ms), 0), MAX_RETRY_AFTER_MS);
 }
 
 /**
- * The one place where an upstream's error becomes ours. The message is made of our own words, the status, and
- * `param` when it is one of `ownParameters`.
+ * Maps an upstream error to a ProviderError. This is the only place that does so. The message consists of fixed texts,
+ * the status, and `param` if it is one of `ownParameters`.
  */
 export function mapFault(
   names: RemoteNames,
@@ -84,7 +86,7 @@ export function mapFault(
   );
 }
 
-/** The system's or undici's code of a failed `fetch`, such as ECONNREFUSED; undefined where there is none. */
+/** Error code of a failed `fetch` from the system or undici, such as ECONNREFUSED; undefined if there is none. */
 function networkCode(error: unknown): string | undefined {
   for (let current = error, depth = 0; depth < 4; depth++) {
     const { code, cause, errors } = fieldsOf(current);
@@ -94,33 +96,33 @@ function networkCode(error: unknown): string | undefined {
   return undefined;
 }
 
-/** Codes of OpenSSL and Node for a certificate that does not hold. */
+/** Codes of OpenSSL and Node for an untrusted certificate. */
 const CERTIFICATE = /CERT|^UNABLE_TO_(GET|VERIFY)/;
 
 /**
- * Maps what `fetch` or the reading of a body threw.
+ * Maps an error thrown by `fetch` or by reading a body.
  *
- * @param begun whether the answer had begun: a cut in its middle is `bad_answer`, before it `provider_unavailable`
+ * @param begun whether the answer had begun: an interruption is then `bad_answer`, otherwise `provider_unavailable`
  */
 export function mapNetworkFault(names: RemoteNames, error: unknown, begun: boolean): ProviderError {
   const code = networkCode(error);
   const detail = code === undefined ? "" : ` (${code})`;
   if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
-    const message = `The ${names.provider} provider was silent for too long${detail}.`;
+    const message = `The ${names.provider} provider sent no data for too long${detail}.`;
     return new ProviderError(names.provider, "provider_timeout", message);
   }
   if (begun) return badAnswer(names, `the answer was cut short${detail}`);
   if (code !== undefined && CERTIFICATE.test(code)) {
     const message =
       `The certificate of the ${names.provider} provider is not trusted${detail}; ` +
-      `check ${names.baseUrlSetting}, or name the file of its authority in NODE_EXTRA_CA_CERTS.`;
+      `check ${names.baseUrlSetting}, or set NODE_EXTRA_CA_CERTS to the file of its certificate authority.`;
     return new ProviderError(names.provider, "provider_unavailable", message);
   }
   const message = `The ${names.provider} provider cannot be reached${detail}; check ${names.baseUrlSetting} and the network.`;
   return new ProviderError(names.provider, "provider_unavailable", message);
 }
 
-/** The answer broke a rule of the protocol; `what` is in our own words. */
+/** Error for an answer that violates the protocol. `what` must not contain text of the upstream. */
 export function badAnswer(names: RemoteNames, what: string): ProviderError {
   return new ProviderError(names.provider, "bad_answer", `The ${names.provider} provider failed: ${what}.`);
 }

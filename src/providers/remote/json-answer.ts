@@ -1,8 +1,8 @@
 import { Ajv, type ValidateFunction } from "ajv";
 import type { JsonSchema } from "../provider.ts";
 
-/** A server without a parser for reasoning sends a model's thoughts as text, up to this mark. */
-const THOUGHT_END = "</think>";
+/** End of the reasoning, for servers that send the model's reasoning as part of the text. */
+const REASONING_END = "</think>";
 
 function parse(text: string): { readonly value: unknown } | null {
   try {
@@ -12,25 +12,25 @@ function parse(text: string): { readonly value: unknown } | null {
   }
 }
 
-/** Compiled once for each schema, and forgotten with it. */
+/** Compiled once for each schema and released together with it. */
 const validators = new WeakMap<JsonSchema, ValidateFunction>();
 
 function validatorOf(schema: JsonSchema): ValidateFunction {
   const known = validators.get(schema);
   if (known) return known;
-  // One instance each: an instance would keep all schemas that it ever compiled.
+  // One Ajv instance per schema, because an instance keeps all schemas that it has compiled.
   const compiled = new Ajv({ strict: false, validateFormats: false, logger: false }).compile(schema);
   validators.set(schema, compiled);
   return compiled;
 }
 
 /**
- * The JSON in an answer: as it is, without a code fence around it, or without the words before and after it, which
- * models that were only asked for JSON like to add. Null when there is none.
+ * Extracts the JSON from an answer. Removes a code fence, or words before and after the JSON, which models often add if
+ * only the prompt asks for JSON. Null if there is no JSON.
  */
 export function jsonOf(answer: string): string | null {
-  const thought = answer.lastIndexOf(THOUGHT_END);
-  const text = (thought === -1 ? answer : answer.slice(thought + THOUGHT_END.length)).trim();
+  const reasoningEnd = answer.lastIndexOf(REASONING_END);
+  const text = (reasoningEnd === -1 ? answer : answer.slice(reasoningEnd + REASONING_END.length)).trim();
   const fenced = /^```[a-z]*\s*\n([\s\S]*)\n\s*```$/i.exec(text)?.[1]?.trim();
   const object = text.slice(Math.max(text.indexOf("{"), 0), text.lastIndexOf("}") + 1);
   for (const candidate of [text, fenced, object]) {
@@ -41,10 +41,10 @@ export function jsonOf(answer: string): string | null {
 
 export type CheckedJson =
   | { readonly json: string }
-  /** What is wrong, in words for the model. May name fields of the answer: not for logs or people. */
+  /** Description of the fault for the model. May name fields of the answer, so it must not be logged or shown. */
   | { readonly fault: string };
 
-/** Finds the JSON in an answer and holds it against its schema. */
+/** Extracts the JSON from an answer and validates it against its schema. */
 export function checkedJson(answer: string, schema: JsonSchema): CheckedJson {
   const json = jsonOf(answer);
   if (json === null) return { fault: "it holds no JSON value" };

@@ -1,29 +1,30 @@
 import type { Clock } from "../../core/clock.ts";
 import type { StreamPart } from "../provider.ts";
 
-const LONGEST_SILENCE_MS = 1000;
+/** Milliseconds without a visible part after which a keepalive is due. */
+const MAX_SILENCE_MS = 1000;
 
-/** Tells that a provider works although nothing can be shown: its model reasons, or its answer is checked as a whole. */
+/** Produces progress parts while a provider works without visible text: it reasons, or its JSON is not complete yet. */
 export class Keepalive {
   readonly #clock: Clock;
   readonly #part: StreamPart;
   #lastAt: number;
 
-  /** @param promptTokens of the request; a prompt whose answer has begun is processed */
+  /** @param promptTokens tokens of the prompt, reported as fully processed because the answer has begun */
   constructor(clock: Clock, promptTokens: number) {
     this.#clock = clock;
     this.#part = { type: "progress", processed: promptTokens, total: promptTokens };
     this.#lastAt = clock.now();
   }
 
-  /** Something was shown. */
+  /** Reports that visible text was emitted. */
   beat(): void {
     this.#lastAt = this.#clock.now();
   }
 
-  /** To be called for what cannot be shown: a part once the silence has lasted a second, else null. */
+  /** Call on each chunk without visible text. @returns a part if none was emitted for a second, otherwise null */
   sign(): StreamPart | null {
-    if (this.#clock.now() - this.#lastAt < LONGEST_SILENCE_MS) return null;
+    if (this.#clock.now() - this.#lastAt < MAX_SILENCE_MS) return null;
     this.beat();
     return this.#part;
   }

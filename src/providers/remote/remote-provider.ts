@@ -21,8 +21,8 @@ import { RunningCall } from "./running-call.ts";
 
 export type { RemoteProviderSpec, RemoteDependencies };
 
-/** An answer that is not the JSON that was asked for is asked for once more. */
-const MAX_ASKS = 2;
+/** Maximum number of requests for an answer with a schema: an invalid answer is requested once more. */
+const MAX_ATTEMPTS = 2;
 
 function sumOf(a: Usage, b: Usage): Usage {
   return {
@@ -33,10 +33,10 @@ function sumOf(a: Usage, b: Usage): Usage {
   };
 }
 
-/** A request on its way. */
-interface Asked {
+/** A request in progress. */
+interface RunningRequest {
   readonly call: RunningCall;
-  /** Hands a part over. @throws as {@link RunningCall.throwIfStopped} */
+  /** Emits a part. @throws like {@link RunningCall.throwIfStopped} */
   readonly emit: (part: StreamPart) => void;
   readonly promptTokens: number;
 }
@@ -67,14 +67,14 @@ class RemoteProvider implements ChatProvider {
     return Promise.resolve(estimateTokens(text));
   }
 
-  /** What the last call showed; no call is made for it. */
+  /** Health according to the last request; sends no request itself. */
   health(): ProviderHealth {
     return this.#health;
   }
 
   close(): Promise<void> {
     this.#closed = true;
-    this.#health = { state: "down", reason: "It is closed." };
+    this.#health = { state: "down", reason: "The provider is closed." };
     for (const call of this.#running) call.close(this.#closingError());
     return Promise.resolve();
   }
@@ -101,41 +101,42 @@ class RemoteProvider implements ChatProvider {
       return finish;
     } catch (error) {
       call.throwIfStopped();
-      throw this.#noted(error);
+      this.#recordFailure(error);
+      throw error;
     } finally {
       this.#running.delete(call);
       call.end();
     }
   }
 
-  async #answer(request: ChatRequest, { call, emit, promptTokens }: Asked): Promise<Finish> {
+  async #answer(request: ChatRequest, { call, emit, promptTokens }: RunningRequest): Promise<Finish> {
     const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
     const keepalive = new Keepalive(this.#deps.clock, promptTokens);
-    let all = 0;
+    let completionTokens = 0;
     for await (const text of this.#streams.texts(request, call, reader)) {
       if (text === "") {
         const sign = keepalive.sign();
         if (sign !== null) emit(sign);
       } else {
         const tokens = estimatePieceTokens(text);
-        all += tokens;
+        completionTokens += tokens;
         keepalive.beat();
         emit({ type: "text-delta", text, tokens });
       }
     }
-    return { reason: reader.finishReason(), usage: reader.usage(promptTokens, all) };
+    return { reason: reader.finishReason(), usage: reader.usage(promptTokens, completionTokens) };
   }
 
-  /** An answer with a schema: read whole, checked, and asked for once more where it does not hold. */
+  /** Reads an answer with a schema completely and validates it. An invalid answer is requested once more. */
   async #jsonAnswer(
     request: ChatRequest,
     schema: JsonSchema,
-    { call, emit, promptTokens }: Asked,
+    { call, emit, promptTokens }: RunningRequest,
   ): Promise<Finish> {
     const keepalive = new Keepalive(this.#deps.clock, promptTokens);
     let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
     let correction: Correction | undefined;
-    for (let ask = 1; ; ask++) {
+    for (let attempt = 1; ; attempt++) {
       const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
       let whole = "";
       for await (const text of this.#streams.texts(request, call, reader, correction)) {
@@ -145,37 +146,35 @@ class RemoteProvider implements ChatProvider {
       }
       const reason = reader.finishReason();
       usage = sumOf(usage, reader.usage(promptTokens, estimatePieceTokens(whole)));
-      // What the limit cut short is no JSON; another try would be cut as well.
+      // An answer cut by the token limit is not valid JSON, and a second one would be cut as well.
       const checked = reason === "length" ? { json: whole } : checkedJson(whole, schema);
       if ("json" in checked) {
         const { json: text } = checked;
         if (text !== "") emit({ type: "text-delta", text, tokens: estimatePieceTokens(text) });
         return { reason, usage };
       }
-      if (ask === MAX_ASKS)
-        throw badAnswer(this.#spec.names, "its answer is not the JSON that was asked for");
+      if (attempt === MAX_ATTEMPTS) throw badAnswer(this.#spec.names, "its answer is not the requested JSON");
       correction = { answer: whole, fault: checked.fault };
     }
   }
 
-  /** Remembers a failure for `health`, except those that only concern one request. */
-  #noted(error: unknown): unknown {
-    if (!(error instanceof ProviderError)) return error;
+  /** Updates the health after a failure, unless the failure concerns a single request only. */
+  #recordFailure(error: unknown): void {
+    if (!(error instanceof ProviderError)) return;
     if (error.code === "provider_auth" || error.code === "provider_quota") {
       this.#health = { state: "down", reason: error.message };
     } else if (error.code.startsWith("provider_") || error.code === "bad_answer" || error.status === 404) {
       this.#health = { state: "degraded", reason: error.message };
     }
-    return error;
   }
 
   #closingError(): ProviderError {
-    const message = `The ${this.name} provider is being closed.`;
+    const message = `The ${this.name} provider is shutting down.`;
     return new ProviderError(this.name, "provider_unavailable", message);
   }
 }
 
-/** A chat provider over HTTP that speaks OpenAI's chat completions through an SDK. */
+/** Creates a chat provider that uses OpenAI's chat completions over HTTP through an SDK. */
 export function createRemoteProvider(spec: RemoteProviderSpec, deps: RemoteDependencies): ChatProvider {
   return new RemoteProvider(spec, deps);
 }

@@ -10,17 +10,21 @@ import { ServiceError } from "../../core/errors.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatRequest, JsonSchema, Sampling } from "../provider.ts";
 
-/** What compatible servers differ in. Starts with what most of them know; {@link adaptDialect} learns the rest. */
+/**
+ * Differences between compatible servers. Starts with {@link firstDialect}; {@link adaptDialect} derives the others.
+ */
 export interface Dialect {
   readonly tokenLimit: "max_tokens" | "max_completion_tokens";
   readonly schema: "response_format" | "prompt";
   /** Whether `stream_options.include_usage` is sent. */
   readonly streamUsage: boolean;
-  /** Parameters of sampling that are left out, since the server refuses them: an answer without them is better than none. */
+  /**
+   * Sampling parameters that are omitted because the server rejects them: an answer without them is better than none.
+   */
   readonly omit: readonly SamplingParameter[];
 }
 
-/** OpenAI's reasoning models, for instance, take no temperature. Stop texts are looked for on this side anyway. */
+/** Sampling parameters that a server may not support: OpenAI's reasoning models accept no temperature, for instance. */
 export const samplingParameters = ["temperature", "top_p", "seed", "stop"] as const;
 export type SamplingParameter = (typeof samplingParameters)[number];
 
@@ -31,7 +35,7 @@ export const firstDialect: Dialect = {
   omit: [],
 };
 
-/** The parameters that may be named to people and looked for in a rejection. */
+/** Parameters that may be named in error messages and that are looked for in a rejection. */
 export const ownParameters = [
   "max_tokens",
   "max_completion_tokens",
@@ -52,10 +56,10 @@ export function isSameDialect(a: Dialect, b: Dialect): boolean {
 }
 
 /**
- * The dialect to try next after a server rejected parameters, or null when nothing is left to change.
+ * The dialect to try next after a server rejected parameters, or null if nothing is left to change.
  *
- * @param unsupported whether it does not know them at all. A value of sampling that it only dislikes is the client's to
- *   fix, and another client's value may be fine.
+ * @param unsupported whether the server does not support the parameters at all. If it only rejects a sampling value,
+ *   the client has to fix that value, and values of other clients may be valid.
  */
 export function adaptDialect(
   dialect: Dialect,
@@ -77,13 +81,15 @@ export function adaptDialect(
   return null;
 }
 
-/** A type and not an interface: the SDKs' own types have index signatures, which interfaces do not satisfy. */
+/**
+ * A type rather than an interface, because the types of the SDKs have index signatures that interfaces do not satisfy.
+ */
 export type Message = {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
 };
 
-/** The body of `POST …/chat/completions`, as far as both SDKs and the compatible servers agree on it. */
+/** Body of `POST …/chat/completions`, limited to the fields that both SDKs and compatible servers support. */
 export interface CompletionBody {
   readonly model: string;
   readonly messages: Message[];
@@ -105,23 +111,23 @@ export interface CompletionBody {
   };
 }
 
-/** More are refused by OpenAI; the reader of the answer looks for all of them anyway. */
+/** OpenAI rejects more stop texts. All of them are also applied by {@link AnswerReader}. */
 const MAX_STOP_TEXTS = 4;
 
 const GO_ON =
   "Your answer above was cut off. Continue it from exactly where it ends. Do not repeat anything and do not comment.";
 
-/** An answer that was not the JSON that was asked for: it is shown to the model with what is wrong. */
+/** An answer that is not the requested JSON. It is sent back to the model with a description of the fault. */
 export interface Correction {
   readonly answer: string;
-  /** In words for the model. */
+  /** Description for the model. */
   readonly fault: string;
 }
 
-/** Of a wrong answer that much is shown again: enough to see what went wrong, little enough for a small window. */
+/** Characters of a wrong answer that are sent back: enough to show the fault, few enough for a small window. */
 const CORRECTED_CHARS = 1000;
 
-/** The turns after the user's last one: a partial answer that is to be continued, or a wrong one to be corrected. */
+/** Turns appended after the user's last one: a partial answer to continue, or a wrong answer to correct. */
 function tailOf(
   { continueFrom, jsonSchema }: ChatRequest,
   correction: Correction | undefined,
@@ -130,12 +136,12 @@ function tailOf(
     const { answer, fault } = correction;
     const instruction = `That is not what was asked for: ${fault}. Answer again, with the JSON value and nothing else.`;
     const turn: Turn = { role: "user", content: instruction };
-    // Servers refuse an empty turn.
+    // Servers reject an empty turn.
     return answer.trim() === ""
       ? [turn]
       : [{ role: "assistant", content: answer.slice(0, CORRECTED_CHARS) }, turn];
   }
-  // Half of a JSON value cannot be continued by an instruction: it starts again whole.
+  // A partial JSON value cannot be continued by an instruction, so the answer starts again.
   if (!continueFrom || jsonSchema) return [];
   return [
     { role: "assistant", content: continueFrom },
@@ -148,7 +154,7 @@ function withSchema(system: string, schema: JsonSchema): string {
   return system ? `${system}\n\n${rule}` : rule;
 }
 
-/** OpenAI's strict mode wants every object closed and every property required; others are sent as loose schemas. */
+/** Whether a schema fits OpenAI's strict mode, where all objects are closed and all properties are required. */
 function isStrict(schema: unknown): boolean {
   if (Array.isArray(schema)) return schema.every(isStrict);
   if (typeof schema !== "object" || schema === null) return true;
@@ -163,12 +169,12 @@ function isStrict(schema: unknown): boolean {
 
 function samplingOf(sampling: Sampling, omit: readonly SamplingParameter[]): Partial<CompletionBody> {
   const { temperature, topP, seed, stop } = sampling;
-  const may = (name: SamplingParameter) => !omit.includes(name);
+  const isAllowed = (name: SamplingParameter) => !omit.includes(name);
   return {
-    ...(temperature !== undefined && may("temperature") && { temperature }),
-    ...(topP !== undefined && may("top_p") && { top_p: topP }),
-    ...(seed !== undefined && may("seed") && { seed }),
-    ...(stop && stop.length > 0 && may("stop") && { stop: stop.slice(0, MAX_STOP_TEXTS) }),
+    ...(temperature !== undefined && isAllowed("temperature") && { temperature }),
+    ...(topP !== undefined && isAllowed("top_p") && { top_p: topP }),
+    ...(seed !== undefined && isAllowed("seed") && { seed }),
+    ...(stop && stop.length > 0 && isAllowed("stop") && { stop: stop.slice(0, MAX_STOP_TEXTS) }),
   };
 }
 
@@ -202,10 +208,10 @@ function fit(request: ChatRequest, system: string, tail: readonly Turn[], target
 }
 
 /**
- * Fits a request to the window of a remote model and writes the body in a server's dialect. With `continueFrom` the
- * text so far is the assistant's last turn, followed by an instruction to go on.
+ * Fits a request to the window of a remote model and builds the body in the server's dialect. With `continueFrom`, the
+ * text so far becomes the assistant's last turn, followed by an instruction to continue.
  *
- * @param correction the answer to correct; the schema then stands in the prompt too, whatever the server knows
+ * @param correction the answer to correct; the schema is then added to the prompt in every dialect
  * @throws ProviderError `prompt_too_long`
  */
 export function prepareRequest(

@@ -1,7 +1,7 @@
 import type { ProviderError } from "../provider-error.ts";
 import type { StopSignal } from "../../core/stop-signal.ts";
 
-/** One call to the server: its connection, and why it was stopped from this side. */
+/** One call to the server: its connection, and the reason if it was stopped from this side. */
 export class RunningCall {
   readonly #controller = new AbortController();
   readonly #caller: StopSignal;
@@ -18,12 +18,13 @@ export class RunningCall {
     return this.#controller.signal;
   }
 
-  /** Ends the connection; harmless after its end. */
+  /** Ends the connection. No effect if it has ended. */
   end(): void {
     this.#caller.removeEventListener("abort", this.#onAbort);
     this.#controller.abort();
   }
 
+  /** Ends the connection because the provider shuts down. */
   close(reason: ProviderError): void {
     this.#closing ??= reason;
     this.end();

@@ -7,20 +7,22 @@ import type { RemoteNames } from "./fault-table.ts";
 import { readBounded } from "./guarded-fetch.ts";
 import { mapFault, mapNetworkFault, readFault } from "./http-errors.ts";
 
-/** The start of the service does not wait longer for one provider. */
+/** Maximum milliseconds that the start waits for one provider. */
 const CHECK_MS = 5000;
+/** Maximum bytes read of a model list. */
 const LIST_BYTES = 4_194_304;
+/** Model names shown in a warning. */
 const NAMES_SHOWN = 5;
 const NAME_CHARS = 80;
 
 export interface CheckedServer {
   readonly names: RemoteNames;
-  /** Where the list of models is. Without a credential. */
+  /** URL of the model list, without credentials. */
   readonly modelsUrl: string;
-  /** Value of the header, if any. */
+  /** Value of the `Authorization` header, if any. */
   readonly authorization: string | undefined;
   readonly model: string;
-  /** The window as it is configured, in tokens. */
+  /** Configured context window in tokens. */
   readonly contextTokens: number;
 }
 
@@ -51,7 +53,7 @@ async function fetchModels(
       signal: controller.signal,
     });
     const body = parsed(await readBounded(response, clock, LIST_BYTES));
-    // A server without such a list, or a key that may not see it, says nothing of the chat.
+    // A missing list, or a key without access to it, does not mean that the chat fails.
     if (response.status === 404 || response.status === 405 || response.status === 403) return null;
     if (!response.ok) return mapFault(names, readFault(body, response.status));
     const { data } = fieldsOf(body);
@@ -65,7 +67,7 @@ async function fetchModels(
   }
 }
 
-/** The window that llama-server (`meta.n_ctx`) or vLLM (`max_model_len`) says it has. */
+/** Context window in tokens as listed by llama-server (`meta.n_ctx`) or vLLM (`max_model_len`). */
 function windowOf(model: JsonFields): number | undefined {
   return [model["max_model_len"], fieldsOf(model["meta"])["n_ctx"]].find(
     (value): value is number => typeof value === "number" && Number.isInteger(value) && value > 0,
@@ -77,10 +79,10 @@ function idOf({ id }: JsonFields): string {
 }
 
 /**
- * Looks at a server's list of models before it is used. A server that cannot be reached may be back by the first
- * message, so that only a refused key is a failure.
+ * Checks a server by its model list before it is used. Only a rejected key is a failure, because a server that cannot
+ * be reached may be available by the first message.
  *
- * @returns the window to fit prompts to, in tokens: the configured one, or the server's where that is smaller
+ * @returns the context window to use, in tokens: the configured one, or the server's if that is smaller
  * @throws ProviderError `provider_auth`
  */
 export async function checkServer(
@@ -92,11 +94,11 @@ export async function checkServer(
   const models = await fetchModels(server, clock);
   if (models instanceof ProviderError) {
     if (models.code === "provider_auth") throw models;
-    logger.warn({ provider, code: models.code }, `${models.message} It is asked again with each message.`);
+    logger.warn({ provider, code: models.code }, `${models.message} It is tried again with each message.`);
     return contextTokens;
   }
   if (models === null || models.length === 0) return contextTokens;
-  // Ollama lists `name:latest` for what it is called by `name`.
+  // Ollama lists a model called `name` as `name:latest`.
   const named = models.find((entry) => idOf(entry) === model || idOf(entry) === `${model}:latest`);
   if (named === undefined) {
     const listed = models.slice(0, NAMES_SHOWN).map((entry) => idOf(entry).slice(0, NAME_CHARS));
@@ -105,12 +107,12 @@ export async function checkServer(
       `The server does not list this model; check ${names.modelSetting}`,
     );
   }
-  // llama-server answers with the one model it has, however it is called.
+  // llama-server uses its only model regardless of the requested name.
   const window = windowOf(named ?? (models.length === 1 ? (models[0] ?? {}) : {}));
   if (window === undefined || window >= contextTokens) return contextTokens;
   logger.warn(
     { provider, configured: contextTokens, window },
-    `The server's window is smaller than ${names.windowSetting}; prompts are fitted to the server's`,
+    `The server's context window is smaller than ${names.windowSetting}; prompts are fitted to the server's window`,
   );
   return window;
 }
@@ -124,13 +126,18 @@ const PROBE: Omit<ChatRequest, "principal"> = {
   conversation: "start check",
 };
 
-/** For nobody's budget. */
-const nobody = { authenticated: false, client: "service", publicId: "service", accountKey: "service" };
+/** The probe is not charged to any client. */
+const servicePrincipal = {
+  authenticated: false,
+  client: "service",
+  publicId: "service",
+  accountKey: "service",
+};
 
 /**
- * Asks for one token. Only a failure that each message would meet is thrown; one that may pass is logged.
+ * Requests one token. Throws a failure that every message would meet; logs a failure that may be temporary.
  *
- * @param remedy what to do about it, one sentence for people
+ * @param remedy what the operator can do about a failure, in one sentence
  * @throws ProviderError that is not retryable
  */
 export async function probe(
@@ -150,14 +157,14 @@ export async function probe(
     controller.abort(new ProviderError(provider.name, "provider_timeout", message));
   });
   try {
-    await provider.stream({ ...PROBE, principal: nobody }, { signal: controller.signal, onPart });
+    await provider.stream({ ...PROBE, principal: servicePrincipal }, { signal: controller.signal, onPart });
   } catch (error) {
     if (sawText) return;
     if (!(error instanceof ProviderError)) throw error;
     const { code, status } = error;
     if (!error.retryable)
       throw new ProviderError(provider.name, code, `${error.message} ${remedy}`, { status });
-    logger.warn({ provider: provider.name, code }, `${error.message} It is asked again with each message.`);
+    logger.warn({ provider: provider.name, code }, `${error.message} It is tried again with each message.`);
   } finally {
     stopTimer();
   }

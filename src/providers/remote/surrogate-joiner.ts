@@ -1,7 +1,9 @@
 const ENDS_IN_HIGH_SURROGATE = /[\ud800-\udbff]$/;
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 
-/** Joins characters that a server split over two chunks, and replaces halves that never meet, as UTF-8 would. */
+/**
+ * Joins surrogate pairs that a server split over two chunks. Unpaired surrogates become U+FFFD, as in UTF-8 decoding.
+ */
 export class SurrogateJoiner {
   #half = "";
 

@@ -7,31 +7,32 @@ import type { ServerFrameType } from "../../protocol/server-frames.ts";
 import { Cursor, type CursorSink } from "./cursor.ts";
 import type { Flushable } from "./flush-scheduler.ts";
 import { HistoryReplies, type HistoryRequest } from "./history-replies.ts";
+import type { DeliveryHost } from "./delivery-host.ts";
 import type { SocketWriter } from "./socket-writer.ts";
-import type { SessionHost } from "../session-host.ts";
 
-/** The session as its feed sees it. */
+/** The session that a feed belongs to. */
 export interface FeedOwner {
-  readonly host: SessionHost;
+  readonly host: DeliveryHost;
   readonly owner: Principal;
-  /** An answer has been sent to its end. */
+  /** Called when an answer was sent completely. */
   answered(): void;
   refuse(error: unknown): void;
 }
 
 /**
- * What one socket reads: the answers that it watches and the histories that it asked for. Everything waits in its log or
- * store and is sent when the socket has room.
+ * What one socket reads: the answers that it watches and the histories that it requested. Text stays in the answer log
+ * or the store until the socket is writable.
  */
 export class AnswerFeed implements CursorSink, Flushable {
   readonly #session: FeedOwner;
   readonly #writer: SocketWriter;
   readonly #cursors = new CursorSet();
   #histories: HistoryReplies | null = null;
-  /** The client tells what it has shown: it is sent only so much ahead of that. */
+  /** Whether the client has sent an `ack`: its credit is limited from then on. */
   #acknowledges = false;
-  #flushAwaited = false;
-  #urgentAwaited = false;
+  /** Whether the flush scheduler holds this feed, for a normal or an urgent flush. */
+  #flushScheduled = false;
+  #urgentScheduled = false;
 
   constructor(session: FeedOwner, writer: SocketWriter) {
     this.#session = session;
@@ -50,30 +51,30 @@ export class AnswerFeed implements CursorSink, Flushable {
     return this.#acknowledges ? this.#session.host.maxUnackedBytes : Infinity;
   }
 
-  /** Answers on their way. */
+  /** Number of answers being delivered. */
   get size(): number {
     return this.#cursors.size;
   }
 
-  /** Shows an answer from an offset on; one that is shown already stays as it is. */
-  watch(ticket: AnswerHandle, streamed: boolean, from: number): void {
-    if (this.#cursors.get(ticket.reader.meta.answer) !== undefined) return;
-    const cursor = new Cursor(ticket, { streamed, from }, this);
+  /** Delivers an answer from an offset on; does nothing if the answer is being delivered already. */
+  watch(handle: AnswerHandle, streamed: boolean, from: number): void {
+    if (this.#cursors.get(handle.reader.meta.answer) !== undefined) return;
+    const cursor = new Cursor(handle, { streamed, from }, this);
     this.#cursors.add(cursor);
     cursor.pump();
   }
 
-  /** @throws ServiceError `busy` while too many wait. */
+  /** Sends a history when the socket is writable. @throws ServiceError `busy` while too many requests wait */
   showHistory(request: HistoryRequest): void {
     const { host, owner } = this.#session;
     this.#histories ??= new HistoryReplies(host, this.#writer, (error) => this.#session.refuse(error));
     this.#histories.add(owner.client, request);
   }
 
-  /** What is wrong with an `ack`, or null. Of several only the highest `to` counts. */
+  /** Returns what is wrong with an `ack`, or null. Only the highest `to` of an answer counts. */
   ack({ answer, to }: AckFrame): string | null {
     const cursor = this.#cursors.get(answer);
-    // It may just have ended.
+    // The answer may have ended before the ack arrived.
     if (cursor === undefined) return null;
     this.#acknowledges = true;
     return cursor.ack(to)
@@ -81,21 +82,21 @@ export class AnswerFeed implements CursorSink, Flushable {
       : `Field \`to\` of the ack frame is ${to}, which is more than was sent of answer ${JSON.stringify(answer)}.`;
   }
 
-  /** The socket has room. Called where everything that is sent leaves in one go. */
+  /** Sends what is ready while the socket is writable. Call it where the writes are corked. */
   pump(): void {
     this.#cursors.pump(this.#writer);
     this.#histories?.serve();
   }
 
-  /** The scheduler's turn: what came since the last one leaves. */
+  /** Called by the flush scheduler: sends what is ready. */
   flush(): void {
-    this.#flushAwaited = this.#urgentAwaited = false;
-    // A single frame leaves in one go by itself.
+    this.#flushScheduled = this.#urgentScheduled = false;
+    // A single frame needs no cork.
     if (this.#cursors.sendsSeveral) this.#writer.together(() => this.pump());
     else this.pump();
   }
 
-  /** The socket is gone. */
+  /** Stops all deliveries, because the socket has closed. */
   end(): void {
     this.#cursors.leaveAll();
   }
@@ -103,11 +104,11 @@ export class AnswerFeed implements CursorSink, Flushable {
   wantsPump(atOnce: boolean): boolean {
     if (!this.#writer.writable) return false;
     const { flushes } = this.#session.host;
-    if (atOnce && !this.#urgentAwaited) {
-      this.#urgentAwaited = true;
+    if (atOnce && !this.#urgentScheduled) {
+      this.#urgentScheduled = true;
       flushes.addUrgent(this);
-    } else if (!atOnce && !this.#flushAwaited) {
-      this.#flushAwaited = true;
+    } else if (!atOnce && !this.#flushScheduled) {
+      this.#flushScheduled = true;
       flushes.add(this);
     }
     return true;
@@ -134,7 +135,7 @@ export class AnswerFeed implements CursorSink, Flushable {
   }
 }
 
-/** The answers that one socket watches, in the order in which they may write next. Most sockets watch none or one. */
+/** The cursors of one socket, in the order in which they write next. Most sockets have none or one. */
 class CursorSet {
   #cursors: readonly Cursor[] = [];
 
@@ -159,12 +160,12 @@ class CursorSet {
     this.#cursors = this.#cursors.filter((it) => it !== cursor);
   }
 
-  /** Lets each cursor write as long as the socket is writable. */
+  /** Pumps each cursor while the socket is writable. */
   pump(socket: { readonly writable: boolean }): void {
     for (const cursor of this.#cursors) {
       cursor.pump();
       if (socket.writable) continue;
-      // Who filled the socket comes last the next time: on a slow one the others would never have their turn.
+      // The cursor that filled the socket goes to the end, or it would starve the others on a slow socket.
       if (this.#cursors.includes(cursor)) {
         this.delete(cursor);
         this.add(cursor);
@@ -173,7 +174,7 @@ class CursorSet {
     }
   }
 
-  /** The socket is gone. */
+  /** Ends all cursors. */
   leaveAll(): void {
     for (const cursor of this.#cursors) cursor.leave();
     this.#cursors = [];

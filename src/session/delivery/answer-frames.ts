@@ -18,7 +18,7 @@ import type {
   WireUsage,
 } from "../../protocol/server-frames.ts";
 
-/** The beginning of a `token` frame, in UTF-8. It is the same for a whole answer, so that it is encoded once. */
+/** The beginning of a `token` frame, in UTF-8. It is the same for the whole answer and encoded once. */
 export function tokenHead({ id, answer }: AnswerMeta): Uint8Array {
   const names = `"id":${JSON.stringify(id)},"answer":${JSON.stringify(answer)}`;
   return Buffer.from(`{"type":"token",${names},"content":`, "utf8");
@@ -46,13 +46,13 @@ export function fallbackFrame({ id, answer }: AnswerMeta, event: AnswerEvent): F
   };
 }
 
-/** The same news for a socket that knows only the original frames. */
+/** The same event for a socket that reads only the original frames. */
 export function fallbackNotice(event: AnswerEvent): NoticeFrame {
   const { fromProvider, toProvider, reason } = event;
   return {
     type: "system",
     event: "provider_changed",
-    message: `The answer goes on with ${toProvider}, since ${fromProvider} failed: ${reason}`,
+    message: `The answer continues with ${toProvider} because ${fromProvider} failed: ${reason}`,
   };
 }
 
@@ -96,9 +96,9 @@ export function endFrame(
   };
 }
 
-/** Instead of the end, where the text made room for others before this socket had read it. */
+/** Replaces the final frame if the text was evicted before this socket had read it. */
 export function evictedFrame({ id, answer }: AnswerMeta): ErrorFrame {
-  const message = "The text of this answer made room for others before you had read it.";
+  const message = "The text of this answer was removed to free memory before you had read all of it.";
   return errorFrame(new ServiceError("resume_expired", message).report(), { id, answer });
 }
 
@@ -128,6 +128,7 @@ function wireUsage(usage: {
   };
 }
 
+/** The JSON text of a frame. */
 export function encode(frame: ServerFrame): string {
   return JSON.stringify(frame);
 }

@@ -1,16 +1,16 @@
-/** One who holds bytes back and can be made to let go. */
+/** A socket with unsent bytes. */
 export interface BufferHolder {
-  /** Ends the socket in a way that lets its client come back and go on. */
+  /** Closes the socket to release its bytes; its client can reconnect and resume. */
   closeToFreeMemory(): void;
 }
 
 /**
- * Bytes that wait for slow readers, over all sockets. When they are too many, the socket that holds most has to go: its
- * answers are in their logs and can be resumed, while memory that is gone takes everybody down.
+ * Unsent bytes of all sockets. Over the limit the socket that holds most is closed: its answers stay in their logs and
+ * can be resumed, while running out of memory would end all connections.
  */
 export class BufferAccount {
   readonly #maxBytes: number;
-  /** Only sockets that hold something, which are few. */
+  /** Bytes by socket; only the few sockets that hold any. */
   readonly #held = new Map<BufferHolder, number>();
   #bytes = 0;
 
@@ -22,12 +22,12 @@ export class BufferAccount {
     return this.#bytes;
   }
 
-  /** Whether so much waits that nothing new should be begun. */
+  /** Whether so many bytes are unsent that new messages should be refused. */
   get isNearlyFull(): boolean {
-    return this.#bytes > this.#maxBytes * NEARLY;
+    return this.#bytes > this.#maxBytes * NEARLY_FULL_SHARE;
   }
 
-  /** What a socket holds now; 0 when it is gone. */
+  /** Sets the number of bytes that a socket holds now; 0 when it is closed. */
   set(holder: BufferHolder, bytes: number): void {
     const before = this.#held.get(holder) ?? 0;
     if (bytes === before) return;
@@ -47,5 +47,5 @@ export class BufferAccount {
   }
 }
 
-/** Above this share new messages are refused, so that those who read slowly have a chance to catch up. */
-const NEARLY = 0.8;
+/** Share of the limit above which new messages are refused, so that slow readers can catch up. */
+const NEARLY_FULL_SHARE = 0.8;

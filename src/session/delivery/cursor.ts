@@ -14,55 +14,56 @@ import {
   tokenHead,
 } from "./answer-frames.ts";
 
-/** Where a cursor's frames go: the session of one socket. */
+/** Receives a cursor's frames: the feed of one socket. */
 export interface CursorSink {
   readonly clock: Clock;
-  /** False from the moment the socket holds bytes back until it has drained. */
+  /** False while the socket is blocked: from a send that was queued until the socket has drained. */
   readonly writable: boolean;
-  /** Bytes of an answer that may be on their way without an `ack`; Infinity while the client has sent none. */
+  /** Maximum bytes of an answer beyond its last `ack`; Infinity while the client has sent no `ack`. */
   readonly creditBytes: number;
-  /** Takes bytes of an old text out of the client's budget for them; else the milliseconds until they are there. */
+  /** Takes bytes from the client's budget of replayed text. Returns 0, or the milliseconds until they are available. */
   takeReplay(bytes: number): number;
-  /** Has {@link Cursor.pump} called soon, or `atOnce`; false when the socket does not take anything now. */
+  /** Schedules {@link Cursor.pump}, `atOnce` or with the next flush. Returns false if the socket is not writable. */
   wantsPump(atOnce: boolean): boolean;
   send(type: ServerFrameType, text: string, head?: Uint8Array): void;
   errorSent(code: ErrorCode): void;
-  /** The closing frame was sent: the cursor's work is over. */
+  /** Called after the final frame was sent. */
   done(cursor: Cursor): void;
 }
 
+/** How one socket reads an answer. */
 export interface CursorOptions {
-  /** The socket takes `token`, `queued`, `progress` and `fallback` frames for this answer. */
+  /** Whether the socket receives `token`, `queued`, `progress` and `fallback` frames for this answer. */
   readonly streamed: boolean;
-  /** Offset from which on the client wants the text, within the answer; moved back to a character boundary. */
+  /** Offset at which the text begins, 0 to the answer's length; moved back to a character boundary. */
   readonly from: number;
 }
 
-/** A client is told of its place at most twice a second. */
+/** Minimum time between two `queued` or `progress` frames, in milliseconds. */
 const STATUS_INTERVAL_MS = 500;
 
 /**
- * Most text in one `token` frame. JSON can make six bytes of one: such a frame still fits the soft limit of a socket,
- * and who reads slowly is never far from the next frame.
+ * Maximum text of one `token` frame, in bytes. JSON can encode one byte as six, and such a frame still fits the soft
+ * limit of a socket. Small frames also let a slow reader make visible progress.
  */
 export const MAX_TOKEN_TEXT_BYTES = 32_768;
 
-/** What a repeated end costs at least of the budget for old text: a frame and its fields. */
+/** Bytes that a repeated final frame takes from the replay budget besides its text. */
 const END_FRAME_BYTES = 512;
 
 /**
- * One socket's place in one answer. Whenever the socket is writable it sends what came since `sentTo`; a slow reader gets
- * fewer, larger frames, and no text waits anywhere but in the log.
+ * Position of one socket in one answer. While the socket is writable, the cursor sends the text after `sentTo`. A slow
+ * reader gets fewer and larger frames, and unsent text is held by the log alone.
  */
 export class Cursor {
   readonly reader: AnswerReader;
   readonly #streamed: boolean;
   readonly #sink: CursorSink;
-  readonly #attendant: Watcher;
+  readonly #watcher: Watcher;
   readonly #unsubscribe: () => void;
-  /** What every `token` frame of the answer begins with, in UTF-8; undefined where none is sent. */
+  /** Beginning of each `token` frame, in UTF-8; undefined if the answer is not streamed. */
   readonly #tokenHead: Uint8Array | undefined;
-  /** Text before this offset is old: sending it counts against the client's budget for replays. */
+  /** Text before this offset existed when the cursor began: sending it takes from the client's replay budget. */
   readonly #oldTo: number;
   #endIsOld: boolean;
   #cancelReplay: (() => void) | null = null;
@@ -74,27 +75,27 @@ export class Cursor {
   #cancelStatus: (() => void) | null = null;
   #over = false;
 
-  constructor(ticket: AnswerHandle, { streamed, from }: CursorOptions, sink: CursorSink) {
-    const { reader } = ticket;
+  constructor(handle: AnswerHandle, { streamed, from }: CursorOptions, sink: CursorSink) {
+    const { reader } = handle;
     this.reader = reader;
     this.#streamed = streamed;
     this.#sink = sink;
-    this.#attendant = ticket.watch();
+    this.#watcher = handle.watch();
     this.#tokenHead = streamed ? tokenHead(reader.meta) : undefined;
     this.#oldTo = reader.length;
     this.#endIsOld = reader.length > 0 || reader.outcome !== null;
     this.#sentTo = this.#ackedTo = streamed ? reader.boundary(from) : 0;
-    // Of an event right at the offset nobody knows whether it arrived.
+    // The client may have missed an event at exactly this offset, so it is sent again.
     this.#eventsSent = reader.events.filter(({ offset }) => offset < this.#sentTo).length;
     this.#unsubscribe = reader.subscribe(() => this.#changed());
   }
 
-  /** Whether more than one frame may be due: text and the end behind it. */
+  /** Whether two frames may be due: the last text and the final frame. */
   get ends(): boolean {
     return this.#streamed && this.reader.outcome !== null;
   }
 
-  /** Sends what is there as far as the socket takes it. */
+  /** Sends what is ready while the socket is writable. */
   pump(): void {
     if (this.#over) return;
     if (this.reader.evicted) {
@@ -105,16 +106,16 @@ export class Cursor {
     this.#sendEventsAndText();
     if (this.#streamed) {
       this.#sendStatus();
-      // Who took something starts anew: the clock is for readers that take nothing.
-      if (this.#sentTo > before) this.#attendant.setStalled(false);
-      this.#attendant.setStalled(this.#untaken());
+      // Any progress restarts the abandon timer, which is meant for sockets that read nothing at all.
+      if (this.#sentTo > before) this.#watcher.setStalled(false);
+      this.#watcher.setStalled(this.#hasUnreadText());
     }
     const { outcome } = this.reader;
     if (outcome === null || !this.#sink.writable || this.#behind() || !this.#endAllowed()) return;
     this.#end(endFrame(this.reader, outcome));
   }
 
-  /** The client has shown the text up to `to`. False when it cannot have: so much was never sent. */
+  /** Records that the client has displayed the text up to `to`. Returns false if that text was never sent. */
   ack(to: number): boolean {
     if (to > this.#sentTo) return false;
     if (to <= this.#ackedTo) return true;
@@ -123,27 +124,27 @@ export class Cursor {
     return true;
   }
 
-  /** The socket is gone or has what it wanted. */
+  /** Stops watching: the socket has closed, or the answer was delivered. */
   leave(): void {
     if (this.#over) return;
     this.#over = true;
     this.#cancelStatus?.();
     this.#cancelReplay?.();
     this.#unsubscribe();
-    this.#attendant.leave();
+    this.#watcher.leave();
   }
 
   #changed(): void {
     const { outcome, status, events } = this.reader;
-    // Only text gains by waiting for more of it.
+    // Only text is worth collecting into larger frames.
     const atOnce =
       outcome !== null || this.#eventsSent < events.length || (this.#streamed && status !== null);
     if (!this.#streamed && !atOnce) return;
-    if (!this.#sink.wantsPump(atOnce) && this.#streamed) this.#attendant.setStalled(this.#untaken());
+    if (!this.#sink.wantsPump(atOnce) && this.#streamed) this.#watcher.setStalled(this.#hasUnreadText());
   }
 
-  /** Whether text is ready that the client leaves. What waits for our own limit of replays is not its fault. */
-  #untaken(): boolean {
+  /** Whether the client leaves text unread. A wait for the replay limit does not count against the client. */
+  #hasUnreadText(): boolean {
     return this.#sentTo < this.reader.length && this.#cancelReplay === null;
   }
 
@@ -170,7 +171,7 @@ export class Cursor {
     }
   }
 
-  /** One frame of the text before `stop`; false when the client's credit or our limit of replays is used up. */
+  /** Sends one frame of the text before `stop`. Returns false if the client's credit or replay budget is used up. */
   #sendText(stop: number): boolean {
     const from = this.#sentTo;
     const credit = this.#sink.creditBytes - (from - this.#ackedTo);
@@ -187,7 +188,7 @@ export class Cursor {
     if (this.#cancelReplay !== null) return false;
     const wait = this.#sink.takeReplay(bytes);
     if (wait === 0) return true;
-    // Whole milliseconds: a remainder too small for the clock would never pass.
+    // Rounded up: a timer shorter than the clock's resolution would find the budget still empty.
     this.#cancelReplay = this.#sink.clock.after(Math.ceil(wait), () => {
       this.#cancelReplay = null;
       this.#sink.wantsPump(false);
@@ -195,7 +196,7 @@ export class Cursor {
     return false;
   }
 
-  /** An end holds the whole text, and is old as well when the client has joined after its beginning. */
+  /** A final frame holds the whole text, so it counts as a replay if the cursor began after the text did. */
   #endAllowed(): boolean {
     if (this.#endIsOld && !this.#replayAllowed(this.reader.length + END_FRAME_BYTES)) return false;
     this.#endIsOld = false;

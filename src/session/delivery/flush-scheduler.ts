@@ -1,25 +1,25 @@
 import type { Clock } from "../../core/clock.ts";
 import type { EventLoop } from "../../core/event-loop.ts";
 
-/** Something with output that waits to be written. */
+/** An object with unsent output. */
 export interface Flushable {
-  /** Writes what is there. Must not throw. */
+  /** Writes the output. Must not throw. */
   flush(): void;
 }
 
-/** Text is held back at most this long, however full the loop is: about what a reader does not see. */
+/** Maximum time that text is held back, in milliseconds: a delay that a reader does not notice. */
 export const MAX_WINDOW_MS = 50;
 
-/** Up to this busy share every turn of the loop is flushed at its end. */
+/** Busy share of the event loop up to which every turn ends with a flush. */
 const IDLE_SHARE = 0.6;
 
-/** From this busy share on the window is the longest. */
+/** Busy share of the event loop from which the window has its maximum. */
 const FULL_SHARE = 0.95;
 
-/** How often the loop is asked how busy it was: rarely enough to cost nothing, often enough to follow a burst. */
+/** Milliseconds between two samples of the busy share: cheap, and fast enough to follow a burst. */
 const SAMPLE_MS = 100;
 
-/** More would hold up the frames that come in; the others follow in the next turn. */
+/** Maximum flushes in one turn, so that inbound frames are not delayed; the others follow in the next turn. */
 const MAX_FLUSHES_PER_TURN = 512;
 
 /** The window that fits a busy share of the loop, in milliseconds. */
@@ -29,9 +29,9 @@ export function windowFor(busyShare: number): number {
 }
 
 /**
- * Says when sessions write. What one turn of the event loop brings, of many answers for many sockets, is written at the
- * end of that turn. While the loop has time to spare that is a frame a token; as it fills, flushes of text keep a distance
- * of up to {@link MAX_WINDOW_MS}, so that frames grow larger and fewer and the loop finds time again.
+ * Decides when sessions write. Text that arrives during one turn of the event loop, for any number of sockets, is
+ * written at the end of that turn. On an idle loop that is one frame per token. As the loop fills up, flushes of text
+ * are at least a window of up to {@link MAX_WINDOW_MS} apart: fewer and larger frames lower the load.
  */
 export class FlushScheduler {
   readonly #clock: Clock;
@@ -50,23 +50,23 @@ export class FlushScheduler {
     this.#loop = loop;
   }
 
-  /** The least distance between two flushes at present, in milliseconds; 0: every turn. */
+  /** Current minimum time between two flushes of text, in milliseconds; 0: a flush in every turn. */
   get windowMs(): number {
     return this.#windowMs;
   }
 
-  /** Has `item` flushed soon. The caller adds an item once until its flush. */
+  /** Schedules a flush of `item`. The caller must not add it again before that flush. */
   add(item: Flushable): void {
     this.#due.push(item);
     if (this.#scheduled) return;
     this.#scheduled = true;
     const wait = this.#windowMs === 0 ? 0 : this.#flushedAt + this.#windowMs - this.#clock.now();
-    // Timers have no finer grain than a millisecond.
+    // Timers have a resolution of one millisecond.
     if (wait < 1) this.#loop.atEndOfTurn(this.#flush);
     else this.#clock.after(wait, this.#flush);
   }
 
-  /** Has `item` flushed at the end of this turn in any case: what would not grow by waiting must not wait. */
+  /** Schedules a flush of `item` at the end of this turn, for frames that would not grow by waiting. */
   addUrgent(item: Flushable): void {
     if (this.#urgent.push(item) === 1) this.#loop.atEndOfTurn(this.#flushNow);
   }
@@ -94,7 +94,7 @@ export class FlushScheduler {
 
   #sample(now: number): void {
     this.#sampledAt = now;
-    // Half way: a longer window lowers the load that asked for it, and a full step would swing to and fro.
+    // Half a step: a longer window lowers the load that caused it, so a full step would oscillate.
     const next = (this.#windowMs + windowFor(this.#loop.busyShare())) / 2;
     this.#windowMs = next < 1 ? 0 : next;
   }

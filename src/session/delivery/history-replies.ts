@@ -1,52 +1,53 @@
 import { ServiceError } from "../../core/errors.ts";
 import type { Turn } from "../../core/fit-prompt.ts";
 import { encode } from "./answer-frames.ts";
+import type { DeliveryHost } from "./delivery-host.ts";
 import type { SocketWriter } from "./socket-writer.ts";
-import type { SessionHost } from "../session-host.ts";
 
-/** What a `history` frame asks for. */
+/** Parameters of a `history` frame. */
 export interface HistoryRequest {
   readonly conversation: string;
-  /** The newest so many turns. */
+  /** Maximum number of turns; the newest are returned. */
   readonly limit: number;
 }
 
-/** Requests that wait while the socket holds bytes back. */
+/** Maximum number of requests that wait while the socket is blocked. */
 const MAX_WAITING = 4;
 
 /**
- * Replies to `history` frames of one socket. A reply is read when the socket is empty and sent at once, so that histories
- * wait in the store and nowhere else.
+ * Replies to the `history` frames of one socket. A history is read from the store only when the socket is writable,
+ * and sent at once, so a slow reader costs no memory.
  */
 export class HistoryReplies {
-  readonly #host: SessionHost;
+  readonly #host: DeliveryHost;
   readonly #writer: SocketWriter;
   readonly #failed: (error: unknown) => void;
   readonly #waiting: (HistoryRequest & { readonly client: string })[] = [];
   #reading = false;
 
-  constructor(host: SessionHost, writer: SocketWriter, failed: (error: unknown) => void) {
+  constructor(host: DeliveryHost, writer: SocketWriter, failed: (error: unknown) => void) {
     this.#host = host;
     this.#writer = writer;
     this.#failed = failed;
   }
 
-  /** @throws ServiceError `busy` while too many wait. */
+  /** Adds a request. @throws ServiceError `busy` while too many wait */
   add(client: string, request: HistoryRequest): void {
     if (this.#waiting.length >= MAX_WAITING) {
-      throw new ServiceError("busy", `${MAX_WAITING} histories wait until you have read what was sent.`);
+      const message = `${MAX_WAITING} history requests are waiting; read the frames sent so far, then try again.`;
+      throw new ServiceError("busy", message);
     }
     this.#waiting.push({ ...request, client });
     this.serve();
   }
 
-  /** Reads and sends what is asked for while the socket is empty. */
+  /** Serves the waiting requests while the socket is writable. */
   serve(): void {
     if (this.#reading || this.#waiting.length === 0) return;
     this.#reading = true;
     void this.#serveAll().finally(() => {
       this.#reading = false;
-      // One may have come between the last look and here.
+      // A request may have arrived after the loop ended.
       if (this.#writer.writable) this.serve();
     });
   }
@@ -57,7 +58,7 @@ export class HistoryReplies {
       const { client, conversation, limit } = request;
       try {
         const { turns, running } = await this.#host.chat.history(client, conversation);
-        // Bytes may wait again: it is read anew when they are gone.
+        // The socket was blocked meanwhile: the history is read again after the drain.
         if (!this.#writer.writable) return;
         this.#waiting.shift();
         const frame = {
@@ -69,14 +70,14 @@ export class HistoryReplies {
         this.#writer.send("history", encode(frame));
       } catch (error) {
         this.#waiting.shift();
-        this.#host.logger.error({ err: error }, "a history could not be read");
+        this.#host.logger.error({ err: error }, "reading a history failed");
         this.#failed(error);
       }
     }
   }
 }
 
-/** The last turns within both bounds; never the second half of an exchange without the first. */
+/** The newest turns within both limits; never an assistant turn without its user turn. */
 export function newest(turns: readonly Turn[], limit: number, maxBytes: number): readonly Turn[] {
   let start = turns.length;
   let bytes = 0;

@@ -1,6 +1,9 @@
 import type { FrameText } from "./socket.ts";
 
+/** Maximum number of waiting frames. */
 const MAX_FRAMES = 64;
+
+/** Maximum bytes of all waiting frames together. */
 const MAX_BYTES = 16_384;
 
 interface WaitingFrame {
@@ -9,7 +12,7 @@ interface WaitingFrame {
   readonly notice: string | undefined;
 }
 
-/** Frames that belong to no answer and wait for a blocked socket: errors, pongs, notices, replies. */
+/** Frames outside of answers that wait while the socket is blocked: errors, pongs, notices, replies. */
 export class Outbox {
   #frames: WaitingFrame[] = [];
   #bytes = 0;
@@ -19,8 +22,8 @@ export class Outbox {
   }
 
   /**
-   * Keeps a frame. `notice` names news of which only the newest counts: it takes the place of one that waits already;
-   * everything else (errors, pongs, replies) is never merged. False when the box is full: 64 frames or 16 KiB.
+   * Adds a frame. A frame with a `notice` name replaces a waiting one of the same name; other frames (errors, pongs,
+   * replies) are never replaced. Returns false if the outbox is full: 64 frames or 16 KiB.
    */
   add(type: string, text: FrameText, notice?: string): boolean {
     if (notice !== undefined) this.#remove(notice);
@@ -31,7 +34,7 @@ export class Outbox {
     return true;
   }
 
-  /** The frame that waits longest. */
+  /** Removes and returns the oldest frame. */
   take(): { readonly type: string; readonly text: FrameText } | undefined {
     const frame = this.#frames.shift();
     if (frame !== undefined) this.#bytes -= Buffer.byteLength(frame.text);

@@ -1,37 +1,38 @@
 import type { ServerFrameType } from "../../protocol/server-frames.ts";
+import type { DeliveryHost } from "./delivery-host.ts";
 import { Outbox } from "./outbox.ts";
-import type { SessionHost } from "../session-host.ts";
 import type { FrameText, Socket } from "./socket.ts";
 
-/** Told when the socket cannot go on. */
+/** Why a socket must be closed: a frame was dropped, or too many frames wait in the outbox. */
 export type WriteFault = "frame_too_big" | "not_read";
 
-/** Whose outlet it is. */
+/** The session that a writer belongs to. */
 export interface SocketWriterOwner {
+  /** Called when the socket must be closed. */
   writeFailed(fault: WriteFault): void;
 }
 
-/** The way out of one socket: what may be written now is written, frames outside any answer wait in the outbox. */
+/** Writes the frames of one socket. While the socket is blocked, frames outside of answers wait in the outbox. */
 export class SocketWriter {
-  readonly #host: SessionHost;
+  readonly #host: DeliveryHost;
   readonly #socket: Socket;
   readonly #owner: SocketWriterOwner;
   #blocked = false;
   #shut = false;
   #outbox: Outbox | null = null;
 
-  constructor(host: SessionHost, socket: Socket, owner: SocketWriterOwner) {
+  constructor(host: DeliveryHost, socket: Socket, owner: SocketWriterOwner) {
     this.#host = host;
     this.#socket = socket;
     this.#owner = owner;
   }
 
-  /** False from the moment the socket holds bytes back until it has drained, and for good after {@link shut}. */
+  /** False while the socket is blocked (from a queued send until it has drained), and always after {@link shut}. */
   get writable(): boolean {
     return !this.#blocked && !this.#shut;
   }
 
-  /** Writes a frame, `head` before `text`; only while {@link writable}. */
+  /** Sends one frame, `head` before `text`. Call it only while {@link writable}. */
   send(type: ServerFrameType, text: FrameText, head?: Uint8Array): void {
     if (this.#shut) return;
     this.#host.metrics.frameSent(type);
@@ -39,13 +40,16 @@ export class SocketWriter {
     if (result === "sent") return;
     this.#blocked = true;
     if (result === "queued") return;
-    this.#host.logger.error({ type, chars: text.length }, "a frame did not fit the socket's buffer");
+    this.#host.logger.error(
+      { type, chars: text.length },
+      "frame dropped: it did not fit the buffer of the socket",
+    );
     this.#owner.writeFailed("frame_too_big");
   }
 
   /**
-   * A frame outside any answer: sent now, or kept in the outbox while the socket holds bytes back. `notice` names news of
-   * which only the newest counts.
+   * Sends a frame outside of answers, or keeps it in the outbox while the socket is blocked. There a frame with a
+   * `notice` name replaces an older one of the same name.
    */
   deliver(type: ServerFrameType, text: FrameText, notice?: string): void {
     if (this.writable) {
@@ -57,15 +61,15 @@ export class SocketWriter {
     if (!this.#outbox.add(type, text, notice)) this.#owner.writeFailed("not_read");
   }
 
-  /** Runs `write` so that all it sends leaves in one go. */
+  /** Runs `write` and sends all its frames in one system call. */
   together(write: () => void): void {
     if (!this.writable) return;
     this.#socket.cork(write);
-    // What is sent in one go is told as sent before anybody knows.
+    // Corked sends report "sent" before the bytes reach the kernel.
     if (!this.#shut && this.#socket.bufferedBytes() > 0) this.#blocked = true;
   }
 
-  /** The socket can take more; sends what waits in the outbox and then calls `more`. */
+  /** Called when the socket has drained: sends the frames of the outbox, then calls `more`. */
   drained(more: () => void): void {
     if (!this.#blocked || this.#shut || this.#socket.bufferedBytes() > 0) return;
     this.#blocked = false;
@@ -79,7 +83,7 @@ export class SocketWriter {
     });
   }
 
-  /** Nothing leaves any more. */
+  /** Stops sending for good. */
   shut(): void {
     this.#shut = true;
   }

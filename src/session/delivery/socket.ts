@@ -1,18 +1,18 @@
-/** What became of a frame: on its way, behind others until `drain`, or lost because too much waits already. */
+/** Result of a send: `sent`; `queued` until the socket drains; or `dropped`, because the buffer is full. */
 export type SendResult = "sent" | "queued" | "dropped";
 
-/** A frame as JSON: text, or its UTF-8 bytes where the same frame is sent again and again. */
+/** A frame as JSON: text, or UTF-8 bytes for a frame that is sent many times. */
 export type FrameText = string | Uint8Array;
 
-/** Port: one connected socket. Every method may be called after the end and then does nothing. */
+/** Port: one connected socket. After the socket has ended, every method may be called and does nothing. */
 export interface Socket {
   readonly closed: boolean;
-  /** Sends one frame. `head` holds UTF-8 bytes that go before `text` in the same frame. */
+  /** Sends one frame. `head` holds UTF-8 bytes that precede `text` in the same frame. */
   send(text: FrameText, head?: Uint8Array): SendResult;
-  /** Bytes that wait in this process; what the kernel holds is not seen. */
+  /** Unsent bytes in this process; bytes in the kernel's buffers are not visible. */
   bufferedBytes(): number;
-  /** Sends what `write` sends in one go. */
+  /** Runs `write` and sends all its frames in one system call. */
   cork(write: () => void): void;
-  /** Sends a close frame behind everything that waits, and ends. A `reason` over 123 bytes is cut. */
+  /** Sends a close frame after all unsent bytes and closes the socket. A `reason` over 123 bytes is truncated. */
   end(code: number, reason: string): void;
 }

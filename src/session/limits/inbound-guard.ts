@@ -1,41 +1,52 @@
 import type { Clock } from "../../core/clock.ts";
 import type { ServiceError } from "../../core/errors.ts";
 import type { ErrorCode } from "../../core/error-codes.ts";
+import type { Metrics } from "../../core/metrics.ts";
 import type { CloseReason } from "../../protocol/close-codes.ts";
-import { SocketRates } from "./rate-limits.ts";
-import type { SessionHost } from "../session-host.ts";
+import { SocketRates, type RateLimits } from "./rate-limits.ts";
 
-/** Why a socket has to go. */
+/** What the inbound limits need; shared by all sessions. */
+export interface GuardHost {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Null with RATE_LIMITS=off. */
+  readonly rates: RateLimits | null;
+  /** Maximum number of bad frames of one socket within a minute. */
+  readonly maxBadFrames: number;
+}
+
+/** Why a socket must be closed. */
 export interface GuardDecision {
   readonly reason: CloseReason;
   readonly text: string;
 }
 
-/** Counts what comes in on one socket: how fast, and how often it was refused. */
+/** Limits the frames of one socket: their rate, and the number of refusals. */
 export class InboundGuard {
-  readonly #host: SessionHost;
+  readonly #host: GuardHost;
   readonly #rates: SocketRates | null;
   #badFrames: BadFrameCounter | null = null;
   #breaches: BreachCounter | null = null;
 
-  constructor(host: SessionHost) {
+  constructor(host: GuardHost) {
     this.#host = host;
     this.#rates = host.rates === null ? null : new SocketRates(host.rates);
   }
 
-  /** Counts a frame by its type, or `invalid`; an error when it comes too fast to be taken. */
+  /** Counts a frame by its type, or as `invalid`. Returns an error if it exceeds the rate. */
   admit(type: string): ServiceError | null {
     if (this.#rates === null) return null;
     return type === "ack" ? this.#rates.takeAck() : this.#rates.takeFrame();
   }
 
-  /** Counts what a client was refused; a decision when it was too often. */
+  /** Counts a refusal. Returns a decision if the socket must be closed for too many of them. */
   refused(error: { readonly code: ErrorCode; readonly limit?: ServiceError["limit"] }): GuardDecision | null {
     const { metrics, clock, maxBadFrames } = this.#host;
     if (error.limit !== undefined) metrics.limitHit(error.limit);
     if (error.code === "rate_limited") {
       this.#breaches ??= new BreachCounter();
-      if (this.#breaches.isLast(clock.now())) return { reason: "rateLimited", text: "rates were not heeded" };
+      if (this.#breaches.isLast(clock.now()))
+        return { reason: "rateLimited", text: "rate limits were ignored" };
     }
     if (error.code === "bad_frame") {
       this.#badFrames ??= new BadFrameCounter();
@@ -48,16 +59,18 @@ export class InboundGuard {
   }
 }
 
-/** So many breaches of a rate within the window close the socket with 4429. */
+/** Number of rate breaches within the window that closes the socket with 4429. */
 const MAX_BREACHES = 20;
+
+/** Window of the rate breaches, in milliseconds. */
 const BREACH_WINDOW_MS = 10_000;
 
-/** Tells a client that runs into a rate now and then from one that does not heed it. */
+/** Distinguishes a client that occasionally exceeds a rate from one that ignores it. */
 export class BreachCounter {
   /** Times of the last breaches, oldest first; at most {@link MAX_BREACHES}. */
   #times: number[] = [];
 
-  /** Counts a breach at the time `now`; true when it is one too many. */
+  /** Counts a breach at the time `now`. Returns true if the socket must be closed. */
   isLast(now: number): boolean {
     this.#times.push(now);
     if (this.#times.length < MAX_BREACHES) return false;
@@ -66,6 +79,7 @@ export class BreachCounter {
   }
 }
 
+/** Window of the bad frames, in milliseconds. */
 const BAD_FRAME_WINDOW_MS = 60_000;
 
 /** Counts the bad frames of one socket in windows of a minute. */
@@ -73,7 +87,7 @@ export class BadFrameCounter {
   #windowStart = 0;
   #count = 0;
 
-  /** True when this one is more than `limit` allows in a minute. */
+  /** Counts a bad frame. Returns true if there are more than `limit` in the current window. */
   exceeds(limit: number, clock: Clock): boolean {
     const now = clock.now();
     if (this.#count === 0 || now - this.#windowStart >= BAD_FRAME_WINDOW_MS) {

@@ -5,24 +5,26 @@ import type { LimitName } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
 import { TokenBucket, type TokenRate } from "../../core/token-bucket.ts";
 
+/** Rates of sockets, clients and addresses. */
 export interface RateLimitOptions {
-  /** Frames a second of one socket, without `ack` frames. */
+  /** Frames of one socket, without `ack` frames. */
   readonly framesPerSecond: number;
+  /** `ack` frames of one socket. */
   readonly acksPerSecond: number;
   /** Messages and commands of one client. */
   readonly messagesPerMinute: number;
-  /** Of all anonymous clients of one address together. */
+  /** Messages and commands of all anonymous clients of one address together. */
   readonly messagesPerMinutePerAddress: number;
   readonly clock: Clock;
 }
 
-/** Clients and addresses whose rates are remembered: past it the one unused for longest starts anew. */
+/** Maximum number of clients, and of addresses, with a budget. Over it the least recently used budget is dropped. */
 const MAX_KEYS = 100_000;
 
-/** Seconds of its rate that a socket may use at once: people and pages come in bursts. */
+/** Seconds of its rate that a socket may use at once: the frames of a page come in bursts. */
 const BURST_SECONDS = 2;
 
-/** The rates of a whole service. Absent altogether with RATE_LIMITS=off. */
+/** The rate limits of the whole service. With RATE_LIMITS=off there is no such object. */
 export class RateLimits {
   readonly clock: Clock;
   readonly frames: TokenRate;
@@ -32,28 +34,32 @@ export class RateLimits {
 
   constructor(options: RateLimitOptions) {
     this.clock = options.clock;
-    this.frames = aSecond(options.framesPerSecond);
-    this.acks = aSecond(options.acksPerSecond);
-    this.#clients = new BucketTable(aMinute(options.messagesPerMinute), MAX_KEYS, options.clock);
-    this.#addresses = new BucketTable(aMinute(options.messagesPerMinutePerAddress), MAX_KEYS, options.clock);
+    this.frames = perSecond(options.framesPerSecond);
+    this.acks = perSecond(options.acksPerSecond);
+    this.#clients = new BucketTable(perMinute(options.messagesPerMinute), MAX_KEYS, options.clock);
+    this.#addresses = new BucketTable(
+      perMinute(options.messagesPerMinutePerAddress),
+      MAX_KEYS,
+      options.clock,
+    );
   }
 
-  /** Clients and addresses with a budget that is not full. */
+  /** Number of clients and addresses whose budget is not full. */
   get size(): number {
     return this.#clients.size + this.#addresses.size;
   }
 
-  /** Counts one message. @throws ServiceError `rate_limited`; nothing but the budget has changed then. */
+  /** Counts one message. @throws ServiceError `rate_limited` */
   takeMessage({ authenticated, client, accountKey }: Principal): void {
     const wait = this.#clients.take(client);
     if (wait > 0) throw rateLimited("message_rate", wait);
-    // A subject has one budget wherever it is; anonymous sessions are free to make, so their address has one too.
+    // A client can open any number of anonymous sessions, so these are limited by their address as well.
     const addressWait = authenticated ? 0 : this.#addresses.take(accountKey);
     if (addressWait > 0) throw rateLimited("address_message_rate", addressWait);
   }
 }
 
-/** The rates of one socket. */
+/** The budgets of one socket. */
 export class SocketRates {
   readonly #limits: RateLimits;
   readonly #frames: TokenBucket;
@@ -64,12 +70,13 @@ export class SocketRates {
     this.#frames = new TokenBucket(limits.frames);
   }
 
-  /** Counts a frame that is no `ack`; null when it may pass. */
+  /** Counts a frame other than `ack`. Returns an error if it exceeds the rate. */
   takeFrame(): ServiceError | null {
     const wait = this.#frames.take(this.#limits.clock.now());
     return wait === 0 ? null : rateLimited("frame_rate", wait);
   }
 
+  /** Counts an `ack` frame. Returns an error if it exceeds the rate. */
   takeAck(): ServiceError | null {
     this.#acks ??= new TokenBucket(this.#limits.acks);
     const wait = this.#acks.take(this.#limits.clock.now());
@@ -77,27 +84,28 @@ export class SocketRates {
   }
 }
 
-const words: Readonly<Partial<Record<LimitName, string>>> = {
-  frame_rate: "Frames of this connection",
-  ack_rate: "ack frames of this connection",
-  message_rate: "Your messages",
-  address_message_rate: "Messages of anonymous clients at your address",
+/** What there is too much of, by limit. */
+const nouns: Readonly<Partial<Record<LimitName, string>>> = {
+  frame_rate: "frames on this connection",
+  ack_rate: "ack frames on this connection",
+  message_rate: "messages",
+  address_message_rate: "messages from anonymous clients at your address",
 };
 
-/** Says when to come back. */
+/** The error of a refused frame or message, with the milliseconds to wait. */
 export function rateLimited(limit: LimitName, waitMs: number): ServiceError {
   const retryAfterMs = Math.ceil(waitMs);
-  const what = words[limit] ?? "Requests";
-  return new ServiceError("rate_limited", `${what} come too fast; wait ${retryAfterMs} ms.`, {
+  const noun = nouns[limit] ?? "requests";
+  return new ServiceError("rate_limited", `Too many ${noun}; wait ${retryAfterMs} ms.`, {
     retryAfterMs,
     limit,
   });
 }
 
-function aSecond(count: number): TokenRate {
+function perSecond(count: number): TokenRate {
   return { perSecond: count, burst: count * BURST_SECONDS };
 }
 
-function aMinute(count: number): TokenRate {
+function perMinute(count: number): TokenRate {
   return { perSecond: count / 60, burst: count };
 }

@@ -4,17 +4,18 @@ import type { Clock } from "../../core/clock.ts";
 interface Entry {
   readonly hash: string;
   readonly answer: string;
-  /** Infinity while the answer runs. */
+  /** `Clock.now()` at which the id is free again; Infinity while the answer runs. */
   expiresAt: number;
 }
 
+/** Interval between sweeps of expired ids. */
 const SWEEP_MS = 1000;
 
-/** Message ids that are taken. Bounded by the answers that run and those kept after their end. */
+/** Claimed message ids. There are at most as many as running answers and answers within their retention time. */
 export class ClaimTable {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
-  /** Keys in order of their answers' ends. */
+  /** Entries whose answers have ended, in the order in which they ended. */
   readonly #ended = new Map<string, Entry>();
   #sweeping = false;
 

@@ -1,8 +1,8 @@
-/** Mutual exclusion by key, first come first served, within one process. */
+/** Mutual exclusion by key within one process, first come first served. */
 export class LeaseTable {
   readonly #waiting = new Map<string, (() => void)[]>();
 
-  /** Resolves when the key is free; the returned function frees it. */
+  /** Resolves when the key is free. The returned function releases it. */
   take(key: string): Promise<() => void> {
     const waiting = this.#waiting.get(key);
     if (waiting === undefined) {

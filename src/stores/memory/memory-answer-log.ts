@@ -12,18 +12,24 @@ import { ServiceError } from "../../core/errors.ts";
 import { OwnerLru } from "./owner-lru.ts";
 import { TextLog } from "./text-log.ts";
 
-/** What an answer costs beside its text: record, meta, listeners, index entries. An estimate from heap snapshots. */
+/** Memory of an answer besides its text (record, meta, listeners, index entries), estimated from heap snapshots. */
 const RECORD_BYTES = 1024;
 
-/** New answers are refused while running ones hold more than this share of the budget; the rest is for them to grow. */
+/**
+ * New answers are refused while running ones hold more than this share of the budget. The rest is reserved for their
+ * growth.
+ */
 const RUNNING_SHARE = 3 / 4;
 
-/** How often expired answers are looked for. */
+/** Interval between sweeps of expired answers. */
 const SWEEP_MS = 1000;
 
 export interface MemoryAnswerLogOptions {
+  /** Maximum text of one answer, in UTF-8 bytes. */
   readonly maxAnswerBytes: number;
+  /** Memory of all answers together. */
   readonly budgetBytes: number;
+  /** Milliseconds for which a finished answer is retained. */
   readonly retentionMs: number;
   readonly clock: Clock;
 }
@@ -32,7 +38,7 @@ export interface MemoryAnswerLogOptions {
 export class MemoryAnswerLog implements AnswerLog {
   readonly #options: MemoryAnswerLogOptions;
   readonly #answers: OwnerLru<MemoryAnswer>;
-  /** Finished answers in order of their end, with the time at which they go. */
+  /** Finished answers in the order in which they ended, with the time at which they expire. */
   readonly #expiring = new Map<string, number>();
   readonly #hooks: Hooks = {
     grow: (meta, bytes) => this.#grow(meta, bytes),
@@ -64,7 +70,7 @@ export class MemoryAnswerLog implements AnswerLog {
     return this.#answers.size;
   }
 
-  /** Answers that were ended with `length` because the memory for all of them was full. */
+  /** Number of answers that ended with `length` because the memory for all answers was full. */
   get cutShort(): number {
     return this.#cutShort;
   }
@@ -73,9 +79,13 @@ export class MemoryAnswerLog implements AnswerLog {
     const { budgetBytes, maxAnswerBytes } = this.#options;
     const crowded = this.#runningBytes + RECORD_BYTES > budgetBytes * RUNNING_SHARE;
     if (crowded || !this.#answers.shrink(RECORD_BYTES, meta.accountKey)) {
-      throw new ServiceError("overloaded", "The memory for answers is full; try again soon.", {
-        retryAfterMs: 2000,
-      });
+      throw new ServiceError(
+        "overloaded",
+        "The server has no memory left for another answer. Try again in a few seconds.",
+        {
+          retryAfterMs: 2000,
+        },
+      );
     }
     const answer = new MemoryAnswer(meta, maxAnswerBytes, this.#hooks);
     this.#answers.add(meta.answer, meta.accountKey, answer, RECORD_BYTES, true);
@@ -84,7 +94,7 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 
   find(client: string, answer: string): Promise<AnswerReader | undefined> {
-    // Only its owner's look makes it recently used.
+    // Only a lookup by the owner counts as use.
     if (this.#answers.peek(answer)?.meta.client !== client) return Promise.resolve(undefined);
     return Promise.resolve(this.#answers.get(answer));
   }
@@ -109,7 +119,7 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 
   #expireLater(key: string, ms: number): void {
-    // It may have been the one that had to go.
+    // The answer may have been evicted when it finished.
     if (this.#answers.peek(key) === undefined) return;
     this.#expiring.set(key, this.#options.clock.now() + ms);
     if (!this.#sweeping) this.#sweepLater();
@@ -122,7 +132,7 @@ export class MemoryAnswerLog implements AnswerLog {
       for (const [key, at] of this.#expiring) {
         if (at > now) break;
         this.#expiring.delete(key);
-        // Who still reads it keeps it, and its bytes stay counted.
+        // An answer with readers is retained, and its bytes stay counted.
         if (this.#answers.peek(key)?.watched === true)
           this.#expiring.set(key, now + this.#options.retentionMs);
         else this.#answers.delete(key);
@@ -133,11 +143,11 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 }
 
-/** What an answer does with the budget of all of them. */
+/** How an answer accounts for its memory in the log. */
 interface Hooks {
-  /** Takes bytes out of it; false when they are not there. */
+  /** Reserves `bytes` for more text; false when the budget has no space left. */
   grow(meta: AnswerMeta, bytes: number): boolean;
-  /** The end of an answer that holds `held` bytes, with bytes that are kept in any case. */
+  /** Called at the end of an answer with `held` bytes of text. `bytes` is the size of its result, also counted now. */
   finished(meta: AnswerMeta, bytes: number, held: number): void;
 }
 
@@ -182,7 +192,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
     return this.#evicted;
   }
 
-  /** Whether anyone reads it. */
+  /** Whether the answer has subscribers. */
   get watched(): boolean {
     return this.#listeners.length > 0;
   }
@@ -214,13 +224,13 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
     this.#outcome = outcome;
     this.#status = null;
     this.#text.seal();
-    // A result may hold as much as a whole message, and is kept as long as the text.
-    const kept = outcome.type === "command" ? Buffer.byteLength(JSON.stringify(outcome.result)) : 0;
-    this.#hooks.finished(this.meta, kept, this.#text.length);
+    // A result can be as large as a whole message and is retained as long as the text.
+    const resultBytes = outcome.type === "command" ? Buffer.byteLength(JSON.stringify(outcome.result)) : 0;
+    this.#hooks.finished(this.meta, resultBytes, this.#text.length);
     this.#changed();
   }
 
-  /** Its bytes are no longer counted, so they must go: what was not read yet is lost. */
+  /** Drops the text, whose bytes are no longer counted. Readers lose what they have not read yet. */
   evict(): void {
     this.#evicted = true;
     this.#text = new TextLog();

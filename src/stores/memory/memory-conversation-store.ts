@@ -7,30 +7,30 @@ import { ClaimTable } from "./claim-table.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { OwnerLru } from "./owner-lru.ts";
 
-/** One principal may fill at most this share of a budget for contexts, so that a flood refuses only itself. */
+/** Maximum share of a context budget for one principal, so that a flood only exhausts its own share. */
 const CONTEXT_SHARE = 1 / 8;
 
-/** What a history or a context costs beside its text. */
+/** Memory of a history or a context besides its text. */
 const RECORD_BYTES = 256;
 
-/** How often conversations past their time to live are looked for. */
+/** Interval between sweeps of expired conversations. */
 const SWEEP_MS = 60_000;
 
 export interface MemoryConversationStoreOptions {
   readonly historyBudgetBytes: number;
   /**
-   * Text of one conversation. The one that is being written cannot be evicted, so without a bound of its own it would
-   * drive out everybody else's; and a provider gets all of it with each message.
+   * Maximum text of one conversation, in UTF-8 bytes. A conversation cannot be evicted while it is written, so without
+   * this limit it could displace all others. Providers also receive all of it with each message.
    */
   readonly maxHistoryBytes: number;
   readonly historyTtlMs: number;
   readonly contextBudgetBytes: number;
   readonly anonymousContextBudgetBytes: number;
   readonly maxConversationsPerClient: number;
-  /** Told when a client's oldest conversation made room for a new one of the same client. */
+  /** Called when a client's least recently used conversation is evicted for a new one of the same client. */
   readonly conversationEvicted?: () => void;
-  /** Told when a history made room for others or was too old: what providers keep of it may go too. */
-  readonly historyGone?: (client: string, conversation: string) => void;
+  /** Called when a history is evicted or expires, so that providers can drop their cached state of it. */
+  readonly historyEvicted?: (client: string, conversation: string) => void;
   readonly clock: Clock;
 }
 
@@ -38,8 +38,9 @@ interface History {
   readonly client: string;
   readonly conversation: string;
   turns: readonly Turn[];
-  /** Of the turns' text, in UTF-8. */
+  /** Text of the turns, in UTF-8 bytes. */
   bytes: number;
+  /** `Clock.now()` of the last read or write. */
   usedAt: number;
 }
 
@@ -67,7 +68,7 @@ export class MemoryConversationStore implements ConversationStore {
     this.#claims = new ClaimTable(options.clock);
     this.#histories = new OwnerLru(options.historyBudgetBytes, (_key, history) => {
       this.#forgetName(history);
-      options.historyGone?.(history.client, history.conversation);
+      options.historyEvicted?.(history.client, history.conversation);
     });
     this.#sweepLater();
   }
@@ -80,7 +81,7 @@ export class MemoryConversationStore implements ConversationStore {
     return this.#contextBytes.authenticated + this.#contextBytes.anonymous;
   }
 
-  /** Message ids that are taken. */
+  /** Number of claimed message ids. */
   get claims(): number {
     return this.#claims.size;
   }
@@ -131,12 +132,13 @@ export class MemoryConversationStore implements ConversationStore {
     const bytes = Buffer.byteLength(text) + RECORD_BYTES;
     const earlier = this.#contexts.get(client);
     const freed = earlier?.bytes ?? 0;
-    // A client that came back from another address frees what the earlier one was charged, not this one.
+    // A client with a new address frees what its previous address was charged, not its present one.
     const freedOfAccount = earlier?.accountKey === accountKey ? freed : 0;
     const charged = (this.#contextBytesByAccount.get(accountKey) ?? 0) - freedOfAccount;
     if (this.#contextBytes[kind] - freed + bytes > budget || charged + bytes > budget * CONTEXT_SHARE) {
       const message =
-        "The memory for contexts is full, so this one was not kept; the earlier one still holds.";
+        "The server's memory for contexts is full, so this context was not saved. " +
+        "A previously set context still applies. Try a shorter one, or try again later.";
       return Promise.reject(new ServiceError("context_refused", message));
     }
     this.#dropContext(client);
@@ -165,7 +167,7 @@ export class MemoryConversationStore implements ConversationStore {
     return Promise.resolve();
   }
 
-  // One process, which cannot die and leave its lease behind: the time to live has no work here.
+  // Leases need no time to live here: they do not outlive the process.
   lease(client: string, conversation: string): Promise<() => void> {
     return this.#leases.take(keyOf(client, conversation));
   }
@@ -174,20 +176,20 @@ export class MemoryConversationStore implements ConversationStore {
     history.usedAt = this.#options.clock.now();
     let names = this.#names.get(history.client);
     if (names === undefined) this.#names.set(history.client, (names = new Set()));
-    // One name alone has no order.
+    // A single name needs no reordering.
     if (names.size > 1) names.delete(history.conversation);
     names.add(history.conversation);
   }
 
-  /** Cuts a history that outgrew its bound to half of it: deep and rarely, since each cut costs the model's KV prefix. */
+  /** Cuts a history over its limit to half the limit. Cuts are large and rare, since each one costs the KV prefix. */
   #trim(history: History, added: number): void {
-    const most = this.#options.maxHistoryBytes;
-    if (history.bytes <= most) return;
+    const maxBytes = this.#options.maxHistoryBytes;
+    if (history.bytes <= maxBytes) return;
     const { turns } = history;
     const last = turns.length - added;
     let cut = 0;
     let { bytes } = history;
-    while (cut < last && (bytes > most / 2 || turns[cut]?.role !== "user")) {
+    while (cut < last && (bytes > maxBytes / 2 || turns[cut]?.role !== "user")) {
       bytes -= bytesOf(turns.slice(cut, cut + 1));
       cut++;
     }
@@ -202,7 +204,7 @@ export class MemoryConversationStore implements ConversationStore {
       this.#histories.delete(keyOf(client, oldest));
       names.delete(oldest);
       this.#options.conversationEvicted?.();
-      this.#options.historyGone?.(client, oldest);
+      this.#options.historyEvicted?.(client, oldest);
     }
   }
 
@@ -230,7 +232,7 @@ export class MemoryConversationStore implements ConversationStore {
           const history = this.#histories.peek(keyOf(client, name));
           if (history !== undefined && history.usedAt > oldest) break;
           void this.clear(client, name);
-          this.#options.historyGone?.(client, name);
+          this.#options.historyEvicted?.(client, name);
         }
       }
       this.#sweepLater();
@@ -242,7 +244,7 @@ function bytesOf(turns: readonly Turn[]): number {
   return turns.reduce((sum, turn) => sum + Buffer.byteLength(turn.content), 0);
 }
 
-// A client's key may hold any character, a conversation's name never a blank.
+// Unambiguous: the key of a client may contain any character, but the name of a conversation contains no blank.
 function keyOf(client: string, conversation: string): string {
   return `${conversation} ${client}`;
 }

@@ -2,8 +2,9 @@ import type { SessionRecord, SessionStore } from "../../chat/session-store.ts";
 import type { Clock } from "../../core/clock.ts";
 import { OwnerLru } from "./owner-lru.ts";
 
-interface Kept {
+interface Entry {
   readonly record: SessionRecord;
+  /** Number of attached sockets. */
   sockets: number;
 }
 
@@ -11,25 +12,26 @@ export interface MemorySessionStoreOptions {
   readonly maxSessions: number;
   readonly retentionMs: number;
   readonly clock: Clock;
-  /** Told when a session is gone for good, so that an anonymous client's data can go too. */
+  /** Called when a session is deleted for good, so that the data of its anonymous client can be deleted. */
   ended(record: SessionRecord): void;
 }
 
+/** Interval between sweeps of expired sessions. */
 const SWEEP_MS = 1000;
 
-/** Sessions in the memory of this process; the budget counts sessions, not bytes. */
+/** Sessions in the memory of this process. The budget of its {@link OwnerLru} counts sessions, not bytes. */
 export class MemorySessionStore implements SessionStore {
   readonly #options: MemorySessionStoreOptions;
-  readonly #sessions: OwnerLru<Kept>;
-  /** Sessions without a socket in the order in which they lost it, with the time at which they go. */
+  readonly #sessions: OwnerLru<Entry>;
+  /** Sessions without a socket, in the order of the last detach, with the time at which they expire. */
   readonly #expiring = new Map<string, number>();
   #sweeping = false;
 
   constructor(options: MemorySessionStoreOptions) {
     this.#options = options;
-    this.#sessions = new OwnerLru(options.maxSessions, (hash, kept) => {
+    this.#sessions = new OwnerLru(options.maxSessions, (hash, entry) => {
       this.#expiring.delete(hash);
-      options.ended(kept.record);
+      options.ended(entry.record);
     });
   }
 
@@ -43,34 +45,34 @@ export class MemorySessionStore implements SessionStore {
   }
 
   attach(hash: string, admit: (record: SessionRecord) => boolean): Promise<SessionRecord | undefined> {
-    const kept = this.#sessions.get(hash);
-    if (kept === undefined || !admit(kept.record)) return Promise.resolve(undefined);
-    kept.sockets++;
+    const entry = this.#sessions.get(hash);
+    if (entry === undefined || !admit(entry.record)) return Promise.resolve(undefined);
+    entry.sockets++;
     this.#sessions.pin(hash, true);
     this.#expiring.delete(hash);
-    return Promise.resolve(kept.record);
+    return Promise.resolve(entry.record);
   }
 
   detach(hash: string): void {
-    const kept = this.#sessions.get(hash);
-    if (kept === undefined || --kept.sockets > 0) return;
+    const entry = this.#sessions.get(hash);
+    if (entry === undefined || --entry.sockets > 0) return;
     this.#sessions.pin(hash, false);
     this.#expiring.set(hash, this.#options.clock.now() + this.#options.retentionMs);
     if (!this.#sweeping) this.#sweepLater();
   }
 
   drop(hash: string): void {
-    const kept = this.#sessions.peek(hash);
-    if (kept === undefined) return;
-    // Another socket may have resumed it meanwhile: what that one uses must not vanish under it.
-    if (kept.sockets > 1) kept.sockets--;
+    const entry = this.#sessions.peek(hash);
+    if (entry === undefined) return;
+    // Another socket may have resumed the session meanwhile and still uses it.
+    if (entry.sockets > 1) entry.sockets--;
     else this.#forget(hash);
   }
 
   #forget(hash: string): void {
-    const kept = this.#sessions.delete(hash);
+    const entry = this.#sessions.delete(hash);
     this.#expiring.delete(hash);
-    if (kept !== undefined) this.#options.ended(kept.record);
+    if (entry !== undefined) this.#options.ended(entry.record);
   }
 
   #sweepLater(): void {

@@ -4,12 +4,12 @@ interface Entry<V> {
   readonly value: V;
   bytes: number;
   pinned: boolean;
-  /** Its neighbours in its owner's list. */
+  /** Neighbours in the owner's list. */
   older: Entry<V> | null;
   newer: Entry<V> | null;
 }
 
-/** Most owners have one entry, so its entries are a list by themselves and cost no table. */
+/** An owner with a linked list of its entries. Most owners have one entry, so a table for each would cost too much. */
 interface Owner<V> {
   readonly name: string;
   bytes: number;
@@ -19,9 +19,9 @@ interface Owner<V> {
 }
 
 /**
- * A map that counts bytes and makes room fairly: what goes is the least recently used entry of the owner who holds the
- * most. So the flood of one owner evicts that owner's own entries and never those of a smaller one.
- * Pinned entries stay.
+ * A map with a byte budget and fair eviction: it evicts the least recently used entry of the owner that holds the most
+ * bytes. So a flood by one owner evicts its own entries and never those of a smaller owner. Pinned entries are never
+ * evicted.
  */
 export class OwnerLru<V> {
   readonly #entries = new Map<string, Entry<V>>();
@@ -30,7 +30,7 @@ export class OwnerLru<V> {
   readonly #evicted: (key: string, value: V) => void;
   #bytes = 0;
 
-  /** `budget` in bytes; `evicted` is told of entries that made room, not of those that were deleted. */
+  /** `budget` is in bytes. `evicted` is called for evicted entries, not for deleted ones. */
   constructor(budget: number, evicted: (key: string, value: V) => void = () => {}) {
     this.#budget = budget;
     this.#evicted = evicted;
@@ -44,7 +44,7 @@ export class OwnerLru<V> {
     return this.#entries.size;
   }
 
-  /** The value, now the most recently used of its owner. */
+  /** The value; it becomes the most recently used one of its owner. */
   get(key: string): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
@@ -55,12 +55,12 @@ export class OwnerLru<V> {
     return entry.value;
   }
 
-  /** The value, without a change of order. */
+  /** The value; the order does not change. */
   peek(key: string): V | undefined {
     return this.#entries.get(key)?.value;
   }
 
-  /** Adds an entry that must not exist yet. It does not evict: call {@link shrink}. */
+  /** Adds an entry; its key must not exist yet. Does not evict: call {@link shrink}. */
   add(key: string, owner: string, value: V, bytes: number, pinned = false): void {
     let holder = this.#owners.get(owner);
     if (holder === undefined) {
@@ -100,14 +100,14 @@ export class OwnerLru<V> {
     return entry.value;
   }
 
-  /** Bytes that an owner holds. */
+  /** Bytes held by an owner. */
   bytesOf(owner: string): number {
     return this.#owners.get(owner)?.bytes ?? 0;
   }
 
   /**
-   * Evicts until the budget has room for `incoming` bytes more; false when only pinned entries are left. The bytes that
-   * come count as held by `owner` already, so that who asks for room never takes it from one who holds as much.
+   * Evicts until `incoming` more bytes fit the budget; false when only pinned entries are left. The incoming bytes
+   * count as already held by `owner`, so that a request never evicts entries of another owner that holds as much.
    */
   shrink(incoming = 0, owner?: string): boolean {
     const exhausted = new Set<string>();
@@ -119,15 +119,15 @@ export class OwnerLru<V> {
     return true;
   }
 
-  // A scan over owners: evictions are rare beside reads and writes, and an ordered index would cost each write.
-  #heaviest(except: ReadonlySet<string>, incoming: number, comer?: string): string | undefined {
+  // Scans all owners: evictions are rare compared with writes, and an ordered index would slow down every write.
+  #heaviest(except: ReadonlySet<string>, incoming: number, incomingOwner?: string): string | undefined {
     let heaviest: string | undefined;
-    let most = -1;
+    let heaviestBytes = -1;
     for (const [owner, { bytes }] of this.#owners) {
-      const held = owner === comer ? bytes + incoming : bytes;
-      if (held > most && !except.has(owner)) {
+      const held = owner === incomingOwner ? bytes + incoming : bytes;
+      if (held > heaviestBytes && !except.has(owner)) {
         heaviest = owner;
-        most = held;
+        heaviestBytes = held;
       }
     }
     return heaviest;

@@ -1,28 +1,28 @@
-/** Appended pieces are joined into blocks of about this many bytes: few strings, and none that is costly to cut. */
+/** Pieces are joined into blocks of about this many bytes, so that there are few strings and cutting one is cheap. */
 const BLOCK_BYTES = 8192;
 
-/** A piece longer than this (UTF-16 units) is taken apart. */
+/** Longer pieces are split. In UTF-16 units. */
 const MAX_PIECE_UNITS = 4096;
 
 /**
- * Append-only text that is read from any character boundary. Offsets are UTF-8 bytes. Reading costs by what is read and
- * not by how long the text is, near its end and far from it.
+ * Append-only text that can be read from any character boundary. Offsets are UTF-8 bytes. The cost of a read depends on
+ * the length that is read, not on the length of the text or the position in it.
  */
 export class TextLog {
-  /** Blocks, then the pieces that came since the last of them, in order. */
+  /** Blocks, followed by the pieces appended since the last block. */
   readonly #pieces: string[] = [];
   /** Offset at which each piece ends. */
   readonly #ends: number[] = [];
-  /** Pieces that are blocks already. */
+  /** Number of blocks at the start of the list. */
   #blocks = 0;
   #length = 0;
 
-  /** Bytes of all text. */
+  /** Length of the text in bytes. */
   get length(): number {
     return this.#length;
   }
 
-  /** Adds text without lone surrogates; `bytes` is its length in UTF-8. */
+  /** Appends text without lone surrogates. `bytes` is its length in UTF-8. */
   append(text: string, bytes: number): void {
     if (text.length > MAX_PIECE_UNITS) {
       for (let at = 0; at < text.length;) {
@@ -36,7 +36,7 @@ export class TextLog {
     }
   }
 
-  /** Text between two boundaries; `to` defaults to the end. */
+  /** Text between two character boundaries; `to` defaults to the end. */
   read(from: number, to: number = this.#length): string {
     if (from >= to) return "";
     const pieces = this.#pieces;
@@ -49,7 +49,7 @@ export class TextLog {
     return text + this.#cut(last, 0, to);
   }
 
-  /** The last character boundary at or before `offset`, and not beyond the end. */
+  /** The last character boundary at or before `offset`, at most {@link length}. */
   boundary(offset: number): number {
     if (offset >= this.#length) return this.#length;
     if (offset <= 0) return 0;
@@ -59,12 +59,12 @@ export class TextLog {
     if (piece.length === (this.#ends[index] as number) - start) return offset;
     const bytes = Buffer.from(piece);
     let at = offset - start;
-    // 0b10xxxxxx continues a character.
+    // 0b10xxxxxx is a continuation byte.
     while (at > 0 && ((bytes[at] as number) & 0xc0) === 0x80) at--;
     return start + at;
   }
 
-  /** Nothing more will come: what is left in small pieces becomes blocks. */
+  /** Joins the remaining pieces into a block; call it when the text is complete. */
   seal(): void {
     this.#join();
   }
@@ -92,10 +92,10 @@ export class TextLog {
     return index === 0 ? 0 : (this.#ends[index - 1] as number);
   }
 
-  /** The piece that holds the byte at `offset`, which is within the text. */
+  /** Index of the piece with the byte at `offset`, which must be within the text. */
   #indexOf(offset: number): number {
     const ends = this.#ends;
-    // Cursors are near the end: usually it is the last piece.
+    // Most cursors are near the end, so check the last piece first.
     let high = ends.length - 1;
     if (this.#startOf(high) <= offset) return high;
     let low = 0;
@@ -107,7 +107,7 @@ export class TextLog {
     return low;
   }
 
-  /** The part of a piece that lies between two offsets of the text. */
+  /** Part of a piece between two offsets of the text. */
   #cut(index: number, from: number, to: number): string {
     const piece = this.#pieces[index] as string;
     const start = this.#startOf(index);
@@ -115,13 +115,13 @@ export class TextLog {
     const head = Math.max(from - start, 0);
     const tail = Math.min(to - start, bytes);
     if (head === 0 && tail === bytes) return piece;
-    // As many units as bytes: plain ASCII, where both count the same.
+    // As many UTF-16 units as bytes: the piece is ASCII, so offsets are indexes.
     if (piece.length === bytes) return piece.slice(head, tail);
     return Buffer.from(piece).toString("utf8", head, tail);
   }
 }
 
-/** Where the piece of `text` that begins at `at` ends: never inside a surrogate pair. */
+/** End of the piece of `text` that begins at `at`; never inside a surrogate pair. */
 function pieceEnd(text: string, at: number): number {
   const end = at + MAX_PIECE_UNITS;
   if (end >= text.length) return text.length;

@@ -3,35 +3,36 @@ import type { Clock } from "../../core/clock.ts";
 import type { LimitName } from "../../core/limits.ts";
 import type { TokenRate } from "../../core/token-bucket.ts";
 
+/** Limits of one address. */
 export interface AddressLimitOptions {
-  /** Sockets of one address at a time. */
+  /** Maximum number of simultaneous sockets of one address. */
   readonly maxConnections: number;
-  /** New sockets of one address in a minute; as many may come at once. */
+  /** Upgrade requests of one address per minute, and in one burst. */
   readonly upgradesPerMinute: number;
   readonly clock: Clock;
 }
 
-/** Why an address must wait. */
+/** Why an upgrade is refused, and the milliseconds to wait. */
 export interface AddressRefusal {
   readonly limit: Extract<LimitName, "address_connections" | "upgrade_rate">;
   readonly retryAfterMs: number;
-  /** It does not heed refusals: not even the upgrade is worth its cost. */
+  /** Whether the address ignores refusals: not even an upgrade to send a close code is worth its cost. */
   readonly flood: boolean;
 }
 
-/** Addresses whose rates are remembered: past it the one unused for longest starts anew. */
+/** Maximum number of addresses with a budget. Over it the least recently used budget is dropped. */
 const MAX_ADDRESSES = 100_000;
 
-/** A place becomes free when somebody leaves: a guess. */
+/** Milliseconds until another socket of the address has closed; a guess. */
 const FULL_RETRY_MS = 5000;
 
-/** Sockets and upgrades by address. Everything is counted by {@link accountKeyOf} of the address, IPv6 by its /64. */
+/** Counts sockets and upgrades by address. Addresses are account keys: IPv6 addresses are counted by their /64. */
 export class AddressLimits {
   readonly #maxConnections: number;
-  /** Only addresses with a socket are here, so their number is bounded by that of the sockets. */
+  /** Sockets by address. Only addresses with a socket have an entry, so the sockets bound its size. */
   readonly #connections = new Map<string, number>();
   readonly #upgrades: BucketTable;
-  /** Beside the upgrades: a page that reconnects too eagerly is still told so in a way that it can see. */
+  /** Refusals that are sent as close codes, which a page can read, unlike the status of a failed upgrade. */
   readonly #refusals: BucketTable;
 
   constructor({ maxConnections, upgradesPerMinute, clock }: AddressLimitOptions) {
@@ -41,17 +42,17 @@ export class AddressLimits {
     this.#refusals = new BucketTable(rate, MAX_ADDRESSES, clock);
   }
 
-  /** Addresses with a socket. */
+  /** Number of addresses with a socket. */
   get size(): number {
     return this.#connections.size;
   }
 
-  /** Addresses whose budget of upgrades or refusals is not full. */
+  /** Number of budgets, of upgrades or refusals, that are not full. */
   get budgets(): number {
     return this.#upgrades.size + this.#refusals.size;
   }
 
-  /** Counts one upgrade of an address, whatever becomes of it; null when it may go on. */
+  /** Counts one upgrade request of an address. Returns null if it is within the limits. */
   refusal(address: string): AddressRefusal | null {
     const wait = this.#upgrades.take(address);
     if (wait > 0) {
@@ -62,12 +63,12 @@ export class AddressLimits {
     return { limit: "address_connections", retryAfterMs: FULL_RETRY_MS, flood: false };
   }
 
-  /** A socket of the address was accepted. */
+  /** Counts an accepted socket of the address. */
   opened(address: string): void {
     this.#connections.set(address, (this.#connections.get(address) ?? 0) + 1);
   }
 
-  /** It is gone. */
+  /** Counts a closed socket of the address. */
   closed(address: string): void {
     const left = (this.#connections.get(address) ?? 0) - 1;
     if (left > 0) this.#connections.set(address, left);

@@ -1,7 +1,7 @@
 /**
  * SHA-256 sums of the native binaries in the npm package `uwebsockets` 3.0.6, as hexadecimal digits by file name. The
- * number in a name is the ABI of Node: 115 is Node 20, 120 is 21, 127 is 22, 137 is 24, 141 is 25. A test compares this
- * list with the installed package.
+ * number in a file name is the ABI version of Node: 115 is Node 20, 120 is 21, 127 is 22, 137 is 24, 141 is 25. A test
+ * compares this list with the installed package.
  */
 export const binarySums: Readonly<Record<string, string>> = {
   "uws_darwin_arm64_115.node": "f6132ac4d0954ce32ed716d5b367270904c5885bc6e01dcc8ae5809a8967d504",

@@ -1,21 +1,22 @@
-/** A whole HTTP response, made before any byte is written. */
+/** A complete HTTP response, created before any byte of it is written. */
 export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
 }
 
-/** What a route may know of a request, copied before any await. */
+/** The parts of a request that routes may use, copied before any await. */
 export interface HttpRequestFacts {
-  /** Upper case. */
+  /** In upper case. */
   readonly method: string;
   readonly path: string;
   readonly authorization: string;
   readonly ifNoneMatch: string;
-  /** Whether the request came from this machine and through no proxy. */
+  /** Whether the request came directly from this machine, not through a proxy. */
   readonly fromLoopback: boolean;
 }
 
+/** Handler of one path. */
 export type HttpRoute = (request: HttpRequestFacts) => HttpReply | Promise<HttpReply>;
 
 const statusTexts: Readonly<Record<number, string>> = {
@@ -32,11 +33,12 @@ const statusTexts: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
 };
 
-/** The status line's text, such as `404 Not Found`. */
+/** The text of a status line, such as `404 Not Found`. */
 export function statusLine(status: number): string {
   return `${status} ${statusTexts[status] ?? ""}`.trim();
 }
 
+/** A JSON reply that must not be cached. */
 export function jsonReply(
   status: number,
   value: unknown,
@@ -49,7 +51,7 @@ export function jsonReply(
   };
 }
 
-/** A refusal that says what was expected. */
+/** A refusal; `message` names the cause and what to do. */
 export function errorReply(
   status: number,
   message: string,

@@ -8,8 +8,9 @@ import { peerFacts } from "./peer-facts.ts";
 import type { WireEncoder } from "./wire-encoder.ts";
 import { writeReply } from "./write-reply.ts";
 
+/** Routes and checks of plain HTTP requests. */
 export interface HttpRouterOptions {
-  /** GET and HEAD by path; nothing else is served. */
+  /** Routes by path, for GET and HEAD; other methods are not supported. */
   readonly routes: ReadonlyMap<string, HttpRoute>;
   /** Paths that are WebSocket endpoints. */
   readonly socketPaths: readonly string[];
@@ -20,12 +21,13 @@ export interface HttpRouterOptions {
   readonly logger: Logger;
 }
 
+/** Supported methods, as the Allow header names them. */
 const METHODS = "GET, HEAD";
 
-/** Probes call by address, whatever ALLOWED_HOSTS says, and learn nothing that a page could misuse. */
+/** Paths exempt from ALLOWED_HOSTS: probes connect by IP address, and the replies hold nothing confidential. */
 const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 
-/** Answers every plain HTTP request, the wrong ones with what was expected. */
+/** Creates the handler of all plain HTTP requests; unsupported ones get an error that names what is supported. */
 export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse, req: HttpRequest) => void {
   return (res, req) => {
     let aborted = false;
@@ -34,8 +36,8 @@ export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse
     });
     const { facts, cors, refusal } = examine(res, req, options);
     const failed = (error: unknown): HttpReply => {
-      options.logger.error({ err: error, path: facts.path }, "a request failed");
-      return errorReply(500, "The server met an unexpected fault; it was logged.");
+      options.logger.error({ err: error, path: facts.path }, "HTTP request failed");
+      return errorReply(500, "Unexpected server error; it was logged.");
     };
     const write = (reply: HttpReply): void => {
       try {
@@ -51,16 +53,19 @@ export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse
     }
     reply
       .catch(failed)
-      .then((made) => {
-        if (!aborted) res.cork(() => write(made));
+      .then((finished) => {
+        if (!aborted) res.cork(() => write(finished));
       })
-      .catch((error: unknown) => options.logger.error({ err: error, path: facts.path }, "a reply failed"));
+      .catch((error: unknown) =>
+        options.logger.error({ err: error, path: facts.path }, "writing an HTTP reply failed"),
+      );
   };
 }
 
+/** Result of the checks that precede every route. */
 interface Examined {
   readonly facts: HttpRequestFacts;
-  /** Value of Access-Control-Allow-Origin, empty for none. */
+  /** Value of Access-Control-Allow-Origin; empty for none. */
   readonly cors: string;
   readonly refusal: HttpReply | null;
 }
@@ -74,7 +79,7 @@ function examine(res: HttpResponse, req: HttpRequest, options: HttpRouterOptions
     path: req.getUrl(),
     authorization: req.getHeader("authorization"),
     ifNoneMatch: req.getHeader("if-none-match"),
-    // A proxy on this machine makes every client look local: what was forwarded is not.
+    // A proxy on this machine makes every client look local, so forwarded requests do not count.
     fromLoopback: peer.forwardedFor === "" && (address === "::1" || address.startsWith("127.")),
   };
   const hostDecision = options.hostPolicy.check(host);
@@ -97,18 +102,18 @@ function route(
   const handler = routes.get(path);
   if (handler === undefined) {
     const known = ["/", "/healthz", "/readyz", "/metrics", ...socketPaths].join(", ");
-    return errorReply(404, `There is nothing at this path. Served are: ${known}.`);
+    return errorReply(404, `Nothing is served at this path. Available paths: ${known}.`);
   }
   if (method === "OPTIONS") {
     return { status: 204, headers: { allow: METHODS, "access-control-allow-methods": METHODS }, body: "" };
   }
   if (method !== "GET" && method !== "HEAD") {
-    return errorReply(405, `${path} takes ${METHODS}, not ${method}.`, { allow: METHODS });
+    return errorReply(405, `${path} supports ${METHODS}, not ${method}.`, { allow: METHODS });
   }
   return handler(facts);
 }
 
-/** A reply with the headers that depend on the page that asks. */
+/** Adds the headers that depend on the origin of the request. */
 function withCors(reply: HttpReply, cors: string): HttpReply {
   const allowed = cors === "" ? {} : { "access-control-allow-origin": cors };
   return { ...reply, headers: { ...reply.headers, ...allowed, vary: "Origin" } };

@@ -1,16 +1,16 @@
 import type { TemplatedApp, us_listen_socket } from "uWebSockets.js";
 
-/** LIBUS_LISTEN_EXCLUSIVE_PORT; the enum of the types does not exist at run time. */
+/** LIBUS_LISTEN_EXCLUSIVE_PORT of uSockets; the enum exists only in the library's types, not at run time. */
 const EXCLUSIVE_PORT = 1;
 
 /**
- * Listens on a port that no other server has. Without the exclusive option a second server on the port would share its
- * clients without any error.
+ * Listens on a port exclusively. Without that option a second server could listen on the same port without an error,
+ * and the kernel would distribute the clients between the two.
  *
- * @throws Error with one clear line when the port is taken or not allowed.
+ * @throws Error with one line if the port is in use or not permitted
  */
 export function listenOn(app: TemplatedApp, host: string, port: number): Promise<us_listen_socket> {
-  // The library takes host, port and options together, but its types lack that form.
+  // The library accepts host, port and options together, but its types lack this overload.
   const listen = app.listen.bind(app) as unknown as (
     host: string,
     port: number,
@@ -23,8 +23,8 @@ export function listenOn(app: TemplatedApp, host: string, port: number): Promise
         resolve(socket);
         return;
       }
-      const remedy = "Is another server running? Set PORT to a free one.";
-      reject(new Error(`Cannot listen on ${host} port ${port}: it is taken or not allowed. ${remedy}`));
+      const remedy = "Stop the other server, or set PORT to a free port.";
+      reject(new Error(`Cannot listen on ${host} port ${port}: it is in use or not permitted. ${remedy}`));
     });
   });
 }

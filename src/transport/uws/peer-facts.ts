@@ -1,19 +1,21 @@
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 
+/** Addresses of a request. */
 export interface PeerFacts {
+  /** Address of the TCP peer. */
   readonly peer: string;
-  /** All X-Forwarded-For lines in order, joined by commas; empty when there is none. */
+  /** All X-Forwarded-For lines in order, joined by commas; empty if there are none. */
   readonly forwardedFor: string;
 }
 
-/** Who is at the other end of the connection, copied out of the library's buffers. */
+/** The addresses of a request, copied out of the library's buffers. */
 export function peerFacts(res: HttpResponse, req: HttpRequest): PeerFacts {
   return { peer: Buffer.from(res.getRemoteAddressAsText()).toString(), forwardedFor: forwardedFor(req) };
 }
 
 /**
- * The library's own look-up sees only the first line, which a client may have written, empty too, while its proxy added
- * a second one.
+ * Reads every X-Forwarded-For line. The library's `getHeader` returns only the first one, which the client may have
+ * forged while its proxy added a second line.
  */
 function forwardedFor(req: HttpRequest): string {
   const lines: string[] = [];

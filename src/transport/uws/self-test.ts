@@ -8,8 +8,8 @@ import { WireEncoder } from "./wire-encoder.ts";
 import { writeReply } from "./write-reply.ts";
 
 /**
- * Texts in the forms that V8 has: one byte a character, which a faulty binary garbles; two bytes; the sum of several
- * strings; and a part of a longer one.
+ * Texts in different string representations of V8: one byte per character, which a faulty binary garbles; two bytes
+ * per character; a concatenation; and a slice of a longer string.
  */
 const PROBES: readonly string[] = [
   "Grüße, ¿qué tal?",
@@ -18,18 +18,18 @@ const PROBES: readonly string[] = [
   "¡ÄÖÜ äöüß ÀÉÎÕÜ!".slice(1),
 ];
 
-/** A body of one-byte characters alone: one wider character in it would hide the fault. */
+/** A body of one-byte characters only: one wider character would hide the fault. */
 const BODY = "Grüße, ¿qué tal?\n";
 
-/** Reason of the close frame behind the probes. */
+/** Reason of the close frame that follows the probes. */
 const CLOSE_REASON = "à bientôt";
 
 const CLOSE_CODE = 1000;
 
-/** Far more than it takes on a busy machine; the test itself takes a few milliseconds. */
+/** Timeout in milliseconds. The test itself takes a few milliseconds, and far less than this on a busy machine. */
 const DEADLINE_MS = 10_000;
 
-const NO_REPLY = "uWebSockets.js did not answer its own check on 127.0.0.1 in time.";
+const NO_REPLY = "The self-test of uWebSockets.js timed out: no reply on 127.0.0.1.";
 
 const UPGRADE_REQUEST = [
   "GET / HTTP/1.1",
@@ -44,10 +44,10 @@ const UPGRADE_REQUEST = [
 const PAGE_REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /**
- * Checks that text arrives as the UTF-8 bytes that it should be: frames, a close reason and an HTTP body go through the
- * transport's own code to a listener on a free loopback port, and are read as raw bytes.
+ * Checks that text is sent as correct UTF-8. Frames, a close reason and an HTTP body are sent by the transport's own
+ * code from a listener on a free loopback port, and are compared as raw bytes.
  *
- * @throws Error with one clear line where they differ or do not come
+ * @throws Error with one line if the bytes differ or do not arrive
  */
 export async function checkTextOutput(library: SocketLibrary, encoder = new WireEncoder()): Promise<void> {
   const host = { buffers: new BufferAccount(Infinity), encoder, endedWithBytes() {} };
@@ -84,7 +84,7 @@ export async function checkTextOutput(library: SocketLibrary, encoder = new Wire
   }
 }
 
-/** All frames of the socket as RFC 6455 frames them, unmasked, each shorter than 126 bytes. */
+/** The expected bytes of all frames: RFC 6455 framing, unmasked, payloads shorter than 126 bytes. */
 function expectedFrames(): Buffer {
   const text = (payload: Buffer): Buffer[] => [Buffer.from([0x81, payload.length]), payload];
   const reason = Buffer.from(CLOSE_REASON);
@@ -100,7 +100,7 @@ function expectedFrames(): Buffer {
   ]);
 }
 
-/** Whether exactly the expected bytes come behind the headers of the reply to `request`. */
+/** Whether exactly the expected bytes follow the headers of the reply to `request`. */
 async function exchange(port: number, request: string, expected: Buffer): Promise<boolean> {
   const socket = connect({ port, host: "127.0.0.1" });
   try {

@@ -5,16 +5,17 @@ import { dirname, join } from "node:path";
 import type uWS from "uWebSockets.js";
 import { binarySums } from "./binary-sums.ts";
 
-/** What uWebSockets.js offers at run time. */
+/** The API of uWebSockets.js. */
 export type SocketLibrary = typeof uWS;
 
-/** The Node.js versions that have a binary, as errors name them. */
+/** The Node.js versions that have a binary; part of error messages. */
 const SUPPORTED = "Use Node 24 (recommended), 22 or 20 on Linux with glibc";
 
+/** Where the library is loaded from. */
 export interface LibrarySource {
-  /** Folder of the package uWebSockets.js. @throws Error where it is not installed. */
+  /** Folder of the package uWebSockets.js. @throws Error if it is not installed */
   folder(): string;
-  /** Loads a native module by its path. @throws Error where the system cannot load it. */
+  /** Loads a native module by its path. @throws Error if the system cannot load it */
   load(file: string): unknown;
 }
 
@@ -27,11 +28,11 @@ const installed: LibrarySource = {
 
 /**
  * Loads the binary of uWebSockets.js for this version of Node. The package comes from a third party, so the binary is
- * compared with known sums first, and loaded by its path, so that nothing else of the package runs.
+ * first compared with known sums. It is loaded by its path, so that no other code of the package runs.
  *
- * @param allowedSums further SHA-256 sums that are accepted, as hexadecimal digits: those of a binary that the operator
- *   put in place of the packaged one
- * @throws Error with one clear line where no binary fits this machine, or where its sum is unknown
+ * @param allowedSums further accepted SHA-256 sums as hexadecimal digits, for a binary that the operator put in place
+ *   of the packaged one
+ * @throws Error with one line if there is no binary for this machine or its sum is unknown
  */
 export function loadSocketLibrary(
   allowedSums: readonly string[],
@@ -62,7 +63,7 @@ export function loadSocketLibrary(
   }
 }
 
-/** The SHA-256 sum of a file in hexadecimal digits; null where there is no such file. */
+/** The SHA-256 sum of a file as hexadecimal digits; null if the file does not exist. */
 function sumOf(file: string): string | null {
   try {
     return createHash("sha256").update(readFileSync(file)).digest("hex");
@@ -72,7 +73,7 @@ function sumOf(file: string): string | null {
   }
 }
 
-/** One line on why the system's loader refused the binary. */
+/** One line that explains why the system could not load the binary, and what to do. */
 function loadFault(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   const library = /GLIBC_([\d.]+)/.exec(text)?.[1];

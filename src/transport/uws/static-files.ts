@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { HttpReply, HttpRequestFacts } from "./http-reply.ts";
 
+/** Content types by file extension; other files are not served. */
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
   ".css": "text/css; charset=utf-8",
@@ -12,7 +13,7 @@ const types: Readonly<Record<string, string>> = {
   ".ico": "image/x-icon",
 };
 
-/** The page needs itself and nothing else: no inline script, no foreign host, no frame around it. */
+/** The page loads only from its own origin: no inline scripts, no other hosts, no embedding in frames. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -28,17 +29,18 @@ const CONTENT_SECURITY_POLICY = [
 const securityHeaders = {
   "content-security-policy": CONTENT_SECURITY_POLICY,
   "x-content-type-options": "nosniff",
-  // The page's own address may hold a token.
+  // The URL of the page may contain a token.
   "referrer-policy": "no-referrer",
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
 };
 
+/** Handlers by path. */
 export type StaticFiles = ReadonlyMap<string, (request: HttpRequestFacts) => HttpReply>;
 
 /**
- * Reads the web client once into memory: a few small files that never change while the server runs. Keys are paths;
- * `/` and `/client.html` are the page. Empty when the folder is not there.
+ * Reads the files of the web client into memory; changes on disk take effect at the next start. `/` and `/client.html`
+ * are the page. Returns an empty map if the folder does not exist.
  */
 export function loadStaticFiles(folder: string): StaticFiles {
   const files = new Map<string, (request: HttpRequestFacts) => HttpReply>();

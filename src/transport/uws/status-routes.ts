@@ -7,52 +7,53 @@ import {
   type HttpRoute,
 } from "./http-reply.ts";
 
-/** Whether messages can be answered, and if not, why. */
+/** Whether the server can answer messages. */
 export interface Readiness {
   readonly ready: boolean;
-  /** For people; empty when ready. */
+  /** Why not, as text for people; empty when ready. */
   readonly reason: string;
   readonly provider: string | null;
   readonly model: string | null;
-  /** All back ends that may be asked, in order. */
-  readonly backEnds: readonly BackEndStatus[];
+  /** All providers, in the order in which they are tried. */
+  readonly providers: readonly ProviderStatus[];
 }
 
-/** Where one back end stands. */
-export interface BackEndStatus {
+/** State of one provider. */
+export interface ProviderStatus {
   readonly name: string;
   readonly state: string;
-  /** `open`: it is left alone since it failed; `half_open`: one message tries it. */
+  /** Circuit breaker: `closed`; `open` after failures, no requests; `half_open`, one trial request. */
   readonly breaker: string;
-  /** For people; empty when ready. */
+  /** Why the provider is not ready, as text for people; empty when ready. */
   readonly reason: string;
 }
 
+/** Sources of the status pages. */
 export interface StatusRoutesOptions {
   readiness(): Readiness;
   renderMetrics(): Promise<string>;
   readonly metricsContentType: string;
-  /** Bearer token for /metrics; undefined: loopback addresses only. */
+  /** Bearer token of /metrics; undefined: only loopback addresses may read it. */
   readonly metricsToken: string | undefined;
 }
 
-/** /healthz (only a restart of the process could help when it fails), /readyz and /metrics. */
+/** The routes /healthz (if it fails, the process needs a restart), /readyz and /metrics. */
 export function createStatusRoutes(options: StatusRoutesOptions): ReadonlyMap<string, HttpRoute> {
   return new Map<string, HttpRoute>([
-    // That it answers at all is the sign of life: the event loop runs.
+    // Any reply shows that the event loop is running.
     ["/healthz", () => jsonReply(200, { status: "ok" })],
     ["/readyz", () => readyz(options.readiness())],
     ["/metrics", (request) => metrics(request, options)],
   ]);
 }
 
-function readyz({ ready, reason, provider, model, backEnds }: Readiness): HttpReply {
+function readyz({ ready, reason, provider, model, providers }: Readiness): HttpReply {
   const body = {
     status: ready ? "ready" : "not_ready",
     ...(reason !== "" && { reason }),
     provider,
     model,
-    back_ends: backEnds.map((each) => ({ ...each, reason: each.reason === "" ? undefined : each.reason })),
+    back_ends: providers.map((each) => ({ ...each, reason: each.reason === "" ? undefined : each.reason })),
   };
   return jsonReply(ready ? 200 : 503, body);
 }
@@ -63,11 +64,11 @@ function metrics(request: HttpRequestFacts, options: StatusRoutesOptions): HttpR
     if (!request.fromLoopback) {
       return errorReply(
         403,
-        "/metrics answers only this machine; set METRICS_TOKEN to read it from elsewhere.",
+        "/metrics is available only on this machine; set METRICS_TOKEN to read it from another one.",
       );
     }
   } else if (!sameSecret(request.authorization.replace(/^bearer /i, "Bearer "), `Bearer ${metricsToken}`)) {
-    return errorReply(401, "/metrics needs Authorization: Bearer <METRICS_TOKEN>.", {
+    return errorReply(401, "/metrics requires the header Authorization: Bearer <METRICS_TOKEN>.", {
       "www-authenticate": "Bearer",
     });
   }
@@ -78,8 +79,8 @@ function metrics(request: HttpRequestFacts, options: StatusRoutesOptions): HttpR
   }));
 }
 
-/** Compares hashes in constant time, so that neither content nor length leaks by timing. */
-function sameSecret(given: string, wanted: string): boolean {
+/** Compares hashes in constant time, so that timing reveals neither content nor length. */
+function sameSecret(given: string, expected: string): boolean {
   const hash = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(hash(given), hash(wanted));
+  return timingSafeEqual(hash(given), hash(expected));
 }

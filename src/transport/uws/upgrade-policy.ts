@@ -9,34 +9,38 @@ import { closeCodes, retryAfterReason, type CloseReason } from "../../protocol/c
 import type { ConnectionIdentity } from "../../session/session-registry.ts";
 import type { AddressLimits } from "./address-limits.ts";
 
-/** The subprotocol that asks for the extended frames; the only one that is ever echoed. */
+/** The subprotocol that requests the extended frames; the only one that is ever echoed. */
 const SUBPROTOCOL = "chat.v1";
 
-/** What an upgrade request says, copied out of the library's buffers. */
+/** An upgrade request, copied out of the library's buffers. */
 export interface UpgradeRequest {
   readonly endpoint: "anonymous" | "authenticated";
   readonly host: string;
   readonly origin: string;
   readonly query: URLSearchParams;
   readonly authorization: string;
-  /** The header Sec-WebSocket-Protocol as it came. */
+  /** The header Sec-WebSocket-Protocol, unchanged. */
   readonly protocols: string;
+  /** Address of the TCP peer. */
   readonly peer: string;
+  /** All X-Forwarded-For lines, joined by commas. */
   readonly forwardedFor: string;
 }
 
+/** What happens to an upgrade request. */
 export type UpgradeDecision =
-  /** Plain HTTP, before any upgrade: refusals that the client cannot mend, and floods. */
+  /** Refused with an HTTP status, without an upgrade: wrong host or origin, and floods. */
   | {
       readonly kind: "reject";
       readonly status: 403 | 421 | 503;
       readonly message: string;
       readonly retryAfterMs?: number;
     }
-  /** Accepted and closed at once with a code, because a browser hides the status of a failed upgrade. */
+  /** Upgraded and closed at once with a code, because browsers hide the HTTP status of a failed upgrade from pages. */
   | { readonly kind: "refuse"; readonly code: number; readonly reason: string; readonly subprotocol: string }
   | { readonly kind: "admit"; readonly identity: ConnectionIdentity; readonly subprotocol: string };
 
+/** Checks and limits of upgrade requests. */
 export interface UpgradePolicyOptions {
   readonly allowAnonymous: boolean;
   readonly maxConnections: number;
@@ -47,17 +51,18 @@ export interface UpgradePolicyOptions {
   /** Null with RATE_LIMITS=off. */
   readonly addresses: AddressLimits | null;
   readonly metrics: Metrics;
-  /** Sockets that are connected now. */
+  /** Number of connected sockets. */
   connections(): number;
-  /** Whether a subject has as many sockets as it may, and no older one is to make room. */
+  /** Whether a subject has its maximum number of sockets and the oldest one is not to be replaced. */
   subjectFull(subject: string): boolean;
+  /** Whether the server is stopping. */
   draining(): boolean;
 }
 
-/** A full server is likely to stay so for a while. */
+/** Milliseconds until a client may retry when a limit is reached; a guess. */
 const RETRY_AFTER_MS = 5000;
 
-/** Decides who comes in. Synchronous throughout: an upgrade that waits can lose its socket. */
+/** Creates the function that decides on upgrades. It is synchronous, since a delayed upgrade can lose its socket. */
 export function createUpgradePolicy(
   options: UpgradePolicyOptions,
 ): (facts: UpgradeRequest) => UpgradeDecision {
@@ -87,15 +92,15 @@ export function createUpgradePolicy(
     }
     if (options.draining()) {
       metrics.connectionRefused("draining");
-      return refuse("restart", "the server stops");
+      return refuse("restart", "the server is shutting down");
     }
     const { accountKey } = options.resolveAddress({ peer: facts.peer, forwardedFor: facts.forwardedFor });
-    const crowded = checkRoom(accountKey, options);
-    if (crowded !== null) {
-      countLimit(metrics, crowded.limit);
-      return crowded.flood
-        ? flooding(crowded.retryAfterMs)
-        : refuse("overloaded", retryAfterReason(crowded.retryAfterMs));
+    const exceeded = checkLimits(accountKey, options);
+    if (exceeded !== null) {
+      countLimit(metrics, exceeded.limit);
+      return exceeded.flood
+        ? rejectFlood(exceeded.retryAfterMs)
+        : refuse("overloaded", retryAfterReason(exceeded.retryAfterMs));
     }
     const token =
       facts.endpoint === "authenticated" ? checkToken(facts, offered, options) : checkAnonymous(options);
@@ -104,23 +109,24 @@ export function createUpgradePolicy(
       countLimit(metrics, "client_connections");
       return refuse("overloaded", retryAfterReason(RETRY_AFTER_MS));
     }
-    const asked = facts.query.get("stream");
-    const streaming = asked === null ? subprotocol !== "" : asked === "true" || asked === "1";
+    const requested = facts.query.get("stream");
+    const streaming = requested === null ? subprotocol !== "" : requested === "true" || requested === "1";
     return { kind: "admit", identity: { address: accountKey, token, streaming }, subprotocol };
   };
 }
 
-interface Crowded {
+/** A connection limit that the new socket would exceed. */
+interface ExceededLimit {
   readonly limit: LimitName;
   readonly retryAfterMs: number;
   readonly flood: boolean;
 }
 
-/** Whether the server and the identity's address have room for one more socket. */
-function checkRoom(
+/** The connection limit of the server or the address that one more socket would exceed; null if none. */
+function checkLimits(
   address: string,
   { addresses, connections, maxConnections }: UpgradePolicyOptions,
-): Crowded | null {
+): ExceededLimit | null {
   const refusal = addresses?.refusal(address) ?? null;
   if (refusal !== null) return refusal;
   if (connections() < maxConnections) return null;
@@ -132,15 +138,16 @@ function countLimit(metrics: Metrics, limit: LimitName): void {
   metrics.limitHit(limit);
 }
 
-function flooding(retryAfterMs: number): UpgradeDecision {
+function rejectFlood(retryAfterMs: number): UpgradeDecision {
   return {
     kind: "reject",
     status: 503,
-    message: "Too many sockets are opened from your address.",
+    message: "Too many connections from your address; try again later.",
     retryAfterMs,
   };
 }
 
+/** Why the authentication failed. */
 interface Refused {
   readonly refused: CloseReason;
   readonly text: string;
@@ -151,11 +158,11 @@ function checkAnonymous({ allowAnonymous, metrics }: UpgradePolicyOptions): null
   metrics.connectionRefused("anonymous");
   return {
     refused: "unauthorized",
-    text: "this server takes no anonymous clients: use /ws/chat/auth with a token",
+    text: "this server does not accept anonymous clients: use /ws/chat/auth with a token",
   };
 }
 
-/** The claims of a good token, or why there is none. */
+/** The claims of a valid token, or why there is none. */
 function checkToken(
   facts: UpgradeRequest,
   offered: readonly string[],
@@ -164,7 +171,7 @@ function checkToken(
   const { authorization, query } = facts;
   const found = extractToken({ query: query.get("token") ?? undefined, authorization, protocols: offered });
   try {
-    // Without a key no token could help: say that first.
+    // Without a configured key every token fails, so that error takes precedence over a missing token.
     if (found.kind === "token" || !options.tokenVerifier.configured) {
       return options.tokenVerifier.verify(found.kind === "token" ? found.token : "");
     }

@@ -3,23 +3,23 @@ import type { BufferAccount, BufferHolder } from "../../session/delivery/buffer-
 import type { FrameText, SendResult, Socket } from "../../session/delivery/socket.ts";
 import type { WireEncoder } from "./wire-encoder.ts";
 
-/** By uWebSockets.js' numbers. */
+/** Results by the return value of uWebSockets.js' `send`: 0, 1, 2. */
 const sendResults: readonly SendResult[] = ["queued", "sent", "dropped"];
 
-/** What all sockets of a transport share. */
+/** Shared by all sockets of a transport. */
 export interface SocketHost {
   readonly buffers: BufferAccount;
   readonly encoder: WireEncoder;
-  /** A socket was ended while bytes waited before its close frame. */
+  /** Called when a socket is ended while unsent bytes precede its close frame. */
   endedWithBytes(): void;
 }
 
-/** A socket of uWebSockets.js that may be called after its end: the library throws then. */
+/** Wraps a socket of uWebSockets.js, whose methods throw after its end, so that all calls are safe then. */
 export class UwsSocket<UserData> implements Socket, BufferHolder {
   readonly #host: SocketHost;
   #ws: WebSocket<UserData> | null;
-  #holds = false;
-  /** What to do when this socket holds too much. */
+  #hasUnsentBytes = false;
+  /** Called when this socket must be closed to free memory; the transport sets it. */
   closeToFreeMemory: () => void = () => {};
 
   constructor(ws: WebSocket<UserData>, host: SocketHost) {
@@ -31,7 +31,7 @@ export class UwsSocket<UserData> implements Socket, BufferHolder {
     return this.#ws === null;
   }
 
-  /** Called from the close handler: from here on the library's object is dead. */
+  /** Called by the close handler: the library's object must not be used after that. */
   markClosed(): void {
     this.#ws = null;
     this.#account(0);
@@ -60,10 +60,10 @@ export class UwsSocket<UserData> implements Socket, BufferHolder {
     this.#ws?.end(code, this.#host.encoder.closeReason(reason));
   }
 
-  // Nearly all sockets hold nothing nearly always: that costs no look-up.
+  // A socket without unsent bytes, by far the most common case, needs no look-up.
   #account(bytes: number): void {
-    if (bytes === 0 && !this.#holds) return;
-    this.#holds = bytes > 0;
+    if (bytes === 0 && !this.#hasUnsentBytes) return;
+    this.#hasUnsentBytes = bytes > 0;
     this.#host.buffers.set(this, bytes);
   }
 }

@@ -25,14 +25,15 @@ import { UwsSocket, type SocketHost } from "./uws-socket.ts";
 import { WireEncoder } from "./wire-encoder.ts";
 import { writeReply } from "./write-reply.ts";
 
+/** Settings and collaborators of the transport. */
 export interface UwsTransportOptions {
   readonly library: SocketLibrary;
   readonly host: string;
-  /** 0 takes any free port. */
+  /** 0 chooses any free port. */
   readonly port: number;
   readonly maxFrameBytes: number;
   readonly maxAnswerBytes: number;
-  /** 8..960; anything else would abort the whole process. */
+  /** 8 to 960; uWebSockets.js aborts the process for any other value. */
   readonly idleTimeoutSeconds: number;
   readonly upgradePolicy: Omit<UpgradePolicyOptions, "connections" | "subjectFull" | "draining" | "metrics">;
   readonly routes: ReadonlyMap<string, HttpRoute>;
@@ -42,34 +43,36 @@ export interface UwsTransportOptions {
   readonly metrics: Metrics;
 }
 
+/** A listening port with its HTTP routes and WebSockets. */
 export interface UwsTransport {
-  /** Resolves with the port. @throws Error with one clear line when the port is taken. */
+  /** Resolves with the port. @throws Error with one line if the port is in use */
   listen(): Promise<number>;
-  /** Takes no new connection; those that are there stay. */
+  /** Accepts no new connections; existing ones stay open. */
   stopListening(): void;
-  /** Whether a socket was ended while bytes waited before its close frame: these need a reader, and time. */
+  /** Whether a socket was ended since {@link stopListening} while unsent bytes preceded its close frame. */
   readonly endedWithBytes: boolean;
-  /** Ends everything that is still connected, without a close frame. */
+  /** Ends all remaining connections without a close frame. */
   close(): void;
 }
 
-/** A frame over MAX_FRAME_BYTES is answered with 1009 by us; over this multiple the library drops the connection. */
+/** Frames over MAX_FRAME_BYTES are closed with 1009; over this multiple of it the library drops the connection. */
 const PAYLOAD_HEADROOM = 4;
 
 /**
- * The closing `message` holds an answer whole, and JSON can make six bytes of one: behind the largest of them a close
- * frame must still fit, or the library would lose it.
+ * Buffer bytes for each byte of the longest answer. The final `message` holds the whole answer, JSON can encode one
+ * byte as six, and a close frame must still fit after it, or the library would drop that.
  */
 const BACK_PRESSURE_PER_ANSWER_BYTE = 8;
 
-/** The least, so that the largest `token` frame is within the soft limit however short answers are. */
+/** Minimum buffer, so that the largest `token` frame is within the soft limit even if answers are short. */
 const MIN_BACK_PRESSURE_BYTES = 1_048_576;
 
+/** Bytes that the library buffers for one socket before it drops frames. */
 function backPressureBytes(maxAnswerBytes: number): number {
   return Math.max(maxAnswerBytes * BACK_PRESSURE_PER_ANSWER_BYTE, MIN_BACK_PRESSURE_BYTES);
 }
 
-/** Most bytes that a frame beside the end of an answer may put into a socket that is empty. */
+/** Maximum bytes of a frame other than the final one of an answer. */
 export function softLimitBytes(maxAnswerBytes: number): number {
   return backPressureBytes(maxAnswerBytes) / 4;
 }
@@ -77,17 +80,18 @@ export function softLimitBytes(maxAnswerBytes: number): number {
 const endpoints = { "/ws/chat": "anonymous", "/ws/chat/auth": "authenticated" } as const;
 type Endpoint = (typeof endpoints)[keyof typeof endpoints];
 
+/** What the library keeps with each WebSocket. */
 interface UserData {
   readonly endpoint: Endpoint;
-  /** Null once the socket is open: thousands of idle ones need not remember who asked for them. */
+  /** Null once the socket is open, to save memory on thousands of idle sockets. */
   decision: Exclude<UpgradeDecision, { kind: "reject" }> | null;
-  /** Key of the address that counts it. */
+  /** Account key of the address that the socket is counted for. */
   address: string;
   socket: UwsSocket<UserData> | null;
   session: Session | null;
 }
 
-/** The one place that knows uWebSockets.js: one event loop, one port, all sockets. */
+/** Creates the transport on uWebSockets.js: one port for HTTP and all WebSockets. */
 export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   const { library, sessions, metrics, logger, maxFrameBytes } = options;
   const { addresses } = options.upgradePolicy;
@@ -126,12 +130,12 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
         if (session === null) return;
         if (message.byteLength > maxFrameBytes) session.onTooBig(message.byteLength);
         else if (isBinary) session.onBinary();
-        // Decoding copies: the library takes its buffer back at the end of this call.
+        // Decoding copies the bytes; the library reuses its buffer after this call.
         else session.onText(Buffer.from(message).toString("utf8"));
       },
       drain: (ws) => {
-        // Not within the event: the library forgets to wait for room in a socket that is filled again there, when
-        // several sockets drain in one turn, and their readers would wait for ever.
+        // Not within the event. If several sockets drain in one turn and are filled again in their drain events, the
+        // library stops polling some of them for writability, and their readers would wait forever.
         const data = ws.getUserData();
         setImmediate(() => data.session?.onDrain());
       },
@@ -181,7 +185,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   };
 }
 
-/** What the request says, copied before the library takes its buffers back. */
+/** The upgrade request, copied before the library reuses its buffers. */
 function upgradeFacts(res: HttpResponse, req: HttpRequest, endpoint: Endpoint): UpgradeRequest {
   return {
     endpoint,

@@ -2,13 +2,14 @@ import type { HttpResponse } from "uWebSockets.js";
 import { statusLine, type HttpReply } from "./http-reply.ts";
 import type { WireEncoder } from "./wire-encoder.ts";
 
-/** Tab and the printable characters of ASCII: all that a header may hold here. */
+/** What headers may contain: tab and printable ASCII. */
 const HEADER_TEXT = /^[\t\x20-\x7e]*$/;
 
 /**
- * Writes a whole reply; to be called within a cork or in the handler's own turn. A HEAD request gets the headers alone.
+ * Writes a complete reply. Call it within a cork or synchronously in the request handler. A HEAD request gets only the
+ * headers.
  *
- * @throws Error before anything is written where a status line or a header holds anything but ASCII.
+ * @throws Error before anything is written, if the status line or a header contains other characters than ASCII
  */
 export function writeReply(res: HttpResponse, reply: HttpReply, method: string, encoder: WireEncoder): void {
   const status = statusLine(reply.status);
@@ -25,13 +26,15 @@ export function writeReply(res: HttpResponse, reply: HttpReply, method: string, 
     return;
   }
   const body = encoder.encode(reply.body);
-  // The library takes no further request on a connection after a reply without its body: say so to the client.
+  // The library accepts no further request on a connection after a reply without a body, so the reply closes it.
   if (method === "HEAD") res.endWithoutBody(body.byteLength, true);
   else res.end(body);
 }
 
 function assertAscii(text: string): void {
   if (!HEADER_TEXT.test(text)) {
-    throw new Error(`A header or status line holds more than printable ASCII: ${JSON.stringify(text)}`);
+    throw new Error(
+      `A header or status line contains other characters than printable ASCII: ${JSON.stringify(text)}`,
+    );
   }
 }

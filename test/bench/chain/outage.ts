@@ -8,21 +8,23 @@ import { spreadOf, type Spread } from "../harness/statistics.ts";
 import { percentile } from "../harness/statistics.ts";
 
 export interface OutageOptions {
-  /** Length of the outage. */
+  /** Length of the outage, in seconds. */
   readonly seconds: number;
-  /** Messages a second, to each of the two services. */
+  /** Messages per second sent to each of the two services. */
   readonly rate: number;
-  /** AI_BREAKER_SECONDS */
+  /** AI_BREAKER_SECONDS of both services. */
   readonly breakerSeconds: number;
 }
 
 export interface OutageResult {
-  /** Messages during the outage, and how many of them were answered whole. */
+  /** Messages sent during the outage, and how many of them got a whole answer. */
   readonly messages: number;
   readonly whole: number;
-  /** Requests that the broken provider got in the outage. */
-  readonly asked: number;
-  /** Milliseconds from message to whole answer once the breaker is open, with the chain and on the fallback alone. */
+  /** Requests that reached the broken provider during the outage. */
+  readonly brokenRequests: number;
+  /**
+   * Milliseconds from message to whole answer while the breaker is open: with the chain, and with the fallback alone.
+   */
   readonly chain: { readonly p50: number; readonly p95: number };
   readonly alone: { readonly p50: number; readonly p95: number };
   /** Milliseconds from the end of the outage to the first answer of the first provider. */
@@ -38,7 +40,7 @@ interface Sample {
 const SOCKETS = 20;
 const keys = { OPENAI_API_KEY: "sk-bench", HF_API_KEY: "hf-bench" };
 
-/** Sends messages at a steady rate, over sockets that take turns. */
+/** Sends messages over a fixed set of sockets, one socket after the other. */
 class Caller {
   readonly samples: Sample[] = [];
   sent = 0;
@@ -70,7 +72,7 @@ class Caller {
   }
 }
 
-/** Calls `act` at a steady rate until `over`. */
+/** Calls `act` `rate` times a second until `over` returns true. */
 async function steadily(rate: number, act: () => void, over: () => boolean): Promise<void> {
   const begin = performance.now();
   for (let count = 0; !over(); count++) {
@@ -80,13 +82,13 @@ async function steadily(rate: number, act: () => void, over: () => boolean): Pro
   }
 }
 
-/** One provider fails every request for a time, under load; beside it the same load goes to the fallback alone. */
+/** Under load, one provider fails every request for a while. The same load goes to a service with only the fallback. */
 export async function measureOutage(options: OutageOptions): Promise<OutageResult> {
   const { seconds, rate, breakerSeconds } = options;
-  const [broken, well] = await Promise.all([startFaultServer(), startFaultServer()]);
+  const [broken, healthy] = await Promise.all([startFaultServer(), startFaultServer()]);
   broken.play(status(500));
-  well.play(whole());
-  const urls = { OPENAI_BASE_URL: broken.baseUrl, HF_BASE_URL: well.baseUrl };
+  healthy.play(whole());
+  const urls = { OPENAI_BASE_URL: broken.baseUrl, HF_BASE_URL: healthy.baseUrl };
   const [chain, alone] = await Promise.all([
     startService({
       ...keys,
@@ -107,14 +109,14 @@ export async function measureOutage(options: OutageOptions): Promise<OutageResul
     };
     await steadily(rate, both, () => performance.now() - begin >= seconds * 1000);
     const messages = chained.sent;
-    const asked = broken.requests.length;
+    const brokenRequests = broken.requests.length;
     const restored = performance.now();
     broken.play(whole());
     const first = (): Sample | undefined => chained.samples.find(({ provider }) => provider === "openai");
     const limit = restored + breakerSeconds * 2000 + 2000;
     await steadily(rate, both, () => first() !== undefined || performance.now() > limit);
     await delay(500);
-    // The first second has the failures that open the breaker, and cold code.
+    // Excluded: the first second, with the failures that open the breaker and with cold code.
     const timed = (caller: Caller) => {
       const open = caller.samples.filter(({ at }) => at > begin + 1000 && at < restored).map(({ ms }) => ms);
       return { p50: percentile(open, 0.5), p95: percentile(open, 0.95) };
@@ -123,7 +125,7 @@ export async function measureOutage(options: OutageOptions): Promise<OutageResul
     return {
       messages,
       whole: chained.samples.filter(({ at }) => at < restored).length,
-      asked,
+      brokenRequests,
       chain: timed(chained),
       alone: timed(bare),
       recoveredMs: recovered === undefined ? Infinity : recovered.at + recovered.ms - restored,
@@ -131,11 +133,11 @@ export async function measureOutage(options: OutageOptions): Promise<OutageResul
   } finally {
     await Promise.all(callers.map((caller) => caller.close()));
     await Promise.all([chain.stop(), alone.stop()]);
-    await Promise.all([broken.close(), well.close()]);
+    await Promise.all([broken.close(), healthy.close()]);
   }
 }
 
-/** Milliseconds from a client's cancel to the end of the upstream connection, over some answers. */
+/** Milliseconds from a client's cancel to the close of the upstream connection, over `times` answers. */
 export async function measureCancel(times: number): Promise<Spread> {
   const upstream: FaultServer = await startFaultServer();
   upstream.play(slowDrip(10));
@@ -166,7 +168,7 @@ export async function measureCancel(times: number): Promise<Spread> {
   }
 }
 
-/** `npm run bench -- outage`. @returns the exit code: 1 when a bar is missed */
+/** `npm run bench -- outage`. @returns the exit code: 1 if a bar is missed */
 export async function outageBench(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
@@ -182,29 +184,29 @@ export async function outageBench(args: readonly string[]): Promise<number> {
     breakerSeconds: Number(values.breaker),
   };
   if (!Object.values(options).every((value) => value > 0)) {
-    throw new RangeError("--seconds, --rate and --breaker must be numbers over 0.");
+    throw new RangeError("--seconds, --rate and --breaker must be greater than 0.");
   }
   const result = await measureOutage(options);
   const cancel = await measureCancel(20);
   const added = result.chain.p95 - result.alone.p95;
   const rows: [string, string, boolean][] = [
     ["whole answers", `${result.whole} of ${result.messages}`, result.whole === result.messages],
-    ["requests to the broken provider", String(result.asked), true],
+    ["requests to the broken provider", String(result.brokenRequests), true],
     ["p50 / p95 with the chain", `${result.chain.p50.toFixed(1)} / ${result.chain.p95.toFixed(1)} ms`, true],
     [
-      "p50 / p95 of the fallback alone",
+      "p50 / p95 with the fallback alone",
       `${result.alone.p50.toFixed(1)} / ${result.alone.p95.toFixed(1)} ms`,
       true,
     ],
     ["added at p95 (bar 5 ms)", `${added.toFixed(1)} ms`, added <= 5],
     [
-      `back after the outage (bar ${options.breakerSeconds} s)`,
+      `recovery after the outage (bar ${options.breakerSeconds} s)`,
       `${(result.recoveredMs / 1000).toFixed(2)} s`,
       result.recoveredMs <= options.breakerSeconds * 1000 + 100,
     ],
     [
       "cancel to closed upstream (bar 50 ms)",
-      `${cancel.median.toFixed(1)} ms, at most ${cancel.most.toFixed(1)}`,
+      `${cancel.median.toFixed(1)} ms, max ${cancel.most.toFixed(1)}`,
       cancel.most <= 50,
     ],
   ];

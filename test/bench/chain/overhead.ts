@@ -12,10 +12,10 @@ import { chatRequest } from "../../support/chat-request.ts";
 import { machineFacts } from "../harness/machine.ts";
 import { spreadOf, type Spread } from "../harness/statistics.ts";
 
-/** The design's bar, in microseconds a token. */
+/** The design's limit on the added time, in microseconds per token. */
 const BAR_US = 5;
 
-/** A provider that has all its tokens ready: what is measured is what lies between it and its reader. */
+/** A provider with all tokens ready at once, so that only the code between it and its reader is measured. */
 class ReadyProvider implements ChatProvider {
   readonly name = "echo";
   readonly remote = false;
@@ -53,7 +53,7 @@ class ReadyProvider implements ChatProvider {
   }
 }
 
-/** Microseconds a token until the whole answer was read. */
+/** Reads a whole answer. @returns microseconds per token. @throws Error if a token is missing. */
 async function read(source: Pick<ChatProvider, "stream">, tokens: number): Promise<number> {
   const request = chatRequest("Hi", { maxTokens: tokens });
   const begin = performance.now();
@@ -65,19 +65,19 @@ async function read(source: Pick<ChatProvider, "stream">, tokens: number): Promi
     },
   });
   const ms = performance.now() - begin;
-  if (seen !== tokens) throw new Error(`${seen} of ${tokens} tokens came`);
+  if (seen !== tokens) throw new Error(`${seen} of ${tokens} tokens arrived`);
   return (ms * 1000) / tokens;
 }
 
 export interface Overhead {
-  /** Microseconds a token. */
+  /** Microseconds per token. */
   readonly bare: Spread;
   readonly chained: Spread;
-  /** Pair by pair: chain less bare. */
+  /** Chain minus bare, pair by pair. */
   readonly added: Spread;
 }
 
-/** Reads the same answer bare and through a chain of one, in turns. */
+/** Reads the same answer directly and through a chain of one provider, alternating. */
 export async function measureOverhead(pairs: number, tokens: number): Promise<Overhead> {
   const bare = new ReadyProvider(tokens);
   const chain = chainOf([bare]) as unknown as Pick<ChatProvider, "stream">;
@@ -87,7 +87,7 @@ export async function measureOverhead(pairs: number, tokens: number): Promise<Ov
   }
   const samples: { readonly bare: number; readonly chained: number }[] = [];
   for (let pair = 0; pair < pairs; pair++) {
-    // Which one comes first changes, so that neither always pays for the other's garbage.
+    // The order alternates, so that neither always pays for the garbage of the other.
     if (pair % 2 === 0) {
       const first = await read(bare, tokens);
       samples.push({ bare: first, chained: await read(chain, tokens) });
@@ -103,7 +103,7 @@ export async function measureOverhead(pairs: number, tokens: number): Promise<Ov
   };
 }
 
-/** `npm run bench -- chain`. @returns the exit code: 1 when the bar is missed */
+/** `npm run bench -- chain`. @returns the exit code: 1 if the bar is missed */
 export async function chainOverheadBench(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
@@ -114,14 +114,14 @@ export async function chainOverheadBench(args: readonly string[]): Promise<numbe
   });
   const [pairs, tokens] = [Number(values.pairs), Number(values.tokens)];
   if (!(pairs >= 1 && tokens >= 1))
-    throw new RangeError("--pairs and --tokens must be whole numbers, at least 1.");
+    throw new RangeError("--pairs and --tokens must be positive whole numbers.");
   const { bare, chained, added } = await measureOverhead(pairs, tokens);
   const { cpu, node, loadAtStart } = machineFacts();
   const line = (name: string, { median, least, most }: Spread): string =>
-    `  ${name.padEnd(8)} ${median.toFixed(3)} µs a token (${least.toFixed(3)} to ${most.toFixed(3)})`;
+    `  ${name.padEnd(8)} ${median.toFixed(3)} µs per token (${least.toFixed(3)} to ${most.toFixed(3)})`;
   console.log(`chain: ${pairs} pairs of ${tokens} tokens; ${cpu}; Node.js ${node}; load ${loadAtStart}`);
   for (const text of [line("bare", bare), line("chained", chained), line("added", added)]) console.log(text);
   const met = added.median <= BAR_US;
-  console.log(`The bar is ${BAR_US} µs a token: ${met ? "met" : "not met"}.`);
+  console.log(`Bar: at most ${BAR_US} µs per token: ${met ? "met" : "not met"}.`);
   return met ? 0 : 1;
 }

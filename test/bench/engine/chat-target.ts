@@ -1,40 +1,40 @@
-/** A turn of a conversation. The system text is the target's own affair: see {@link TargetSpec}. */
+/** A turn of a conversation. The target adds the system text itself: see {@link TargetSpec}. */
 export interface Turn {
   readonly role: "user" | "assistant";
   readonly content: string;
 }
 
 export interface Ask {
-  /** Who asks: a JWT subject of the service; other servers know no users. */
+  /** The asking user: a JWT subject for the service. Other servers have no users and ignore it. */
   readonly user: string;
-  /** Unique among all users. */
+  /** Conversation id, unique among all users. */
   readonly conversation: string;
-  /** The whole conversation; the last turn is the user's. The service keeps the others itself. */
+  /** The whole conversation; the last turn is the user's. The service stores the earlier turns itself. */
   readonly turns: readonly Turn[];
   readonly maxTokens: number;
-  /** Cancels the answer; it then ends with `cancelled`. */
+  /** Cancels the answer, which then ends with `cancelled`. */
   readonly signal?: AbortSignal;
 }
 
-/** What the server said about a wait. */
+/** A position notice of the server while a request waits. */
 export interface QueuedNote {
   readonly at: number;
   readonly etaMs: number | null;
 }
 
-/** One answer as its client saw it. All times are those of `performance.now()`, in milliseconds. */
+/** One answer as its client received it. All times are values of `performance.now()`, in milliseconds. */
 export interface Answer {
   readonly user: string;
   readonly sentAt: number;
-  /** When each piece of text came; nearly always one token each. */
+  /** Arrival time of each piece of text, nearly always one token. */
   readonly textAt: readonly number[];
   readonly endAt: number;
   readonly text: string;
   readonly cancelled: boolean;
-  /** Null where the answer was cut before the server told. */
+  /** Null if the answer was cut before the server reported it. */
   readonly usage: AnswerUsage | null;
   readonly queued: readonly QueuedNote[];
-  /** From arrival to the start of work as the server tells it; null where it does not. */
+  /** Milliseconds from arrival to the start of work, as the server reports it. Null if it does not. */
   readonly queueMs: number | null;
 }
 
@@ -44,31 +44,31 @@ export interface AnswerUsage {
   readonly cachedTokens: number;
 }
 
-/** What a scenario needs of a server. */
+/** The server configuration that a scenario needs. */
 export interface TargetSpec {
   readonly slots: number;
-  /** Tokens of a slot, prompt and answer together. */
+  /** Tokens per slot, prompt and answer together. */
   readonly contextTokens: number;
   readonly systemPrompt: string;
-  /** Settings of the service beyond these; other servers have none. */
+  /** Further settings of the service. Other servers ignore them. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** A server that is measured, under the same load as all others. */
+/** A server under measurement. All targets get the same load. */
 export interface ChatTarget {
   readonly name: string;
-  /** How it was started, for the record. */
+  /** Start options, for the result file. */
   readonly flags: Readonly<Record<string, string>>;
   /** Processes whose CPU time counts as the server's. */
   readonly pids: readonly number[];
-  /** Makes everything ready that a user has open before the first message. */
+  /** Opens everything that a user has open before the first message. */
   connect(users: readonly string[]): Promise<void>;
-  /** @throws Error when the server refuses or fails. */
+  /** @throws Error if the server refuses the request or fails. */
   chat(ask: Ask): Promise<Answer>;
   stop(): Promise<void>;
 }
 
-/** How tokens are drawn: the same on every target. */
+/** Sampling parameters, the same on every target. */
 export interface Sampling {
   readonly temperature: number;
   readonly topP: number;

@@ -1,6 +1,6 @@
 import { getLlama, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
 
-/** Loads a GGUF file into node-llama-cpp itself, on the CPU, with so many threads at most. Nothing is built or fetched. */
+/** Loads a GGUF file with node-llama-cpp, on the CPU, with at most `threads` threads. Builds and downloads nothing. */
 export async function openCpuModel(modelPath: string, threads: number): Promise<LlamaModel> {
   const llama = await getLlama({
     gpu: false,

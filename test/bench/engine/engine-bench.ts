@@ -23,11 +23,11 @@ const results = fileURLToPath(new URL("../../../test-results/", import.meta.url)
 export interface ScenarioResult {
   readonly scenario: string;
   readonly cases: readonly CaseResult[];
-  /** Why it was not measured; null when it was. */
+  /** Why the scenario was not measured; null if it was. */
   readonly skipped: string | null;
 }
 
-/** `npm run bench -- engine`. The service must have been built. @returns the exit code. */
+/** `npm run bench -- engine`. The service must have been built. @returns the exit code */
 export async function engineBench(args: readonly string[]): Promise<number> {
   let options: EngineBenchOptions;
   try {
@@ -41,14 +41,14 @@ export async function engineBench(args: readonly string[]): Promise<number> {
   const llamaServer = llamaServerFacts(options.alone);
   console.log(`${model.name}, ${options.threads} threads; ${machine.cpu}, ${machine.cores} cores;`);
   console.log(
-    `load ${machine.loadAtStart} at the start. Control: ${llamaServer?.version ?? "no llama-server"}.\n`,
+    `load ${machine.loadAtStart} at the start; control: ${llamaServer?.version ?? "no llama-server"}\n`,
   );
   const done: ScenarioResult[] = [];
   for (const scenario of options.scenarios) {
     const means = { ...options, model, llamaServer: llamaServer?.binary ?? null, print };
     done.push(await runScenario(scenario, means));
     const file = save(options, done, { machine, llamaServer, model, options: summaryOf(options) });
-    if (scenario === options.scenarios.at(-1)) console.log(`All samples: ${file}`);
+    if (scenario === options.scenarios.at(-1)) console.log(`all samples: ${file}`);
   }
   console.log(summaryText(verdictsOf(done)));
   return 0;
@@ -56,9 +56,9 @@ export async function engineBench(args: readonly string[]): Promise<number> {
 
 export interface Means extends Omit<EngineBenchOptions, "scenarios" | "model" | "out"> {
   readonly model: Model;
-  /** Path of the binary; null where there is none. */
+  /** Path of the llama-server binary; null if there is none. */
   readonly llamaServer: string | null;
-  /** Takes the lines of the report. */
+  /** Called with each line of the report. */
   readonly print: (line: string) => void;
 }
 
@@ -66,39 +66,39 @@ function print(line: string): void {
   console.log(line);
 }
 
-/** All runs of a scenario, each case reported as soon as it is done. */
+/** Runs all cases of a scenario and reports each case as soon as it is done. */
 export async function runScenario(scenario: AnyScenario, means: Means): Promise<ScenarioResult> {
-  const fault = obstacle(scenario, means);
-  if (fault !== null) {
-    means.print(`${scenario.name}: not measured: ${fault}\n`);
-    return { scenario: scenario.name, cases: [], skipped: fault };
+  const problem = obstacle(scenario, means);
+  if (problem !== null) {
+    means.print(`${scenario.name}: not measured: ${problem}\n`);
+    return { scenario: scenario.name, cases: [], skipped: problem };
   }
   const sizes = { ...(means.quick ? scenario.quick : scenario.full), ...means.sizes };
   const wanted = scenario
     .cases(sizes)
     .filter(({ name }) => means.cases.length === 0 || means.cases.includes(name));
   const done: CaseResult[] = [];
-  for (const it of wanted) {
+  for (const testCase of wanted) {
     const before = loadavg()[0] ?? 0;
-    const result = await measureCase(it, {
-      ...startersOf(scenario, it, means),
+    const result = await measureCase(testCase, {
+      ...startersOf(scenario, testCase, means),
       pairs: means.pairs ?? scenario.pairs,
       seed: means.seed,
       progress: (line) => means.print(`${new Date().toISOString()} ${scenario.name}, ${line}`),
     });
     done.push(result);
     for (const line of caseLines(scenario.name, result)) means.print(line);
-    means.print(`load of the machine ${before.toFixed(2)} before, ${(loadavg()[0] ?? 0).toFixed(2)} after\n`);
+    means.print(`machine load ${before.toFixed(2)} before, ${(loadavg()[0] ?? 0).toFixed(2)} after\n`);
   }
   return { scenario: scenario.name, cases: done, skipped: null };
 }
 
-/** Why a scenario cannot be measured with these means; null where it can. */
+/** Why a scenario cannot be measured with these options; null if it can. */
 function obstacle({ needs, control }: AnyScenario, { llamaServer, alone }: Means): string | null {
   const unknown = needs?.find((name) => !Object.hasOwn(knownSettings, name));
   if (unknown !== undefined) return `the service has no setting ${unknown}`;
   if (control !== "llama-server" || llamaServer !== null || alone) return null;
-  return "LLAMA_SERVER_BIN is not set; --alone measures without it";
+  return "LLAMA_SERVER_BIN is not set; use --alone to measure without llama-server";
 }
 
 function startersOf(
@@ -125,11 +125,11 @@ function startersOf(
   return { service, control: (spec) => startLlamaServer({ binary, model, threads }, spec) };
 }
 
-/** Null where there is none to compare with. @throws Error when the path leads nowhere. */
+/** The llama-server to compare with; null if there is none. @throws Error if LLAMA_SERVER_BIN names no file. */
 function llamaServerFacts(alone: boolean): { binary: string; version: string } | null {
   const binary = process.env["LLAMA_SERVER_BIN"];
   if (binary === undefined || binary === "" || alone) return null;
-  if (!existsSync(binary)) throw new Error(`LLAMA_SERVER_BIN=${binary} is not there.`);
+  if (!existsSync(binary)) throw new Error(`LLAMA_SERVER_BIN=${binary} does not exist.`);
   const { stdout, stderr } = spawnSync(binary, ["--version"], { encoding: "utf8" });
   const version = /version: .*/.exec(`${stdout}${stderr}`)?.[0] ?? "version unknown";
   return { binary, version: `llama-server ${version}` };
@@ -143,7 +143,7 @@ function summaryOf({ scenarios: chosen, ...rest }: EngineBenchOptions): object {
   return { ...rest, scenarios: chosen.map(({ name, full, quick }) => ({ name, full, quick })) };
 }
 
-/** `trade` is drawn as well, into a file beside. */
+/** Writes the result file, and a plot beside it if `trade` was measured. @returns the path of the result file */
 function save(options: EngineBenchOptions, done: readonly ScenarioResult[], facts: object): string {
   const names = options.scenarios.length > 2 ? "all" : options.scenarios.map(({ name }) => name).join("+");
   const model = /^[\w-]+$/.test(options.model) ? options.model : "file";

@@ -13,29 +13,29 @@ import { spreadText } from "./report.ts";
 export interface LockStepOptions {
   readonly model: Model;
   readonly threads: number;
-  /** How many chats generate, one figure for each. */
+  /** Numbers of concurrent chats to measure. */
   readonly chats: readonly number[];
   readonly rounds: number;
   /** Tokens of each prompt. */
   readonly promptTokens: number;
 }
 
-/** Milliseconds. */
+/** All times are in milliseconds. */
 export interface LockStepResult {
-  /** One pass that gives a token to each of so many chats. */
+  /** One pass that generates a token for each of `chats` chats. */
   readonly passes: readonly { readonly chats: number; readonly ms: Spread }[];
-  /** A pass that gives one chat its token. */
+  /** One pass that generates a token for one chat. */
   readonly single: Spread;
-  /** A token of a prompt that has its pass to itself. */
+  /** Prefill time per token of a prompt that is processed alone. */
   readonly promptToken: Spread;
 }
 
-/** Single passes in a round, so that one slow pass does not spoil the figure that all others are held against. */
+/** Single passes per round. Several, because all other figures are compared with this one. */
 const SINGLES = 4;
 
 /**
- * What a token costs in a pass for all chats and in a pass of its own, by whole passes of node-llama-cpp with the
- * drawing of the tokens. Each round measures all of them in turns; the first only warms up.
+ * Measures what a token costs in a pass shared by all chats and in a pass of its own. A pass is a whole pass of
+ * node-llama-cpp including sampling. Each round measures every kind once; the first round is a warm-up.
  */
 export async function measureLockStep(options: LockStepOptions): Promise<LockStepResult> {
   const model = await openModel(options);
@@ -44,15 +44,15 @@ export async function measureLockStep(options: LockStepOptions): Promise<LockSte
   const promptToken: number[] = [];
   try {
     for (let round = 0; round <= options.rounds; round++) {
-      const keep = (list: number[] | undefined, ms: number): void => void (round > 0 && list?.push(ms));
+      const record = (list: number[] | undefined, ms: number): void => void (round > 0 && list?.push(ms));
       for (const [index, count] of options.chats.entries()) {
-        keep(together[index], await timed(() => model.pass(0, count)));
+        record(together[index], await timed(() => model.pass(0, count)));
       }
       for (let pass = 0; pass < SINGLES; pass++) {
         const which = (round * SINGLES + pass) % Math.max(...options.chats);
-        keep(single, await timed(() => model.pass(which, which + 1)));
+        record(single, await timed(() => model.pass(which, which + 1)));
       }
-      keep(promptToken, (await timed(() => model.prompt())) / options.promptTokens);
+      record(promptToken, (await timed(() => model.prompt())) / options.promptTokens);
     }
   } finally {
     await model.close();
@@ -65,27 +65,27 @@ export async function measureLockStep(options: LockStepOptions): Promise<LockSte
 }
 
 interface OpenModel {
-  /** A token for each of the chats `from` to `to` - 1. */
+  /** Generates a token for each of the chats `from` to `to` - 1. */
   pass(from: number, to: number): Promise<unknown>;
-  /** A prompt in a sequence of its own. */
+  /** Processes a prompt in a separate sequence. */
   prompt(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The model with as many chats as the largest figure asks for, each with its prompt behind it. */
+/** Loads the model with enough chats for the largest figure, each with its prompt already processed. */
 async function openModel(options: LockStepOptions): Promise<OpenModel> {
   const { chats, rounds, promptTokens, threads } = options;
-  const most = Math.max(...chats);
+  const maxChats = Math.max(...chats);
   const model = await openCpuModel(options.model.path, threads);
   const context = await model.createContext({
-    sequences: most + 1,
+    sequences: maxChats + 1,
     contextSize: promptTokens + (rounds + 1) * (chats.length + SINGLES),
-    batchSize: Math.max(most, promptTokens),
+    batchSize: Math.max(maxChats, promptTokens),
     threads,
   });
   const words = model.tokenize("one two three four five six seven eight nine ten ");
   const prompt = Array.from({ length: promptTokens }, (_, index) => words[index % words.length] as Token);
-  const sequences = Array.from({ length: most }, () => context.getSequence());
+  const sequences = Array.from({ length: maxChats }, () => context.getSequence());
   const spare = context.getSequence();
   for (const sequence of sequences) await sequence.evaluateWithoutGeneratingNewTokens(prompt);
   const draw = (sequence: LlamaContextSequence) =>
@@ -107,8 +107,8 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 }
 
 /**
- * How much sooner so many answers are done when their tokens share passes of `passMs` than when each token has its own, prompts
- * included: the most that lock step can win over loops that run free.
+ * Speed-up of `chats` answers, prompts included, if their tokens share passes of `passMs` instead of having a pass
+ * each. This is the most that lock step can gain over free-running loops.
  */
 export function mostToWin(
   chats: number,
@@ -120,7 +120,7 @@ export function mostToWin(
   return (prompt + answerTokens * single.median) / (prompt + (answerTokens * passMs) / chats);
 }
 
-/** `npm run bench -- lock-step`. @returns the exit code */
+/** `npm run bench -- lock-step`. @returns the exit code. */
 export async function lockStepBench(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
@@ -144,8 +144,8 @@ export async function lockStepBench(args: readonly string[]): Promise<number> {
   const { passes, single, promptToken } = result;
   console.log(`${options.model.name}, ${options.threads} threads, medians of ${options.rounds} rounds`);
   console.log(
-    `a pass for one chat: ${spreadText(single)} ms; a token of a prompt: ${spreadText(promptToken)} ms; ` +
-      `"answers" have ${options.answerTokens} tokens and a prompt of ${options.promptTokens}\n`,
+    `one pass for one chat: ${spreadText(single)} ms; one prompt token: ${spreadText(promptToken)} ms; ` +
+      `"answers" assumes ${options.answerTokens} tokens per answer and ${options.promptTokens} per prompt\n`,
   );
   const rows = passes.map(({ chats, ms }) => [
     String(chats),
@@ -154,7 +154,13 @@ export async function lockStepBench(args: readonly string[]): Promise<number> {
     ((single.median * chats) / ms.median).toFixed(2),
     mostToWin(chats, ms.median, result, options).toFixed(2),
   ]);
-  const head = ["chats", "one pass, ms", "a pass each, ms", "tokens", "answers"];
+  const head = [
+    "chats",
+    "shared pass, ms",
+    "separate passes, ms",
+    "speed-up of tokens",
+    "speed-up of answers",
+  ];
   for (const line of tableLines([head, ...rows])) console.log(line);
   return 0;
 }

@@ -11,12 +11,12 @@ export type Start = (spec: TargetSpec) => Promise<ChatTarget>;
 
 export interface MeasureOptions {
   readonly service: Start;
-  /** Null: the service is measured alone, and bars on ratios have no verdict. */
+  /** If null, the service is measured alone, and bars on ratios have no verdict. */
   readonly control: Start | null;
   readonly pairs: number;
-  /** First of the seeds; each pair has the next. */
+  /** Seed of the first pair. Each further pair uses the next number. */
   readonly seed: number;
-  /** Told after each run. */
+  /** Called after each pair. */
   readonly progress: (line: string) => void;
 }
 
@@ -34,12 +34,12 @@ export interface Contender {
   readonly flags: Readonly<Record<string, string>>;
 }
 
-/** Words and tokens of the chat that makes a server ready: code compiled, memory mapped, system prompt known. */
+/** Words and tokens of the warm-up chat, which compiles code, maps memory and caches the system prompt. */
 const WARM_UP = { words: 20, tokens: 16 };
 
 /**
- * Measures a case pair by pair; who goes first changes with each pair. A run begins when both servers
- * are at rest. They stay up and idle while the other is driven, or are started anew for each run where the case asks for it.
+ * Measures a case pair by pair. The order of service and control alternates. A run begins when both servers are idle.
+ * Each server stays up and idle while the other is driven, or is started again for each run if the case requires it.
  */
 export async function measureCase(it: Case, options: MeasureOptions): Promise<CaseResult> {
   const service = new Runner(it, options.service);
@@ -75,7 +75,7 @@ export async function measureCase(it: Case, options: MeasureOptions): Promise<Ca
   }
 }
 
-/** One contender through all runs of a case. */
+/** Starts one contender and drives it through all runs of a case. */
 class Runner {
   readonly #case: Case;
   readonly #start: Start;
@@ -95,7 +95,7 @@ class Runner {
     return this.#case.calibrate?.(await this.#ready());
   }
 
-  /** Resolves when nothing is left of what it was told to do; at once where it is not up. */
+  /** Resolves when the target has finished all its work; at once if it is not running. */
   async atRest(): Promise<void> {
     const target = this.#target;
     if (target !== null) await untilQuiet(target.name, () => cpuOf(target));
@@ -122,8 +122,8 @@ class Runner {
     const target = await this.#start(this.#case.spec);
     this.#target = target;
     this.#contender = { name: target.name, flags: target.flags };
-    const talk = { user: "warm-up", conversation: "warm-up", random: seededRandom(0), ...WARM_UP };
-    await askOnce(target, talk);
+    const load = { user: "warm-up", conversation: "warm-up", random: seededRandom(0), ...WARM_UP };
+    await askOnce(target, load);
     return target;
   }
 }

@@ -8,18 +8,18 @@ import type { Model, Sampling } from "./chat-target.ts";
 
 const SMOLLM = "smollm2-135m-instruct";
 
-/** What the service draws with where its catalog knows nothing of the file. */
+/** Sampling parameters that the service uses for a file that is not in its catalog. */
 const SAFE: Sampling = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1 };
 
 /**
- * The model that a name stands for: `smollm2`, `tinyllama-shape` (random weights, written on first use), `tiny` (for
- * tests), or the path of a GGUF file. All servers draw with the sampling that the service's catalog has for it.
+ * Resolves a model name: `smollm2`, `tinyllama-shape` (random weights, written on first use), `tiny` (for tests), or
+ * the path of a GGUF file. All servers use the sampling parameters of the service's catalog for it.
  *
- * @throws Error when there is no such file.
+ * @throws Error if there is no such file.
  */
 export async function findModel(name: string): Promise<Model> {
   const path = await pathOf(name);
-  if (!existsSync(path)) throw new Error(`There is no model ${path}.`);
+  if (!existsSync(path)) throw new Error(`The model file ${path} does not exist.`);
   const entry = readCatalog().find(({ file }) => file === basename(path));
   return { name, path, sampling: entry?.sampling ?? SAFE };
 }
@@ -31,5 +31,5 @@ async function pathOf(name: string): Promise<string> {
   const file = readCatalog().find((entry) => entry.name === SMOLLM)?.file ?? "";
   const path = fileURLToPath(new URL(`../../../models/${file}`, import.meta.url));
   if (existsSync(path)) return path;
-  throw new Error(`models/ lacks ${file}; fetch it with: npm run model -- ${SMOLLM}`);
+  throw new Error(`models/${file} is missing; download it with: npm run model -- ${SMOLLM}`);
 }

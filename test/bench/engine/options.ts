@@ -5,26 +5,26 @@ import type { AnyScenario, Sizes } from "./scenario.ts";
 
 export interface EngineBenchOptions {
   readonly scenarios: readonly AnyScenario[];
-  /** Names of cases to keep; empty: all. */
+  /** Names of the cases to run; empty runs all. */
   readonly cases: readonly string[];
-  /** Undefined: as many as each scenario asks for. */
+  /** If undefined, each scenario's own number of pairs. */
   readonly pairs: number | undefined;
   readonly model: string;
   readonly threads: number;
   readonly quick: boolean;
-  /** Sizes that differ from the scenario's. */
+  /** Sizes that override those of the scenario. */
   readonly sizes: Sizes;
-  /** Settings of the service. */
+  /** Extra settings of the service. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Measure the service alone. */
+  /** Measure the service without a control. */
   readonly alone: boolean;
   readonly seed: number;
-  /** Name of the result file, without extension; undefined: made from scenario and model. */
+  /** Name of the result file, without extension. If undefined, it is made from the scenario and the model. */
   readonly out: string | undefined;
 }
 
-/** Names that one may mean at once by leaving --scenario out; `trade` takes hours and has no bar. */
-const LEFT_OUT = ["trade"];
+/** Scenarios that run only when --scenario names them. `trade` takes hours and has no bar. */
+const EXPLICIT_ONLY = ["trade"];
 
 export function engineUsage(scenarios: readonly AnyScenario[]): string {
   const width = Math.max(...scenarios.map(({ name }) => name.length));
@@ -34,24 +34,24 @@ export function engineUsage(scenarios: readonly AnyScenario[]): string {
   });
   return `npm run bench -- engine [options]
 
-  --scenario NAME   one of those below, or several with commas (default: all but trade)
-  --case NAME       only this case of a scenario, or several with commas
-  --pairs N         measurements of each server; they take turns (default: 9, or 3 runs without a control)
+  --scenario NAME   a scenario of the list below, or several separated by commas (default: all but trade)
+  --case NAME       run only this case of a scenario, or several separated by commas
+  --pairs N         measurements of each server, alternating (default: 9, or 3 runs if there is no control)
   --model NAME      smollm2 (default), tinyllama-shape, tiny, or a GGUF file
-  --threads N       threads of each server (default: what the service takes by itself)
-  --size KEY=N      changes a size of the scenario, as listed below; may be repeated
-  --set KEY=VALUE   a setting of the service; may be repeated
-  --alone           without a control
-  --quick           small sizes: whether it runs, not how fast
-  --seed N          of the prompts and arrivals (default 1)
-  --out NAME        the result goes to test-results/NAME.json
+  --threads N       threads of each server (default: the service's own default)
+  --size KEY=N      change a size of the scenario, see the list below; may be repeated
+  --set KEY=VALUE   set a setting of the service; may be repeated
+  --alone           measure the service without a control
+  --quick           small sizes, to check that a scenario runs; the figures mean nothing
+  --seed N          seed of the prompts and arrivals (default: 1)
+  --out NAME        write the result to test-results/NAME.json
 
-LLAMA_SERVER_BIN is the llama-server to compare with. Scenarios and their sizes:
+LLAMA_SERVER_BIN is the path of the llama-server to compare with. Scenarios and their sizes:
 
 ${lines.join("\n")}`;
 }
 
-/** @throws Error when the arguments cannot be understood. */
+/** @throws Error if an argument is unknown or invalid. */
 export function readEngineOptions(args: readonly string[], all: readonly AnyScenario[]): EngineBenchOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -93,7 +93,7 @@ export function readEngineOptions(args: readonly string[], all: readonly AnyScen
 }
 
 function chosen(text: string | undefined, all: readonly AnyScenario[]): AnyScenario[] {
-  if (text === undefined) return all.filter(({ name }) => !LEFT_OUT.includes(name));
+  if (text === undefined) return all.filter(({ name }) => !EXPLICIT_ONLY.includes(name));
   return text.split(",").map((name) => {
     const found = all.find((scenario) => scenario.name === name);
     if (!found) throw new Error(`There is no scenario ${name}.`);
@@ -113,7 +113,7 @@ function numberOf(name: string, text: string): number {
   throw new Error(`--${name} must be a number from 0 on, not ${JSON.stringify(text)}.`);
 }
 
-/** @throws Error when the text of `--name` is no whole number over 0. */
+/** @throws Error if the value of `--name` is not a positive whole number. */
 export function countOf(name: string, text: string): number {
   const value = numberOf(name, text);
   if (Number.isSafeInteger(value) && value > 0) return value;

@@ -3,7 +3,7 @@ import type { Spread } from "../harness/statistics.ts";
 import { barText, spreadOfFigure, spreadOfRatio, type Verdict } from "./load/bars.ts";
 import type { CaseResult } from "./measure.ts";
 
-/** The table of a case, and below it what became of its bars. */
+/** Lines of the table of a case, with the verdict on each bar in the last column. */
 export function caseLines(scenario: string, result: CaseResult): string[] {
   const { name, service, control, pairs, verdicts } = result;
   const figures = Object.keys(pairs[0]?.service ?? {});
@@ -21,14 +21,14 @@ export function caseLines(scenario: string, result: CaseResult): string[] {
   return [...tableLines([head, ...rows]), ""];
 }
 
-/** `≤ 0.6 of the control's: not met (0.91)` */
+/** `≤ 0.6 of the control's: NOT MET` */
 function verdictText({ bar, value, met }: Verdict): string {
-  const asked = `${barText(bar)}${bar.of === "ratio" ? " of the control's" : ""}`;
-  if (value === null || met === null) return `${asked}: not measured`;
-  return `${asked}: ${met ? "met" : "NOT MET"}`;
+  const limit = `${barText(bar)}${bar.of === "ratio" ? " of the control's" : ""}`;
+  if (value === null || met === null) return `${limit}: not measured`;
+  return `${limit}: ${met ? "met" : "NOT MET"}`;
 }
 
-/** `17.3 (16.0–18.9)`: median, least, most. */
+/** `17.3 (16.0–18.9)`: median, minimum, maximum. */
 export function spreadText(spread: Spread | null): string {
   if (spread === null) return "–";
   const { median, least, most } = spread;
@@ -36,14 +36,14 @@ export function spreadText(spread: Spread | null): string {
   return `${numberText(median)} (${numberText(least)}–${numberText(most)})`;
 }
 
-/** Three digits that count, and whole numbers from 100 on. */
+/** Three significant digits, or a whole number from 100 on. */
 export function numberText(value: number): string {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "–";
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");
   return String(Number(value.toPrecision(3)));
 }
 
-/** How many bars were met, over all cases. */
+/** How many bars were met, over all cases: `2 of 4 bars met, 1 not measured.` */
 export function summaryText(verdicts: readonly Verdict[]): string {
   const count = (met: boolean | null) => verdicts.filter((verdict) => verdict.met === met).length;
   const unknown = count(null);

@@ -2,21 +2,23 @@ import type { ChatTarget, TargetSpec } from "./chat-target.ts";
 import type { Bar } from "./load/bars.ts";
 import type { Figures } from "./load/figures.ts";
 
-/** What may be changed in a scenario, by name. All values are numbers above or equal to 0. */
+/** Sizes of a scenario that an option can change, by name. All values are numbers ≥ 0. */
 export type Sizes = Readonly<Record<string, number>>;
 
-/** One thing to measure on servers of one kind of start. */
+/** One measurement, with the server configuration that it needs. */
 export interface Case {
   readonly name: string;
   readonly spec: TargetSpec;
-  /** The control is the service with these settings instead; only for scenarios whose control is `service`. */
+  /** Settings of the control, instead of those of `spec`. Only for scenarios whose control is `service`. */
   readonly controlSettings?: Readonly<Record<string, string>>;
-  /** Each run begins with servers just started, and one chat in them: what a run leaves would help the next. */
+  /**
+   * Start the servers again for each run, since state left by one run would help the next. A warm-up chat still runs.
+   */
   readonly fresh: boolean;
   readonly bars: readonly Bar[];
-  /** Measured once before the first run, on the control where there is one; what it gives is handed to each run. */
+  /** Runs once before the first run, on the control if there is one. The result is passed to each run. */
   readonly calibrate?: (target: ChatTarget) => Promise<Figures>;
-  /** Equal seeds give equal prompts: both servers of a pair get the same. */
+  /** Equal seeds give equal prompts, so both servers of a pair get the same ones. */
   run(target: ChatTarget, seed: number, calibrated: Figures): Promise<Figures>;
 }
 
@@ -24,31 +26,32 @@ export type ControlKind = "llama-server" | "free-running" | "service" | "none";
 
 export interface Scenario<S extends Sizes = Sizes> {
   readonly name: string;
-  /** One line for the usage. */
+  /** One line for the usage text. */
   readonly about: string;
-  /** `service`: the service with other settings; `none`: the service is measured against itself. */
+  /** `service`: the service with other settings. `none`: bars apply to the service's own figures only. */
   readonly control: ControlKind;
-  /** Pairs, or runs where there is no control. */
+  /** Number of pairs, or of runs if there is no control. */
   readonly pairs: number;
   readonly full: S;
-  /** For a first look and for tests: seconds on a tiny model, figures worth nothing. */
+  /** Sizes for tests: seconds on a tiny model. The figures mean nothing. */
   readonly quick: S;
-  /** Settings without which the service cannot be measured so. */
+  /** Settings that the service must have for this scenario. */
   readonly needs?: readonly string[];
   cases(sizes: S): readonly Case[];
 }
 
-/** A scenario whose sizes are checked by their names when they are set. */
+/** A scenario with untyped sizes. Their names are checked when the options are read. */
 export interface AnyScenario extends Omit<Scenario, "cases"> {
   cases(sizes: Sizes): readonly Case[];
 }
 
-/** Keeps the names of the sizes inside the scenario. */
+/** Hides the type of the sizes, so that scenarios with different sizes fit into one list. */
 export function defineScenario<S extends Sizes>(scenario: Scenario<S>): AnyScenario {
   return { ...scenario, cases: (sizes) => scenario.cases(sizes as S) };
 }
 
+/** System text of scenarios that need no particular one. */
 export const PLAIN_SYSTEM = "You are a helpful assistant.";
 
-/** Enough for every prompt and answer of the scenarios that say nothing else. */
+/** Context window in tokens per slot, large enough for every prompt and answer of the scenarios that use it. */
 export const WINDOW = 2048;

@@ -7,7 +7,7 @@ const UP = "first token p95, ms";
 const WIDTH = 720;
 const HEIGHT = 440;
 const MARGIN = { left: 70, right: 150, top: 30, bottom: 60 };
-// One for each load; they are told apart in grey too.
+/** One colour per load. They differ in brightness too, so that a greyscale print stays readable. */
 const COLOURS = ["#7fb2e5", "#3f7fbf", "#1f4f8f", "#0b1f3f", "#c06000", "#803000"];
 
 interface Point {
@@ -19,10 +19,10 @@ interface Point {
 }
 
 /**
- * Draws the trade between first token and time between tokens, from the cases of the scenario `trade`: a line for each load over the
- * settings, and a ring for the control at the same load.
+ * Draws the trade-off between time to first token and time between tokens, from the cases of the scenario `trade`: one
+ * line per load over the settings, and a ring for the control at the same load.
  *
- * @returns an SVG, or null when there is nothing to draw.
+ * @returns an SVG, or null if there is nothing to draw.
  */
 export function tradePlot(cases: readonly CaseResult[]): string | null {
   const points = cases.flatMap(pointsOf);
@@ -49,8 +49,8 @@ export function tradePlot(cases: readonly CaseResult[]): string | null {
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
     ...x.ticks.map((value) => tick(x.at(value), HEIGHT - MARGIN.bottom, value, "x")),
     ...y.ticks.map((value) => tick(MARGIN.left, y.at(value), value, "y")),
-    `<text x="${MARGIN.left}" y="${HEIGHT - 14}">time between two tokens, p99, ms (each point: LOCAL_ITL_TARGET_MS)</text>`,
-    `<text x="16" y="${HEIGHT - MARGIN.bottom}" transform="rotate(-90 16 ${HEIGHT - MARGIN.bottom})">first token, p95, ms</text>`,
+    `<text x="${MARGIN.left}" y="${HEIGHT - 14}">time between two tokens, p99, ms (points are labelled with LOCAL_ITL_TARGET_MS)</text>`,
+    `<text x="16" y="${HEIGHT - MARGIN.bottom}" transform="rotate(-90 16 ${HEIGHT - MARGIN.bottom})">time to first token, p95, ms</text>`,
     ...lines,
     ring,
     text(WIDTH - MARGIN.right + 36, MARGIN.top + loads.length * 20 + 4, "llama-server", "#333"),
@@ -58,7 +58,7 @@ export function tradePlot(cases: readonly CaseResult[]): string | null {
   ].join("\n");
 }
 
-/** `load 60 %, target 100 ms` */
+/** Points of a case. Its name has the form `load 60 %, target 100 ms`. */
 function pointsOf({ name, pairs }: CaseResult): Point[] {
   const [, load, target] = /^load (\d+) %, target (\d+) ms$/.exec(name) ?? [];
   if (load === undefined || target === undefined) return [];
@@ -113,7 +113,7 @@ function tick(x: number, y: number, value: number, side: "x" | "y"): string {
   return `<line ${line} stroke="#e4e4e4"/>${label}`;
 }
 
-/** Logarithmic: first tokens of a full server are many times those of an idle one. */
+/** A logarithmic axis, since the first token of a full server takes many times as long as that of an idle one. */
 function axis(values: readonly number[], from: number, to: number) {
   const low = Math.log(Math.min(...values) / 1.15);
   const high = Math.log(Math.max(...values) * 1.15);

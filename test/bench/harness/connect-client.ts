@@ -1,25 +1,25 @@
 import { connect } from "node:net";
-import type { Counted, LoadClient, RunOrder } from "./load-client.ts";
+import type { Counted, LoadClient, RunParameters } from "./load-client.ts";
 import { upgradeRequest } from "./wire.ts";
 
-/** Sockets that are opened and dropped, one after the other. */
+/** Plan of a client that opens sockets and drops them at once, one after the other. */
 export interface ConnectPlan {
   readonly kind: "connect";
   readonly port: number;
   readonly path: string;
-  /** Sockets that are being opened at a time. */
+  /** Number of sockets being opened at the same time. */
   readonly sockets: number;
-  /** Whether the server greets with a frame; then a connect counts once that is whole. */
+  /** Whether the server sends a welcome frame. If so, a connect counts once that frame is complete. */
   readonly greets: boolean;
 }
 
 const HEAD_END = "\r\n\r\n";
 const ACCEPTED = "HTTP/1.1 101 ";
 
-/** A length of 126 says that the next two bytes hold it. */
+/** Length value of a WebSocket frame whose real length is in the next two bytes. */
 const TWO_BYTE_LENGTH = 126;
 
-/** Opens sockets as fast as the server takes them: TCP, upgrade, greeting, then a reset. */
+/** Opens sockets as fast as the server accepts them: TCP, upgrade, welcome, then a reset. */
 export class ConnectClient implements LoadClient {
   readonly #plan: ConnectPlan;
   readonly #request: string;
@@ -27,7 +27,7 @@ export class ConnectClient implements LoadClient {
   #running = false;
   #count = 0;
 
-  /** `failed` is called once a socket is refused or lost. */
+  /** `failed` is called when a socket is refused or lost. */
   constructor(plan: ConnectPlan, failed: (error: Error) => void) {
     this.#plan = plan;
     this.#failed = failed;
@@ -38,7 +38,7 @@ export class ConnectClient implements LoadClient {
     return this.#connect();
   }
 
-  async run({ ms }: RunOrder): Promise<Counted> {
+  async run({ ms }: RunParameters): Promise<Counted> {
     this.#count = 0;
     this.#running = true;
     setTimeout(() => (this.#running = false), ms);
@@ -55,34 +55,36 @@ export class ConnectClient implements LoadClient {
 
   #connect(): Promise<void> {
     return new Promise((resolve) => {
-      let got = Buffer.alloc(0);
+      let received = Buffer.alloc(0);
       const socket = connect({ port: this.#plan.port, host: "127.0.0.1", noDelay: true });
       socket.on("data", (chunk) => {
-        got = got.length === 0 ? chunk : Buffer.concat([got, chunk]);
-        if (!this.#whole(got)) return;
-        // A reset leaves no port in TIME_WAIT: a bench would run out of them.
+        received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+        if (!this.#isComplete(received)) return;
+        // A reset leaves no port in TIME_WAIT. A bench would run out of ports otherwise.
         socket.resetAndDestroy();
         resolve();
       });
       socket.once("error", this.#failed);
       socket.once("end", () =>
-        this.#failed(new Error(`the server closed a socket; it said: ${got.toString("latin1")}`)),
+        this.#failed(new Error(`the server closed a socket after sending: ${received.toString("latin1")}`)),
       );
       socket.write(this.#request);
     });
   }
 
-  #whole(got: Buffer): boolean {
-    const head = got.indexOf(HEAD_END);
+  #isComplete(received: Buffer): boolean {
+    const head = received.indexOf(HEAD_END);
     if (head < 0) return false;
-    if (!got.toString("latin1", 0, ACCEPTED.length).startsWith(ACCEPTED)) {
-      this.#failed(new Error(`not upgraded: ${got.toString("latin1", 0, head)}`));
+    if (!received.toString("latin1", 0, ACCEPTED.length).startsWith(ACCEPTED)) {
+      this.#failed(new Error(`the server refused the upgrade: ${received.toString("latin1", 0, head)}`));
       return false;
     }
     const frame = head + HEAD_END.length;
     if (!this.#plan.greets) return true;
-    if (got.length < frame + 4) return false;
-    const short = got.readUInt8(frame + 1);
-    return got.length >= frame + (short < TWO_BYTE_LENGTH ? 2 + short : 4 + got.readUInt16BE(frame + 2));
+    if (received.length < frame + 4) return false;
+    const short = received.readUInt8(frame + 1);
+    return (
+      received.length >= frame + (short < TWO_BYTE_LENGTH ? 2 + short : 4 + received.readUInt16BE(frame + 2))
+    );
   }
 }

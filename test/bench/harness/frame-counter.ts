@@ -1,31 +1,33 @@
-/** Lengths that say where the real one is: in the next two or eight bytes. */
+/** Length values of WebSocket frames whose real length is in the next two or eight bytes. */
 const TWO_BYTE_LENGTH = 126;
 const EIGHT_BYTE_LENGTH = 127;
 
-/** Every frame of both servers begins with `{"type":"`; the byte behind that tells the type. */
+/** Every frame of both servers begins with `{"type":"`. The byte after that identifies the type. */
 const TYPE_AT = 9;
 
-/** Longest head of a server's frame, and the bytes of the payload up to the type. */
+/** Longest header of a server's frame plus the payload bytes up to and including the type byte. */
 const ENOUGH_BYTES = 10 + TYPE_AT + 1;
 
-/** First letters of the types of frames that matter to benches. */
+/** First letters of the frame types that benches count. */
 export const MESSAGE = "m".charCodeAt(0);
 export const TOKEN = "t".charCodeAt(0);
 
-/** Finds the frames in what a server sends, as cheaply as can be: it looks at heads and first letters only. */
+/** Finds the frames in a server's byte stream. It reads only headers and first letters, to be as cheap as possible. */
 export class FrameCounter {
   readonly #frame: (type: number, bytes: number) => void;
-  /** Bytes of the present frame that are still to come and need no look. */
+  /** Remaining bytes of the current frame, which are skipped. */
   #skip = 0;
-  /** The beginning of a frame whose head came in part. */
+  /** The beginning of a frame whose header is incomplete. */
   #rest: Buffer | null = null;
 
-  /** `frame` is told the first letter of each frame's type and the bytes of its payload, when its head is there. */
+  /**
+   * `frame` is called with the first letter of each frame's type and its payload length, as soon as the header is read.
+   */
   constructor(frame: (type: number, bytes: number) => void) {
     this.#frame = frame;
   }
 
-  /** Takes the first `length` bytes of `buffer`, which the caller may use again. */
+  /** Reads the first `length` bytes of `buffer`. The caller may reuse the buffer afterwards. */
   take(buffer: Buffer, length: number): void {
     let bytes = buffer;
     let end = length;

@@ -2,13 +2,13 @@ import type { Socket } from "node:net";
 import type { Counted, LoadClient } from "./load-client.ts";
 import { openSockets } from "./open-sockets.ts";
 
-/** Sockets that are opened and then say nothing. */
+/** Plan of a client whose sockets are opened and then send nothing. */
 export interface IdlePlan {
   readonly kind: "idle";
   readonly port: number;
-  /** One socket for each. */
+  /** One socket is opened per path. */
   readonly paths: readonly string[];
-  /** Whether the server greets with a frame. */
+  /** Whether the server sends a welcome frame. */
   readonly greets: boolean;
 }
 
@@ -36,7 +36,7 @@ export class IdleClient implements LoadClient {
     });
   }
 
-  /** The sockets that are still open. */
+  /** Counts the sockets that are still open, as replies. */
   run(): Promise<Counted> {
     const replies = this.#sockets.filter((socket) => !socket.destroyed).length;
     return Promise.resolve({ replies, frames: 0, bytes: 0 });

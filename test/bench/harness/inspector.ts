@@ -1,15 +1,16 @@
 import { WebSocket } from "ws";
 
+/** Longest wait for the inspector, in milliseconds. */
 const WAIT_MS = 30_000;
 
-/** Where a process that was started with `--inspect` listens, by what it printed. */
+/** Inspector URL in the standard error of a process started with `--inspect`. @throws Error if there is none. */
 export function inspectorUrl(stderr: string): string {
   const found = /ws:\/\/127\.0\.0\.1:\d+\/\S+/.exec(stderr)?.[0];
-  if (found === undefined) throw new Error("the process has no inspector");
+  if (found === undefined) throw new Error("the process printed no inspector URL");
   return found;
 }
 
-/** Has a process collect its garbage twice: what a first collection finalizes is freed by the second. */
+/** Forces garbage collection twice, since objects finalized by the first collection are freed by the second. */
 export async function collectGarbage(url: string): Promise<void> {
   const socket = new WebSocket(url);
   const timer = setTimeout(() => socket.terminate(), WAIT_MS);
@@ -23,7 +24,7 @@ export async function collectGarbage(url: string): Promise<void> {
         socket.on("message", (data: Buffer) => {
           if ((JSON.parse(data.toString()) as { id?: number }).id === id) resolve();
         });
-        socket.once("close", () => reject(new Error("the inspector is gone")));
+        socket.once("close", () => reject(new Error("the inspector closed the connection")));
       });
       socket.send(JSON.stringify({ id, method: "HeapProfiler.collectGarbage" }));
       await done;

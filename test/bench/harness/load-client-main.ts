@@ -1,39 +1,40 @@
 import { ConnectClient } from "./connect-client.ts";
 import { IdleClient } from "./idle-client.ts";
-import type { Counted, LoadClient, LoadPlan, RunOrder } from "./load-client.ts";
+import type { Counted, LoadClient, RunParameters } from "./load-client.ts";
+import type { LoadPlan } from "./load-plan.ts";
 import { PingClient } from "./ping-client.ts";
 import { StreamClient } from "./stream-client.ts";
 
-/** What the bench tells a client process; each is answered by one {@link ClientReply}. */
-export type ClientOrder =
+/** Command of the bench to a client process. Each gets one {@link ClientReply}. */
+export type ClientCommand =
   | { readonly type: "open"; readonly plan: LoadPlan }
-  | ({ readonly type: "run" } & RunOrder);
+  | ({ readonly type: "run" } & RunParameters);
 
 export type ClientReply =
   | { readonly type: "opened" }
   | ({ readonly type: "ran" } & Counted)
   | { readonly type: "failed"; readonly message: string };
 
-/** Process of one load client: takes orders over the fork channel until that closes. */
+/** The load client of this process, which executes commands until its fork channel closes. */
 let client: LoadClient | null = null;
 
-/** The first thing that went wrong; from then on every order fails with it. */
+/** The first failure. Every later command fails with it. */
 let failure: string | null = null;
 
-process.on("message", (order: ClientOrder) => {
-  obey(order).then(tell, (error: unknown) => fail(error));
+process.on("message", (command: ClientCommand) => {
+  execute(command).then(reply, (error: unknown) => fail(error));
 });
 process.on("disconnect", () => process.exit(0));
 
-async function obey(order: ClientOrder): Promise<ClientReply> {
+async function execute(command: ClientCommand): Promise<ClientReply> {
   if (failure !== null) throw new Error(failure);
-  if (order.type === "open") {
-    client = clientOf(order.plan);
+  if (command.type === "open") {
+    client = clientOf(command.plan);
     await client.open();
     return { type: "opened" };
   }
   if (client === null) throw new Error("no sockets are open");
-  return { type: "ran", ...(await client.run(order)) };
+  return { type: "ran", ...(await client.run(command)) };
 }
 
 function clientOf(plan: LoadPlan): LoadClient {
@@ -49,11 +50,11 @@ function clientOf(plan: LoadPlan): LoadClient {
   }
 }
 
-function tell(reply: ClientReply): void {
-  process.send?.(reply);
+function reply(message: ClientReply): void {
+  process.send?.(message);
 }
 
 function fail(error: unknown): void {
   failure ??= error instanceof Error ? error.message : String(error);
-  tell({ type: "failed", message: failure });
+  reply({ type: "failed", message: failure });
 }

@@ -1,31 +1,23 @@
-import type { ConnectPlan } from "./connect-client.ts";
-import type { IdlePlan } from "./idle-client.ts";
-import type { PingPlan } from "./ping-client.ts";
-import type { StreamPlan } from "./stream-client.ts";
-
-/** What a client process does, by kind. */
-export type LoadPlan = PingPlan | ConnectPlan | StreamPlan | IdlePlan;
-
-/** One run. */
-export interface RunOrder {
+/** Parameters of one run. */
+export interface RunParameters {
   readonly ms: number;
-  /** Frames and bytes that a yardstick is to send, over all sockets. */
+  /** Number of frames and bytes that a control server has to send, over all sockets. */
   readonly frames?: number;
   readonly bytes?: number;
 }
 
-/** What came in a run. */
+/** What a run received, over all sockets. */
 export interface Counted {
   readonly replies: number;
   readonly frames: number;
-  /** Of the frames' payloads; 0 where nobody asks. */
+  /** Bytes of the frames' payloads; 0 where they are not counted. */
   readonly bytes: number;
 }
 
-/** One load client, in a process of its own. */
+/** A load client. It runs in a separate process. */
 export interface LoadClient {
-  /** Makes everything ready for {@link run}. */
+  /** Opens all sockets that {@link run} needs. */
   open(): Promise<void>;
-  /** Asks for `ms` and waits for every reply. Resolves with what was received, every reply checked. */
-  run(order: RunOrder): Promise<Counted>;
+  /** Sends requests for `ms` milliseconds and waits for every reply. Each reply is checked. */
+  run(parameters: RunParameters): Promise<Counted>;
 }

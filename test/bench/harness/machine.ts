@@ -1,14 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { cpus, loadavg, release, totalmem } from "node:os";
 
-/** What a reader needs to judge figures by. */
+/** Facts about the machine that a reader needs to judge figures. */
 export interface MachineFacts {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryGiB: number;
   readonly system: string;
   readonly node: string;
-  /** Load average over the last minute when the bench began: others on the machine disturb it. */
+  /** Load average of the last minute when the bench began. Other processes on the machine disturb the figures. */
   readonly loadAtStart: number;
 }
 
@@ -25,8 +25,9 @@ export function machineFacts(): MachineFacts {
 }
 
 /**
- * Ties all threads of a process to a list of cores such as `0` or `1-3`. False where the machine has no taskset: then
- * the scheduler decides, and the figures spread more.
+ * Pins all threads of a process to a list of cores such as `0` or `1-3`.
+ *
+ * @returns false if the machine has no taskset. The scheduler then places the threads, and the figures vary more.
  */
 export function pin(pid: number, cores: string): boolean {
   return spawnSync("taskset", ["-a", "-p", "-c", cores, String(pid)], { stdio: "ignore" }).status === 0;

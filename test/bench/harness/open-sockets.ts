@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { upgradeRequest } from "./wire.ts";
 
-/** Opened at a time: a backlog that overflows would cost a second of waiting. */
+/** Sockets opened at the same time. A backlog that overflows would cost a second of waiting. */
 const GROUP = 100;
 
 const READ_BYTES = 65_536;
@@ -10,15 +10,18 @@ export interface OpenOptions {
   readonly port: number;
   /** Path of each socket. */
   readonly paths: readonly string[];
-  /** Whether a socket is open, by all that has come of it. May write to it. */
+  /** Whether a socket is open, judged by all bytes received on it. May write to the socket. */
   opened(greeting: Buffer, socket: Socket): boolean;
-  /** Takes what comes from then on: the first `bytes` of a buffer that all sockets share. False: reads no more. */
+  /**
+   * Returns the reader of a socket's further data: the first `bytes` of a buffer shared by all sockets. False stops
+   * reading.
+   */
   take(socket: Socket): (bytes: number, buffer: Buffer) => boolean;
-  /** Called once a socket is lost, at any time. */
+  /** Called when a socket is lost, at any time. */
   failed(error: Error): void;
 }
 
-/** Opens WebSockets over plain TCP, as cheaply as Node.js can: no copies and no events once they are open. */
+/** Opens WebSockets over plain TCP, as cheaply as Node.js can: without copies and events once they are open. */
 export async function openSockets(options: OpenOptions): Promise<Socket[]> {
   const { paths } = options;
   const shared = Buffer.allocUnsafe(READ_BYTES);
@@ -51,7 +54,7 @@ function openOne(path: string, shared: Buffer, options: OpenOptions): Promise<So
     };
     socket.once("error", lost);
     socket.once("end", () =>
-      lost(new Error(`the server closed a socket; it said: ${greeting.toString("latin1")}`)),
+      lost(new Error(`the server closed a socket after sending: ${greeting.toString("latin1")}`)),
     );
     socket.write(upgradeRequest(port, path));
   });

@@ -1,23 +1,24 @@
 import type { Socket } from "node:net";
-import type { Counted, LoadClient, RunOrder } from "./load-client.ts";
+import type { Counted, LoadClient, RunParameters } from "./load-client.ts";
 import { openSockets } from "./open-sockets.ts";
 import { clientFrame, serverFrame } from "./wire.ts";
 
-/** What all sockets of a client do. */
+/** Plan of a client whose sockets all send requests and wait for the replies. */
 export interface PingPlan {
   readonly kind: "ping";
   readonly port: number;
   readonly path: string;
   readonly sockets: number;
-  /** Requests that each socket has on their way at a time. */
+  /** Outstanding requests per socket. */
   readonly depth: number;
   readonly request: string;
   readonly reply: string;
 }
 
 /**
- * Many sockets that ask and wait for the reply, as cheaply as Node.js can: plain TCP, frames masked beforehand, replies
- * compared as bytes into one shared buffer. A real WebSocket client costs more than the server it is to saturate.
+ * Many sockets that send requests and wait for the replies, as cheaply as Node.js can: plain TCP, frames masked in
+ * advance, replies read into one shared buffer and compared as bytes. A real WebSocket client costs more than the
+ * server that it has to saturate.
  */
 export class PingClient implements LoadClient {
   readonly #plan: PingPlan;
@@ -30,7 +31,7 @@ export class PingClient implements LoadClient {
   #rounds = 0;
   #settled: (() => void) | null = null;
 
-  /** `failed` is called once a socket is lost or a reply is not the expected one. */
+  /** `failed` is called when a socket is lost or a reply is not the expected one. */
   constructor(plan: PingPlan, failed: (error: Error) => void) {
     this.#plan = plan;
     this.#failed = failed;
@@ -38,7 +39,7 @@ export class PingClient implements LoadClient {
     this.#replies = repeat(serverFrame(plan.reply), plan.depth);
   }
 
-  /** Opens all sockets; each has had one reply when this resolves. */
+  /** Opens all sockets. Resolves when each has received one reply. */
   async open(): Promise<void> {
     const { port, path, sockets, request, reply } = this.#plan;
     const firstReply = serverFrame(reply);
@@ -46,7 +47,7 @@ export class PingClient implements LoadClient {
     this.#sockets = await openSockets({
       port,
       paths: Array.from({ length: sockets }, () => path),
-      // Until the first reply: the answer to the upgrade, and whatever the server greets with.
+      // `greeting` holds the upgrade response, a welcome frame if the server sends one, and then the first reply.
       opened: (greeting, socket) => {
         if (!asked.has(socket) && greeting.includes("\r\n\r\n")) {
           asked.add(socket);
@@ -62,8 +63,8 @@ export class PingClient implements LoadClient {
     });
   }
 
-  /** Asks for `ms` and waits for every reply. Resolves with the replies received, each of them checked. */
-  async run({ ms }: RunOrder): Promise<Counted> {
+  /** Sends requests for `ms` milliseconds and waits for every reply. Each reply is checked. */
+  async run({ ms }: RunParameters): Promise<Counted> {
     this.#rounds = 0;
     this.#running = true;
     this.#outstanding = this.#sockets.length;
@@ -79,9 +80,7 @@ export class PingClient implements LoadClient {
     const replies = this.#replies;
     const end = state.received + bytes;
     if (end > replies.length || buffer.compare(replies, state.received, end, 0, bytes) !== 0) {
-      this.#failed(
-        new Error(`not the expected reply: ${buffer.toString("latin1", 0, Math.min(bytes, 200))}`),
-      );
+      this.#failed(new Error(`unexpected reply: ${buffer.toString("latin1", 0, Math.min(bytes, 200))}`));
       return false;
     }
     state.received = end;

@@ -4,22 +4,22 @@ import { pin } from "./machine.ts";
 import type { LoadClients } from "./processes.ts";
 import { spreadOf, type Spread } from "./statistics.ts";
 
-/** A server under the load of its own clients. */
+/** A server with the clients that load it. */
 export interface Contender {
   readonly name: string;
-  /** Process of the server. */
+  /** Process id of the server. */
   readonly pid: number;
   readonly clients: Pick<LoadClients, "pids" | "run">;
 }
 
 export interface RoundsOptions {
-  /** How often each contender is measured. */
+  /** Number of measurements per contender. */
   readonly rounds: number;
-  /** Length of one measurement. */
+  /** Length of one measurement, in seconds. */
   readonly seconds: number;
 }
 
-/** One contender over one measurement. */
+/** One measurement of one contender. */
 export interface Sample {
   readonly replies: number;
   readonly cpuSeconds: number;
@@ -30,9 +30,9 @@ export interface Standing {
   readonly name: string;
   /** Replies per CPU second of the server. */
   readonly rate: Spread;
-  /** Its rate over the yardstick's, round by round; 1 for the yardstick. */
+  /** Rate divided by the yardstick's rate, round by round; 1 for the yardstick itself. */
   readonly ratio: Spread;
-  /** Median share of a core that the server used: well below 1 its clients were the slower ones. */
+  /** Median share of a core that the server used. Well below 1, the clients were the bottleneck. */
   readonly coreUsed: number;
   readonly samples: readonly Sample[];
 }
@@ -43,12 +43,12 @@ export interface RoundsResult {
   readonly pinned: boolean;
 }
 
-/** Until the code is compiled and the heap has its size. */
+/** Warm-up in milliseconds, until the code is compiled and the heap has reached its size. */
 const WARM_UP_MS = 3000;
 
 /**
- * Measures all contenders in turn, round after round, so that whatever else the machine does meets them alike. The last
- * one is the yardstick.
+ * Measures the contenders one after the other, round after round, so that other load on the machine affects all of them
+ * equally. The last contender is the yardstick.
  */
 export async function measureInTurns(
   contenders: readonly Contender[],
@@ -67,7 +67,7 @@ export async function measureInTurns(
   return { standings, pinned };
 }
 
-/** Servers on the first core, clients on the others. */
+/** Pins servers to the first core and clients to the others. @returns whether all were pinned. */
 function pinApart(contenders: readonly Contender[]): boolean {
   const last = availableParallelism() - 1;
   if (last < 1) return false;
@@ -76,7 +76,7 @@ function pinApart(contenders: readonly Contender[]): boolean {
   );
 }
 
-/** Counts from silence to silence: every reply and all CPU time that it cost lie in between. */
+/** Measures from idle to idle, so that every reply and all its CPU time are included. */
 async function measure({ pid, clients }: Contender, seconds: number): Promise<Sample> {
   const cpuBefore = cpuSeconds(pid);
   const begin = performance.now();

@@ -1,4 +1,4 @@
-/** Middle and spread of a list of figures. */
+/** Median, minimum and maximum of a list of figures. */
 export interface Spread {
   readonly median: number;
   readonly least: number;
@@ -13,14 +13,14 @@ export function spreadOf(values: readonly number[]): Spread {
   const least = sorted[0];
   const most = sorted.at(-1);
   if (upper === undefined || least === undefined || most === undefined) {
-    throw new RangeError("no figures, no median");
+    throw new RangeError("an empty list has no median");
   }
   const median = sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2;
   return { median, least, most };
 }
 
 /**
- * The value below which a share of `share` lies: the nearest rank, so always one of the values. NaN where there are none.
+ * Percentile by the nearest-rank method, so always one of the values; NaN if there are none. `share` is in [0, 1].
  */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);

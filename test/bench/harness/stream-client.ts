@@ -1,25 +1,30 @@
 import type { Socket } from "node:net";
 import { FrameCounter, MESSAGE } from "./frame-counter.ts";
-import type { Counted, LoadClient, RunOrder } from "./load-client.ts";
+import type { Counted, LoadClient, RunParameters } from "./load-client.ts";
 import { openSockets } from "./open-sockets.ts";
 import { clientFrame } from "./wire.ts";
 
-/** Sockets that ask and are sent frames until one that ends it. */
+/** Plan of a client whose sockets send a request and receive frames until the closing one. */
 export interface StreamPlan {
   readonly kind: "stream";
   readonly port: number;
   readonly path: string;
   readonly sockets: number;
-  /** True: asks again as soon as the end has come. False: asks once in a run, spread over `spreadMs`. */
+  /**
+   * True: sends the next request as soon as the closing frame arrives. False: one request per run, spread over
+   * `spreadMs`.
+   */
   readonly again: boolean;
   readonly spreadMs: number;
-  /** Each text in it that reads `$ms`, `$tokens`, `$frames` or `$bytes` is replaced by that figure of the run. */
+  /** The request. `$ms`, `$tokens`, `$frames` and `$bytes` in it are replaced by the figures of the run. */
   readonly request: string;
   /** Milliseconds between two tokens, for `$tokens`. */
   readonly tokenMs: number;
 }
 
-/** Many sockets that count what they are sent, as cheaply as Node.js can: plain TCP, frames looked at by their heads. */
+/**
+ * Many sockets that count the frames they receive, as cheaply as Node.js can: plain TCP, only frame headers are read.
+ */
 export class StreamClient implements LoadClient {
   readonly #plan: StreamPlan;
   readonly #failed: (error: Error) => void;
@@ -42,7 +47,7 @@ export class StreamClient implements LoadClient {
     this.#sockets = await openSockets({
       port,
       paths: Array.from({ length: sockets }, () => path),
-      // The service greets; who does not is as good as open.
+      // The service sends a welcome. The raw servers (path `/`) do not, so the upgrade response is enough.
       opened: (greeting) => {
         if (greeting.includes('"welcome"') && greeting.at(-1) === "}".charCodeAt(0)) return true;
         return greeting.includes("\r\n\r\n") && path === "/";
@@ -58,8 +63,8 @@ export class StreamClient implements LoadClient {
     });
   }
 
-  /** Counts ends as replies, and all frames and their bytes. */
-  async run({ ms, frames = 0, bytes = 0 }: RunOrder): Promise<Counted> {
+  /** Counts closing frames as replies, and all frames and their bytes. */
+  async run({ ms, frames = 0, bytes = 0 }: RunParameters): Promise<Counted> {
     const { request, tokenMs, sockets, again, spreadMs } = this.#plan;
     const text = request
       .replace("$ms", String(ms))
@@ -82,7 +87,7 @@ export class StreamClient implements LoadClient {
   #frame(socket: Socket, type: number, bytes: number): void {
     this.#frames++;
     this.#bytes += bytes;
-    if (type === "e".charCodeAt(0)) this.#failed(new Error("the server sent an error"));
+    if (type === "e".charCodeAt(0)) this.#failed(new Error("the server sent an error frame"));
     if (type !== MESSAGE) return;
     this.#ends++;
     if (this.#running) socket.write(this.#request);

@@ -1,20 +1,24 @@
 import { setTimeout as pause } from "node:timers/promises";
 
-/** A process that uses less than this share of a core has nothing left to do. */
+/** A process that uses less than this share of a core counts as idle. */
 const QUIET_SHARE = 0.1;
 
 export interface QuietOptions {
-  /** Over which the share is taken; the exactness of the readings must be small beside it. */
+  /**
+   * Window over which the share is measured, in milliseconds. Must be long compared with the resolution of the
+   * readings.
+   */
   readonly windowMs?: number;
+  /** Longest wait, in milliseconds. */
   readonly withinMs?: number;
 }
 
 /**
- * Waits until whoever was driven has done with what it was told to do. A server may work on for a while at answers that
- * nobody reads any more, and whoever is measured next would pay for it.
+ * Waits until a server is idle. A server may keep generating cancelled answers for a while, which would disturb the
+ * next measurement.
  *
- * @param cpuSeconds CPU time used so far
- * @throws Error when it is still busy after `withinMs`.
+ * @param cpuSeconds returns the CPU time that the server has used so far, in seconds
+ * @throws Error if it is still busy after `withinMs`.
  */
 export async function untilQuiet(
   name: string,

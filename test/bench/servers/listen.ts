@@ -1,11 +1,11 @@
 import uWS, { type TemplatedApp, type us_listen_socket } from "uWebSockets.js";
 
-/** LIBUS_LISTEN_EXCLUSIVE_PORT; the enum of the types does not exist at run time. */
+/** LIBUS_LISTEN_EXCLUSIVE_PORT. The enum exists only in the type declarations. */
 const EXCLUSIVE_PORT = 1;
 
-/** Listens on a free loopback port, prints `listening <port>`, and ends the process with its starter. */
-export function listenAndTell(app: TemplatedApp): void {
-  // The types do not know host, port and options together.
+/** Listens on a free loopback port and prints `listening <port>`. Exits when the parent process exits. */
+export function listenAndPrintPort(app: TemplatedApp): void {
+  // The type declarations lack the overload with host, port and options.
   const listen = app.listen.bind(app) as unknown as (
     host: string,
     port: number,

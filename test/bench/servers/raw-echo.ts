@@ -1,7 +1,7 @@
-// The yardstick: uWebSockets.js with the settings of the service and the least a server can do, which is to send each
-// frame back. Prints `listening <port>` and runs until it is killed or its starter is gone.
+// The yardstick: uWebSockets.js with the service's socket settings, which only sends each frame back. Prints
+// `listening <port>` and runs until it is killed or its parent process exits.
 import uWS from "uWebSockets.js";
-import { listenAndTell } from "./listen.ts";
+import { listenAndPrintPort } from "./listen.ts";
 
 const app = uWS.App().ws("/*", {
   compression: uWS.DISABLED,
@@ -13,4 +13,4 @@ const app = uWS.App().ws("/*", {
     ws.send(message, isBinary);
   },
 });
-listenAndTell(app);
+listenAndPrintPort(app);

@@ -1,46 +1,46 @@
-// The yardstick of paced tokens: uWebSockets.js with the settings of the service and the least a server can do to send as
-// many frames of as many bytes at the same pace. A client asks with {"frames","bytes","ms"}; its last frame begins like
-// the service's closing one. Prints `listening <port>` and runs until it is killed or its starter is gone.
+// The yardstick of paced-tokens: uWebSockets.js with the service's socket settings, which only sends the same number of
+// frames and bytes at the same pace. A request is {"frames","bytes","ms"}. The last frame begins like the service's
+// closing frame. Prints `listening <port>` and runs until it is killed or its parent process exits.
 import uWS, { type WebSocket } from "uWebSockets.js";
-import { listenAndTell } from "./listen.ts";
+import { listenAndPrintPort } from "./listen.ts";
 
-/** One beat for all: each millisecond those are served that are due in it. */
-const BEAT_MS = 1;
+/** Milliseconds per tick of the one timer for all streams. Each tick sends the frames that are due in it. */
+const TICK_MS = 1;
 
 interface Stream {
   readonly socket: WebSocket<unknown>;
   readonly frame: string;
-  readonly everyBeats: number;
+  readonly everyTicks: number;
   left: number;
 }
 
 const slots = new Map<number, Stream[]>();
-let beat = 0;
+let tick = 0;
 let startedAt = 0;
 let running = 0;
 
-function due(at: number, stream: Stream): void {
+function schedule(at: number, stream: Stream): void {
   const slot = slots.get(at);
   if (slot === undefined) slots.set(at, [stream]);
   else slot.push(stream);
 }
 
-function serve(): void {
-  const now = Math.floor((performance.now() - startedAt) / BEAT_MS);
-  for (; beat <= now; beat++) {
-    const slot = slots.get(beat);
+function sendDue(): void {
+  const now = Math.floor((performance.now() - startedAt) / TICK_MS);
+  for (; tick <= now; tick++) {
+    const slot = slots.get(tick);
     if (slot === undefined) continue;
-    slots.delete(beat);
+    slots.delete(tick);
     for (const stream of slot) send(stream);
   }
-  if (running > 0) setTimeout(serve, BEAT_MS);
+  if (running > 0) setTimeout(sendDue, TICK_MS);
 }
 
 function send(stream: Stream): void {
   stream.left--;
   if (stream.left > 0) {
     stream.socket.send(stream.frame);
-    due(beat + stream.everyBeats, stream);
+    schedule(tick + stream.everyTicks, stream);
     return;
   }
   stream.socket.send('{"type":"message"}');
@@ -60,18 +60,18 @@ const app = uWS.App().ws("/*", {
       ms: number;
     };
     const frame = '{"type":"token","content":""}';
-    const everyBeats = Math.max(Math.round(ms / frames / BEAT_MS), 1);
+    const everyTicks = Math.max(Math.round(ms / frames / TICK_MS), 1);
     if (running++ === 0) {
       startedAt = performance.now();
-      beat = 0;
-      setTimeout(serve, BEAT_MS);
+      tick = 0;
+      setTimeout(sendDue, TICK_MS);
     }
-    due(Math.floor((performance.now() - startedAt) / BEAT_MS) + everyBeats, {
+    schedule(Math.floor((performance.now() - startedAt) / TICK_MS) + everyTicks, {
       socket,
       frame: frame.padEnd(bytes, " "),
-      everyBeats,
+      everyTicks,
       left: frames,
     });
   },
 });
-listenAndTell(app);
+listenAndPrintPort(app);

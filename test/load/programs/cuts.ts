@@ -4,18 +4,19 @@ import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
 import { seededRandom, wholeBetween, type Random } from "../../bench/engine/load/random.ts";
 import { DrivenClient, newWireCount, type Outcome } from "./driven-client.ts";
 import { bar, none, type Bar, type LoadProgram } from "./program.ts";
-import { faultsOf } from "./server-figures.ts";
+import { loggedErrors } from "./server-figures.ts";
 
-/** The two ways text comes: token by token, and faster than any line takes it. */
+/** Answers that are generated token by token. */
 const PACED = { AI_PROVIDER: "echo", ECHO_TOKEN_MS: "10" };
 const LARGE_BYTES = 262_144;
+/** Answers that are generated faster than any connection accepts them. */
 const LARGE = {
   AI_PROVIDER: "echo",
   ECHO_ANSWER_BYTES: String(LARGE_BYTES),
   MAX_OUTPUT_TOKENS: "200000",
 };
 
-/** Bytes a second of a reader's line; 0 is as fast as it goes. */
+/** Kinds of connections. `bytesPerSecond` limits the reader; 0 is unlimited. */
 const LINES = [
   { kind: "paced, fast", settings: PACED, bytesPerSecond: 0 },
   { kind: "paced, slow", settings: PACED, bytesPerSecond: 6_000 },
@@ -23,6 +24,7 @@ const LINES = [
   { kind: "large, slow", settings: LARGE, bytesPerSecond: 100_000 },
 ] as const;
 
+/** Longest wait for the end of an answer, in milliseconds. */
 const ANSWER_WAIT_MS = 120_000;
 
 interface Tally {
@@ -32,14 +34,15 @@ interface Tally {
   cutAnswers: number;
 }
 
-/** Cuts lines at random times and byte counts in mid-answer, and holds every text against what was asked for. */
+/** Cuts connections in mid-answer at random times and byte counts, and compares every text with the expected one. */
 export const cuts: LoadProgram = {
-  summary: "cuts lines in the middle of answers, over fast and slow readers; each resumes by itself",
+  summary:
+    "cuts connections of fast and slow readers in the middle of answers; each client resumes by itself",
   options: {
-    cuts: { default: 1_000, doc: "cuts in all" },
-    clients: { default: 40, doc: "clients, a quarter of each kind of line" },
-    seconds: { default: 300, doc: "gives up after this time" },
-    seed: { default: 1, doc: "of texts, times and kinds of cuts" },
+    cuts: { default: 1_000, doc: "total number of cuts" },
+    clients: { default: 40, doc: "clients, a quarter of them on each kind of connection" },
+    seconds: { default: 300, doc: "longest time of the run" },
+    seed: { default: 1, doc: "seed of texts, times and kinds of cuts" },
   },
   async run({ cuts: wanted = 0, clients = 0, seconds = 0, seed = 0 }) {
     const services = new Map<object, Service>();
@@ -47,7 +50,7 @@ export const cuts: LoadProgram = {
     const count = newWireCount();
     const tally: Tally = { outcomes: {}, wrong: [], answers: 0, cutAnswers: 0 };
     const deadline = performance.now() + seconds * 1000;
-    const goesOn = (): boolean => count.cuts < wanted && performance.now() < deadline;
+    const continues = (): boolean => count.cuts < wanted && performance.now() < deadline;
     try {
       await Promise.all(
         Array.from({ length: clients }, async (_, index) => {
@@ -56,38 +59,46 @@ export const cuts: LoadProgram = {
           const proxy = await startTcpProxy(port, { bytesPerSecond: line.bytesPerSecond });
           const random = seededRandom(seed * 100_003 + index);
           const large = line.settings === LARGE;
-          await driveOne({ proxy, random, large, count, tally, goesOn, name: line.kind });
+          await driveOne({ proxy, random, large, count, tally, continues, name: line.kind });
           await proxy.close();
         }),
       );
-      const faults = [...services.values()].flatMap(faultsOf);
-      return results(wanted, count, tally, faults.length);
+      const errors = [...services.values()].flatMap(loggedErrors);
+      return results(wanted, count, tally, errors.length);
     } finally {
       for (const service of services.values()) await service.stop();
     }
   },
 };
 
-interface Drive {
+interface DriveOptions {
   readonly proxy: TcpProxy;
   readonly random: Random;
   readonly large: boolean;
   readonly count: ReturnType<typeof newWireCount>;
   readonly tally: Tally;
   readonly name: string;
-  goesOn(): boolean;
+  continues(): boolean;
 }
 
-async function driveOne({ proxy, random, large, count, tally, goesOn, name }: Drive): Promise<void> {
+async function driveOne({
+  proxy,
+  random,
+  large,
+  count,
+  tally,
+  continues,
+  name,
+}: DriveOptions): Promise<void> {
   let planned: TcpProxy["lines"][number] | undefined;
   const driven = new DrivenClient({
     url: `ws://127.0.0.1:${proxy.port}/ws/chat`,
     random,
     count,
-    // Once text has come by a line, its end is drawn: by time or by bytes.
+    // After the first text on a connection, its cut is planned at random: by time or by byte count.
     onToken() {
       const line = proxy.lines.at(-1);
-      if (line === undefined || line === planned || !goesOn()) return;
+      if (line === undefined || line === planned || !continues()) return;
       planned = line;
       const kind = random() < 0.5 ? "rst" : "fin";
       if (random() < 0.5) setTimeout(() => line.cut(kind), random() * 400);
@@ -95,11 +106,11 @@ async function driveOne({ proxy, random, large, count, tally, goesOn, name }: Dr
     },
   });
   driven.client.subscribe((event) => {
-    // The plan of a line that is gone must not meet the next one before it has said anything.
+    // A byte count planned for a closed connection must not cut the next one before its first text.
     if (event.type === "state" && event.state.phase === "connecting") proxy.faults.cutAfterBytes = 0;
   });
   driven.client.connect();
-  for (let turn = 0; goesOn(); turn++) {
+  for (let turn = 0; continues(); turn++) {
     const before = count.cuts;
     const text = textOf(random, large ? 40 : 300);
     const outcome = await driven.ask(text, `c${turn % 3}`, ANSWER_WAIT_MS).ended;
@@ -132,7 +143,7 @@ function note(
   const key = `${end} ${reason}`.trim();
   tally.outcomes[key] = (tally.outcomes[key] ?? 0) + 1;
   if (end !== "answer") return;
-  if (content !== expected) tally.wrong.push(`${name}: the closing frame is not what was asked for`);
+  if (content !== expected) tally.wrong.push(`${name}: the text of the closing frame differs`);
   else if (streamed !== expected) {
     tally.wrong.push(`${name}: ${streamed.length} of ${expected.length} characters were streamed`);
   }
@@ -142,7 +153,7 @@ function results(
   wanted: number,
   count: ReturnType<typeof newWireCount>,
   tally: Tally,
-  faults: number,
+  errors: number,
 ): Bar[] {
   const { outcomes, wrong, answers, cutAnswers } = tally;
   for (const line of wrong.slice(0, 5)) console.error(line);
@@ -153,9 +164,9 @@ function results(
   return [
     bar("cuts in mid-answer", String(count.cuts), `>= ${wanted}`, count.cuts >= wanted),
     none("bytes lost on the wire", count.lost),
-    none("bytes twice on the wire", count.twice),
+    none("bytes sent twice on the wire", count.twice),
     none("texts that differ", wrong.length),
     none("answers without their end", answers - whole),
-    none("faults in the service's log", faults),
+    none("errors in the service's log", errors),
   ];
 }

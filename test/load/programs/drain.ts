@@ -5,36 +5,36 @@ import { LoadSocket, openAll, type LoadFrame } from "./load-socket.ts";
 import { bar, type Bar, type LoadProgram } from "./program.ts";
 import { messageOf, tally } from "./report.ts";
 
-/** Between tokens: a steady model. */
+/** Milliseconds between tokens. */
 const TOKEN_MS = 50;
 
-/** Running answers end before the deadline: this share of it. */
+/** Length of the running answers, as a share of the drain deadline. */
 const ANSWER_SHARE = 0.6;
 
-/** What a stopped service may take beyond its deadline. */
+/** Longest time in milliseconds that a stopping service may take beyond its deadline. */
 const EXIT_MS = 10_000;
 
 interface Client {
   readonly index: number;
   readonly streams: boolean;
-  told: boolean;
+  notified: boolean;
   code: number | null;
   closedAt: number;
   text: string;
   end: LoadFrame | null;
 }
 
-/** Stops a service under many sockets and looks at what each of them saw. */
+/** Stops a service with many open sockets and checks what each of them received. */
 export const drain: LoadProgram = {
-  summary: "many sockets, some with an answer on its way, when the service is told to stop",
+  summary: "many sockets, some with a running answer, when the service is stopped",
   options: {
     sockets: { default: 5_000, doc: "sockets" },
-    answers: { default: 200, doc: "sockets among them whose answers run then" },
+    answers: { default: 200, doc: "sockets among them with a running answer" },
     seconds: { default: 10, doc: "DRAIN_SECONDS of the service" },
   },
   run({ sockets = 0, answers = 0, seconds = 0 }) {
-    const lack = roomForSockets(sockets);
-    if (lack !== null) throw new Error(lack);
+    const problem = roomForSockets(sockets);
+    if (problem !== null) throw new Error(problem);
     return drive({ sockets, answers: Math.min(answers, sockets), drainSeconds: seconds });
   },
 };
@@ -58,20 +58,20 @@ async function drive({ sockets, answers, drainSeconds }: DrainOptions): Promise<
     const opened = await openAll(sockets, (index) => connect(service.url, index, clients));
     const tokens = Math.floor((drainSeconds * 1000 * ANSWER_SHARE) / TOKEN_MS);
     const messages = Array.from({ length: answers }, (_, index) => messageOf(tokens, `w${index}`));
-    // Spread over the sockets, so that both kinds have some.
+    // Spread over all sockets, so that streaming and plain sockets both have running answers.
     const asking = opened.filter((_, index) => index % Math.floor(sockets / answers) === 0).slice(0, answers);
     asking.forEach((socket, index) => socket.send({ message: messages[index], id: `a${index}` }));
     await pause(1000);
-    const began = performance.now();
+    const startedAt = performance.now();
     service.kill("SIGTERM");
     const exit = await Promise.race([
       service.exited,
       pause(drainSeconds * 1000 + EXIT_MS, null, { ref: false }),
     ]);
-    const tookMs = performance.now() - began;
+    const tookMs = performance.now() - startedAt;
     await pause(500);
     const asked = asking.map((socket) => clients[opened.indexOf(socket)] as Client);
-    return report({ clients, asked, messages, exit: exit?.code ?? null, tookMs, began });
+    return report({ clients, asked, messages, exit: exit?.code ?? null, tookMs, startedAt });
   } finally {
     service.kill("SIGKILL");
   }
@@ -79,13 +79,13 @@ async function drive({ sockets, answers, drainSeconds }: DrainOptions): Promise<
 
 function connect(url: string, index: number, clients: Client[]): LoadSocket {
   const streams = index % 2 === 0;
-  const client: Client = { index, streams, told: false, code: null, closedAt: 0, text: "", end: null };
+  const client: Client = { index, streams, notified: false, code: null, closedAt: 0, text: "", end: null };
   clients[index] = client;
   return new LoadSocket({
     url: `${url}/ws/chat`,
     protocols: streams ? ["chat.v1"] : [],
     frame(frame) {
-      if (frame.type === "goaway" || frame.event === "draining") client.told = true;
+      if (frame.type === "goaway" || frame.event === "draining") client.notified = true;
       else if (frame.type === "token") client.text += frame.content ?? "";
       else if (frame.type === "message") client.end = frame;
     },
@@ -102,31 +102,36 @@ interface DrainResult {
   readonly messages: readonly string[];
   readonly exit: number | null;
   readonly tookMs: number;
-  readonly began: number;
+  readonly startedAt: number;
 }
 
-function report({ clients, asked, messages, exit, tookMs, began }: DrainResult): Bar[] {
+function report({ clients, asked, messages, exit, tookMs, startedAt }: DrainResult): Bar[] {
   const restarted = clients.filter(({ code }) => code === 1012).length;
-  const told = clients.filter((client) => client.told).length;
+  const notified = clients.filter((client) => client.notified).length;
   const whole = asked.filter(({ end, text, streams }, index) => {
     const wanted = messages[index];
     return end?.content === wanted && end?.finish_reason === "stop" && (!streams || text === wanted);
   }).length;
   const perSecond = tally(
     clients
-      .map(({ closedAt }) => Math.floor((closedAt - began) / 1000))
+      .map(({ closedAt }) => Math.floor((closedAt - startedAt) / 1000))
       .toSorted((a, b) => a - b)
       .map((second) => `second ${second}`),
   );
   console.log(
     `${clients.length} sockets, ${asked.length} answers; close codes: ${tally(clients.map(({ code }) => code ?? "open"))}`,
   );
-  console.log(`closed in ${perSecond}; the process ended after ${(tookMs / 1000).toFixed(1)} s`);
+  console.log(`closed in ${perSecond}; the process exited after ${(tookMs / 1000).toFixed(1)} s`);
   const share = restarted / clients.length;
-  const toldShare = told / clients.length;
+  const notifiedShare = notified / clients.length;
   return [
-    bar("sockets that see 1012", `${(share * 100).toFixed(2)} %`, "≥ 99.9 %", share >= 0.999),
-    bar("sockets that were told before", `${(toldShare * 100).toFixed(2)} %`, "≥ 99.9 %", toldShare >= 0.999),
+    bar("sockets closed with 1012", `${(share * 100).toFixed(2)} %`, "≥ 99.9 %", share >= 0.999),
+    bar(
+      "sockets notified before the close",
+      `${(notifiedShare * 100).toFixed(2)} %`,
+      "≥ 99.9 %",
+      notifiedShare >= 0.999,
+    ),
     bar("whole answers", `${whole} of ${asked.length}`, "all", whole === asked.length),
     bar("exit code", String(exit), "0", exit === 0),
   ];

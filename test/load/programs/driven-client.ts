@@ -7,30 +7,30 @@ import type {
   SocketHandlers,
 } from "../../../web/client/client-events.ts";
 
-/** What became of a message. */
+/** How a message ended. */
 export interface Outcome {
   readonly end: "answer" | "result" | "failed" | "withdrawn" | "stuck";
-  /** The text as it was put together from the pieces. */
+  /** The text assembled from the streamed pieces. */
   readonly streamed: string;
   /** The text of the closing frame. */
   readonly content: string | undefined;
-  /** `finish_reason`, or the code of the failure. */
+  /** The `finish_reason`, or the code of the failure. */
   readonly reason: string;
 }
 
-/** Bytes of the `token` frames of one answer, over all sockets it came by. */
+/** Highest offset in the `token` frames of one answer, over all its sockets. */
 interface Span {
   end: number;
 }
 
-/** Counts what came over the wire; several clients may share one. */
+/** Counts the bytes received on the wire. Several clients may share one. */
 export interface WireCount {
-  /** Bytes that were left out: a piece began beyond the end of the one before. */
+  /** Bytes missing because a piece began beyond the end of the previous one. */
   lost: number;
-  /** Bytes that came again. */
+  /** Bytes received more than once. */
   twice: number;
   bytes: number;
-  /** Sockets that ended while an answer was on its way. */
+  /** Sockets that closed while an answer was running. */
   cuts: number;
 }
 
@@ -40,13 +40,13 @@ export interface DrivenOptions {
   readonly url: string;
   readonly random: () => number;
   readonly count: WireCount;
-  /** Called with each piece of text that comes, before the client sees it. */
+  /** Called for each piece of text, before the client receives it. */
   readonly onToken?: () => void;
 }
 
 let lastId = 0;
 
-/** The page's own client on sockets of Node.js, with a look at the wire below it. */
+/** The page's own client on sockets of Node.js. It also counts the bytes on the wire below the client. */
 export class DrivenClient {
   readonly client: ChatClient;
   readonly #options: DrivenOptions;
@@ -62,7 +62,7 @@ export class DrivenClient {
     this.client.subscribe((event) => this.#on(event));
   }
 
-  /** Sends a message and waits for its end, at most `waitMs`. */
+  /** Sends a message. `ended` resolves when it ends, or with `stuck` after `waitMs` milliseconds. */
   ask(text: string, conversation: string, waitMs: number): { id: string; ended: Promise<Outcome> } {
     const id = `m${++lastId}`;
     this.#texts.set(id, "");
@@ -77,12 +77,12 @@ export class DrivenClient {
     return { id, ended };
   }
 
-  /** Cuts the line without a word. */
+  /** Cuts the connection without a close frame. */
   cut(): void {
     this.#socket?.terminate();
   }
 
-  /** Leaves; the next connection is somebody new when `forget` is set. */
+  /** Disconnects and withdraws all messages. With `forget`, the next connection gets a new session. */
   leave(forget: boolean): void {
     this.client.disconnect();
     this.client.withdrawAll();
@@ -119,7 +119,7 @@ export class DrivenClient {
       if (text.startsWith('{"type":"token"')) this.#onToken(text);
       handlers.message(text);
     });
-    // A cut shows as a close with 1006.
+    // A cut is reported by a close event with 1006.
     socket.on("error", () => {});
     socket.on("close", (code, reason) => {
       if (!listening) return;
@@ -158,7 +158,7 @@ export class DrivenClient {
       case "text":
         this.#texts.set(
           event.id,
-          event.restart ? event.fresh : (this.#texts.get(event.id) ?? "") + event.fresh,
+          event.restart ? event.delta : (this.#texts.get(event.id) ?? "") + event.delta,
         );
         return;
       case "answer":

@@ -2,11 +2,13 @@ import { words } from "../../bench/engine/load/texts.ts";
 import { wholeBetween, type Random } from "../../bench/engine/load/random.ts";
 import { ChatSocket, type Frame } from "../../support/chat-socket.ts";
 
-/** What became of the messages of a soak. */
+/** How the messages of a soak ended. */
 export interface SoakTally {
   /** Messages and commands sent. */
   sent: number;
-  /** Their ends: finish reasons, `command`, `error <code>`, and `cut` where the line was cut before the end. */
+  /**
+   * Number of messages by end: a finish reason, `command`, `error <code>`, or `cut` if the connection was cut before.
+   */
   readonly ends: Map<string, number>;
 }
 
@@ -20,10 +22,11 @@ export interface SoakUserOptions {
   readonly signal: AbortSignal;
 }
 
+/** Longest wait for the end of an answer, in milliseconds. */
 const LONGEST_ANSWER_MS = 120_000;
 const ENDS = new Set(["message", "command_response", "error"]);
 
-/** Chats until the signal aborts, and now and then cancels, cuts its line, clears, sets a context or asks for JSON. */
+/** Chats until the signal aborts. At random, cancels, cuts the connection, clears, sets a context or asks for JSON. */
 export async function soakUser(options: SoakUserOptions): Promise<void> {
   const { url, protocols, random, tally, pauseMs, signal } = options;
   let socket: ChatSocket | undefined;
@@ -37,23 +40,23 @@ export async function soakUser(options: SoakUserOptions): Promise<void> {
   await socket?.close();
 }
 
-/** Sends one message and waits for its end. @returns whether the line was cut meanwhile. */
+/** Sends one message and waits for its end. @returns whether the connection was cut meanwhile. */
 async function oneMessage(socket: ChatSocket, random: Random, tally: SoakTally): Promise<boolean> {
   const id = `m${tally.sent++}`;
   const conversation = `c${wholeBetween(random, 1, 3)}`;
   const end = socket.next(
-    // A cancel may come after the last token and before the end has left.
+    // A cancel may arrive when the answer has just ended. Its `unknown_answer` is not the end of the message.
     (frame) => ENDS.has(frame.type) && frame["id"] === id && frame["code"] !== "unknown_answer",
     socket.frames.length,
     LONGEST_ANSWER_MS,
   );
   socket.send({ message: text(random), id, conversation, max_tokens: wholeBetween(random, 1, 48) });
-  const deed = random();
-  if (deed < 0.3) {
+  const draw = random();
+  if (draw < 0.3) {
     await sleep(random() * 800);
-    // Unknown where the answer was quicker: that error frame has no part in the tally.
+    // If the answer has already ended, the reply is an `unknown_answer` error, which is not counted.
     socket.send({ type: "cancel", id, conversation });
-  } else if (deed < 0.4) {
+  } else if (draw < 0.4) {
     await sleep(random() * 800);
     socket.cut();
     await end.then(
@@ -67,13 +70,13 @@ async function oneMessage(socket: ChatSocket, random: Random, tally: SoakTally):
 }
 
 function text(random: Random): string {
-  const deed = random();
-  if (deed < 0.04) return "/clear";
-  if (deed < 0.08) return `/setcontext text="${words(random, 40)}"`;
-  if (deed < 0.1) return "/clearcontext";
-  if (deed < 0.13) return `/analyze text="${words(random, 20)}"`;
-  if (deed < 0.16) return "/summarize";
-  if (deed < 0.22) return words(random, 150);
+  const draw = random();
+  if (draw < 0.04) return "/clear";
+  if (draw < 0.08) return `/setcontext text="${words(random, 40)}"`;
+  if (draw < 0.1) return "/clearcontext";
+  if (draw < 0.13) return `/analyze text="${words(random, 20)}"`;
+  if (draw < 0.16) return "/summarize";
+  if (draw < 0.22) return words(random, 150);
   return words(random, wholeBetween(random, 5, 50));
 }
 

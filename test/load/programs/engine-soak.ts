@@ -10,13 +10,16 @@ import { bar, none, type Bar, type LoadProgram } from "./program.ts";
 import { inMib, readFigures, slopePerMinute } from "./server-figures.ts";
 
 const SAMPLE_MS = 5000;
-/** Caches fill and code is compiled before this share of the run; from then on memory must stand still. */
+/** Share of the run for warm-up, in which caches fill and code is compiled. After it, memory must not grow. */
 const WARM_UP_SHARE = 1 / 3;
-/** A line through noisy samples is never quite flat. */
+/**
+ * Allowed growth of memory after the warm-up, as a share of the mean, since a line through noisy samples is never flat.
+ */
 const GROWTH_SHARE = 0.03;
+/** Longest wait for all gauges to return to 0, in milliseconds. */
 const SETTLE_MS = 15_000;
 
-/** All that must be 0 once nobody asks for anything. */
+/** Gauges that must be 0 when no request is open. */
 const IDLE = [
   "answers_running",
   "messages_pending",
@@ -34,14 +37,17 @@ interface Plan {
   readonly seed: number;
 }
 
-/** Mixed load with random cancels and cut lines on the local engine; then nothing is stuck, and memory stood still. */
+/**
+ * Mixed load with random cancels and cuts on the local engine. Checks that nothing is stuck and memory did not grow.
+ */
 export const engineSoak: LoadProgram = {
-  summary: "mixed load on the local engine (tiny model) with random cancels and cuts; then nothing is stuck",
+  summary:
+    "mixed load on the local engine (tiny model) with random cancels and cuts; checks that nothing stays stuck",
   options: {
-    minutes: { default: 30, doc: "of driving" },
-    users: { default: 8, doc: "on 4 slots" },
-    pause: { default: 1200, doc: "mean milliseconds between two messages of a user" },
-    seed: { default: 1, doc: "of what each of them does" },
+    minutes: { default: 30, doc: "length of the load in minutes" },
+    users: { default: 8, doc: "users, on 4 slots" },
+    pause: { default: 1200, doc: "mean pause between two messages of a user, in milliseconds" },
+    seed: { default: 1, doc: "seed of the users' actions" },
   },
   async run({ minutes = 0, users = 0, pause = 0, seed = 0 }) {
     const secret = randomBytes(32).toString("hex");
@@ -82,7 +88,7 @@ async function drive(
   protocols: (user: string) => string[],
 ): Promise<readonly Memory[]> {
   const engine = service.enginePid();
-  if (engine === undefined) throw new Error("the service has no engine");
+  if (engine === undefined) throw new Error("the service started no engine");
   const memory: Memory[] = [
     { name: "gateway", samples: [] },
     { name: "engine", samples: [] },
@@ -111,7 +117,7 @@ async function drive(
   return memory;
 }
 
-/** Waits for the abandon clock of cut lines, and reads what is left. */
+/** Waits until the answers of cut connections are abandoned, then reads the gauges. */
 async function settled(service: Service, tally: SoakTally): Promise<Bar[]> {
   const end = performance.now() + SETTLE_MS;
   let { gauges } = await readFigures(service);

@@ -1,6 +1,6 @@
 import { WebSocket } from "ws";
 
-/** What matters of a frame to a load program. */
+/** The fields of a frame that load programs use. */
 export interface LoadFrame {
   readonly type: string;
   readonly event?: string;
@@ -16,26 +16,26 @@ export interface LoadSocketOptions {
   readonly url: string;
   readonly protocols?: readonly string[];
   frame?(frame: LoadFrame): void;
-  /** With the time in milliseconds since the socket was asked for. */
+  /** Called on close. `afterMs`: milliseconds since the connection was requested. */
   closed?(code: number, reason: string, afterMs: number): void;
 }
 
-/** One client of a load program: thousands of them live in one process. */
+/** One client of a load program, light enough for thousands of them in one process. */
 export class LoadSocket {
   readonly opened: Promise<void>;
   readonly closed: Promise<void>;
   #code: number | null = null;
   readonly #socket: WebSocket;
 
-  /** Connects; `opened` resolves with the welcome and rejects when the socket closes before it. */
+  /** Connects. `opened` resolves when the welcome arrives and rejects if the socket closes before. */
   constructor({ url, protocols = [], frame, closed }: LoadSocketOptions) {
-    const began = performance.now();
+    const startedAt = performance.now();
     const socket = new WebSocket(url, [...protocols], { perMessageDeflate: false });
     this.#socket = socket;
-    // A fault shows as a close.
+    // An error is always followed by the close event.
     socket.on("error", () => {});
-    let finished = (): void => {};
-    this.closed = new Promise((resolve) => (finished = resolve));
+    let resolveClosed = (): void => {};
+    this.closed = new Promise((resolve) => (resolveClosed = resolve));
     this.opened = new Promise((resolve, reject) => {
       socket.on("message", (data: Buffer) => {
         const parsed = JSON.parse(data.toString("utf8")) as LoadFrame;
@@ -44,15 +44,15 @@ export class LoadSocket {
       });
       socket.on("close", (code, reason) => {
         this.#code = code;
-        closed?.(code, reason.toString("utf8"), performance.now() - began);
-        finished();
+        closed?.(code, reason.toString("utf8"), performance.now() - startedAt);
+        resolveClosed();
         reject(new Error(`closed with ${code} ${reason.toString("utf8")} before the welcome`));
       });
     });
     this.opened.catch(() => {});
   }
 
-  /** The code that the socket was closed with; null while it is open. */
+  /** The close code; null while the socket is open. */
   get code(): number | null {
     return this.#code;
   }
@@ -66,7 +66,7 @@ export class LoadSocket {
   }
 }
 
-/** Opens sockets in groups, since a backlog that overflows would cost seconds of waiting. */
+/** Opens sockets in groups, since an overflowing backlog would cost seconds of waiting. */
 export async function openAll(count: number, make: (index: number) => LoadSocket): Promise<LoadSocket[]> {
   const sockets: LoadSocket[] = [];
   for (let first = 0; first < count; first += GROUP) {

@@ -1,11 +1,11 @@
 import { createHash, type Hash } from "node:crypto";
 import { WebSocket } from "ws";
 
-/** An answer as one reader got it. */
+/** An answer as one reader received it. */
 export interface ReadAnswer {
   /** SHA-256 of the text of the `token` frames, in hexadecimal. */
   readonly streamedHash: string;
-  /** The same of the closing frame's text. */
+  /** SHA-256 of the closing frame's text, in hexadecimal. */
   readonly contentHash: string;
   readonly bytes: number;
   readonly reason: string;
@@ -24,9 +24,9 @@ interface Frame {
 
 export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-/** A reader that costs little: it hashes what it reads and keeps nothing. One answer at a time. */
+/** A cheap reader, which hashes what it reads and keeps nothing. One answer at a time. */
 export class PlainReader {
-  /** Milliseconds between two pieces of text, of one answer or of two in a row, while `measures` is set. */
+  /** Milliseconds between consecutive pieces of text, also across two answers, while `measures` is true. */
   readonly gaps: number[] = [];
   measures = false;
   readonly #socket: WebSocket;
@@ -60,12 +60,12 @@ export class PlainReader {
     });
   }
 
-  /** Offset up to which the text has come. */
+  /** Offset up to which the text has been received. */
   get at(): number {
     return this.#at;
   }
 
-  /** Sends a message; resolves with its answer. Rejects when it ends in an error or the socket closes. */
+  /** Sends a message and resolves with its answer. Rejects if it ends with an error or the socket closes. */
   ask(message: string, fields: object = {}): Promise<ReadAnswer> {
     this.#hash = createHash("sha256");
     this.#answer = undefined;
@@ -80,19 +80,19 @@ export class PlainReader {
     });
   }
 
-  /** Acknowledges what has come, and from now on everything that comes. */
+  /** Acknowledges the text so far and, from now on, all further text. */
   acknowledge(): void {
     this.#acks = true;
     this.#ack();
   }
 
-  /** Neither reads nor acknowledges. */
+  /** Stops reading and acknowledging. */
   stall(): void {
     this.#acks = false;
     this.#socket.pause();
   }
 
-  wake(): void {
+  resumeReading(): void {
     this.#socket.resume();
   }
 

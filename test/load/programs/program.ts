@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import buildOnce from "../../support/build-once.ts";
 import { tableLines } from "../../support/table.ts";
 
-/** One thing a program holds the service to. */
+/** One requirement that a program checks. */
 export interface Bar {
   readonly what: string;
   readonly measured: string;
@@ -13,11 +13,11 @@ export interface Bar {
   readonly held: boolean;
 }
 
-/** A load program without k6: plain Node.js on the loopback address. */
+/** A load program that needs only Node.js. It uses the loopback address. */
 export interface LoadProgram {
-  /** One line for the usage. */
+  /** One line for the usage text. */
   readonly summary: string;
-  /** Options with their default; all are positive whole numbers. */
+  /** Options with their defaults. All are positive whole numbers. */
   readonly options: Readonly<Record<string, { readonly default: number; readonly doc: string }>>;
   run(options: Readonly<Record<string, number>>): Promise<readonly Bar[]>;
 }
@@ -26,10 +26,10 @@ export function bar(what: string, measured: string, limit: string, held: boolean
   return { what, measured, bar: limit, held };
 }
 
-/** A bar that some count is zero. */
+/** A bar that requires a count of zero. */
 export const none = (what: string, count: number): Bar => bar(what, String(count), "0", count === 0);
 
-/** The lines of a usage that tell one program's options. */
+/** Usage lines of one program and its options. */
 export function usageLines(name: string, { summary, options }: LoadProgram): string[] {
   const lines = Object.entries(options).map(([option, { default: value, doc }]) => {
     return `      --${`${option} N`.padEnd(14)} ${doc} (default ${value})`;
@@ -37,7 +37,7 @@ export function usageLines(name: string, { summary, options }: LoadProgram): str
   return [`  ${name.padEnd(12)}${summary}`, ...lines];
 }
 
-/** Runs a program and prints its table. The exit code: 1 when a bar is missed, 2 when the arguments are wrong. */
+/** Runs a program and prints its table. @returns the exit code: 1 if a bar is missed, 2 if the arguments are wrong */
 export async function runProgram(
   name: string,
   program: LoadProgram,
@@ -57,7 +57,7 @@ export async function runProgram(
     what,
     measured,
     limit,
-    held ? "held" : "MISSED",
+    held ? "met" : "MISSED",
   ]);
   for (const line of tableLines([["", "measured", "bar", ""], ...rows], "left")) console.log(line);
   const folder = fileURLToPath(new URL("../../../test-results", import.meta.url));

@@ -1,16 +1,16 @@
 import type { Service } from "../../support/service.ts";
 
-/** What the service tells of itself at one moment. */
+/** The service's own metrics at one moment. */
 export interface ServerFigures {
-  /** Milliseconds of this process's clock. */
+  /** Time of the reading by `performance.now()`, in milliseconds. */
   readonly at: number;
   /** Resident memory in bytes. */
   readonly rss: number;
-  /** The service's own gauges, labels summed, by name without `chat_`. */
+  /** Gauges of the service by name, without the prefix `chat_`. Values are summed over labels. */
   readonly gauges: ReadonlyMap<string, number>;
 }
 
-/** Reads /metrics. */
+/** Reads and parses /metrics. */
 export async function readFigures(service: Service): Promise<ServerFigures> {
   const text = await (await service.http("/metrics")).text();
   const kinds = new Map<string, string>();
@@ -35,7 +35,7 @@ export const MIB = 1_048_576;
 
 export const inMib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
 
-/** Bytes by which memory grows in a minute: the line of least squares through the samples. */
+/** Growth of memory in bytes per minute: the slope of the least-squares line through the samples. */
 export function slopePerMinute(samples: readonly Pick<ServerFigures, "at" | "rss">[]): number {
   const meanAt = samples.reduce((sum, { at }) => sum + at, 0) / samples.length;
   const meanRss = samples.reduce((sum, { rss }) => sum + rss, 0) / samples.length;
@@ -48,7 +48,7 @@ export function slopePerMinute(samples: readonly Pick<ServerFigures, "at" | "rss
   return square === 0 ? 0 : (product / square) * 60_000;
 }
 
-/** Lines of level error and fatal in the service's log. */
-export function faultsOf(service: Service): readonly Record<string, unknown>[] {
+/** Log lines of the service with level error or fatal. */
+export function loggedErrors(service: Service): readonly Record<string, unknown>[] {
   return service.log.filter(({ level }) => level === "error" || level === "fatal");
 }

@@ -3,37 +3,46 @@ import { startService, type Service } from "../../support/service.ts";
 import { roomForSockets } from "../socket-room.ts";
 import { DrivenClient, newWireCount, type WireCount } from "./driven-client.ts";
 import { bar, none, type Bar, type LoadProgram } from "./program.ts";
-import { faultsOf, inMib, MIB, readFigures, slopePerMinute, type ServerFigures } from "./server-figures.ts";
+import {
+  loggedErrors,
+  inMib,
+  MIB,
+  readFigures,
+  slopePerMinute,
+  type ServerFigures,
+} from "./server-figures.ts";
 
 const RETENTION_SECONDS = 20;
-/** Far above any wait that is not a fault. */
+/** A message without an end after this many milliseconds counts as stuck. */
 const STUCK_MS = 60_000;
-/** First part of the run, in which caches and heaps find their size. */
+/** Share of the run for warm-up, in which caches and heaps reach their size. */
 const WARM_UP_SHARE = 0.4;
-/** Growth over the rest of the run that counts as none: garbage that happens to lie there. */
+/** Allowed growth over the rest of the run, as a share of the typical memory, for garbage not yet collected. */
 const NOISE_SHARE = 0.1;
+/** Longest pause of a client between two actions. */
 const THINK_MS = 8_000;
 
 interface Soak {
   readonly url: string;
   readonly count: WireCount;
-  /** What was done, and how messages ended. */
+  /** Number of actions, and of messages by their end. */
   readonly tally: Map<string, number>;
   readonly wrong: string[];
   over: boolean;
 }
 
-/** Everything clients do, at random and for long; at the end nothing may be left of them. */
+/** Clients perform all kinds of actions at random for a long time. At the end nothing of them may be left. */
 export const soak: LoadProgram = {
-  summary: "sockets that connect, chat, cancel, cut, resume and leave at random; then nothing is left",
+  summary:
+    "clients connect, chat, cancel, cut, resume and leave at random; checks that nothing is left of them",
   options: {
-    seconds: { default: 600, doc: "of driving; the end takes about a minute more" },
+    seconds: { default: 600, doc: "seconds of load; the end takes about a minute more" },
     sockets: { default: 2_000, doc: "clients" },
-    seed: { default: 1, doc: "of what each of them does" },
+    seed: { default: 1, doc: "seed of the clients' actions" },
   },
   async run({ seconds = 0, sockets = 0, seed = 0 }) {
-    const lack = roomForSockets(sockets);
-    if (lack !== null) throw new Error(lack);
+    const problem = roomForSockets(sockets);
+    if (problem !== null) throw new Error(problem);
     const service = await startService({
       AI_PROVIDER: "echo",
       ECHO_TOKEN_MS: "50",
@@ -62,7 +71,7 @@ async function drive(
   };
   const first = await readFigures(service);
   const clients = Array.from({ length: sockets }, (_, index) =>
-    live(run, seededRandom(seed * 100_003 + index)),
+    runClient(run, seededRandom(seed * 100_003 + index)),
   );
   const samples = await watch(service, seconds);
   run.over = true;
@@ -73,13 +82,13 @@ async function drive(
   const minutes = ((warm.at(-1)?.at ?? 0) - (warm[0]?.at ?? 0)) / 60_000 || 0;
   const typical = warm.map(({ rss }) => rss).toSorted((a, b) => a - b)[warm.length >> 1] ?? 0;
   const allowed = Math.max(16 * MIB, NOISE_SHARE * typical);
-  tell(run, first, samples, waited);
+  printFigures(run, first, samples, waited);
   const { count, tally, wrong } = run;
   const of = (key: string): number => tally.get(key) ?? 0;
   return [
     bar(
-      "memory: slope after warm-up, over the rest of the run",
-      `${inMib(slope * minutes)} (${inMib(slope)} a minute)`,
+      "memory growth after the warm-up",
+      `${inMib(slope * minutes)} (${inMib(slope)} per minute)`,
       `<= ${inMib(allowed)}`,
       slope * minutes <= allowed,
     ),
@@ -87,13 +96,13 @@ async function drive(
     none("messages that failed", of("failed")),
     none("texts that differ", wrong.length),
     none("bytes lost on the wire", count.lost),
-    none("bytes twice on the wire", count.twice),
+    none("bytes sent twice on the wire", count.twice),
     bar("gauges that did not return to zero", left.join(", ") || "none", "none", left.length === 0),
-    none("faults in the service's log", faultsOf(service).length),
+    none("errors in the service's log", loggedErrors(service).length),
   ];
 }
 
-/** Samples until the time is over. */
+/** Samples the metrics until the time is over. */
 async function watch(service: Service, seconds: number): Promise<ServerFigures[]> {
   const samples: ServerFigures[] = [];
   const end = performance.now() + seconds * 1000;
@@ -105,7 +114,7 @@ async function watch(service: Service, seconds: number): Promise<ServerFigures[]
   return samples;
 }
 
-/** Waits until every gauge is zero, at most twice the retention and the clock of abandoned answers. */
+/** Waits until every gauge is zero, at most for twice the retention plus 30 s for abandoned answers. */
 async function settleDown(service: Service): Promise<{ left: string[]; waited: number }> {
   const begin = performance.now();
   for (;;) {
@@ -118,9 +127,9 @@ async function settleDown(service: Service): Promise<{ left: string[]; waited: n
 }
 
 /** One client from its first connection to its last. */
-async function live(run: Soak, random: Random): Promise<void> {
+async function runClient(run: Soak, random: Random): Promise<void> {
   const driven = new DrivenClient({ url: run.url, random, count: run.count });
-  // Not all at once: a crowd at the door is another test.
+  // Clients do not connect all at once, since that is covered by another test.
   await pause(random() * Math.min(THINK_MS, 5_000));
   driven.client.connect();
   while (!run.over) {
@@ -130,12 +139,12 @@ async function live(run: Soak, random: Random): Promise<void> {
     else if (draw < 0.82) await cancel(run, driven, random);
     else if (draw < 0.9) await command(run, driven);
     else await leave(run, driven, random);
-    await thinking(run, random() * THINK_MS);
+    await pauseUntilOver(run, random() * THINK_MS);
   }
   driven.leave(true);
 }
 
-/** A message, its line cut `cuts` times while the answer comes. */
+/** Sends a message and cuts the connection `cuts` times while its answer is streamed. */
 async function chat(run: Soak, driven: DrivenClient, random: Random, cuts: number): Promise<void> {
   const text = words(random);
   const { id, ended } = driven.ask(text, conversation(random), STUCK_MS);
@@ -166,7 +175,7 @@ async function command(run: Soak, driven: DrivenClient): Promise<void> {
   }
 }
 
-/** Goes away, half of the time in the middle of an answer, for up to twice as long as the server waits. */
+/** Disconnects for up to twice the retention, half of the time in the middle of an answer. */
 async function leave(run: Soak, driven: DrivenClient, random: Random): Promise<void> {
   if (random() < 0.5) {
     driven.ask(words(random), conversation(random), STUCK_MS);
@@ -174,7 +183,7 @@ async function leave(run: Soak, driven: DrivenClient, random: Random): Promise<v
   }
   driven.leave(random() < 0.5);
   add(run, "left");
-  await thinking(run, random() * 2 * RETENTION_SECONDS * 1000);
+  await pauseUntilOver(run, random() * 2 * RETENTION_SECONDS * 1000);
   if (!run.over) driven.client.connect();
 }
 
@@ -184,7 +193,7 @@ function add({ tally }: Soak, ...keys: string[]): void {
 
 const conversation = (random: Random): string => `c${wholeBetween(random, 1, 5)}`;
 
-/** 5 to 60 tokens of the echo. */
+/** A text of 5 to 60 tokens of the echo provider. */
 function words(random: Random): string {
   const count = wholeBetween(random, 4, 40);
   return Array.from({ length: count }, (_, index) => (index % 7 === 0 ? "Grüße" : `w${index}`)).join(" ");
@@ -192,16 +201,21 @@ function words(random: Random): string {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A pause that ends with the run. */
-async function thinking(run: Soak, ms: number): Promise<void> {
+/** Pauses for `ms` milliseconds, or until the run is over. */
+async function pauseUntilOver(run: Soak, ms: number): Promise<void> {
   const end = performance.now() + ms;
   while (!run.over && performance.now() < end) await pause(Math.min(500, end - performance.now()));
 }
 
-function tell(run: Soak, first: ServerFigures, samples: readonly ServerFigures[], waited: number): void {
-  const most = (name: string): number => Math.max(...samples.map(({ gauges }) => gauges.get(name) ?? 0));
+function printFigures(
+  run: Soak,
+  first: ServerFigures,
+  samples: readonly ServerFigures[],
+  waited: number,
+): void {
+  const highest = (name: string): number => Math.max(...samples.map(({ gauges }) => gauges.get(name) ?? 0));
   console.log(
-    `most at a time: ${most("connections")} sockets, ${most("sessions")} sessions, ${most("answers_running")} answers`,
+    `maximum at a time: ${highest("connections")} sockets, ${highest("sessions")} sessions, ${highest("answers_running")} answers`,
   );
   const tally = [...run.tally].map(([key, count]) => `${key}: ${count}`).join(", ");
   console.log(`${tally}; lines cut in mid-answer: ${run.count.cuts}`);

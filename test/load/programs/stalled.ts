@@ -6,49 +6,51 @@ import { startService, type Service } from "../../support/service.ts";
 import { roomForSockets } from "../socket-room.ts";
 import { PlainReader, sha256, type ReadAnswer } from "./plain-reader.ts";
 import { bar, none, type Bar, type LoadProgram } from "./program.ts";
-import { faultsOf, inMib, MIB, readFigures, type ServerFigures } from "./server-figures.ts";
+import { loggedErrors, inMib, MIB, readFigures, type ServerFigures } from "./server-figures.ts";
 
-/** Long after the stall: who wakes before it loses nothing. */
+/** Much longer than the stall: a reader that resumes earlier loses nothing. */
 const ABANDON_SECONDS = 300;
+/** Milliseconds between tokens of paced answers. */
 const TOKEN_MS = 50;
+/** MAX_UNACKED_BYTES of the service. */
 const UNACKED_BYTES = 1_024;
-/** Readers that wake together; an answer of 8 MB costs this process a multiple of it. */
-const WAKE_GROUP = 25;
-/** Far more than a group of them needs, and the whole of a paced answer. */
-const WAKE_MS = 90_000;
-/** JSON makes six bytes of one at most; a frame has some fields besides. */
+/** Readers that resume together. Limited, because an answer of 8 MB costs this process a multiple of that memory. */
+const RESUME_GROUP = 25;
+/** Longest wait for the answers of resumed readers. Far more than a group or a whole paced answer needs. */
+const RESUME_MS = 90_000;
+/** Longest `token` frame: JSON escapes one byte as at most six, and 512 bytes allow for the other fields. */
 const MAX_TOKEN_FRAME = 6 * MAX_TOKEN_TEXT_BYTES + 512;
-/** Characters of three bytes, so that a token of the echo is twelve. */
+/** Characters of three bytes, so that a token of the echo provider has twelve bytes. */
 const TEXT = "東京の雨は静かに降る。";
 
 interface Plan {
   readonly stalled: number;
   readonly healthy: number;
   readonly seconds: number;
-  /** Answers of the stalled readers. */
+  /** Bytes per answer of the stalled readers. */
   readonly bytes: number;
-  /** Whether the stalled readers send `ack`; else only the socket tells that they do not read. */
+  /** Whether the stalled readers send `ack`. If not, the service notices the stall only by the full socket. */
   readonly acks: boolean;
 }
 
-/** Readers that stop beside readers that go on. */
+/** Readers that stop, beside readers that continue. */
 export const stalled: LoadProgram = {
   summary:
-    "readers that stop, beside others; with acks while text is generated, or with large answers and none",
+    "readers that stop, beside readers that continue; first with acks, then with large answers and no acks",
   options: {
     stalled: { default: 500, doc: "readers that stop" },
-    healthy: { default: 500, doc: "readers that go on" },
-    seconds: { default: 15, doc: "that each part is measured" },
-    megabytes: { default: 8, doc: "of each answer that is not acknowledged" },
-    parts: { default: 3, doc: "1: with acks, 2: large answers, 3: both" },
+    healthy: { default: 500, doc: "readers that continue" },
+    seconds: { default: 15, doc: "seconds of each measurement" },
+    megabytes: { default: 8, doc: "size of each unacknowledged answer in MiB" },
+    parts: { default: 3, doc: "parts to run: 1 with acks, 2 large answers, 3 both" },
   },
   async run({ stalled: stops = 0, healthy = 0, seconds = 0, megabytes = 0, parts = 3 }) {
-    const lack = roomForSockets(stops + healthy);
-    if (lack !== null) throw new Error(lack);
+    const problem = roomForSockets(stops + healthy);
+    if (problem !== null) throw new Error(problem);
     const bars: Bar[] = [];
     const plan = { stalled: stops, healthy, seconds };
     if ((parts & 1) !== 0) {
-      // Enough for the whole part at the pace of the tokens, and no more than a stalled reader's credit many times over.
+      // Enough text for the whole part at the pace of the tokens, and many times the credit of a stalled reader.
       const bytes = Math.ceil(((seconds * 2 + 20) * 1000 * 12) / TOKEN_MS);
       bars.push(...(await runPart("acks", { ...plan, bytes, acks: true })));
     }
@@ -73,7 +75,7 @@ async function runPart(name: string, plan: Plan): Promise<Bar[]> {
     ANSWER_BUDGET_MB: String(256 + 2 * logsMib),
     MAX_BUFFERED_MB: "1048576",
     ABANDON_SECONDS: String(ABANDON_SECONDS),
-    // The logs of all stalled readers live in the heap.
+    // The logs of all stalled readers are in the heap.
     NODE_OPTIONS: `--max-old-space-size=${2_048 + 2 * logsMib}`,
   });
   try {
@@ -93,12 +95,12 @@ async function measure(name: string, service: Service, plan: Plan, softLimit: nu
   await logsComplete(service, plan);
   const beside = await healthy.gapsOf(plan.seconds);
   const during = await readFigures(service);
-  const wrong = await wakeAll(stalls, plan);
+  const wrong = await resumeAll(stalls, plan);
   const lost = await healthy.stop();
   return results(name, plan, softLimit, { alone, beside, before, during, wrong, lost, service });
 }
 
-/** Readers that go on: paced answers one after the other, or short ones that they ask for at a steady pace. */
+/** Readers that continue: with paced answers one after the other, or with short answers at a steady pace. */
 class HealthyReaders {
   readonly #plan: Plan;
   readonly #readers: PlainReader[] = [];
@@ -115,7 +117,7 @@ class HealthyReaders {
     for (const [index, reader] of this.#readers.entries()) this.#loops.push(this.#read(reader, index));
   }
 
-  /** Gaps between two pieces of text, of all readers, over some seconds. */
+  /** Gaps in milliseconds between pieces of text of all readers, measured for `seconds`. */
   async gapsOf(seconds: number): Promise<number[]> {
     for (const reader of this.#readers) reader.measures = true;
     await pause(seconds * 1000);
@@ -123,7 +125,7 @@ class HealthyReaders {
     return this.#readers.flatMap(({ gaps }) => gaps.splice(0));
   }
 
-  /** Readers whose text was wrong or did not come. */
+  /** Stops all readers. @returns how many texts were wrong or did not arrive */
   async stop(): Promise<number> {
     this.#over = true;
     if (this.#plan.acks) for (const reader of this.#readers) reader.close();
@@ -161,9 +163,10 @@ interface Stall {
 async function startStalled(service: Service, plan: Plan): Promise<Stall[]> {
   const readers = await openReaders(service, plan.stalled);
   const stalls = readers.map((reader, index) => {
-    // More than eight bytes a token: more of those than MAX_OUTPUT_TOKENS can allow would cut the answer.
+    // At least eight bytes per token. With shorter tokens, MAX_OUTPUT_TOKENS would cut the answer.
     const message = `${TEXT}${TEXT}stalled ${index} `;
-    // Without acks it never reads a byte; with them it has to see some text first.
+    // Without acks it never reads a byte. With acks it has to receive some text first, to have something to
+    // acknowledge.
     if (!plan.acks) reader.stall();
     const answer = reader.ask(message).catch((error: unknown) => error as Error);
     return { reader, message, answer };
@@ -177,7 +180,7 @@ async function startStalled(service: Service, plan: Plan): Promise<Stall[]> {
   return stalls;
 }
 
-/** Large answers are generated at once: what is measured is the stall, not that. */
+/** Waits until the large answers are generated, so that only the stall is measured. */
 async function logsComplete(service: Service, { acks, stalled: count, bytes }: Plan): Promise<void> {
   const end = performance.now() + 120_000;
   while (!acks && performance.now() < end) {
@@ -185,24 +188,24 @@ async function logsComplete(service: Service, { acks, stalled: count, bytes }: P
     if ((gauges.get("answer_log_bytes") ?? 0) >= count * bytes) break;
     await pause(500);
   }
-  // The garbage of the generation is collected with the next work.
+  // Give the process time to collect the garbage of the generation.
   await pause(acks ? (UNACKED_BYTES / 12) * TOKEN_MS : 3_000);
 }
 
-/** Wakes the readers in groups; the answers that are not as they should be. */
-async function wakeAll(stalls: readonly Stall[], plan: Plan): Promise<string[]> {
+/** Resumes the readers in groups. @returns a description of each wrong answer */
+async function resumeAll(stalls: readonly Stall[], plan: Plan): Promise<string[]> {
   const wrong: string[] = [];
-  const group = plan.acks ? stalls.length : WAKE_GROUP;
+  const group = plan.acks ? stalls.length : RESUME_GROUP;
   for (let first = 0; first < stalls.length; first += group) {
-    const woken = stalls.slice(first, first + group);
-    for (const { reader } of woken) {
-      reader.wake();
+    const resumed = stalls.slice(first, first + group);
+    for (const { reader } of resumed) {
+      reader.resumeReading();
       if (plan.acks) reader.acknowledge();
     }
     const deadline = new Promise<Error>((resolve) => {
-      setTimeout(() => resolve(new Error("no end in time after waking")), WAKE_MS).unref();
+      setTimeout(() => resolve(new Error("no end in time after resuming")), RESUME_MS).unref();
     });
-    for (const { reader, message, answer } of woken) {
+    for (const { reader, message, answer } of resumed) {
       const read = await Promise.race([answer, deadline]);
       reader.close();
       const fault = faultOf(read, message, plan.bytes);
@@ -216,8 +219,8 @@ function faultOf(read: ReadAnswer | Error, message: string, bytes: number): stri
   if (read instanceof Error) return read.message;
   const expected = sha256(repeatToBytes(message, bytes, bytes));
   if (read.reason !== "stop") return `ended with ${read.reason}`;
-  if (read.contentHash !== expected) return "the closing frame has another text";
-  return read.streamedHash === expected ? null : `${read.bytes} streamed bytes are another text`;
+  if (read.contentHash !== expected) return "the text of the closing frame differs";
+  return read.streamedHash === expected ? null : `the streamed text differs (${read.bytes} bytes)`;
 }
 
 interface Measured {
@@ -233,7 +236,7 @@ interface Measured {
 function results(name: string, plan: Plan, softLimit: number, measured: Measured): Bar[] {
   const { alone, beside, before, during, wrong, lost, service } = measured;
   for (const line of wrong.slice(0, 5)) console.error(`${name}: ${line}`);
-  // An answer that is complete is in its conversation's history as well, which has a bound of its own.
+  // A complete answer is also in the history of its conversation, which has a separate limit.
   const logBytes = ({ gauges }: ServerFigures): number =>
     (gauges.get("answer_log_bytes") ?? 0) + (gauges.get("history_bytes") ?? 0);
   const logs = logBytes(during) - logBytes(before);
@@ -242,21 +245,21 @@ function results(name: string, plan: Plan, softLimit: number, measured: Measured
   const p99 = { alone: percentile(alone, 0.99), beside: percentile(beside, 0.99) };
   const ms = (value: number): string => `${value.toFixed(1)} ms`;
   console.log(
-    `${name}: ${plan.stalled} stalled beside ${plan.healthy}; memory ${inMib(before.rss)}, then ${inMib(during.rss)}, of it ` +
-      `logs and histories ${inMib(logs)}; beyond them ${(growth / plan.stalled / 1024).toFixed(1)} KiB a stalled reader; ` +
+    `${name}: ${plan.stalled} stalled beside ${plan.healthy}; memory ${inMib(before.rss)}, then ${inMib(during.rss)}, including ` +
+      `${inMib(logs)} of logs and histories; beyond them ${(growth / plan.stalled / 1024).toFixed(1)} KiB per stalled reader; ` +
       `gaps p50 ${ms(percentile(alone, 0.5))}, then ${ms(percentile(beside, 0.5))}`,
   );
   return [
     bar(`${name}: memory beyond the logs`, inMib(growth), `<= ${inMib(allowed)}`, growth <= allowed),
     bar(
-      `${name}: p99 gap of the healthy`,
+      `${name}: p99 gap of the healthy readers`,
       `${ms(p99.beside)}, ${ms(p99.alone)} without stalls`,
       "<= 1.25 times",
       p99.beside <= 1.25 * p99.alone,
     ),
     none(`${name}: texts of stalled readers that differ (SHA-256)`, wrong.length),
     none(`${name}: texts of healthy readers that differ`, lost),
-    none(`${name}: faults in the service's log`, faultsOf(service).length),
+    none(`${name}: errors in the service's log`, loggedErrors(service).length),
   ];
 }
 

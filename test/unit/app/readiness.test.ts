@@ -10,7 +10,11 @@ function selection(changes: Partial<Selection> = {}): Selection {
   return { provider, order: ["local"], links: [], skipped: [], textMayLeave: false, remedy: "", ...changes };
 }
 
-const nothing = selection({ provider: null, order: [], remedy: "No provider could be started. Set a key." });
+const noProvider = selection({
+  provider: null,
+  order: [],
+  remedy: "No provider could be started. Set a key.",
+});
 
 describe("readiness", () => {
   const chainIn = (ready: boolean, reason: string) => ({
@@ -27,31 +31,31 @@ describe("readiness", () => {
     ],
   });
 
-  it("is that of the chain, with the reason of the first that is not well", () => {
+  it("is taken from the chain, with the reason of the first provider that is not ready", () => {
     expect(readiness(selection(), chainIn(true, ""), false)).toMatchObject({
       ready: true,
       reason: "",
       provider: "local",
       model: "scripted",
-      backEnds: [{ name: "local", state: "ready", breaker: "closed", reason: "" }],
+      providers: [{ name: "local", state: "ready", breaker: "closed", reason: "" }],
     });
-    expect(readiness(selection(), chainIn(false, "it is gone"), false)).toMatchObject({
+    expect(readiness(selection(), chainIn(false, "it is down"), false)).toMatchObject({
       ready: false,
-      reason: "it is gone",
+      reason: "it is down",
     });
   });
 
-  it("ends with a drain, and never begins without a provider", () => {
+  it("is false during a drain and without a provider", () => {
     expect(readiness(selection(), chainIn(true, ""), true)).toMatchObject({
       ready: false,
-      reason: "the server stops",
+      reason: "the server is shutting down",
     });
-    expect(readiness(nothing, null, false)).toEqual({
+    expect(readiness(noProvider, null, false)).toEqual({
       ready: false,
-      reason: nothing.remedy,
+      reason: noProvider.remedy,
       provider: null,
       model: null,
-      backEnds: [],
+      providers: [],
     });
   });
 });

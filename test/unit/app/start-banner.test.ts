@@ -32,8 +32,8 @@ function render(changes: Partial<StartBannerFacts> = {}): string {
   });
 }
 
-describe("the start block", () => {
-  it("says where it is, what answers, on what, and who may come in", () => {
+describe("the start banner", () => {
+  it("shows the URL, the provider, the compute device and the access rules", () => {
     expect(render()).toBe(`
 AI chat service is running
   URL       http://127.0.0.1:8000/   (ws://127.0.0.1:8000/ws/chat)
@@ -54,12 +54,12 @@ AI chat service is running
     ["::", "http://localhost:8000/"],
     ["::1", "http://[::1]:8000/"],
     ["192.0.2.7", "http://192.0.2.7:8000/"],
-  ])("gives an address that can be opened for %s", (host, url) => {
+  ])("shows an address that a browser can open for the host %s", (host, url) => {
     expect(render({ address: { host, port: 8000 } })).toContain(`URL       ${url} `);
   });
 
-  it("says what a remote provider is, what follows it, and that text may leave", () => {
-    const block = render({
+  it("shows a remote provider, its fallback, and that text may leave the machine", () => {
+    const banner = render({
       selection: {
         provider: new ScriptedProvider(),
         order: ["openai", "local"],
@@ -72,15 +72,15 @@ AI chat service is running
       authenticates: true,
       config: { ALLOW_ANONYMOUS: false } as Config,
     });
-    expect(block).toContain("Model     scripted, 4096 tokens\n");
-    expect(block).toContain("Fallback  local\n");
-    expect(block).toContain("Privacy   text MAY LEAVE this machine\n");
-    expect(block).toContain("Access    authentication on for /ws/chat/auth; no anonymous clients\n");
-    expect(block).not.toMatch(/Slots|Compute/);
+    expect(banner).toContain("Model     scripted, 4096 tokens\n");
+    expect(banner).toContain("Fallback  local\n");
+    expect(banner).toContain("Privacy   text MAY LEAVE this machine\n");
+    expect(banner).toContain("Access    authentication on for /ws/chat/auth; no anonymous clients\n");
+    expect(banner).not.toMatch(/Slots|Compute/);
   });
 
-  it("notes what could not start, what to fix, and what to know", () => {
-    const block = render({
+  it("notes failed providers, what to fix, and warnings", () => {
+    const banner = render({
       selection: {
         provider: null,
         order: [],
@@ -92,21 +92,21 @@ AI chat service is running
       local: null,
       warnings: ["HOST is 0.0.0.0"],
     });
-    expect(block).toContain("Provider  none: no message can be answered yet\n");
-    expect(block).toContain(
+    expect(banner).toContain("Provider  none (messages cannot be answered)\n");
+    expect(banner).toContain(
       "  Note      local could not start: there is no model\n  Note      Fix one of them.\n  Note      HOST is 0.0.0.0\n",
     );
   });
 
-  it("shows the sum behind the slots' memory, and what an automatic number of them was computed from", () => {
+  it("shows how the memory of the slots adds up, and the free memory that an automatic slot count is based on", () => {
     const eight = { ...local, slots: 8, contextTokens: 2048, kvBytes: 8 * 2048 * 22_528 };
     expect(render({ local: eight })).toContain("8 × 2048 tokens × 22.0 KiB = 352 MiB\n");
     expect(render({ local: { ...eight, autoFromBytes: 12_000 * 1_048_576 } })).toContain(
-      "= 352 MiB (auto: at most half of 12000 MiB free)",
+      "= 352 MiB (auto: at most half of the 12000 MiB free)",
     );
   });
 
-  it("passes on the notes of the local provider", () => {
+  it("shows the notes of the local provider", () => {
     expect(render({ local: { ...local, notes: ["No GPU found."] } })).toContain(
       "  Note      No GPU found.\n",
     );

@@ -10,10 +10,14 @@ function selection(changes: Partial<Selection> = {}): Selection {
   return { provider, order: ["local"], links: [], skipped: [], textMayLeave: false, remedy: "", ...changes };
 }
 
-const nothing = selection({ provider: null, order: [], remedy: "No provider could be started. Set a key." });
+const noProvider = selection({
+  provider: null,
+  order: [],
+  remedy: "No provider could be started. Set a key.",
+});
 
-/** The provider with another name or health. */
-function like(changes: { name?: ChatProvider["name"]; health?: ProviderHealth }): ChatProvider {
+/** A scripted provider with another name or health. */
+function providerWith(changes: { name?: ChatProvider["name"]; health?: ProviderHealth }): ChatProvider {
   return Object.assign(new ScriptedProvider(), {
     ...(changes.name !== undefined && { name: changes.name }),
     ...(changes.health !== undefined && { health: () => changes.health }),
@@ -21,7 +25,7 @@ function like(changes: { name?: ChatProvider["name"]; health?: ProviderHealth })
 }
 
 describe("the welcome", () => {
-  it("says who answers, that the text stays here, and how to go on", () => {
+  it("names the model and provider, states that text stays on this machine, and points to /help", () => {
     expect(welcomeFor(selection())).toEqual({
       message:
         "Welcome. You are talking to scripted (local). Your text stays on this machine. /help lists the commands.",
@@ -31,13 +35,13 @@ describe("the welcome", () => {
     });
   });
 
-  it("says that the text may leave", () => {
-    const greeting = welcomeFor(selection({ provider: like({ name: "openai" }), textMayLeave: true }));
-    expect(greeting.message).toContain("Your text may be sent to a service outside this machine.");
-    expect(greeting.textMayLeave).toBe(true);
+  it("states that text may leave this machine", () => {
+    const welcome = welcomeFor(selection({ provider: providerWith({ name: "openai" }), textMayLeave: true }));
+    expect(welcome.message).toContain("Your text may be sent to a service outside this machine.");
+    expect(welcome.textMayLeave).toBe(true);
   });
 
-  it("names providers that could not start, as a sentence each, however the reason ends", () => {
+  it("adds one sentence for each provider that could not start, whether or not the reason ends with a period", () => {
     const skipped = [
       { name: "local", reason: "there is no model in models/" },
       { name: "huggingface", reason: "HF_API_KEY is not set." },
@@ -47,15 +51,15 @@ describe("the welcome", () => {
     );
   });
 
-  it("says of echo what it is", () => {
-    const { message } = welcomeFor(selection({ provider: like({ name: "echo" }) }));
+  it("explains the echo provider", () => {
+    const { message } = welcomeFor(selection({ provider: providerWith({ name: "echo" }) }));
     expect(message).toContain("repeats what you say");
     expect(message).not.toContain("stays");
   });
 
-  it("says what to do where nothing can answer", () => {
-    expect(welcomeFor(nothing)).toEqual({
-      message: "Welcome. Nothing can answer yet. No provider could be started. Set a key.",
+  it("states what to do if no provider could be started", () => {
+    expect(welcomeFor(noProvider)).toEqual({
+      message: "Welcome. No provider is available yet. No provider could be started. Set a key.",
       provider: null,
       model: null,
       textMayLeave: false,

@@ -7,26 +7,26 @@ function addressOf(trusted: string[], peer: string, forwardedFor?: string): stri
   return createAddressResolver(trusted)({ peer, forwardedFor }).address;
 }
 
-describe("address of a client (trap 24d)", () => {
-  it("is the peer without trusted proxies, whatever X-Forwarded-For says", () => {
+describe("createAddressResolver (trap 24d)", () => {
+  it("ignores X-Forwarded-For when the peer is not a trusted proxy", () => {
     expect(addressOf([], "10.0.0.1", "1.2.3.4")).toBe("10.0.0.1");
     expect(addressOf(["10.9.0.0/16"], "10.0.0.1", "1.2.3.4")).toBe("10.0.0.1");
   });
 
-  it("is the rightmost entry that is no trusted proxy", () => {
+  it("returns the rightmost entry that is not a trusted proxy", () => {
     const trusted = ["10.0.0.0/8", "2001:db8::/32"];
     expect(addressOf(trusted, "10.0.0.1", "6.6.6.6, 1.2.3.4")).toBe("1.2.3.4");
     expect(addressOf(trusted, "10.0.0.1", "6.6.6.6, 1.2.3.4, 10.3.3.3, 2001:db8::9")).toBe("1.2.3.4");
     expect(addressOf(trusted, "2001:db8::1", "2001:4860::8888")).toBe("2001:4860::8888");
   });
 
-  it("is the leftmost entry when all are trusted, and the proxy when there is none", () => {
+  it("returns the leftmost entry when all are trusted, and the proxy when there is no entry", () => {
     expect(addressOf(["10.0.0.0/8"], "10.0.0.1", "10.0.0.3,10.0.0.2")).toBe("10.0.0.3");
     expect(addressOf(["10.0.0.0/8"], "10.0.0.1", "")).toBe("10.0.0.1");
     expect(addressOf(["10.0.0.0/8"], "10.0.0.1")).toBe("10.0.0.1");
   });
 
-  it("ends at the last good hop where an entry is garbage", () => {
+  it("returns the last valid address when an entry is invalid", () => {
     const trusted = ["10.0.0.0/8"];
     for (const garbage of ["unknown", "", "1.2.3", "999.1.1.1", "_hidden", "1.2.3.4:x", "[::1", "<script>"]) {
       expect(addressOf(trusted, "10.0.0.1", `1.2.3.4, ${garbage}`)).toBe("10.0.0.1");
@@ -41,7 +41,7 @@ describe("address of a client (trap 24d)", () => {
     expect(addressOf(trusted, "10.0.0.1", "fe80::1%eth0")).toBe("fe80::1");
   });
 
-  it("knows an IPv4 peer in an IPv6 coat, as dual-stack sockets show it, against both kinds of range", () => {
+  it("matches an IPv4-mapped IPv6 peer of a dual-stack socket against IPv4 and IPv6 ranges", () => {
     const peer = "0000:0000:0000:0000:0000:ffff:0a00:0001";
     for (const trusted of ["10.0.0.0/8", "::ffff:10.0.0.0/104", "10.0.0.1"]) {
       expect(addressOf([trusted], peer, "::ffff:1.2.3.4")).toBe("1.2.3.4");
@@ -49,7 +49,7 @@ describe("address of a client (trap 24d)", () => {
     expect(addressOf([], peer)).toBe("10.0.0.1");
   });
 
-  it("has a name for a peer that is no address, and believes nothing from it", () => {
+  it("returns `unknown` for a peer that is not an address, and ignores its X-Forwarded-For", () => {
     expect(createAddressResolver(["0.0.0.0/0", "::/0"])({ peer: "", forwardedFor: "1.2.3.4" })).toEqual({
       address: "unknown",
       accountKey: "unknown",
@@ -73,7 +73,7 @@ describe("address of a client (trap 24d)", () => {
   });
 });
 
-/** An address as one number, by arithmetic that shares nothing with the code under test. */
+/** An address as a number; shares no code with the implementation under test. */
 function toBits(address: string): bigint {
   if (address.includes(".") && !address.includes(":")) {
     const value = address.split(".").reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
@@ -92,7 +92,7 @@ const v6 = v6Groups.map((groups) => groups.map((group) => group.toString(16)).jo
 const address = fc.oneof(v4, v6);
 
 describe("address arithmetic", () => {
-  it("finds a range exactly when the leading bits are equal", () => {
+  it("matches a range exactly when the leading bits are equal", () => {
     const bit = fc.nat(127);
     fc.assert(
       fc.property(address, bit, bit, (base, flipped, length) => {
@@ -115,7 +115,7 @@ describe("address arithmetic", () => {
     );
   });
 
-  it("gives every spelling of an address one form, of the same number", () => {
+  it("gives every notation of an address the same canonical form", () => {
     fc.assert(
       fc.property(v6Groups, fc.boolean(), (groups, upper) => {
         const long = groups.map((group) => group.toString(16).padStart(4, "0")).join(":");
@@ -127,7 +127,7 @@ describe("address arithmetic", () => {
     );
   });
 
-  it("charges two IPv6 addresses together exactly when their first 64 bits are equal", () => {
+  it("charges two IPv6 addresses to the same key exactly when their first 64 bits are equal", () => {
     fc.assert(
       fc.property(v6, v6, fc.boolean(), (one, two, sameHead) => {
         const second = sameHead ? [...one.split(":").slice(0, 4), ...two.split(":").slice(4)].join(":") : two;
@@ -138,7 +138,7 @@ describe("address arithmetic", () => {
     );
   });
 
-  it("never throws and never invents an address, whatever the header holds", () => {
+  it("returns the peer or a canonical address for any header", () => {
     const resolve = createAddressResolver(["10.0.0.0/8"]);
     const entry = fc.oneof(
       fc.string(),

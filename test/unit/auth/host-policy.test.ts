@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createHostPolicy, isLoopback } from "../../../src/auth/host-policy.ts";
 
-const verdict = (listenHost: string, allowedHosts: string[], host: string | undefined) =>
+const check = (listenHost: string, allowedHosts: string[], host: string | undefined) =>
   createHostPolicy({ listenHost, allowedHosts }).check(host);
 
 describe("host policy on a loopback address (trap 24c)", () => {
@@ -14,8 +14,8 @@ describe("host policy on a loopback address (trap 24c)", () => {
     "[::1]",
     "[::1]:8000",
     "192.168.1.7:80",
-  ])("takes %s", (host) => {
-    expect(verdict("127.0.0.1", [], host)).toEqual({ allowed: true });
+  ])("accepts %s", (host) => {
+    expect(check("127.0.0.1", [], host)).toEqual({ allowed: true });
   });
 
   it.each([
@@ -33,17 +33,17 @@ describe("host policy on a loopback address (trap 24c)", () => {
     "localhost:port",
     " ",
   ])("refuses %j and names the setting", (host) => {
-    expect(verdict("127.0.0.1", [], host)).toEqual({
+    expect(check("127.0.0.1", [], host)).toEqual({
       allowed: false,
       message: `Host ${JSON.stringify(host)} is refused: the name is not in ALLOWED_HOSTS`,
     });
   });
 
-  it("refuses a request without a Host", () => {
-    for (const host of [undefined, ""]) expect(verdict("::1", [], host)).toMatchObject({ allowed: false });
+  it("refuses a request without a Host header", () => {
+    for (const host of [undefined, ""]) expect(check("::1", [], host)).toMatchObject({ allowed: false });
   });
 
-  it("takes names of ALLOWED_HOSTS in any spelling, with any port", () => {
+  it("accepts names of ALLOWED_HOSTS in any notation and with any port", () => {
     const allowed = ["Chat.Example.org.", "other.example:8443", "bücher.example"];
     for (const host of [
       "chat.example.org",
@@ -51,23 +51,23 @@ describe("host policy on a loopback address (trap 24c)", () => {
       "other.example",
       "xn--bcher-kva.example:1",
     ]) {
-      expect(verdict("127.0.0.1", allowed, host)).toEqual({ allowed: true });
+      expect(check("127.0.0.1", allowed, host)).toEqual({ allowed: true });
     }
-    expect(verdict("127.0.0.1", allowed, "evil.chat.example.org")).toMatchObject({ allowed: false });
+    expect(check("127.0.0.1", allowed, "evil.chat.example.org")).toMatchObject({ allowed: false });
   });
 
-  it("has nothing to warn of", () => {
+  it("has no start warning", () => {
     expect(createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] }).startWarning).toBeUndefined();
   });
 
-  it("does not echo an endless name", () => {
-    const result = verdict("127.0.0.1", [], "x".repeat(4000));
+  it("truncates a long host in its message", () => {
+    const result = check("127.0.0.1", [], "x".repeat(4000));
     expect(JSON.stringify(result).length).toBeLessThan(250);
   });
 });
 
 describe("host policy on other addresses", () => {
-  it("takes every name and warns at start while ALLOWED_HOSTS is not set", () => {
+  it("accepts every host and warns at start while ALLOWED_HOSTS is not set", () => {
     const policy = createHostPolicy({ listenHost: "0.0.0.0", allowedHosts: [] });
     expect(policy.startWarning).toMatch(/0\.0\.0\.0.*ALLOWED_HOSTS/);
     for (const host of ["any.example", "10.0.0.1:8000", undefined])
@@ -87,14 +87,14 @@ describe("host policy on other addresses", () => {
 
 describe("isLoopback", () => {
   it.each(["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"])(
-    "knows %s",
+    "is true for %s",
     (host) => {
       expect(isLoopback(host)).toBe(true);
     },
   );
 
   it.each(["0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "chat.example", "127.example", ""])(
-    "does not take %j for one",
+    "is false for %j",
     (host) => {
       expect(isLoopback(host)).toBe(false);
     },

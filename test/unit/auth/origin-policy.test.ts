@@ -1,17 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createOriginPolicy, type OriginVerdict } from "../../../src/auth/origin-policy.ts";
+import { createOriginPolicy, type OriginDecision } from "../../../src/auth/origin-policy.ts";
 
 function check(
   allowedOrigins: string[],
   origin: string | undefined,
   host: string | undefined,
-): OriginVerdict {
+): OriginDecision {
   return createOriginPolicy({ allowedOrigins }).check({ origin, host });
 }
 
 describe("origin policy without CORS_ORIGINS", () => {
-  it("takes clients that send no origin", () => {
+  it("allows clients that send no origin", () => {
     for (const origin of [undefined, ""])
       expect(check([], origin, "a.example")).toEqual({ outcome: "allowed" });
   });
@@ -24,7 +24,7 @@ describe("origin policy without CORS_ORIGINS", () => {
     ["https://a.example", "a.example"],
     ["https://a.example", "a.example:443"],
     ["http://[::1]:8000", "[::1]:8000"],
-  ])("takes the own origin %s for Host %s", (origin, host) => {
+  ])("allows the same origin %s for Host %s", (origin, host) => {
     expect(check([], origin, host)).toEqual({ outcome: "allowed" });
   });
 
@@ -51,7 +51,7 @@ describe("origin policy without CORS_ORIGINS", () => {
     });
   });
 
-  it("tells a page opened from disk apart, in a message that fits a close reason", () => {
+  it("refuses a page opened from disk separately, with a message that fits a close reason", () => {
     const result = check([], "null", "a.example");
     expect(result).toMatchObject({ outcome: "refused_null" });
     if (result.outcome === "allowed") throw new Error("unreachable");
@@ -59,12 +59,12 @@ describe("origin policy without CORS_ORIGINS", () => {
     expect(Buffer.byteLength(result.message)).toBeLessThanOrEqual(123);
   });
 
-  it("does not echo an endless origin", () => {
+  it("truncates a long origin in its message", () => {
     const result = check([], `http://${"x".repeat(4000)}`, "a.example");
     expect(JSON.stringify(result).length).toBeLessThan(200);
   });
 
-  it("takes no origin but those of its host, whatever is sent", () => {
+  it("allows exactly the origins of its own host", () => {
     const name = fc.domain();
     fc.assert(
       fc.property(name, name, fc.constantFrom("http", "https"), (mine, theirs, scheme) => {
@@ -78,7 +78,7 @@ describe("origin policy without CORS_ORIGINS", () => {
 });
 
 describe("origin policy with CORS_ORIGINS", () => {
-  it("takes listed origins, exactly, besides its own, and tells the value for CORS", () => {
+  it("allows exactly the listed origins and its own, with the CORS value for listed ones", () => {
     const listed = ["https://chat.example.org"];
     expect(check(listed, "https://chat.example.org", "a.example")).toEqual({
       outcome: "allowed",
@@ -94,7 +94,7 @@ describe("origin policy with CORS_ORIGINS", () => {
     }
   });
 
-  it("takes pages opened from disk where null is listed, and nothing else for it", () => {
+  it("allows pages opened from disk only if null is listed", () => {
     expect(check(["null"], "null", "a.example")).toEqual({ outcome: "allowed", cors: "null" });
     expect(check(["null"], "https://evil.example", "a.example")).toMatchObject({ outcome: "refused" });
     expect(check(["https://chat.example.org"], "null", "a.example")).toMatchObject({
@@ -102,7 +102,7 @@ describe("origin policy with CORS_ORIGINS", () => {
     });
   });
 
-  it("takes any origin with *", () => {
+  it("allows any origin with *", () => {
     for (const origin of ["https://any.example", "null"]) {
       expect(check(["*"], origin, "a.example")).toEqual({ outcome: "allowed", cors: origin });
     }

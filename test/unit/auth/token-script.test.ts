@@ -16,7 +16,7 @@ const SECRET = "0123456789abcdef0123456789abcdef";
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Runs the script as `npm run token` does, in a folder with its own `.env`. */
+/** Runs the script like `npm run token`, in a folder with its own `.env`. */
 function runToken(args: string[], env: Record<string, string> = {}) {
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(JWT|AI|MAX|LOCAL)_/.test(name)),
@@ -29,7 +29,7 @@ function runToken(args: string[], env: Record<string, string> = {}) {
 }
 
 describe("npm run token", () => {
-  it("prints a token that the server takes, and only that", () => {
+  it("prints only a token, which the server accepts", () => {
     const env = { JWT_SECRET: SECRET, JWT_ISSUER: "me", JWT_AUDIENCE: "chat" };
     const { stdout, stderr, status } = runToken(["--sub", "alice", "--expires", "90s"], env);
     expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
@@ -56,13 +56,13 @@ describe("npm run token", () => {
     }
   });
 
-  it("says how to make a secret where there is none", () => {
+  it("explains how to create a secret when none is set", () => {
     const { stdout, stderr, status } = runToken(["--sub", "alice"]);
     expect({ stdout, status }).toEqual({ stdout: "", status: 1 });
     expect(stderr).toContain("openssl rand -base64 48");
   });
 
-  it("signs with a private key and refuses one that does not fit the server's public key", () => {
+  it("signs with a private key, and refuses one that does not match the server's public key", () => {
     const mine = generateKeyPairSync("ed25519");
     const other = generateKeyPairSync("ed25519");
     const keyFile = join(folder, "key.pem");
@@ -73,10 +73,10 @@ describe("npm run token", () => {
     expect(verifier.verify(good.stdout.trim()).subject).toBe("alice");
     const bad = runToken(["--sub", "alice", "--key", keyFile], { JWT_PUBLIC_KEY: pem(other) });
     expect(bad).toMatchObject({ status: 1, stdout: "" });
-    expect(bad.stderr).toMatch(/would refuse this token: the token's signature is wrong/);
+    expect(bad.stderr).toMatch(/would refuse this token: the token's signature is invalid/);
   });
 
-  it("explains a wrong call with exit code 2, and a wrong setting with 1", () => {
+  it("exits with 2 for invalid arguments and with 1 for an invalid setting", () => {
     const env = { JWT_SECRET: SECRET };
     expect(runToken([], env)).toMatchObject({
       status: 2,

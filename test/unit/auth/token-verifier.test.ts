@@ -43,7 +43,7 @@ function encode(value: unknown): string {
   return Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 }
 
-/** A token made by hand, so that what the library would not sign can be tried as well. */
+/** A handmade token, for contents that the library would not sign. */
 function forge(header: object, claims: unknown, secret: string = SECRET): string {
   const input = `${encode({ typ: "JWT", ...header })}.${encode(claims)}`;
   return `${input}.${createHmac("sha256", secret).update(input).digest("base64url")}`;
@@ -65,7 +65,7 @@ function refusal(token: string, options: Partial<TokenVerifierOptions> = {}): To
     expect(Buffer.byteLength(error.message)).toBeLessThanOrEqual(123);
     return error;
   }
-  throw new Error("the token was taken");
+  throw new Error("the token was accepted");
 }
 
 beforeAll(() => {
@@ -73,11 +73,11 @@ beforeAll(() => {
 });
 
 describe("createTokenVerifier", () => {
-  it("takes a good token and tells subject and end", () => {
+  it("returns subject and expiry of a valid token", () => {
     expect(verify(hs256(good))).toEqual({ subject: "alice", expiresAt: NOW + 3600, weight: 1 });
   });
 
-  it("takes a weight, up to the most that counts, and refuses one that is no share", () => {
+  it("caps the weight at maxWeight and refuses an invalid one", () => {
     const maxWeight = 4;
     expect(verify(hs256({ ...good, weight: 2.5 }), { maxWeight }).weight).toBe(2.5);
     expect(verify(hs256({ ...good, weight: 1e9 }), { maxWeight }).weight).toBe(4);
@@ -89,7 +89,7 @@ describe("createTokenVerifier", () => {
   });
 
   it.each(Object.keys(pairs) as (keyof typeof pairs)[])(
-    "takes %s tokens by the kind of the public key",
+    "accepts %s tokens according to the type of the public key",
     (name) => {
       const { publicPem, privatePem } = pairs[name];
       const token = createTokenSigner({ privateKeyPem: privatePem, clock })("bob", 60);
@@ -103,13 +103,13 @@ describe("createTokenVerifier", () => {
     },
   );
 
-  it("takes a public key whose lines are joined by \\n in a setting", () => {
+  it("accepts a public key whose line breaks are written as \\n", () => {
     const pem = publicKeyPem({ text: pairs.ES256.publicPem.replaceAll("\n", String.raw`\n`) });
     const token = createTokenSigner({ privateKeyPem: pairs.ES256.privatePem, clock })("bob", 60);
     expect(verify(token, { secret: undefined, publicKeyPem: pem }).subject).toBe("bob");
   });
 
-  it("refuses everybody with a reason when no key is configured", () => {
+  it("refuses every token with a reason when no key is configured", () => {
     const verifier = createTokenVerifier({ clock });
     expect(verifier.configured).toBe(false);
     const error = refusal(hs256(good), { secret: undefined });
@@ -130,7 +130,7 @@ describe("claims of a token (trap 10)", () => {
     expect(refusal(hs256({ sub: "alice", exp })).fault).toBe("claim");
   });
 
-  it("refuses an exp beyond all numbers", () => {
+  it("refuses an exp that overflows to Infinity", () => {
     expect(refusal(hs256(`{"sub":"alice","exp":1e999}`)).fault).toBe("claim");
   });
 
@@ -141,22 +141,22 @@ describe("claims of a token (trap 10)", () => {
     },
   );
 
-  it("takes a sub of 256 characters of any script", () => {
+  it("accepts a sub of up to 256 characters of any script", () => {
     expect(verify(hs256({ ...good, sub: "é".repeat(256) })).subject).toHaveLength(256);
     expect(verify(hs256({ ...good, sub: "李雷 😀" })).subject).toBe("李雷 😀");
   });
 
-  it("asks for the configured issuer", () => {
+  it("requires the configured issuer", () => {
     const options = { issuer: "me" };
     expect(refusal(hs256(good), options).message).toBe("the token has no iss");
     expect(refusal(hs256({ ...good, iss: "you" }), options).message).toBe(
-      "the token's iss is not the one expected here",
+      "the token's iss is not the one this server expects",
     );
     expect(refusal(hs256({ ...good, iss: ["me"] }), options).fault).toBe("claim");
     expect(verify(hs256({ ...good, iss: "me" }), options).subject).toBe("alice");
   });
 
-  it("asks for the configured audience, alone or in a list", () => {
+  it("requires the configured audience, alone or in a list", () => {
     const options = { audience: "chat" };
     expect(refusal(hs256(good), options).message).toBe("the token has no aud");
     for (const aud of ["other", "", [], ["other"], null, "chat2"]) {
@@ -166,13 +166,13 @@ describe("claims of a token (trap 10)", () => {
     expect(verify(hs256({ ...good, aud: ["x", "chat"] }), options).subject).toBe("alice");
   });
 
-  it("does not ask for iss and aud that are not configured", () => {
+  it("accepts any iss and aud when none is configured", () => {
     expect(verify(hs256({ ...good, iss: "any", aud: "any" })).subject).toBe("alice");
   });
 });
 
-describe("time (trap 11)", () => {
-  it("ends a token with exp and no iat at its end, also after it was seen as good", () => {
+describe("expiry of a token (trap 11)", () => {
+  it("refuses an expired token without iat, even if it was accepted before", () => {
     const verifier = createTokenVerifier({ secret: SECRET, clock });
     const token = hs256({ sub: "alice", exp: NOW + 1 });
     try {
@@ -188,7 +188,7 @@ describe("time (trap 11)", () => {
     }
   });
 
-  it("refuses a token before its nbf, but for the skew of clocks", () => {
+  it("refuses a token before its nbf, with a tolerance for clock skew", () => {
     expect(refusal(hs256({ ...good, nbf: NOW + 6 })).fault).toBe("not_yet_valid");
     expect(verify(hs256({ ...good, nbf: NOW + 5 })).subject).toBe("alice");
     expect(refusal(hs256({ ...good, nbf: "now" })).fault).toBe("claim");
@@ -203,17 +203,17 @@ describe("one algorithm per key (trap 12)", () => {
   });
 
   it("refuses a token whose signature was cut off", () => {
-    expect(refusal(hs256(good).replace(/[^.]*$/, "")).message).toBe("the token's signature is wrong");
+    expect(refusal(hs256(good).replace(/[^.]*$/, "")).message).toBe("the token's signature is invalid");
   });
 
   it.each(["HS384", "HS512", "RS256", "ES256", "EdDSA"])(
-    "refuses the header alg %s under a secret",
+    "refuses the header alg %s with an HS256 secret",
     (alg) => {
       expect(refusal(forge({ alg }, good)).message).toBe("the token is not signed with HS256");
     },
   );
 
-  it("refuses HS256 tokens signed with the public key as secret", () => {
+  it("refuses HS256 tokens signed with the public key as the secret", () => {
     for (const { publicPem } of Object.values(pairs)) {
       for (const secret of [publicPem, publicPem.trim(), `${publicPem}\n`]) {
         const token = forge({ alg: "HS256" }, good, secret);
@@ -222,7 +222,7 @@ describe("one algorithm per key (trap 12)", () => {
     }
   });
 
-  it("refuses other RSA algorithms under an RSA key", () => {
+  it("refuses other RSA algorithms with an RSA key", () => {
     const { publicPem, privateKey } = pairs.RS256;
     const input = `${encode({ alg: "RS512" })}.${encode(good)}`;
     const token = `${input}.${signBytes("sha512", Buffer.from(input), privateKey).toString("base64url")}`;
@@ -235,7 +235,7 @@ describe("one algorithm per key (trap 12)", () => {
     expect(refusal(forge({ alg: "HS256", crit, b64: true }, good)).fault).toBe("malformed");
   });
 
-  it("refuses a signature by another secret and a changed payload", () => {
+  it("refuses a signature of another secret, and a modified payload", () => {
     expect(refusal(forge({ alg: "HS256" }, good, `${SECRET}x`)).fault).toBe("signature");
     const [head, , tail] = hs256(good).split(".");
     expect(refusal(`${head}.${encode({ ...good, sub: "mallory" })}.${tail}`).fault).toBe("signature");
@@ -252,28 +252,28 @@ describe("one algorithm per key (trap 12)", () => {
     "\u0000",
     "é.é.é",
     `${encode({ alg: "HS256" })}.${encode("[]")}.AA`,
-  ])("refuses %j, which is no token", (token) => {
+  ])("refuses %j, which is not a token", (token) => {
     const { secret } = { secret: SECRET };
     expect(() => verify(token, { secret })).toThrow(TokenError);
   });
 
-  it("refuses an endless token before it is hashed", () => {
+  it("refuses an overlong token before it is hashed", () => {
     expect(refusal(`${hs256(good)}${"A".repeat(20_000)}`).message).toMatch(/longer than 16384/);
   });
 });
 
-describe("keys that stop the start (traps 12, 13)", () => {
+describe("key settings (traps 12, 13)", () => {
   const start = (options: Partial<TokenVerifierOptions>) => () => createTokenVerifier({ clock, ...options });
 
-  it("refuses a secret under 32 bytes, the empty one too", () => {
+  it("refuses a secret under 32 bytes, including an empty one", () => {
     expect(start({ secret: "x".repeat(31) })).toThrow(
-      new AuthSetupError("JWT_SECRET has 31 bytes; at least 32 are needed"),
+      new AuthSetupError("JWT_SECRET has 31 bytes; use at least 32"),
     );
     expect(start({ secret: "" })).toThrow(/0 bytes/);
     expect(start({ secret: "é".repeat(16) })).not.toThrow();
   });
 
-  it("refuses a public key in the place of the secret, with whatever stands before it", () => {
+  it("refuses a public key as the secret, even with text before it", () => {
     const { publicPem } = pairs.RS256;
     for (const secret of [publicPem, ` \n${publicPem}`, `x${publicPem}`])
       expect(start({ secret })).toThrow(/JWT_PUBLIC_KEY/);
@@ -281,10 +281,10 @@ describe("keys that stop the start (traps 12, 13)", () => {
   });
 
   it.each([" ", "\n", "\t", "\uFEFF", "\u200b", "x"])("refuses a public key with %j before it", (before) => {
-    expect(start({ publicKeyPem: before + pairs.ES256.publicPem })).toThrow(/without blanks before it/);
+    expect(start({ publicKeyPem: before + pairs.ES256.publicPem })).toThrow(/with nothing before it/);
   });
 
-  it("refuses weak and unknown keys and says what is allowed", () => {
+  it("refuses weak and unsupported keys and names their type", () => {
     const bad = {
       "RSA key of 1024 bits": rsaPair(1024),
       "curve secp384r1": ecPair("P-384"),
@@ -301,17 +301,17 @@ describe("keys that stop the start (traps 12, 13)", () => {
 
   it("refuses a private key, an empty text, a certificate and garbage, without quoting them", () => {
     const { privatePem } = pairs.RS256;
-    expect(start({ publicKeyPem: privatePem })).toThrow(/holds a private key/);
+    expect(start({ publicKeyPem: privatePem })).toThrow(/contains a private key/);
     for (const publicKeyPem of ["", "abc", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]) {
       expect(start({ publicKeyPem })).toThrow(/must begin with the line -----BEGIN PUBLIC KEY-----/);
     }
     const broken = "-----BEGIN PUBLIC KEY-----\nhush\n-----END PUBLIC KEY-----";
     expect(start({ publicKeyPem: broken })).toThrow(
-      new AuthSetupError("JWT_PUBLIC_KEY is no public key in PEM"),
+      new AuthSetupError("JWT_PUBLIC_KEY is not a valid public key in PEM format"),
     );
   });
 
-  it("says which key file cannot be read", () => {
+  it("names a key file that cannot be read", () => {
     expect(() => publicKeyPem({ file: "/nowhere/key.pem" })).toThrow(
       /^JWT_PUBLIC_KEY_FILE: \/nowhere\/key.pem .*ENOENT/,
     );

@@ -8,7 +8,7 @@ const pair = (service: number, control: number | null): Pair => ({
 });
 
 describe("a bar", () => {
-  it("on a ratio is judged by the median of the ratios, not by the ratio of the medians", () => {
+  it("of a ratio is judged by the median of the ratios, not by the ratio of the medians", () => {
     const pairs = [pair(10, 10), pair(1, 2), pair(90, 100)];
     expect(spreadOfRatio(pairs, "speed")).toEqual({ median: 0.9, least: 0.5, most: 1 });
     expect(judge({ figure: "speed", of: "ratio", atLeast: 0.9 }, pairs).met).toBe(true);
@@ -17,12 +17,12 @@ describe("a bar", () => {
     expect(judge({ figure: "speed", of: "ratio", atMost: 0.89 }, pairs).met).toBe(false);
   });
 
-  it("on an own figure needs no control", () => {
+  it("of an own figure needs no control", () => {
     expect(judge({ figure: "speed", of: "own", atMost: 2 }, [pair(1, null), pair(2, null)]).met).toBe(true);
     expect(judge({ figure: "speed", of: "own", atMost: 1 }, [pair(1, null), pair(2, null)]).met).toBe(false);
   });
 
-  it("is neither met nor missed without a control, without the figure, or where a run measured nothing", () => {
+  it("is neither met nor missed if the control or the figure is missing or a run measured nothing", () => {
     const ratio = { figure: "speed", of: "ratio", atLeast: 1 } as const;
     for (const pairs of [[pair(1, null)], [pair(Number.NaN, 1)], [pair(1, 1), pair(1, null)], []]) {
       expect(judge(ratio, pairs).met).toBeNull();
@@ -30,20 +30,20 @@ describe("a bar", () => {
     expect(judge({ ...ratio, figure: "absent" }, [pair(1, 1)])).toMatchObject({ value: null, met: null });
   });
 
-  it("is missed where an answer never came", () => {
+  it("is missed if an answer never arrived", () => {
     expect(judge({ figure: "speed", of: "own", atMost: 5 }, [pair(Number.POSITIVE_INFINITY, null)]).met).toBe(
       false,
     );
   });
 
-  it("is told with its limits", () => {
+  it("is formatted with its limit", () => {
     expect(barText({ figure: "x", of: "own", atMost: 2 })).toBe("≤ 2");
     expect(barText({ figure: "x", of: "ratio", atLeast: 0.85 })).toBe("≥ 0.85");
   });
 });
 
-describe("the report", () => {
-  it("shows median and spread with three digits that count", () => {
+describe("the bench report", () => {
+  it("shows median and spread with three significant digits", () => {
     expect(spreadText({ median: 0.91234, least: 0.5, most: 12.345 })).toBe("0.912 (0.5–12.3)");
     expect(spreadText({ median: 3, least: 3, most: 3 })).toBe("3");
     expect(spreadText(null)).toBe("–");
@@ -55,7 +55,7 @@ describe("the report", () => {
     ]);
   });
 
-  it("counts what was met", () => {
+  it("counts the bars that were met", () => {
     const bar = { figure: "x", of: "own" } as const;
     const verdicts = [true, false, true, null].map((met) => ({ bar, value: null, met }));
     expect(summaryText(verdicts)).toBe("2 of 4 bars met, 1 not measured.");

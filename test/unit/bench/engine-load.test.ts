@@ -8,34 +8,34 @@ import { AnswerRecorder } from "../../bench/engine/targets/answer-recorder.ts";
 import { ServerSentEvents } from "../../bench/engine/targets/server-sent-events.ts";
 
 describe("seeded load", () => {
-  it("is the same for the same seed and another for another", () => {
+  it("is equal for equal seeds and differs for different seeds", () => {
     const draw = (seed: number) => Array.from({ length: 5 }, seededRandom(seed));
     expect(draw(7)).toEqual(draw(7));
     expect(draw(7)).not.toEqual(draw(8));
     expect(message(seededRandom(3), 40)).toBe(message(seededRandom(3), 40));
   });
 
-  it("arrives as often as asked, apart as independent arrivals are", () => {
+  it("has Poisson arrivals with the requested rate", () => {
     const times = poissonArrivals(seededRandom(1), 5, 20_000);
     const gaps = times.map((at, index) => at - (times[index - 1] ?? 0));
     const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
     const variance = gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / gaps.length;
     expect(mean).toBeGreaterThan(195);
     expect(mean).toBeLessThan(205);
-    // The deviation of exponential gaps is their mean.
+    // The standard deviation of exponential gaps equals their mean.
     expect(Math.sqrt(variance) / mean).toBeCloseTo(1, 1);
     expect(gaps.every((gap) => gap >= 0)).toBe(true);
     expect(() => poissonArrivals(seededRandom(1), 0, 1)).toThrow(RangeError);
   });
 
-  it("draws whole numbers over the whole range", () => {
+  it("draws integers from the whole range", () => {
     const random = seededRandom(2);
     const drawn = new Set(Array.from({ length: 200 }, () => wholeBetween(random, 3, 6)));
     expect([...drawn].toSorted((a, b) => a - b)).toEqual([3, 4, 5, 6]);
     expect(exponential(() => 0, 10)).toBeCloseTo(0);
   });
 
-  it("writes as many words as asked", () => {
+  it("generates texts with the requested number of words", () => {
     expect(message(seededRandom(1), 75).split(" ")).toHaveLength(75);
     expect(systemText(200).split(" ")).toHaveLength(200);
     expect(systemText(200)).toBe(systemText(200));
@@ -44,7 +44,7 @@ describe("seeded load", () => {
 });
 
 describe("server-sent events", () => {
-  it("come out whole however the stream is cut", () => {
+  it("are parsed correctly for every chunk size", () => {
     const text = 'data: {"a":1}\n\n: a comment\r\nevent: x\ndata:{"b":"é"}\r\n\r\ndata: [DONE]\n\n';
     for (let size = 1; size <= text.length; size++) {
       const events = new ServerSentEvents();
@@ -55,7 +55,7 @@ describe("server-sent events", () => {
   });
 });
 
-/** Answers at once with the number of turns it was shown. */
+/** A target that answers at once with the number of turns it received. */
 function scripted(asked: Ask[], onChat: () => void = () => {}): ChatTarget {
   return {
     name: "scripted",
@@ -75,8 +75,8 @@ function scripted(asked: Ask[], onChat: () => void = () => {}): ChatTarget {
 
 const talk = { user: "u", conversation: "c", words: 20, tokens: 4, random: seededRandom(1) };
 
-describe("chats", () => {
-  it("show each turn all that was said before, and pause between turns only", async () => {
+describe("simulated chats", () => {
+  it("send all earlier turns with each message, and pause only between turns", async () => {
     const asked: Ask[] = [];
     let pauses = 0;
     const answers = await converse(scripted(asked), talk, 3, () => {
@@ -96,7 +96,7 @@ describe("chats", () => {
     expect(pauses).toBe(2);
   });
 
-  it("ask in new conversations until they are stopped", async () => {
+  it("start new conversations until they are stopped", async () => {
     const asked: Ask[] = [];
     const stop = new AbortController();
     const target = scripted(asked, () => asked.length === 3 && stop.abort());
@@ -128,7 +128,7 @@ describe("the error of an eta", () => {
     queueMs: 10_000,
   };
 
-  it("is a share of the wait that was left, where one was told and is worth telling", () => {
+  it("is relative to the remaining wait, for reported times and waits above the minimum", () => {
     expect(etaErrors(answer, 500)).toEqual([0.5, 0.2]);
     expect(etaErrors({ ...answer, queueMs: null }, 500)).toEqual([]);
   });

@@ -5,7 +5,7 @@ import { scenarios } from "../../bench/engine/scenarios/index.ts";
 const read = (...args: string[]) => readEngineOptions(args, scenarios);
 
 describe("the options of the engine bench", () => {
-  it("measure everything but the sweep by default, as often as each scenario asks", () => {
+  it("select all scenarios but the sweep by default, with the pairs that each scenario defines", () => {
     const options = read();
     expect(options.scenarios.map(({ name }) => name)).toEqual(
       scenarios.map(({ name }) => name).filter((name) => name !== "trade"),
@@ -20,7 +20,7 @@ describe("the options of the engine bench", () => {
     for (const { control, pairs } of options.scenarios) expect(pairs).toBe(control === "none" ? 3 : 9);
   });
 
-  it("take scenarios, cases, sizes and settings", () => {
+  it("accept scenarios, cases, sizes and settings", () => {
     const args = ["--scenario", "closed-loop,burst", "--case", "1,8", "--size", "seconds=3", "--pairs", "2"];
     const options = read(...args, "--set", "LOCAL_ITL_TARGET_MS=50", "--set", "SYSTEM_PROMPT=a=b");
     expect(options.scenarios.map(({ name }) => name)).toEqual(["closed-loop", "burst"]);
@@ -37,11 +37,11 @@ describe("the options of the engine bench", () => {
     [["--pairs", "1.5"], "must be a positive whole number"],
     [["--fast"], "--fast"],
     [["burst"], "burst"],
-  ])("refuse %j", (args, message) => {
+  ])("reject %j", (args, message) => {
     expect(() => read(...args)).toThrow(message);
   });
 
-  it("are told with every scenario and its sizes", () => {
+  it("are documented in the usage text with every scenario and its sizes", () => {
     const usage = engineUsage(scenarios);
     for (const { name, full } of scenarios) {
       expect(usage).toContain(`  ${name}`);
@@ -50,8 +50,8 @@ describe("the options of the engine bench", () => {
   });
 });
 
-describe("the scenarios", () => {
-  it("have names of their own, the same sizes when quick, and a bar each save for the sweep", () => {
+describe("bench scenarios", () => {
+  it("have unique names, the same sizes in quick mode, and a bar each except for the sweep", () => {
     expect(new Set(scenarios.map(({ name }) => name)).size).toBe(scenarios.length);
     for (const { name, full, quick, cases } of scenarios) {
       expect(Object.keys(quick).toSorted()).toEqual(Object.keys(full).toSorted());

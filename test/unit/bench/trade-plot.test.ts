@@ -19,7 +19,7 @@ function result(load: number, target: number, first: number, gap: number, contro
   };
 }
 
-describe("the plot of the trade", () => {
+describe("the trade-off plot", () => {
   it("has a line for each load, a point for each setting and a ring for the control", () => {
     const cases = [40, 95].flatMap((load) =>
       [25, 50, 200].map((target) => result(load, target, load * 10 + target, target + 30)),
@@ -27,14 +27,14 @@ describe("the plot of the trade", () => {
     const svg = tradePlot(cases) ?? "";
     expect(svg.match(/<polyline/g)).toHaveLength(2);
     expect(svg.match(/r="3.5"/g)).toHaveLength(6);
-    // One beside each measurement, and one in the legend.
+    // One for each measurement and one in the legend.
     expect(svg.match(/r="6"/g)).toHaveLength(7);
     for (const words of ["40 % load", "95 % load", "llama-server", ">25<", ">200<"])
       expect(svg).toContain(words);
     expect(svg).not.toContain("NaN");
   });
 
-  it("puts a longer wait higher and a longer gap further right", () => {
+  it("places a longer wait higher and a longer gap further right", () => {
     const svg = tradePlot([result(40, 25, 100, 200, false), result(40, 50, 50, 400, false)]) ?? "";
     const dots = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)" r="3.5"/g)].map((match) => ({
       x: Number(match[1]),
@@ -44,7 +44,7 @@ describe("the plot of the trade", () => {
     expect(slow && fast && slow.y < fast.y && slow.x < fast.x).toBe(true);
   });
 
-  it("is not made for other scenarios", () => {
+  it("is not created for other scenarios", () => {
     expect(tradePlot([{ ...result(40, 25, 1, 1), name: "16 chats" }])).toBeNull();
     expect(tradePlot([])).toBeNull();
   });

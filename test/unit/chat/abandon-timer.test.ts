@@ -12,8 +12,8 @@ function make() {
   return { clock, timer, abandoned: () => abandoned };
 }
 
-describe("the clock over an answer", () => {
-  it("runs from the beginning while nobody watches, and calls once", () => {
+describe("AbandonTimer", () => {
+  it("runs from the start while there is no watcher, and calls back once", () => {
     const { clock, abandoned } = make();
     clock.advance(ABANDON_MS - 1);
     expect(abandoned()).toBe(0);
@@ -24,16 +24,16 @@ describe("the clock over an answer", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("stands still while a connected watcher waits, however long", () => {
+  it("does not run while a connected watcher waits, for any length of time", () => {
     const { clock, timer, abandoned } = make();
     timer.join();
-    expect(timer.attended).toBe(true);
+    expect(timer.hasActiveWatcher).toBe(true);
     clock.advance(1000 * ABANDON_MS);
     expect(abandoned()).toBe(0);
     expect(clock.pending).toBe(0);
   });
 
-  it("begins anew each time: what ran before a break does not count", () => {
+  it("restarts from zero after each watcher, without adding up earlier times", () => {
     const { clock, timer, abandoned } = make();
     for (let round = 0; round < 5; round++) {
       clock.advance(ABANDON_MS - 1);
@@ -44,14 +44,14 @@ describe("the clock over an answer", () => {
     expect(abandoned()).toBe(1);
   });
 
-  it("runs while every watcher leaves ready bytes untaken, and stops when one takes them", () => {
+  it("runs while every watcher is stalled, and stops when one reads again", () => {
     const { clock, timer, abandoned } = make();
     const [slow, fast] = [timer.join(), timer.join()];
     slow.setStalled(true);
     clock.advance(10 * ABANDON_MS);
     expect(abandoned()).toBe(0);
     fast.setStalled(true);
-    expect(timer.attended).toBe(false);
+    expect(timer.hasActiveWatcher).toBe(false);
     clock.advance(ABANDON_MS - 1);
     slow.setStalled(false);
     clock.advance(ABANDON_MS);
@@ -61,7 +61,7 @@ describe("the clock over an answer", () => {
     expect(abandoned()).toBe(1);
   });
 
-  it("is not restarted by saying the same again", () => {
+  it("does not restart when a stalled watcher is reported as stalled again", () => {
     const { clock, timer, abandoned } = make();
     const watcher = timer.join();
     watcher.setStalled(true);
@@ -72,7 +72,7 @@ describe("the clock over an answer", () => {
     expect(abandoned()).toBe(1);
   });
 
-  it("is over with the answer, whoever comes and goes after that", () => {
+  it("never calls back after it was closed, even if watchers join and leave", () => {
     const { clock, timer, abandoned } = make();
     timer.close();
     timer.join().leave();
@@ -81,7 +81,7 @@ describe("the clock over an answer", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("counts each watcher once, in any order of events", () => {
+  it("counts each watcher once in any order of events", () => {
     const step = fc.record({
       watcher: fc.nat({ max: 3 }),
       act: fc.constantFrom("join", "leave", "stall", "take", "wait" as const),
@@ -107,14 +107,14 @@ describe("the clock over an answer", () => {
           } else if (act === "wait") {
             clock.advance(ms);
           }
-          const attended = watchers.some((each) => each?.taking === true);
+          const hasActive = watchers.some((each) => each?.taking === true);
           if (abandoned() > 0) {
             expect(idleSince).not.toBeNull();
             expect(clock.now() - (idleSince ?? 0)).toBeGreaterThanOrEqual(ABANDON_MS);
             return;
           }
-          expect(timer.attended).toBe(attended);
-          if (attended) idleSince = null;
+          expect(timer.hasActiveWatcher).toBe(hasActive);
+          if (hasActive) idleSince = null;
           else idleSince ??= clock.now();
           if (idleSince !== null) expect(clock.now() - idleSince).toBeLessThan(ABANDON_MS);
         }

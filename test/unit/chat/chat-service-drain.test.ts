@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { bob, chatBench, expectBalanced, outcomeOf } from "../../support/chat-bench.ts";
 import { settle } from "../../support/virtual-clock.ts";
 
-describe("the service at its end", () => {
-  it("takes nothing new once it stops accepting, and lets what it took run on", async () => {
+describe("ChatService at shutdown", () => {
+  it("refuses new messages after stopAccepting and finishes the accepted ones", async () => {
     const bench = chatBench();
     const { chat, say, submit, provider } = bench;
     const running = await say("1", { id: "i", hash: "h" });
@@ -11,7 +11,7 @@ describe("the service at its end", () => {
     chat.stopAccepting();
     await expect(submit("3")).rejects.toMatchObject({ code: "draining", retryable: true });
     await expect(submit("/help", { id: "x", hash: "x" })).rejects.toMatchObject({ code: "draining" });
-    // To join is to take nothing new.
+    // A repeated message is not a new one.
     expect((await submit("1", { id: "i", hash: "h" })).reader).toBe(running.reader);
     let idle = false;
     const whenIdle = chat.whenIdle().then(() => (idle = true));
@@ -26,11 +26,11 @@ describe("the service at its end", () => {
     expectBalanced(bench);
   });
 
-  it("is idle at once with nothing to do", async () => {
+  it("is idle at once when no answer runs", async () => {
     await expect(chatBench().chat.whenIdle()).resolves.toBeUndefined();
   });
 
-  it("ends all answers at once, whatever their phase, as cancelled", async () => {
+  it("ends all answers as cancelled on stopAll, in any phase", async () => {
     const bench = chatBench();
     const handles = [await bench.say("runs"), await bench.say("waits", { id: "w", hash: "w" })];
     handles.push(await bench.say("/help"), await bench.say("queued", { conversation: "d" }));

@@ -5,8 +5,8 @@ import { settle } from "../../support/virtual-clock.ts";
 
 const sameFrame = { id: "mine", hash: "h" };
 
-describe("a message under an id", () => {
-  it("that runs is joined: one generation, one answer", async () => {
+describe("ChatService with message ids", () => {
+  it("joins a repeated message to the running answer, with one generation", async () => {
     const { provider, say } = chatBench();
     const first = await say("Hi", sameFrame);
     const second = await say("Hi", sameFrame);
@@ -18,7 +18,7 @@ describe("a message under an id", () => {
     expect(second.reader.meta.id).toBe("mine");
   });
 
-  it("is generated once however many come at the very same moment", async () => {
+  it("generates one answer for 100 simultaneous copies of a message", async () => {
     const { provider, submit } = chatBench();
     const handles = await Promise.all(Array.from({ length: 100 }, () => submit("Hi", sameFrame)));
     for (const handle of handles) handle.watch();
@@ -27,7 +27,7 @@ describe("a message under an id", () => {
     expect(provider.calls).toHaveLength(1);
   });
 
-  it("that finished is joined while it is kept, and watching it changes nothing", async () => {
+  it("joins a repeated message to a finished answer while that is retained; watching does not prolong the retention", async () => {
     const { provider, say, clock } = chatBench();
     const first = await say("Hi", sameFrame);
     provider.call.answer("Hello");
@@ -45,7 +45,7 @@ describe("a message under an id", () => {
     expect(provider.calls).toHaveLength(2);
   });
 
-  it("with another content is a conflict, while it runs and after", async () => {
+  it("refuses different content under the same id, during the answer and after it", async () => {
     const { provider, say, submit } = chatBench();
     await say("Hi", sameFrame);
     const conflict = { code: "id_conflict", retryable: false };
@@ -53,12 +53,12 @@ describe("a message under an id", () => {
     provider.call.answer("Hello");
     await settle();
     await expect(submit("Ho", { id: "mine", hash: "other" })).rejects.toMatchObject(conflict);
-    // The refusal has not freed the id.
+    // The refusal does not free the id.
     expect(await say("Hi", sameFrame)).toBeDefined();
     expect(provider.calls).toHaveLength(1);
   });
 
-  it("is another message in another conversation or of another client", async () => {
+  it("treats the same id in another conversation or of another client as a different message", async () => {
     const { provider, say } = chatBench();
     await say("Hi", sameFrame);
     await say("Hi", { ...sameFrame, conversation: "d" });
@@ -66,17 +66,17 @@ describe("a message under an id", () => {
     expect(provider.calls).toHaveLength(3);
   });
 
-  it("is free again after an error", async () => {
+  it("frees the id after an error", async () => {
     const { provider, say } = chatBench();
     const first = await say("Hi", sameFrame);
-    provider.call.fail(new ProviderError("local", "engine_crashed", "It died."));
+    provider.call.fail(new ProviderError("local", "engine_crashed", "It crashed."));
     await settle();
     expect(outcomeOf(first)).toMatchObject({ type: "error", error: { code: "engine_crashed" } });
     await say("Ho", { id: "mine", hash: "other" });
     expect(provider.calls).toHaveLength(2);
   });
 
-  it("is free again after it was cancelled or abandoned", async () => {
+  it("frees the id after the answer was cancelled or abandoned", async () => {
     const { provider, say, chat, clock, submit } = chatBench();
     await say("Hi", sameFrame);
     provider.call.start().say("text");
@@ -90,7 +90,7 @@ describe("a message under an id", () => {
     expect(provider.calls).toHaveLength(3);
   });
 
-  it("is kept for a command that says no, and free after one that was cancelled", async () => {
+  it("keeps the id after a command with an error result, and frees it after a cancelled command", async () => {
     const { chat, provider, say } = chatBench();
     const first = await say("/summarize", sameFrame);
     expect(outcomeOf(first)).toMatchObject({ result: { status: "error" } });
@@ -103,7 +103,7 @@ describe("a message under an id", () => {
     expect(provider.calls).toHaveLength(2);
   });
 
-  it("begins anew when its text had to make room", async () => {
+  it("generates a new answer when the text of the earlier one was evicted", async () => {
     const { provider, say } = chatBench({
       answerBudgetBytes: 40_000,
       script: (call) => call.answer("x".repeat(15_000)),
@@ -113,12 +113,12 @@ describe("a message under an id", () => {
     await say("and more");
     const again = await say("Hi", sameFrame);
     expect(again.reader.meta.answer).not.toBe(first.reader.meta.answer);
-    // Anything may take it now: the id was free.
+    // The id was free and now belongs to the new answer.
     expect(provider.calls).toHaveLength(4);
     expect((await say("Hi", sameFrame)).reader.meta.answer).toBe(again.reader.meta.answer);
   });
 
-  it("is not taken by a message that was refused", async () => {
+  it("does not claim the id of a refused message", async () => {
     const { provider, submit, say } = chatBench({ settings: { maxPendingMessages: 1 } });
     await say("1");
     await say("2");
@@ -134,7 +134,7 @@ describe("a message under an id", () => {
     });
   });
 
-  it("of many at once that are refused gives each its refusal", async () => {
+  it("refuses each of several simultaneous copies of a message", async () => {
     const { submit } = chatBench({ hasProvider: false });
     const results = await Promise.allSettled(Array.from({ length: 10 }, () => submit("Hi", sameFrame)));
     for (const result of results) {
@@ -142,7 +142,7 @@ describe("a message under an id", () => {
     }
   });
 
-  it("was not given: nothing can join, and the server names it", async () => {
+  it("assigns an id to a message without one, and never joins such messages", async () => {
     const { provider, say } = chatBench();
     const [first, second] = [await say("Hi", { conversation: "a" }), await say("Hi", { conversation: "b" })];
     expect(first.reader.meta.id).toBe(first.reader.meta.answer);

@@ -15,8 +15,8 @@ function contentsOf(bench: ChatBench, call: number): string[] {
   return (bench.provider.calls[call]?.request.turns ?? []).map(({ content }) => content);
 }
 
-describe("a conversation", () => {
-  it("answers its messages one at a time in order; each reads the history when its turn comes", async () => {
+describe("ChatService within a conversation", () => {
+  it("answers messages one at a time in order, each with the history up to then", async () => {
     const bench = chatBench();
     const { provider, say, metrics } = bench;
     const handles = [await say("1"), await say("2"), await say("3")];
@@ -37,7 +37,7 @@ describe("a conversation", () => {
     expectBalanced(bench);
   });
 
-  it("makes commands wait their turn too", async () => {
+  it("queues commands behind earlier messages", async () => {
     const bench = chatBench();
     const { provider, say } = bench;
     await say("1");
@@ -49,7 +49,7 @@ describe("a conversation", () => {
     expect(await bench.store.turns(ada.client, "c")).toEqual([]);
   });
 
-  it("does not wait for others of the same client, nor for other clients", async () => {
+  it("runs answers of other conversations and other clients in parallel", async () => {
     const { provider, say } = chatBench();
     await say("1");
     await say("2", { conversation: "d" });
@@ -57,7 +57,7 @@ describe("a conversation", () => {
     expect(provider.calls).toHaveLength(3);
   });
 
-  it("lets so many wait and so many conversations work, then says busy and when to come back", async () => {
+  it("refuses messages over the limits of a conversation and of a client as busy, with a retry delay", async () => {
     const bench = chatBench();
     const { provider, say, submit } = bench;
     for (const text of ["run", "1", "2", "3"]) await say(text);
@@ -75,7 +75,7 @@ describe("a conversation", () => {
     expectBalanced(bench);
   });
 
-  it("goes on after an answer that failed", async () => {
+  it("continues with the next message after an answer failed", async () => {
     const bench = chatBench();
     const { provider, say } = bench;
     const first = await say("1");
@@ -84,7 +84,7 @@ describe("a conversation", () => {
     await settle();
     expect(outcomeOf(first)).toMatchObject({ type: "error", error: { code: "internal" } });
     expect(JSON.stringify(outcomeOf(first))).not.toContain("secret");
-    expect(bench.faults).toEqual(["an answer failed unexpectedly"]);
+    expect(bench.faults).toEqual(["answer failed unexpectedly"]);
     provider.call.answer("two");
     await settle();
     expect(second.reader.read(0)).toBe("two");
@@ -92,7 +92,7 @@ describe("a conversation", () => {
     expectBalanced(bench);
   });
 
-  it("is full as long as the memory for answers is full", async () => {
+  it("refuses new messages as overloaded while the memory for answers is full", async () => {
     const { submit, say, provider } = chatBench({ answerBudgetBytes: 3000 });
     await say("1");
     await say("2", { conversation: "d" });
@@ -103,21 +103,24 @@ describe("a conversation", () => {
   });
 });
 
-describe("the history", () => {
+describe("the history of a conversation", () => {
   const turns = (bench: ChatBench) => bench.store.turns(ada.client, "c");
 
-  it.each(["stop", "length"] as const)("keeps both turns of an answer that ended by %s", async (reason) => {
-    const bench = chatBench();
-    await bench.say("  //keep  ");
-    bench.provider.call.start().say("a", "b").finish(reason);
-    await settle();
-    expect(await turns(bench)).toEqual([
-      { role: "user", content: "/keep  " },
-      { role: "assistant", content: "ab" },
-    ]);
-  });
+  it.each(["stop", "length"] as const)(
+    "contains both turns of an answer that ended with %s",
+    async (reason) => {
+      const bench = chatBench();
+      await bench.say("  //keep  ");
+      bench.provider.call.start().say("a", "b").finish(reason);
+      await settle();
+      expect(await turns(bench)).toEqual([
+        { role: "user", content: "/keep  " },
+        { role: "assistant", content: "ab" },
+      ]);
+    },
+  );
 
-  it("keeps both turns of an answer that was cancelled or abandoned in mid-text", async () => {
+  it("contains both turns of an answer that was cancelled or abandoned in mid-text", async () => {
     const bench = chatBench();
     await bench.say("1");
     bench.provider.call.start().say("so far");
@@ -131,7 +134,7 @@ describe("the history", () => {
     expect((await turns(bench)).map(({ content }) => content)).toEqual(["1", "so far", "2", "and so"]);
   });
 
-  it("keeps neither turn of an empty answer, of one that failed or one that was stopped before any text", async () => {
+  it("contains neither turn of an answer that was empty, failed, or was stopped before its first text", async () => {
     const bench = chatBench();
     const { provider, say, chat } = bench;
     await say("empty");
@@ -141,7 +144,7 @@ describe("the history", () => {
     provider.call
       .start()
       .say("half")
-      .fail(new ProviderError("local", "engine_crashed", "It died."));
+      .fail(new ProviderError("local", "engine_crashed", "It crashed."));
     await settle();
     await say("cancelled");
     provider.call.start();
@@ -151,7 +154,7 @@ describe("the history", () => {
     expectBalanced(bench);
   });
 
-  it("never holds commands", async () => {
+  it("never contains commands", async () => {
     const bench = chatBench({ script: (call) => call.answer("text") });
     await bench.say("/help");
     await bench.say("/translate text=a target_language=b");
@@ -159,8 +162,8 @@ describe("the history", () => {
   });
 });
 
-describe("an answer", () => {
-  it("shows where it stands in the engine's queue and in its prompt, then its text", async () => {
+describe("an answer of ChatService", () => {
+  it("reports its position in the engine's queue, then prompt progress, then no status", async () => {
     const { provider, say } = chatBench();
     const { reader } = await say("Hi");
     provider.call.queued(3, 900);
@@ -174,7 +177,7 @@ describe("an answer", () => {
     expect(reader.status).toBeNull();
   });
 
-  it("carries usage and times, counted from its arrival", async () => {
+  it("reports usage, and times since the arrival of the message", async () => {
     const bench = chatBench();
     const { provider, say, clock, metrics } = bench;
     await say("first");
@@ -203,7 +206,7 @@ describe("an answer", () => {
     expectBalanced(bench);
   });
 
-  it("passes on what the message asked for, and else the settings", async () => {
+  it("sends the parameters of the message to the provider, and the settings as defaults", async () => {
     const { provider, say } = chatBench();
     await say("1", { maxTokens: 5, sampling: { temperature: 0, seed: 7 } });
     expect(provider.call.request).toMatchObject({
@@ -220,7 +223,7 @@ describe("an answer", () => {
     expect(provider.calls[0]?.request.conversation).not.toBe(provider.call.request.conversation);
   });
 
-  it("ends with `length` at the bound of an answer, and the provider stops", async () => {
+  it("ends with `length` at the maximum size of an answer and stops the provider", async () => {
     const bench = chatBench({ maxAnswerBytes: 2000 });
     const handle = await bench.say("Hi");
     bench.provider.call.start().say("x".repeat(1500), "é".repeat(400), "y");
@@ -232,7 +235,7 @@ describe("an answer", () => {
     expectBalanced(bench);
   });
 
-  it("that breaks off is an error and not a short answer", async () => {
+  it("ends with an error when the provider breaks off", async () => {
     const bench = chatBench();
     const handle = await bench.say("Hi");
     bench.provider.call
@@ -248,7 +251,7 @@ describe("an answer", () => {
     expectBalanced(bench);
   });
 
-  it("is refused where no provider is there, with what to do about it", async () => {
+  it("is refused with the remedy when there is no provider; commands without a model still work", async () => {
     const { submit, say } = chatBench({ hasProvider: false });
     await expect(submit("Hi")).rejects.toMatchObject({ code: "no_provider", message: "Set a key." });
     expect(resultOf(await say("/help"))["status"]).toBe("success");

@@ -4,8 +4,8 @@ import { settle } from "../../support/virtual-clock.ts";
 
 const ABANDON_MS = 15_000;
 
-describe("cancel", () => {
-  it("of a running answer keeps the text so far and stops the provider", async () => {
+describe("ChatService.cancel", () => {
+  it("keeps the text so far of a running answer and stops the provider", async () => {
     const bench = chatBench();
     const handle = await bench.say("Hi");
     bench.provider.call.start().say("so ", "far");
@@ -27,7 +27,7 @@ describe("cancel", () => {
     expectBalanced(bench);
   });
 
-  it("of one that waits for the engine ends it without text", async () => {
+  it("ends an answer that waits for the engine, without text", async () => {
     const bench = chatBench();
     const handle = await bench.say("Hi", { id: "i", hash: "h" });
     bench.provider.call.queued(4);
@@ -42,7 +42,7 @@ describe("cancel", () => {
     expectBalanced(bench);
   });
 
-  it("of one that waits in its conversation ends it at once; the others move up", async () => {
+  it("ends an answer that waits in its conversation at once, and moves the later ones up", async () => {
     const bench = chatBench();
     await bench.say("1");
     const second = await bench.say("2");
@@ -63,7 +63,7 @@ describe("cancel", () => {
     expectBalanced(bench);
   });
 
-  it("right behind a message, before its turn has really begun, still stops it", async () => {
+  it("stops an answer right after its submission", async () => {
     const bench = chatBench();
     const handle = await bench.submit("Hi");
     expect(bench.chat.cancel(ada.client, { answer: handle.reader.meta.answer })).toBe(true);
@@ -72,7 +72,7 @@ describe("cancel", () => {
     expectBalanced(bench);
   });
 
-  it("of a command ends it with an error named cancelled, also after it has text", async () => {
+  it("ends a command with the error result `cancelled`, even if it already has text", async () => {
     const bench = chatBench();
     const running = await bench.say("/translate text=a target_language=b");
     const waiting = await bench.say("/help");
@@ -96,7 +96,7 @@ describe("cancel", () => {
     expectBalanced(bench);
   });
 
-  it("finds only what runs, of this client, in this conversation", async () => {
+  it("only finds running answers of the same client and conversation", async () => {
     const bench = chatBench();
     const handle = await bench.say("Hi", { id: "i", hash: "h" });
     const { answer } = handle.reader.meta;
@@ -112,8 +112,8 @@ describe("cancel", () => {
   });
 });
 
-describe("an answer that nobody watches", () => {
-  it("is abandoned in mid-text: what there is, is kept", async () => {
+describe("an answer without a watcher", () => {
+  it("is abandoned in mid-text and keeps the text so far", async () => {
     const bench = chatBench();
     const handle = await bench.submit("Hi");
     const watcher = handle.watch();
@@ -140,7 +140,7 @@ describe("an answer that nobody watches", () => {
     expectBalanced(bench);
   });
 
-  it("is abandoned while it waits in its conversation, and the one before it runs on", async () => {
+  it("is abandoned while it waits in its conversation; the answer before it continues", async () => {
     const bench = chatBench();
     const running = await bench.say("1");
     const waiting = await bench.submit("2");
@@ -153,7 +153,7 @@ describe("an answer that nobody watches", () => {
     expectBalanced(bench);
   });
 
-  it("takes what waits behind it with it, but not what somebody watches", async () => {
+  it("is abandoned together with the unwatched answers behind it, but not with watched ones", async () => {
     const bench = chatBench();
     const leaving = await bench.submit("1");
     await bench.clock.pass(5000);
@@ -174,7 +174,7 @@ describe("an answer that nobody watches", () => {
     expectBalanced(bench);
   });
 
-  it("takes nothing with it that waits before it: that has its own time", async () => {
+  it("does not take along an answer before it, which has a timer of its own", async () => {
     const bench = chatBench();
     await bench.say("runs");
     const before = await bench.submit("before");
@@ -194,7 +194,7 @@ describe("an answer that nobody watches", () => {
     expectBalanced(bench);
   });
 
-  it("lives on when its client comes back in time and joins by id", async () => {
+  it("continues when its client repeats the message in time", async () => {
     const bench = chatBench();
     const frame = { id: "i", hash: "h" };
     (await bench.submit("Hi", frame)).watch().leave();
@@ -206,7 +206,7 @@ describe("an answer that nobody watches", () => {
     expect(outcomeOf(again)).toMatchObject({ finishReason: "stop" });
   });
 
-  it("leaves no timer behind when it ends by itself", async () => {
+  it("leaves no timer behind when it ends normally", async () => {
     const bench = chatBench();
     await bench.submit("Hi");
     await settle();

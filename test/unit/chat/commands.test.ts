@@ -9,7 +9,7 @@ const analysis = { sentiment: "mixed", confidence: 0.85, key_points: ["It is goo
 const answering = (text: string) => chatBench({ script: (call) => call.answer(text) });
 
 describe("/help", () => {
-  it("lists every command with its usage, which can be typed as it stands", async () => {
+  it("lists every command with a usage line that works as it is", async () => {
     const { say } = chatBench();
     const result = resultOf(await say("/HELP"));
     expect(result["status"]).toBe("success");
@@ -38,7 +38,7 @@ describe("/help", () => {
 });
 
 describe("/clear", () => {
-  it("forgets this conversation only, and keeps the context", async () => {
+  it("clears only this conversation and keeps the context", async () => {
     const { say, store } = answering("text");
     await say("Hi");
     await say("Hi", { conversation: "d" });
@@ -54,8 +54,8 @@ describe("/clear", () => {
   });
 });
 
-describe("what the provider keeps", () => {
-  it("goes with what a client clears, and nobody else's", async () => {
+describe("cached state of the provider", () => {
+  it("is dropped when its client clears a conversation or changes the context", async () => {
     const { say, provider } = chatBench({ script: (call) => call.answer("text") });
     await say("Hi");
     const asked = provider.call.request.conversation;
@@ -71,14 +71,14 @@ describe("what the provider keeps", () => {
     expect(provider.forgotten).toEqual([{ client: "sub:ada" }, { client: "sub:ada" }]);
   });
 
-  it("may be nothing: without a provider a conversation is cleared all the same", async () => {
+  it("is not needed: /clear works without a provider", async () => {
     const { say } = chatBench({ hasProvider: false });
     expect(resultOf(await say("/clear"))).toMatchObject({ status: "success" });
   });
 });
 
 describe("/summarize", () => {
-  it("is friendly where there is nothing yet, without asking a model", async () => {
+  it("returns an error for an empty conversation, without asking a model", async () => {
     const { say, provider } = chatBench();
     const result = resultOf(await say("/summarize"));
     expect(result).toEqual({
@@ -88,7 +88,7 @@ describe("/summarize", () => {
     expect(provider.calls).toEqual([]);
   });
 
-  it("asks with the conversation as it stands, and does not become part of it", async () => {
+  it("appends the instruction to the whole conversation, without becoming part of the history", async () => {
     const { say, provider, store } = answering(" A summary. ");
     await say("Hi");
     const handle = await say("/summarize", { maxTokens: 50 });
@@ -98,7 +98,7 @@ describe("/summarize", () => {
       finishReason: "stop",
       usage: { promptTokens: 7, completionTokens: 1, cachedTokens: 0 },
     });
-    // It is streamed as any answer is.
+    // The summary is streamed like any answer.
     expect(handle.reader.read(0)).toBe(" A summary. ");
     const { turns, system, maxTokens } = provider.call.request;
     expect(turns.slice(0, 2).map(({ content }) => content)).toEqual(["Hi", " A summary. "]);
@@ -112,7 +112,7 @@ describe("/summarize", () => {
 });
 
 describe("/analyze", () => {
-  it("asks for JSON by a schema and gives it checked, without streaming it", async () => {
+  it("requests JSON by a schema and returns the checked fields, without streaming", async () => {
     const { say, provider } = answering(JSON.stringify({ ...analysis, more: 1 }));
     const handle = await say('/analyze text="I love it, but it is dear."');
     expect(resultOf(handle)).toEqual({ status: "success", ...analysis });
@@ -125,19 +125,19 @@ describe("/analyze", () => {
 
   it.each([
     ["no JSON", "It is positive."],
-    ["JSON that was cut", JSON.stringify(analysis).slice(0, -3)],
+    ["truncated JSON", JSON.stringify(analysis).slice(0, -3)],
     ["null", "null"],
     ["a list", "[]"],
-    ["a foreign sentiment", JSON.stringify({ ...analysis, sentiment: "great" })],
+    ["an unknown sentiment", JSON.stringify({ ...analysis, sentiment: "great" })],
     ["no sentiment", JSON.stringify({ ...analysis, sentiment: undefined })],
     ["confidence over one", JSON.stringify({ ...analysis, confidence: 1.01 })],
     ["confidence below zero", JSON.stringify({ ...analysis, confidence: -0.1 })],
-    ["confidence in words", JSON.stringify({ ...analysis, confidence: "high" })],
+    ["confidence as a word", JSON.stringify({ ...analysis, confidence: "high" })],
     ["no points", JSON.stringify({ ...analysis, key_points: [] })],
     ["eight points", JSON.stringify({ ...analysis, key_points: Array.from({ length: 8 }, () => "x") })],
-    ["points that are no text", JSON.stringify({ ...analysis, key_points: [1] })],
-    ["points in one text", JSON.stringify({ ...analysis, key_points: "x" })],
-  ])("takes no answer of the wrong shape: %s", async (_what, text) => {
+    ["points that are not strings", JSON.stringify({ ...analysis, key_points: [1] })],
+    ["points as one string", JSON.stringify({ ...analysis, key_points: "x" })],
+  ])("rejects a malformed answer of the model: %s", async (_what, text) => {
     const { say } = answering(text);
     expect(outcomeOf(await say("/analyze text=x"))).toMatchObject({
       type: "error",
@@ -147,7 +147,7 @@ describe("/analyze", () => {
   });
 
   it.each(["positive", "negative", "neutral", "mixed"])(
-    "knows %s, and confidence from 0 to 1",
+    "accepts the sentiment %s and confidence from 0 to 1",
     (sentiment) => {
       for (const confidence of [0, 1]) {
         const key_points = Array.from({ length: 7 }, (_, index) => `point ${index}`);
@@ -161,13 +161,13 @@ describe("/analyze", () => {
   );
 });
 
-it("says a key point once that the model said twice", () => {
+it("/analyze removes repeated key points", () => {
   const text = JSON.stringify({ ...analysis, key_points: ["late", "late", "dear"] });
   expect(parseAnalysis(text).key_points).toEqual(["late", "dear"]);
 });
 
 describe("/translate", () => {
-  it("gives the translation and the language, as it was named", async () => {
+  it("returns the translation and the language as given", async () => {
     const { say, provider } = answering(" Buenos días \n");
     const handle = await say(`/translate text="Good 'morning'" target_language=" Spanish "`);
     expect(resultOf(handle)).toEqual({
@@ -206,12 +206,12 @@ describe("a command", () => {
       "/analyze this please",
       "Cannot read the arguments: expected = after this at character 14. Usage: /analyze",
     ],
-    ['/analyze text="  "', "The text is empty."],
-    ["/translate text='' target_language=x", "The text is empty."],
-  ])("%s is told what is wrong with it, by usage, without asking a model", async (message, said) => {
+    ['/analyze text="  "', "The text must not be empty."],
+    ["/translate text='' target_language=x", "The text must not be empty."],
+  ])("%s returns an error with the usage line, without asking a model", async (message, expected) => {
     const { say, provider } = chatBench();
     const result = resultOf(await say(message));
-    expect(result).toMatchObject({ status: "error", message: expect.stringContaining(said) as string });
+    expect(result).toMatchObject({ status: "error", message: expect.stringContaining(expected) as string });
     expect(provider.calls).toEqual([]);
   });
 
@@ -223,27 +223,32 @@ describe("a command", () => {
     ["/__proto__", "Unknown command /__proto__."],
     ["/", "Unknown command /."],
     [`/${"x".repeat(30_000)}`, `Unknown command /${"x".repeat(40)}.`],
-  ])("%s is unknown, with the nearest name and the way to say it as text", async (message, said) => {
-    const { submit } = chatBench();
-    const rejected = { code: "unknown_command", message: expect.stringContaining(said) as string };
-    await expect(submit(message)).rejects.toMatchObject(rejected);
-    await expect(submit(message)).rejects.toMatchObject({ message: expect.stringContaining("//") as string });
-  });
-
-  it.each(["/translate text=a target_language=b", "/analyze text=a"])(
-    "whose model fails ends as an error (%s)",
-    async (message) => {
-      const { say } = chatBench({
-        script: (call) => call.start().fail(new ProviderError("local", "engine_crashed", "It died.")),
-      });
-      expect(outcomeOf(await say(message))).toMatchObject({
-        type: "error",
-        error: { code: "engine_crashed", message: "It died." },
+  ])(
+    "%s is refused as unknown, with the nearest name and how to send it as text",
+    async (message, expected) => {
+      const { submit } = chatBench();
+      const rejected = { code: "unknown_command", message: expect.stringContaining(expected) as string };
+      await expect(submit(message)).rejects.toMatchObject(rejected);
+      await expect(submit(message)).rejects.toMatchObject({
+        message: expect.stringContaining("//") as string,
       });
     },
   );
 
-  it("has a lower-case name of its own and describes itself", () => {
+  it.each(["/translate text=a target_language=b", "/analyze text=a"])(
+    "ends with an error when the model fails (%s)",
+    async (message) => {
+      const { say } = chatBench({
+        script: (call) => call.start().fail(new ProviderError("local", "engine_crashed", "It crashed.")),
+      });
+      expect(outcomeOf(await say(message))).toMatchObject({
+        type: "error",
+        error: { code: "engine_crashed", message: "It crashed." },
+      });
+    },
+  );
+
+  it("has a unique lower-case name", () => {
     expect(new Set(commands.map(({ name }) => name)).size).toBe(commands.length);
     for (const { name } of commands) expect(name).toMatch(/^[a-z]+$/);
   });

@@ -7,7 +7,7 @@ const analysis = { sentiment: "mixed", confidence: 0.85, key_points: ["It is goo
 const answering = (text: string) => chatBench({ script: (call) => call.answer(text) });
 
 describe("the context", () => {
-  it("is set, shown and removed, in the words of the contract", async () => {
+  it("is set, shown and removed by its commands", async () => {
     const { say } = chatBench();
     expect(resultOf(await say("/getcontext"))).toEqual({ status: "success", context: null });
     const set = resultOf(await say('/setcontext text="I am Ada."'));
@@ -22,7 +22,7 @@ describe("the context", () => {
     expect(resultOf(await say("/getcontext"))["context"]).toBeNull();
   });
 
-  it("enters every AI call of its client, and no one else's", async () => {
+  it("is part of every request of its client, and of no other client", async () => {
     const { say, provider } = answering(JSON.stringify(analysis));
     await say("/setcontext text=mine");
     await say("Hi");
@@ -40,7 +40,7 @@ describe("the context", () => {
     expect(provider.call.request.context).toBeNull();
   });
 
-  it("is read when the message's turn comes", async () => {
+  it("is read when the answer begins, not when the message arrives", async () => {
     const { say, provider } = chatBench();
     await say("1");
     await say("/setcontext text=new");
@@ -50,39 +50,39 @@ describe("the context", () => {
     expect(provider.calls.map(({ request }) => request.context)).toEqual([null, "new"]);
   });
 
-  // Trap 25: whatever a user writes there comes back and goes to the model unchanged.
+  // Trap 25: any text is returned and sent to the model unchanged.
   it.each([
     `she said "it's ‘fine’" and left\n\n/clear\n<|im_start|>system`,
     '/setcontext text="x" target_language=\\"y\\"',
     "\\\\ \\n \\u0041 \u0000 😀",
     "x".repeat(8000),
-  ])("holds any text (%#)", async (text) => {
+  ])("may contain any text (%#)", async (text) => {
     const { say, provider } = answering("text");
     expect(resultOf(await say(`/setcontext text=${quoteValue(text)}`))["context"]).toBe(text);
     await say("Hi");
     expect(provider.call.request.context).toBe(text);
   });
 
-  it("that is too long for the model is refused with the limit; the earlier one stays", async () => {
+  it("is refused with the limit when it is too long for the model; the previous one stays", async () => {
     const { say } = chatBench({ contextTokens: 1024 });
     await say("/setcontext text=earlier");
-    // (1024 - 512) tokens, three quarters of it, less 3 tokens of the system text.
+    // Three quarters of (1024 - 512) tokens, less 3 tokens for the system text.
     const result = resultOf(await say(`/setcontext text="${"x".repeat(4 * 381 + 1)}"`));
     expect(result).toEqual({
       status: "error",
-      message: "The context has 382 tokens; this model has room for 381.",
+      message: "The context has 382 tokens, but this model has room for 381. Shorten it.",
     });
     expect(resultOf(await say("/getcontext"))["context"]).toBe("earlier");
     expect(resultOf(await say(`/setcontext text="${"x".repeat(4 * 381)}"`))["status"]).toBe("success");
   });
 
-  it("is measured by what every message may take, not by the frame that sets it", async () => {
+  it("is limited by MAX_OUTPUT_TOKENS and not by the max_tokens of its own frame", async () => {
     const { say } = chatBench({ contextTokens: 1024 });
     const result = resultOf(await say(`/setcontext text="${"x".repeat(4 * 400)}"`, { maxTokens: 1 }));
     expect(result["status"]).toBe("error");
   });
 
-  it("that finds no room in the memory is refused; the earlier one stays", async () => {
+  it("is refused when the memory for contexts is full; the previous one stays", async () => {
     const { say } = chatBench({ contextBudgetBytes: 8000 });
     await say("/setcontext text=earlier");
     const result = resultOf(await say(`/setcontext text="${"x".repeat(2000)}"`));
@@ -90,7 +90,7 @@ describe("the context", () => {
     expect(resultOf(await say("/getcontext"))["context"]).toBe("earlier");
   });
 
-  it.each(['""', "' \n '"])("cannot be empty (%s)", async (value) => {
+  it.each(['""', "' \n '"])("must not be empty (%s)", async (value) => {
     const { say } = chatBench();
     const result = resultOf(await say(`/setcontext text=${value}`));
     expect(result).toMatchObject({
@@ -99,7 +99,7 @@ describe("the context", () => {
     });
   });
 
-  it("can be set while no provider is there", async () => {
+  it("can be set without a provider", async () => {
     const { say } = chatBench({ hasProvider: false });
     expect(resultOf(await say("/setcontext text=abcd"))).toMatchObject({ status: "success", tokens: 2 });
   });

@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ConversationLanes, type LaneTask } from "../../../src/chat/conversation-lanes.ts";
+import { ConversationLanes, type LaneLimits, type LaneTask } from "../../../src/chat/conversation-lanes.ts";
 import { ServiceError } from "../../../src/core/errors.ts";
 import { settle } from "../../support/virtual-clock.ts";
 
 class Task implements LaneTask {
   readonly name: string;
+  /** Every reported position. */
   readonly positions: number[] = [];
   running = false;
   #end: () => void = () => {};
@@ -31,11 +32,14 @@ class Task implements LaneTask {
     this.positions.push(position);
   }
 
+  /** Finishes the running task and waits until its lane has continued. */
   async end(): Promise<void> {
     this.#end();
     await settle();
   }
 }
+
+const makeLanes = (limits: LaneLimits) => new ConversationLanes<Task>(limits, (task) => task.run());
 
 function busyMessage(check: () => void): string {
   try {
@@ -50,8 +54,8 @@ function busyMessage(check: () => void): string {
 }
 
 describe("ConversationLanes", () => {
-  it("runs one task of a conversation at a time, in order, and others beside it", async () => {
-    const lanes = new ConversationLanes<Task>({ maxPending: 8, maxActivePerClient: 8 });
+  it("runs one task of a conversation at a time, in order, and other conversations in parallel", async () => {
+    const lanes = makeLanes({ maxPending: 8, maxActivePerClient: 8 });
     const log: string[] = [];
     const [a, b, c, other, stranger] = ["a", "b", "c", "other", "stranger"].map(
       (name) => new Task(name, log),
@@ -69,8 +73,8 @@ describe("ConversationLanes", () => {
     expect(lanes.waiting).toBe(0);
   });
 
-  it("tells each task its place at once and on every change", async () => {
-    const lanes = new ConversationLanes<Task>({ maxPending: 8, maxActivePerClient: 8 });
+  it("reports the position to each task at once and on every change", async () => {
+    const lanes = makeLanes({ maxPending: 8, maxActivePerClient: 8 });
     const tasks = ["a", "b", "c", "d"].map((name) => new Task(name));
     for (const task of tasks) lanes.enter("client", "one", task);
     expect(tasks.map(({ positions }) => positions)).toEqual([[], [1], [2], [3]]);
@@ -82,8 +86,8 @@ describe("ConversationLanes", () => {
     expect(tasks[2]?.positions).toEqual([2]);
   });
 
-  it("removes only what waits, and nothing where there is nothing", () => {
-    const lanes = new ConversationLanes<Task>({ maxPending: 8, maxActivePerClient: 8 });
+  it("removes only waiting tasks, and none from unknown conversations", () => {
+    const lanes = makeLanes({ maxPending: 8, maxActivePerClient: 8 });
     const [a, b] = [new Task("a"), new Task("b")];
     lanes.enter("client", "one", a);
     lanes.enter("client", "one", b);
@@ -94,33 +98,37 @@ describe("ConversationLanes", () => {
     expect(a.running).toBe(true);
   });
 
-  it("refuses what would wait behind too many, and says how many", async () => {
-    const lanes = new ConversationLanes<Task>({ maxPending: 2, maxActivePerClient: 8 });
+  it("refuses a task when the limit of waiting tasks is reached, and reports the limit", async () => {
+    const lanes = makeLanes({ maxPending: 2, maxActivePerClient: 8 });
     const tasks = ["a", "b", "c"].map((name) => new Task(name));
     for (const task of tasks) {
       lanes.check("client", "one");
       lanes.enter("client", "one", task);
     }
-    expect(busyMessage(() => lanes.check("client", "one"))).toMatch(/^2 messages of this conversation/);
+    expect(busyMessage(() => lanes.check("client", "one"))).toMatch(
+      /^This conversation already has 2 messages waiting/,
+    );
     lanes.check("client", "two");
     lanes.check("stranger", "one");
     await tasks[0]?.end();
     lanes.check("client", "one");
   });
 
-  it("refuses one conversation too many of a client, but not more in those that are at work", async () => {
-    const lanes = new ConversationLanes<Task>({ maxPending: 8, maxActivePerClient: 2 });
+  it("refuses another active conversation over the limit, but not more tasks in active ones", async () => {
+    const lanes = makeLanes({ maxPending: 8, maxActivePerClient: 2 });
     const [a, b] = [new Task("a"), new Task("b")];
     lanes.enter("client", "one", a);
     lanes.enter("client", "two", b);
-    expect(busyMessage(() => lanes.check("client", "three"))).toMatch(/^You have 2 answers/);
+    expect(busyMessage(() => lanes.check("client", "three"))).toMatch(
+      /^You have unfinished answers in 2 conversations/,
+    );
     lanes.check("client", "one");
     lanes.check("stranger", "three");
     await a.end();
     lanes.check("client", "three");
   });
 
-  it("keeps order, counts and places right whatever happens", async () => {
+  it("keeps order, counts and positions consistent over random operations", async () => {
     const step = fc.record({
       act: fc.constantFrom("enter", "end", "remove" as const),
       client: fc.constantFrom("x", "y"),
@@ -129,7 +137,7 @@ describe("ConversationLanes", () => {
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 50 }), async (steps) => {
-        const lanes = new ConversationLanes<Task>({ maxPending: 3, maxActivePerClient: 2 });
+        const lanes = makeLanes({ maxPending: 3, maxActivePerClient: 2 });
         const model = new Map<string, Task[]>();
         for (const { act, client, conversation, pick } of steps) {
           const key = `${client}/${conversation}`;

@@ -16,11 +16,11 @@ const started = (provider: string, promptTokens: number, cachedTokens = 0) =>
     cachedTokens,
   }) as const;
 const delta = (text: string, tokens = 1) => ({ type: "text-delta", text, tokens }) as const;
-const hop = (phase: "before_first_token" | "mid_stream") =>
+const fallback = (phase: "before_first_token" | "mid_stream") =>
   ({ type: "fallback", fromProvider: "local", toProvider: "openai", phase, reason: "it failed" }) as const;
 
-/** Plays parts as an answer of a chain. */
-async function play(parts: readonly AnswerPart[], finish: Finish, streamed = true) {
+/** Runs `generate` on a provider that emits these parts. */
+async function run(parts: readonly AnswerPart[], finish: Finish, streamed = true) {
   const clock = new VirtualClock();
   const metrics = new CountingMetrics();
   const log = new MemoryAnswerLog({ maxAnswerBytes: 1000, budgetBytes: 1_000_000, retentionMs: 1000, clock });
@@ -59,10 +59,10 @@ async function play(parts: readonly AnswerPart[], finish: Finish, streamed = tru
   return { generation, reader: writer.reader, metrics, states };
 }
 
-describe("an answer of several providers", () => {
-  it("is one text with the notice at its place, and names who ended it", async () => {
-    const { generation, reader } = await play(
-      [started("local", 10, 4), delta("Grü"), hop("mid_stream"), started("openai", 30), delta("ße")],
+describe("generate with several providers", () => {
+  it("joins the texts, records the fallback at its offset, and reports the last provider", async () => {
+    const { generation, reader } = await run(
+      [started("local", 10, 4), delta("Grü"), fallback("mid_stream"), started("openai", 30), delta("ße")],
       { reason: "stop", usage: { promptTokens: 31, completionTokens: 2, cachedTokens: 5 } },
     );
     expect(generation).toMatchObject({ text: "Grüße", provider: "openai", model: "openai-model" });
@@ -79,15 +79,15 @@ describe("an answer of several providers", () => {
     ]);
   });
 
-  it("counts what all of them took, dropped text included, each for itself in the metrics", async () => {
-    const { generation, metrics } = await play(
+  it("adds up the usage of all providers, including dropped text", async () => {
+    const { generation, metrics } = await run(
       [
         started("local", 10, 4),
         delta("a", 3),
-        hop("mid_stream"),
+        fallback("mid_stream"),
         started("openai", 30),
         delta("", 7),
-        hop("mid_stream"),
+        fallback("mid_stream"),
         started("openai", 20),
         delta("b", 2),
       ],
@@ -105,12 +105,12 @@ describe("an answer of several providers", () => {
     expect(Object.fromEntries(metrics.tokenCounts)).toEqual({ prompt: 61, completion: 12, cached: 9 });
   });
 
-  it("waits again between two providers, and a second try of one is not counted twice", async () => {
-    const { states, metrics } = await play(
+  it("counts as waiting between two providers, and counts a retried provider once", async () => {
+    const { states, metrics } = await run(
       [
         started("local", 10),
         started("local", 10),
-        hop("before_first_token"),
+        fallback("before_first_token"),
         { type: "queued", position: 1 },
         started("openai", 10),
         delta("a"),

@@ -27,7 +27,7 @@ function contextOf(text: string, refusal?: ServiceError) {
 }
 
 describe("/setcontext", () => {
-  it("lets the provider forget the earlier context and get ready for the new one", async () => {
+  it("lets the provider drop cached state of the previous context and prepare for the new one", async () => {
     const { context, prepared, steps } = contextOf("I like water.");
     expect((await setContext.run(context)).result).toMatchObject({ status: "success", tokens: 13 });
     expect(prepared).toEqual(["I like water."]);
@@ -38,7 +38,7 @@ describe("/setcontext", () => {
     ["empty", " ", undefined],
     ["too long", "x".repeat(900), undefined],
     ["over the budget", "x", new ServiceError("context_refused", "full")],
-  ])("prepares and forgets nothing that was refused: %s", async (_, text, refusal) => {
+  ])("does not touch the provider when the context is refused: %s", async (_, text, refusal) => {
     const { context, steps } = contextOf(text, refusal);
     expect((await setContext.run(context)).result).toMatchObject({ status: "error" });
     expect(steps).toEqual([]);

@@ -17,7 +17,7 @@ function tableRows(): string[][] {
 }
 
 describe("generated docs", () => {
-  it("are up to date (else: npm run docs)", () => {
+  it("are up to date (otherwise run npm run docs)", () => {
     expect(readFileSync(join(root, ".env.example"), "utf8")).toBe(renderEnvExample());
     expect(readFileSync(join(root, "docs/configuration.md"), "utf8")).toBe(renderConfigurationPage());
   });
@@ -36,11 +36,11 @@ describe("generated docs", () => {
 });
 
 describe(".env.example", () => {
-  it("changes nothing when it is copied as it is", () => {
+  it("has no effect when copied unchanged", () => {
     expect(parseEnvFile(renderEnvExample())).toEqual({ values: new Map(), faults: [] });
   });
 
-  it("holds the defaults: each line with its # taken off means what it meant before", () => {
+  it("contains the defaults: uncommenting a line changes no value", () => {
     const opened = renderEnvExample().replaceAll(/^#(?=[A-Z])/gm, "");
     const { values, faults } = parseEnvFile(opened);
     expect(faults).toEqual([]);
@@ -48,7 +48,7 @@ describe(".env.example", () => {
     let literal = 0;
     for (const [name, setting] of Object.entries(settings)) {
       const given = values.get(name) ?? "";
-      if (given === "") continue; // Nothing to write there: the default is absent, empty or found at start.
+      if (given === "") continue; // The default is absent, empty or computed at start.
       literal++;
       expect(setting.parse(given), name).toEqual(setting.fallback);
     }
@@ -57,7 +57,7 @@ describe(".env.example", () => {
 });
 
 describe("npm run docs -- --check", () => {
-  it("passes on fresh files, fails on stale ones and says what to do", () => {
+  it("passes on current files, and fails on stale files with a hint", () => {
     const folder = mkdtempSync(join(tmpdir(), "docs-"));
     try {
       for (const part of [

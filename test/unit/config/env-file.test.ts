@@ -9,14 +9,14 @@ function valuesOf(text: string): Record<string, string> {
 }
 
 describe("parseEnvFile", () => {
-  it("reads names and values, skips blank lines and comments", () => {
+  it("reads names and values, and skips blank lines and comments", () => {
     expect(valuesOf("# head\n\nPORT=9000\n  HOST = 0.0.0.0  \n\t# end")).toEqual({
       PORT: "9000",
       HOST: "0.0.0.0",
     });
   });
 
-  it("takes an export in front", () => {
+  it("accepts a leading export", () => {
     expect(valuesOf("export PORT=1\nexport\tHOST=a\nexported=2")).toEqual({
       PORT: "1",
       HOST: "a",
@@ -24,7 +24,7 @@ describe("parseEnvFile", () => {
     });
   });
 
-  it("ends a plain value at a # that follows a blank, and only there", () => {
+  it("ends an unquoted value at a # only after whitespace", () => {
     expect(valuesOf("A=x # note\nB=x#y\nC=#z\nD= # note\nE=\nF=a\t#n")).toEqual({
       A: "x",
       B: "x#y",
@@ -35,36 +35,36 @@ describe("parseEnvFile", () => {
     });
   });
 
-  it("keeps an equals sign and quotes inside a plain value", () => {
+  it("keeps an equals sign and quotes inside an unquoted value", () => {
     expect(valuesOf(`A=b=c\nB=it's "so"`)).toEqual({ A: "b=c", B: `it's "so"` });
   });
 
-  it("takes single quotes literally", () => {
+  it("reads single-quoted values literally", () => {
     expect(valuesOf(String.raw`A=' a # \n "b" ' # note`)).toEqual({ A: String.raw` a # \n "b" ` });
   });
 
-  it("reads the escapes of double quotes and keeps other backslashes", () => {
+  it("decodes escapes in double quotes and keeps other backslashes", () => {
     expect(valuesOf(String.raw`A="1\n2\t3\r4\\n5\"6\$7\x"`)).toEqual({ A: '1\n2\t3\r4\\n5"6$7\\x' });
   });
 
-  it("reads quoted values over several lines, such as a key in PEM", () => {
+  it("reads multi-line quoted values, such as a PEM key", () => {
     const text = `A="-----BEGIN\nabc\n-----END"\nB='1\n2'\nC=3`;
     expect(valuesOf(text)).toEqual({ A: "-----BEGIN\nabc\n-----END", B: "1\n2", C: "3" });
   });
 
-  it("reads files with a byte order mark and with the line ends of Windows", () => {
+  it("reads files with a byte order mark and Windows line ends", () => {
     expect(valuesOf('\uFEFFA=1\r\nB="2"\r\n')).toEqual({ A: "1", B: "2" });
   });
 
-  it("lets the later line win", () => {
+  it("uses the later of two lines with the same name", () => {
     expect(valuesOf("A=1\nA=2")).toEqual({ A: "2" });
   });
 
-  it("expands nothing", () => {
+  it("does not expand variables", () => {
     expect(valuesOf('A=$HOME\nB="${A}"')).toEqual({ A: "$HOME", B: "${A}" });
   });
 
-  it("names the line of each malformed entry and reads the others", () => {
+  it("reports the line of each malformed entry and reads the other entries", () => {
     const text = `A=1\nno equals\n1X=2\n=3\nB="b" tail\nC='x' y\nD="multi\nline"\nE-F=1\nG=2`;
     const { values, faults } = parseEnvFile(text);
     expect(faults).toEqual([
@@ -78,21 +78,21 @@ describe("parseEnvFile", () => {
     expect(Object.fromEntries(values)).toEqual({ A: "1", D: "multi\nline", G: "2" });
   });
 
-  it("reports a quote without a partner at the line that opens it, without its text", () => {
+  it("reports an unclosed quote at its opening line without showing the text", () => {
     const { values, faults } = parseEnvFile('A=1\nJWT_SECRET="hush\nB=2');
-    expect(faults).toEqual(['line 2: JWT_SECRET: the opening " has no partner']);
+    expect(faults).toEqual(['line 2: JWT_SECRET: the opening " is never closed']);
     expect(Object.fromEntries(values)).toEqual({ A: "1", B: "2" });
   });
 
-  it("refuses NUL, which no environment can carry", () => {
+  it("rejects NUL, which environment variables cannot contain", () => {
     expect(parseEnvFile("A=a\0b\nB='\0'").faults).toHaveLength(2);
   });
 
-  it("sets a variable named like a property of objects as any other", () => {
+  it("accepts variables named like object properties", () => {
     expect(parseEnvFile("__proto__=1\nconstructor=2").values.get("__proto__")).toBe("1");
   });
 
-  it("reads back every value written in double quotes", () => {
+  it("round-trips every value in double quotes", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (value) => {
         fc.pre(!value.includes("\0"));
@@ -105,7 +105,7 @@ describe("parseEnvFile", () => {
     );
   });
 
-  it("reads back every value without its own quote written in single quotes", () => {
+  it("round-trips every value without single quotes in single quotes", () => {
     fc.assert(
       fc.property(fc.string(), (value) => {
         fc.pre(!/['\0\r]/.test(value));
@@ -114,7 +114,7 @@ describe("parseEnvFile", () => {
     );
   });
 
-  it("never throws, loses no line after a fault, and numbers lines within the file", () => {
+  it("never throws, skips no line after a fault, and reports valid line numbers", () => {
     const pieces = fc.constantFrom(
       "A",
       "=",
@@ -140,7 +140,7 @@ describe("parseEnvFile", () => {
           expect(line).toBeGreaterThanOrEqual(1);
           expect(line).toBeLessThanOrEqual(lines);
         }
-        // An entry on a last line of its own is read whatever stands before, unless an open quote swallowed it.
+        // An entry on its own last line is read regardless of the text before, unless an open quote includes it.
         if (!/["']/.test(text)) expect(parseEnvFile(`${text}\nZ=last`).values.get("Z")).toBe("last");
       }),
     );

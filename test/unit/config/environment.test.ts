@@ -17,12 +17,12 @@ afterEach(() => {
 });
 
 describe("loadFrom", () => {
-  it("does without a .env file", () => {
+  it("works without a .env file", () => {
     vi.stubEnv("MODEL_PATH", "/a.gguf");
     expect(loadFrom(folder).config.MODEL_PATH).toBe("/a.gguf");
   });
 
-  it("reads .env and lets real variables win, empty ones too", () => {
+  it("reads .env, with precedence for environment variables, even empty ones", () => {
     vi.stubEnv("MODEL_PATH", "/real.gguf");
     vi.stubEnv("SYSTEM_PROMPT", "");
     writeFileSync(join(folder, ".env"), "MODEL_PATH=/file.gguf\nSYSTEM_PROMPT=x\nECHO_SLOTS=3\n");
@@ -33,27 +33,27 @@ describe("loadFrom", () => {
     });
   });
 
-  it("refuses malformed lines with their numbers", () => {
+  it("rejects malformed lines and reports their numbers", () => {
     writeFileSync(join(folder, ".env"), "ECHO_SLOTS=3\noops\n");
     expect(() => loadFrom(folder)).toThrow(new ConfigError([".env line 2: not of the form NAME=value"]));
   });
 
-  it("refuses a .env that cannot be read rather than starting without it", () => {
+  it("rejects an unreadable .env instead of ignoring it", () => {
     mkdirSync(join(folder, ".env"));
     expect(() => loadFrom(folder)).toThrow(/\.env: cannot be read \(EISDIR\)/);
   });
 
-  it("reads the configuration of a folder", () => {
+  it("reads the .env file of the given folder", () => {
     writeFileSync(join(folder, ".env"), "ECHO_SLOTS=3\n");
     expect(loadFrom(folder).config.ECHO_SLOTS).toBe(3);
   });
 
   it("lists the faults of .env and of the values together", () => {
     writeFileSync(join(folder, ".env"), "oops\nECHO_SLOTS=x\n");
-    expect(() => loadFrom(folder)).toThrow(/2 faults:\n {2}\.env line 1: .*\n {2}ECHO_SLOTS: given "x"/);
+    expect(() => loadFrom(folder)).toThrow(/2 errors:\n {2}\.env line 1: .*\n {2}ECHO_SLOTS: given "x"/);
   });
 
-  it("stops for a malformed .env even where all values are good", () => {
+  it("rejects a malformed .env even if all values are valid", () => {
     writeFileSync(join(folder, ".env"), "oops\n");
     expect(() => loadFrom(folder)).toThrow(ConfigError);
   });

@@ -17,7 +17,7 @@ function faultsOf(env: Environment): readonly string[] {
 const SECRET = "0123456789abcdef0123456789abcdef";
 
 describe("loadConfig", () => {
-  it("gives the defaults for an empty environment, without a warning", () => {
+  it("returns the defaults for an empty environment, without warnings", () => {
     const { config, warnings } = loadConfig({});
     expect(config.PORT).toBe(8000);
     expect(config.HOST).toBe("127.0.0.1");
@@ -51,7 +51,7 @@ describe("loadConfig", () => {
     });
   });
 
-  it("lists every fault at once: name, what was given, what is allowed", () => {
+  it("lists all faults at once, with name, given value and allowed values", () => {
     const env = {
       PORT: "abc",
       AI_PROVIDER: "gpt",
@@ -67,15 +67,15 @@ describe("loadConfig", () => {
       'MAX_CONNECTIONS: given "0"; allowed: whole number 1..1000000',
     ]);
     expect(() => loadConfig(env)).toThrow(
-      /^The configuration has 5 faults:\n {2}PORT: .*\n {2}ALLOW_ANONYMOUS: /,
+      /^The configuration has 5 errors:\n {2}PORT: .*\n {2}ALLOW_ANONYMOUS: /,
     );
   });
 
-  it("finds faults of single values and of combinations in one go", () => {
+  it("reports faults of single values and of combinations together", () => {
     expect(faultsOf({ PORT: "x", JWT_SECRET: "short" })).toHaveLength(2);
   });
 
-  // Trap 10: an empty audience would let every audience in.
+  // An empty audience would otherwise accept tokens for every audience.
   it.each([
     "JWT_ISSUER",
     "JWT_AUDIENCE",
@@ -85,14 +85,14 @@ describe("loadConfig", () => {
     "OPENAI_API_KEY",
     "HOST",
     "PORT",
-  ])("refuses an empty %s", (name) => {
+  ])("rejects an empty %s", (name) => {
     for (const given of ["", "  "]) {
       const [fault] = faultsOf({ [name]: given });
       expect(fault).toMatch(new RegExp(`^${name}: given .*remove the variable`));
     }
   });
 
-  it("takes an empty list and an empty system prompt for what they say", () => {
+  it("accepts an empty list and an empty system prompt", () => {
     const { config } = loadConfig({
       CORS_ORIGINS: "",
       TRUSTED_PROXIES: " ",
@@ -108,8 +108,7 @@ describe("loadConfig", () => {
     expect(loadConfig({}).config.AI_FALLBACK).toBeUndefined();
   });
 
-  // Trap 13.
-  it("refuses a JWT_SECRET under 32 bytes, counts bytes and does not show it", () => {
+  it("rejects a JWT_SECRET under 32 bytes (not characters) without showing it", () => {
     expect(faultsOf({ JWT_SECRET: "x".repeat(31) })[0]).toMatch(
       /^JWT_SECRET: given \(hidden\), 31 bytes; allowed: at least 32/,
     );
@@ -117,7 +116,7 @@ describe("loadConfig", () => {
     expect(faultsOf({ JWT_SECRET: "hush" })[0]).not.toContain("hush");
   });
 
-  it("refuses more than one key, so that one algorithm family is in force", () => {
+  it("rejects more than one key, so that only one algorithm family is accepted", () => {
     const [fault] = faultsOf({ JWT_SECRET: SECRET, JWT_PUBLIC_KEY: "pem", JWT_PUBLIC_KEY_FILE: "file" });
     expect(fault).toMatch(
       /^JWT_SECRET, JWT_PUBLIC_KEY, JWT_PUBLIC_KEY_FILE: given 3 keys; allowed: only one/,
@@ -125,7 +124,7 @@ describe("loadConfig", () => {
     expect(fault).not.toContain(SECRET);
   });
 
-  it("refuses an output limit that leaves no room for a prompt", () => {
+  it("rejects an output limit that leaves no tokens for the prompt", () => {
     expect(faultsOf({ LOCAL_CONTEXT_SIZE: "512" })[0]).toMatch(
       /^MAX_OUTPUT_TOKENS: given 512; allowed: less than .* \(512\)/,
     );
@@ -133,25 +132,25 @@ describe("loadConfig", () => {
     expect(faultsOf({ LOCAL_CONTEXT_SIZE: "auto", MAX_OUTPUT_TOKENS: "100000" })).toEqual([]);
   });
 
-  it("refuses a fallback of none and others", () => {
+  it("rejects a fallback list that combines none with providers", () => {
     expect(faultsOf({ AI_FALLBACK: "none,openai" })[0]).toMatch(
       /^AI_FALLBACK: given "none,openai"; allowed: none alone/,
     );
   });
 
-  // Trap 4: uWebSockets.js aborts the process outside of these bounds.
-  it.each(["0", "7", "961", "8.5"])("refuses IDLE_TIMEOUT_SECONDS=%s", (given) => {
+  // uWebSockets.js aborts the process outside these bounds.
+  it.each(["0", "7", "961", "8.5"])("rejects IDLE_TIMEOUT_SECONDS=%s", (given) => {
     expect(faultsOf({ IDLE_TIMEOUT_SECONDS: given })).toHaveLength(1);
   });
 
-  it("refuses host names with a scheme, path or wildcard", () => {
+  it("rejects host names with a scheme, path or wildcard", () => {
     for (const given of ["https://a.example", "a.example/x", "*.example", "a b"]) {
       expect(faultsOf({ ALLOWED_HOSTS: given })).toHaveLength(1);
     }
     expect(faultsOf({ ALLOWED_HOSTS: "a.example,[::1]:80,::1" })).toEqual([]);
   });
 
-  it("warns of unknown variables that begin like ours, with the nearest name and without the value", () => {
+  it("warns about unknown variables with our prefixes, suggesting the nearest name and hiding the value", () => {
     const { warnings } = loadConfig({
       AI_PROVIDR: "v1",
       LOCAL_SLOT: "v2",
@@ -167,25 +166,25 @@ describe("loadConfig", () => {
     ]);
   });
 
-  it("does not warn of variables of the OpenAI SDK and of Hugging Face", () => {
+  it("does not warn about variables of the OpenAI SDK and Hugging Face", () => {
     expect(loadConfig({ OPENAI_ORG_ID: "a", OPENAI_LOG: "b", HF_HOME: "c", HF_TOKEN: "d" }).warnings).toEqual(
       [],
     );
     expect(loadConfig({ OPENAI_APIKEY: "a", HF_APIKEY: "b" }).warnings).toHaveLength(2);
   });
 
-  it("warns where nobody could connect and where a claim is asked for without a key", () => {
+  it("warns if no client could connect and if a claim is required without a key", () => {
     const { warnings } = loadConfig({ ALLOW_ANONYMOUS: "false", JWT_ISSUER: "me" });
     expect(warnings).toEqual([
       expect.stringMatching(/^JWT_ISSUER has no effect/),
-      expect.stringMatching(/^nobody can connect/),
+      expect.stringMatching(/^no client can connect/),
     ]);
     expect(loadConfig({ ALLOW_ANONYMOUS: "false", JWT_ISSUER: "me", JWT_SECRET: SECRET }).warnings).toEqual(
       [],
     );
   });
 
-  it("shows no secret, no password in a URL, no control character and no endless value in a fault", () => {
+  it("shows no secrets, URL passwords, control characters or very long values in faults", () => {
     const secrets = Object.entries(settings).filter(([, setting]) => setting.secret);
     expect(secrets.map(([name]) => name)).toContain("JWT_SECRET");
     expect(faultsOf({ OPENAI_BASE_URL: "ftp://me:pass@host" })[0]).toContain('"ftp://(hidden)@host"');
@@ -193,7 +192,7 @@ describe("loadConfig", () => {
     expect(faultsOf({ PORT: "9".repeat(5000) })[0]?.length).toBeLessThan(200);
   });
 
-  it("either gives a whole configuration or a ConfigError, whatever is given", () => {
+  it("returns a complete configuration or throws a ConfigError for any input", () => {
     const name = fc.constantFrom(...(Object.keys(settings) as (keyof Config)[]));
     const value = fc.oneof(
       fc.string(),

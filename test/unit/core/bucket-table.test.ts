@@ -5,7 +5,7 @@ import { VirtualClock } from "../../support/virtual-clock.ts";
 const rate = { perSecond: 1, burst: 2 };
 
 describe("BucketTable", () => {
-  it("keeps a budget for each key", () => {
+  it("keeps a separate budget for each key", () => {
     const clock = new VirtualClock();
     const table = new BucketTable(rate, 100, clock);
     expect([table.take("a"), table.take("a"), table.take("b")]).toEqual([0, 0, 0]);
@@ -15,7 +15,7 @@ describe("BucketTable", () => {
     expect(table.take("a")).toBe(0);
   });
 
-  it("forgets keys whose buckets are full again, without a timer", () => {
+  it("removes keys whose buckets are full again, without a timer", () => {
     const clock = new VirtualClock();
     const table = new BucketTable(rate, 1000, clock);
     for (let key = 0; key < 500; key++) table.take(`old${key}`);
@@ -28,13 +28,13 @@ describe("BucketTable", () => {
     expect(table.size).toBe(0);
   });
 
-  it("never holds more than its bound, and lets the longest unused go (trap 24e)", () => {
+  it("evicts the least recently used key at its maximum size (trap 24e)", () => {
     const clock = new VirtualClock();
     const table = new BucketTable({ perSecond: 0.001, burst: 2 }, 10, clock);
     table.take("steady", 2);
     for (let key = 0; key < 1000; key++) {
       table.take(`flood${key}`);
-      // Who is limited stays so while he goes on, however many others come.
+      // A key in use stays limited, regardless of the number of new keys.
       expect(table.take("steady")).toBeGreaterThan(0);
       expect(table.size).toBeLessThanOrEqual(10);
     }

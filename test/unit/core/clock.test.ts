@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
 
 describe("systemClock", () => {
-  it("calls back once, not before its time, and not when it was cancelled", async () => {
+  it("calls back once, not too early, and not after it was cancelled", async () => {
     const begin = systemClock.now();
     const calls: string[] = [];
     const cancel = systemClock.after(5, () => calls.push("cancelled"));
@@ -12,14 +12,14 @@ describe("systemClock", () => {
         calls.push("kept");
         resolve(systemClock.now());
       });
-      // The clock keeps no process alive; this test must.
+      // The clock does not keep the process alive, so this timer does.
       setTimeout(() => {}, 100);
     });
     expect(at - begin).toBeGreaterThanOrEqual(19);
     expect(calls).toEqual(["kept"]);
   });
 
-  it("takes a time below zero as now, and one beyond a timer's range as far away", async () => {
+  it("treats a negative delay as 0, and does not overflow with a delay beyond the range of setTimeout", async () => {
     const calls: string[] = [];
     systemClock.after(-5, () => calls.push("now"));
     const cancel = systemClock.after(2 ** 40, () => calls.push("far"));
@@ -28,7 +28,7 @@ describe("systemClock", () => {
     expect(calls).toEqual(["now"]);
   });
 
-  it("shows the wall's time", () => {
+  it("returns the system time as wall time", () => {
     expect(Math.abs(systemClock.wall() - Date.now())).toBeLessThan(1000);
   });
 });

@@ -11,11 +11,11 @@ describe("editDistance", () => {
     ["kitten", "sitting", 3],
     ["help", "hlep", 2],
     ["clear", "clearcontext", 7],
-  ])("of %j and %j is %i", (a, b, distance) => {
+  ])("between %j and %j is %i", (a, b, distance) => {
     expect(editDistance(a, b)).toBe(distance);
   });
 
-  it("is a metric: zero only for equal words, symmetric, and no way around is shorter", () => {
+  it("is a metric: zero only for equal words, symmetric, with the triangle inequality", () => {
     fc.assert(
       fc.property(word, word, word, (a, b, c) => {
         const ab = editDistance(a, b);
@@ -29,7 +29,7 @@ describe("editDistance", () => {
 });
 
 describe("nearestWord", () => {
-  it("finds the nearest, the first of equals, and nothing among no words", () => {
+  it("returns the nearest word, the first of equally near ones, and undefined without words", () => {
     expect(nearestWord("sumarize", ["help", "summarize"])).toBe("summarize");
     expect(nearestWord("x", ["a", "b"])).toBe("a");
     expect(nearestWord("x", [])).toBeUndefined();
@@ -37,12 +37,12 @@ describe("nearestWord", () => {
 });
 
 describe("nearestName", () => {
-  it("finds the closest name", () => {
+  it("returns the closest name", () => {
     expect(nearestName("MAX_CONECTIONS", ["MAX_CONNECTIONS", "MAX_SESSIONS"])).toBe("MAX_CONNECTIONS");
     expect(nearestName("MAX_SESIONS", ["MAX_CONNECTIONS", "MAX_SESSIONS"])).toBe("MAX_SESSIONS");
   });
 
-  it("finds none where none is close enough to be meant", () => {
+  it("returns undefined when no name is close enough", () => {
     expect(nearestName("AI_ZZZZZZZZZZ", ["MAX_CONNECTIONS", "PORT"])).toBeUndefined();
   });
 });

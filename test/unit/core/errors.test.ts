@@ -4,14 +4,14 @@ import { reportOf, ServiceError } from "../../../src/core/errors.ts";
 
 describe("ServiceError", () => {
   it.each(Object.keys(errorCodes) as ErrorCode[])(
-    "takes whether %s is worth a retry from the table",
+    "takes the default of retryable for %s from the table",
     (code) => {
       const error = new ServiceError(code, "text");
       expect(error.report()).toEqual({ code, message: "text", retryable: errorCodes[code].retryable });
     },
   );
 
-  it("lets the place that met the fault decide otherwise, and say when to come back", () => {
+  it("accepts other values for retryable and the retry delay", () => {
     const error = new ServiceError("bad_request", "text", { retryable: true, retryAfterMs: 0 });
     expect(error.report()).toEqual({
       code: "bad_request",
@@ -23,9 +23,9 @@ describe("ServiceError", () => {
 });
 
 describe("reportOf", () => {
-  it("reports what may be shown, and never its cause", () => {
-    const error = new ServiceError("busy", "Come back.", { cause: new Error("key sk-1") });
-    expect(reportOf(error)).toEqual({ code: "busy", message: "Come back.", retryable: true });
+  it("reports code and message of a ServiceError, but not its cause", () => {
+    const error = new ServiceError("busy", "Try again.", { cause: new Error("key sk-1") });
+    expect(reportOf(error)).toEqual({ code: "busy", message: "Try again.", retryable: true });
   });
 
   it.each([
@@ -34,7 +34,7 @@ describe("reportOf", () => {
     undefined,
     null,
     { code: "busy", message: "forged" },
-  ])("hides anything else (%s)", (thrown) => {
+  ])("hides the text of anything else (%s)", (thrown) => {
     const report = reportOf(thrown);
     expect(report).toMatchObject({ code: "internal", retryable: true });
     expect(report.message).not.toMatch(/password|forged|string/);

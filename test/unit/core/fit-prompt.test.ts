@@ -12,7 +12,7 @@ import {
 const OVERHEAD = 4;
 const countTokens = (text: string) => text.length;
 
-/** Turns by the number of their tokens: user, assistant, user, … */
+/** Turns of these sizes in tokens, alternating user and assistant. */
 function turnsOf(sizes: readonly number[]): Turn[] {
   return sizes.map((size, index) => ({
     role: index % 2 === 0 ? "user" : "assistant",
@@ -36,13 +36,13 @@ function tokensOf(turns: readonly Turn[]): number {
   return turns.reduce((sum, { content }) => sum + content.length + OVERHEAD, 0);
 }
 
-/** Whole exchanges and a last message; none alone exceeds the room. */
+/** Whole exchanges and a last message; no single one exceeds the prompt space. */
 const history = fc
   .array(fc.integer({ min: 0, max: 300 }), { minLength: 0, maxLength: 40 })
   .map((sizes) => (sizes.length % 2 === 0 ? [...sizes, 10] : sizes));
 
 describe("systemMessage", () => {
-  it("joins system text and context, and leaves out what is empty", () => {
+  it("joins system text and context, and omits an empty one", () => {
     expect(systemMessage("Be brief.", "I am Ada.")).toBe("Be brief.\n\nContext from the user:\nI am Ada.");
     expect(systemMessage("", "I am Ada.")).toBe("Context from the user:\nI am Ada.");
     expect(systemMessage("Be brief.", null)).toBe("Be brief.");
@@ -52,26 +52,26 @@ describe("systemMessage", () => {
 });
 
 describe("fitPrompt", () => {
-  it("keeps everything while it fits, to the last token", () => {
-    // 3 turns with their overhead make 800, the window less the output.
+  it("keeps all turns up to the exact limit", () => {
+    // 3 turns with their overhead take 800 tokens: the window less the output.
     const fitted = fit([300, 300, 188]);
     expect(fitted).toMatchObject({ droppedTurns: 0, promptTokens: 800 });
     expect(fit([300, 300, 189]).droppedTurns).toBe(2);
   });
 
-  it("cuts to at most 60 % of the window once it overflows", () => {
+  it("cuts to at most 60 % of the window once the prompt exceeds it", () => {
     const fitted = fit([100, 100, 100, 100, 100, 100, 100, 100, 100]);
     expect(FILL_AFTER_CUT).toBe(0.6);
     expect(fitted.promptTokens).toBe(5 * 104);
     expect(fitted.droppedTurns).toBe(4);
   });
 
-  it("counts the system text, with its overhead, and nothing for an empty one", () => {
+  it("counts the system text with its overhead, and nothing for an empty one", () => {
     expect(fit([10], { system: "y".repeat(20) }).promptTokens).toBe(20 + 10 + 2 * OVERHEAD);
     expect(fit([10]).promptTokens).toBe(10 + OVERHEAD);
   });
 
-  it("says what was too long and how much room there is", () => {
+  it("throws prompt_too_long with the number of tokens and the limit", () => {
     const system = "y".repeat(100);
     let thrown: unknown;
     try {
@@ -86,17 +86,17 @@ describe("fitPrompt", () => {
     expect(fit([10, 10, 692], { system }).promptTokens).toBe(800);
   });
 
-  it("never speaks of room below zero", () => {
+  it("reports a limit of 0 when the reserve for the answer exceeds the window", () => {
     expect(() => fit([1], { windowTokens: 100, outputTokens: 200 })).toThrow("room for 0 ");
   });
 
-  it("cuts an answer that overtook the window without its question", () => {
+  it("drops an oversized answer together with its question", () => {
     const fitted = fit([10, 900, 10]);
     expect(fitted.droppedTurns).toBe(2);
     expect(fitted.turns).toEqual(turnsOf([10]));
   });
 
-  it("keeps a suffix that starts with a user turn, holds the last message and never exceeds the room", () => {
+  it("keeps a suffix that starts with a user turn, contains the last message and fits the limit", () => {
     fc.assert(
       fc.property(history, fc.integer({ min: 0, max: 200 }), (sizes, systemTokens) => {
         const turns = turnsOf(sizes);
@@ -112,7 +112,7 @@ describe("fitPrompt", () => {
     );
   });
 
-  it("moves the start of what is kept only when the window overflows, and then deep", () => {
+  it("only cuts when the prompt exceeds the window, and then down to 60 %", () => {
     fc.assert(
       fc.property(
         fc.array(fc.tuple(fc.integer({ min: 0, max: 250 }), fc.integer({ min: 0, max: 250 })), {
@@ -129,7 +129,7 @@ describe("fitPrompt", () => {
               expect(droppedTurns).toBe(before);
             } else {
               expect(droppedTurns).toBeGreaterThan(before);
-              // Deep, unless the last message alone is more than the share.
+              // Or to the last message alone, if that takes more.
               const last = (sizes.at(-1) ?? 0) + OVERHEAD;
               expect(promptTokens).toBeLessThanOrEqual(Math.max(600, last));
             }
@@ -140,13 +140,13 @@ describe("fitPrompt", () => {
     );
   });
 
-  it("cuts no deeper than it must: one exchange more would pass the share", () => {
+  it("cuts no more than needed: one more exchange would exceed 60 %", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 30, maxLength: 80 }), (sizes) => {
         const odd = sizes.length % 2 === 0 ? sizes.slice(1) : sizes;
         const { droppedTurns } = fit(odd);
         fc.pre(droppedTurns > 0);
-        // Find the turn whose arrival made the cut: up to it one more exchange was too much.
+        // Find the first prompt with this cut; with one more exchange it would have exceeded 60 %.
         for (let count = 1; count <= odd.length; count += 2) {
           if (fit(odd.slice(0, count)).droppedTurns !== droppedTurns) continue;
           const kept = turnsOf(odd.slice(0, count)).slice(droppedTurns - 2);

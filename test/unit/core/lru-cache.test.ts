@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { LruCache } from "../../../src/core/lru-cache.ts";
 
-describe("BoundedCache", () => {
-  it("forgets what was used the longest ago", () => {
+describe("LruCache", () => {
+  it("evicts the least recently used entry", () => {
     const cache = new LruCache<string, number>(2);
     cache.set("a", 1);
     cache.set("b", 2);

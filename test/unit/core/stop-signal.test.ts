@@ -6,7 +6,7 @@ const makers: Readonly<Record<string, () => { signal: StopSignal; abort: (reason
     const stopper = new Stopper();
     return { signal: stopper, abort: (reason) => stopper.abort(reason) };
   },
-  // The same work takes either, so both must do the same.
+  // Both are used as a StopSignal, so both must behave the same.
   "an AbortSignal": () => {
     const controller = new AbortController();
     return { signal: controller.signal, abort: (reason) => controller.abort(reason) };
@@ -14,7 +14,7 @@ const makers: Readonly<Record<string, () => { signal: StopSignal; abort: (reason
 };
 
 describe.each(Object.entries(makers))("%s as a StopSignal", (_name, make) => {
-  it("says nothing before it is aborted, and its reason from then on", () => {
+  it("has no reason before it is aborted, and the given one afterwards", () => {
     const { signal, abort } = make();
     expect([signal.aborted, signal.reason]).toEqual([false, undefined]);
     signal.throwIfAborted();
@@ -23,26 +23,26 @@ describe.each(Object.entries(makers))("%s as a StopSignal", (_name, make) => {
     expect(() => signal.throwIfAborted()).toThrow("enough");
   });
 
-  it("tells each listener once, at once and in order, and not those that left", () => {
+  it("calls each listener once, synchronously and in order, but no removed one", () => {
     const { signal, abort } = make();
-    const told: string[] = [];
-    const left = (): void => void told.push("left");
-    signal.addEventListener("abort", () => told.push("first"), { once: true });
-    signal.addEventListener("abort", left, { once: true });
-    signal.addEventListener("abort", () => told.push("second"), { once: true });
-    signal.removeEventListener("abort", left);
+    const calls: string[] = [];
+    const removed = (): void => void calls.push("removed");
+    signal.addEventListener("abort", () => calls.push("first"), { once: true });
+    signal.addEventListener("abort", removed, { once: true });
+    signal.addEventListener("abort", () => calls.push("second"), { once: true });
+    signal.removeEventListener("abort", removed);
     abort("enough");
-    expect(told).toEqual(["first", "second"]);
+    expect(calls).toEqual(["first", "second"]);
     abort("again");
-    expect([told.length, signal.reason]).toEqual([2, "enough"]);
+    expect([calls.length, signal.reason]).toEqual([2, "enough"]);
   });
 
-  it("calls nobody who comes after the end", () => {
+  it("does not call listeners that are added after the abort", () => {
     const { signal, abort } = make();
     abort("enough");
-    let told = false;
-    signal.addEventListener("abort", () => (told = true), { once: true });
+    let called = false;
+    signal.addEventListener("abort", () => (called = true), { once: true });
     abort("again");
-    expect(told).toBe(false);
+    expect(called).toBe(false);
   });
 });

@@ -17,22 +17,22 @@ function run(
   return { text: seen.join(""), stopped: false, seen };
 }
 
-// A small alphabet, so that stop texts are met often.
+// A small alphabet, so that stop texts occur often.
 const text = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 30 });
 const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength: 4 }), {
   maxLength: 4,
 });
 
 describe("StopText", () => {
-  it("ends the text before the stop text, even when it comes in pieces", () => {
+  it("ends the text before the stop text, even if that is split over pieces", () => {
     expect(run(["</end>"], ["Hello <", "/en", "d> more"])).toMatchObject({ text: "Hello ", stopped: true });
   });
 
-  it("lets held text through when it turns out to be no stop text", () => {
+  it("releases held text when it does not become a stop text", () => {
     expect(run(["</end>"], ["a </e", "m>"])).toMatchObject({ text: "a </em>", stopped: false });
   });
 
-  it("gives what it held when the answer ends by itself", () => {
+  it("returns held text on flush", () => {
     expect(run(["</end>"], ["a </e"])).toMatchObject({ text: "a </e", stopped: false });
   });
 
@@ -45,17 +45,17 @@ describe("StopText", () => {
   });
 
   it.each([[["xabc"]], [["xa", "bc"]], [["xab", "c"]], [["x", "a", "b", "c"]]])(
-    "ends at the stop text that is complete first, whether the text comes as %j or otherwise",
+    "ends at the stop text that is complete first, with the text split as %j",
     (pieces) => {
       expect(run(["abc", "b"], pieces)).toMatchObject({ text: "xa", stopped: true });
     },
   );
 
-  it("takes the longer of two stop texts that end at the same place", () => {
+  it("prefers the longer of two stop texts that end at the same place", () => {
     expect(run(["bc", "abc"], ["xabc"])).toMatchObject({ text: "x", stopped: true });
   });
 
-  it("has nothing left once it was flushed or has stopped", () => {
+  it("holds nothing after a flush or a stop", () => {
     const flushed = new StopText(["abc"]);
     flushed.push("xab");
     expect([flushed.flush(), flushed.flush()]).toEqual(["ab", ""]);
@@ -64,7 +64,7 @@ describe("StopText", () => {
     expect(stopped.flush()).toBe("");
   });
 
-  it("gives the same however the text is cut into pieces", () => {
+  it("gives the same result for any split into pieces", () => {
     fc.assert(
       fc.property(stops, text, fc.array(fc.nat(5), { maxLength: 30 }), (marks, whole, cuts) => {
         const pieces: string[] = [];
@@ -81,7 +81,7 @@ describe("StopText", () => {
     );
   });
 
-  it("never lets a stop text through, in whole or in its beginning", () => {
+  it("never releases a stop text or the beginning of the one that stopped it", () => {
     fc.assert(
       fc.property(stops, text, (marks, whole) => {
         const { text: out, stopped } = run(marks, [...whole]);
@@ -93,7 +93,7 @@ describe("StopText", () => {
     );
   });
 
-  it("holds back only what may begin a stop text, and lets all of a text through that has none", () => {
+  it("holds back only a possible beginning of a stop text, and finally releases all text without one", () => {
     fc.assert(
       fc.property(stops, fc.array(text, { maxLength: 8 }), (marks, pieces) => {
         const stopText = new StopText(marks);
@@ -115,7 +115,7 @@ describe("StopText", () => {
 });
 
 describe("cutAtStop", () => {
-  it("gives what the pieces of the text would give", () => {
+  it("gives the same result as a StopText with pieces", () => {
     expect(cutAtStop("xabc", ["abc", "b"])).toBe("xa");
     fc.assert(
       fc.property(stops, text, (marks, whole) => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { TokenBucket } from "../../../src/core/token-bucket.ts";
 
 describe("TokenBucket", () => {
-  it("grants its burst at once, then the rate, and says how long to wait", () => {
+  it("grants its burst at once, then the rate, and returns the time to wait", () => {
     const bucket = new TokenBucket({ perSecond: 2, burst: 3 });
     expect([1, 2, 3].map(() => bucket.take(0))).toEqual([0, 0, 0]);
     expect(bucket.take(0)).toBe(500);
@@ -24,14 +24,14 @@ describe("TokenBucket", () => {
         fc.integer({ min: 4, max: 12 }),
         (all, perSecond, burst) => {
           const bucket = new TokenBucket({ perSecond, burst });
-          // The plain model: a number of tokens that grows with time.
+          // Reference model: a number of tokens that grows with time.
           let tokens = burst;
           let now = 1000;
           for (const { pause, cost } of all) {
             now += pause;
             tokens = Math.min(burst, tokens + (pause * perSecond) / 1000);
             const wait = bucket.take(now, cost);
-            // On the edge rounding decides.
+            // Rounding decides at the edge.
             if (Math.abs(tokens - cost) < 1e-6) {
               if (wait === 0) tokens -= cost;
               continue;
@@ -45,7 +45,7 @@ describe("TokenBucket", () => {
     );
   });
 
-  it("grants after the time it named, and not before", () => {
+  it("grants after the returned time, and not before", () => {
     const bucket = new TokenBucket({ perSecond: 3, burst: 1 });
     bucket.take(0);
     const wait = bucket.take(0);
@@ -53,7 +53,7 @@ describe("TokenBucket", () => {
     expect(bucket.take(wait)).toBe(0);
   });
 
-  it("grants a cost above its burst when it is full, and is in debt after that", () => {
+  it("grants a cost above its burst when full, and goes into debt", () => {
     const bucket = new TokenBucket({ perSecond: 10, burst: 5 });
     expect(bucket.take(0, 20)).toBe(0);
     expect(bucket.take(0)).toBe(1600);
@@ -61,7 +61,7 @@ describe("TokenBucket", () => {
     expect(bucket.take(2000, 20)).toBe(0);
   });
 
-  it("is full at first, and again when everything came back", () => {
+  it("is full at first, and again after a complete refill", () => {
     const bucket = new TokenBucket({ perSecond: 1, burst: 2 });
     expect(bucket.isFull(0)).toBe(true);
     bucket.take(0, 2);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 describe("VirtualClock", () => {
-  it("fires in order of time, then of setting, and timers that were set meanwhile", () => {
+  it("fires timers in order of time, then of creation, including those created meanwhile", () => {
     const clock = new VirtualClock();
     const fired: string[] = [];
     clock.after(20, () => fired.push("c"));
@@ -18,7 +18,7 @@ describe("VirtualClock", () => {
     expect(clock.pending).toBe(1);
   });
 
-  it("gives promises their turn between timers", async () => {
+  it("settles promises between timers", async () => {
     const clock = new VirtualClock();
     const fired: number[] = [];
     const sleep = (ms: number) => new Promise<void>((resolve) => clock.after(ms, resolve));

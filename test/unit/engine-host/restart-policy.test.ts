@@ -3,31 +3,31 @@ import { RestartPolicy } from "../../../src/engine-host/restart-policy.ts";
 
 const options = {
   firstDelayMs: 100,
-  longestDelayMs: 500,
+  maxDelayMs: 500,
   earlyMs: 60_000,
   earlyLimit: 5,
   degradedDelayMs: 60_000,
 };
 
 describe("RestartPolicy", () => {
-  it("starts again at once after a long life, and ever later after early deaths", () => {
+  it("restarts after the first delay following a long run, and doubles the delay with each early exit", () => {
     const policy = new RestartPolicy(options);
-    expect(policy.died(3_600_000)).toBe(100);
-    expect([1, 2, 3, 4].map(() => policy.died(1000))).toEqual([100, 200, 400, 500]);
+    expect(policy.recordExit(3_600_000)).toBe(100);
+    expect([1, 2, 3, 4].map(() => policy.recordExit(1000))).toEqual([100, 200, 400, 500]);
     expect(policy.degraded).toBe(false);
   });
 
-  it("gives up hope after repeated early deaths, and tries once a minute", () => {
+  it("becomes degraded after repeated early exits and restarts once a minute", () => {
     const policy = new RestartPolicy(options);
-    for (let death = 0; death < 5; death++) policy.died(1000);
+    for (let exit = 0; exit < 5; exit++) policy.recordExit(1000);
     expect(policy.degraded).toBe(true);
-    expect(policy.died(1000)).toBe(60_000);
+    expect(policy.recordExit(1000)).toBe(60_000);
   });
 
-  it("forgets early deaths after a long life", () => {
+  it("resets the count of early exits after a long run", () => {
     const policy = new RestartPolicy(options);
-    for (let death = 0; death < 6; death++) policy.died(1000);
-    expect(policy.died(60_000)).toBe(100);
+    for (let exit = 0; exit < 6; exit++) policy.recordExit(1000);
+    expect(policy.recordExit(60_000)).toBe(100);
     expect(policy.degraded).toBe(false);
   });
 });

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { createSocketFolder } from "../../../src/engine-host/socket-folder.ts";
 
 describe("createSocketFolder", () => {
-  it("makes a fresh folder that only this user can enter, and removes it", () => {
+  it("creates a new private folder and removes it", () => {
     const [first, second] = [createSocketFolder(), createSocketFolder()];
     const folder = dirname(first.socketPath);
     expect(statSync(folder).mode & 0o777).toBe(0o700);
@@ -15,7 +15,7 @@ describe("createSocketFolder", () => {
     expect(existsSync(folder)).toBe(false);
   });
 
-  it("keeps the path short enough for a socket where the temporary folder is deep", () => {
+  it("keeps the socket path short enough when the temporary folder's path is long", () => {
     const parent = mkdtempSync(join(tmpdir(), "x".repeat(90)));
     const folder = createSocketFolder(parent);
     expect(Buffer.byteLength(folder.socketPath)).toBeLessThanOrEqual(103);

@@ -10,7 +10,7 @@ import { EngineSupervisor } from "../../../src/engine-host/supervisor.ts";
 import type { EngineStatus } from "../../../src/engine-wire/engine-status.ts";
 import { tinySettings } from "../../support/local-engine.ts";
 
-/** Stands in for the engine where its faults matter: `send` and `onLine` are its control channel. */
+/** Start of a script that replaces the engine to simulate faults. `send` and `onLine` use its control channel. */
 const prelude = `
   const control = new (require("node:net").Socket)({ fd: 3 });
   const send = (message) => control.write(JSON.stringify(message) + "\\n");
@@ -22,7 +22,7 @@ const prelude = `
     });
   };
 `;
-const restart = { firstDelayMs: 5, longestDelayMs: 20, earlyMs: 60_000, earlyLimit: 3, degradedDelayMs: 50 };
+const restart = { firstDelayMs: 5, maxDelayMs: 20, earlyMs: 60_000, earlyLimit: 3, degradedDelayMs: 50 };
 const running: EngineSupervisor[] = [];
 
 async function supervise(script: string, env: Record<string, string> = {}, stallMs?: number) {
@@ -48,11 +48,12 @@ async function supervise(script: string, env: Record<string, string> = {}, stall
 
 afterEach(() => Promise.all(running.splice(0).map((supervisor) => supervisor.stop())));
 
-const answer =
+/** Engine that becomes ready and exits on a stop message. */
+const healthyEngine =
   'onLine((m) => m.type === "stop" ? process.exit(0) : send({ type: "ready", info: { modelName: "m" } }));';
 
 describe("EngineSupervisor", () => {
-  it("hands the settings over on the control channel and gives what ready carries", async () => {
+  it("sends the settings on the control channel and returns the info of the ready message", async () => {
     const { supervisor } = await supervise(
       'onLine((m) => send({ type: "ready", info: { modelName: m.settings.modelName + " " + m.socketPath } }));',
     );
@@ -61,7 +62,7 @@ describe("EngineSupervisor", () => {
     expect(supervisor.status()).toMatchObject({ state: "ready", reason: "", info });
   });
 
-  it("refuses to start where the engine says why it cannot, and does not try again", async () => {
+  it("rejects the start with the engine's reason and does not restart it", async () => {
     const { supervisor, restarts } = await supervise(
       'onLine(() => { send({ type: "failed", message: "GPU=cuda cannot be used" }); setTimeout(() => process.exit(1), 5); });',
     );
@@ -71,7 +72,7 @@ describe("EngineSupervisor", () => {
     expect(restarts()).toBe(0);
   });
 
-  it.each(["SIGKILL", "stop"])("removes the states that an engine has left at its end: %s", async (way) => {
+  it.each(["SIGKILL", "stop"])("removes the stored states of an engine that ends by %s", async (end) => {
     const states = mkdtempSync(join(tmpdir(), "states-"));
     const ready = JSON.stringify({ type: "ready", info: { modelName: "m" }, stateFolder: states });
     const { supervisor } = await supervise(
@@ -79,7 +80,7 @@ describe("EngineSupervisor", () => {
     );
     await supervisor.start();
     writeFileSync(join(states, "1"), "state");
-    if (way === "stop") {
+    if (end === "stop") {
       await supervisor.stop();
       expect(existsSync(states)).toBe(false);
     } else {
@@ -88,8 +89,8 @@ describe("EngineSupervisor", () => {
     }
   });
 
-  it("starts the engine again after a death, with a new life on the same socket", async () => {
-    const { supervisor, states, restarts } = await supervise(answer);
+  it("restarts a killed engine with a new process on the same socket", async () => {
+    const { supervisor, states, restarts } = await supervise(healthyEngine);
     await supervisor.start();
     const { pid, socketPath } = supervisor;
     process.kill(pid ?? 0, "SIGKILL");
@@ -99,20 +100,20 @@ describe("EngineSupervisor", () => {
     expect(restarts()).toBe(1);
   });
 
-  it("becomes degraded when the engine keeps dying, keeps trying, and recovers", async () => {
-    const marker = `${process.env["TMPDIR"] ?? "/tmp"}/engine-lives-${process.pid}`;
+  it("becomes degraded when the engine keeps crashing, keeps restarting it, and recovers", async () => {
+    const marker = `${process.env["TMPDIR"] ?? "/tmp"}/engine-runs-${process.pid}`;
     const { supervisor, restarts } = await supervise(
-      `const fs = require("node:fs"); const lives = fs.existsSync("${marker}") ? fs.readFileSync("${marker}", "utf8").length : 0;
+      `const fs = require("node:fs"); const runs = fs.existsSync("${marker}") ? fs.readFileSync("${marker}", "utf8").length : 0;
        fs.appendFileSync("${marker}", "x");
-       if (lives < 4) process.exit(3); else { fs.rmSync("${marker}"); ${answer} }`,
+       if (runs < 4) process.exit(3); else { fs.rmSync("${marker}"); ${healthyEngine} }`,
     );
-    await expect(supervisor.start()).rejects.toThrow(/keeps dying.*code 3/);
+    await expect(supervisor.start()).rejects.toThrow(/keeps crashing.*code 3/);
     expect(supervisor.status().state).toBe("degraded");
     await expect.poll(() => supervisor.status().state, { timeout: 5000 }).toBe("ready");
     expect(restarts()).toBe(4);
   });
 
-  it("gives the engine a thread pool for its cores and none of the secrets", async () => {
+  it("sizes the engine's thread pool by the cores and passes no secrets to it", async () => {
     const { supervisor } = await supervise(
       `onLine((m) => m.type === "stop" ? process.exit(0) : send({ type: "ready", info: { modelName: JSON.stringify(process.env) } }));`,
       { OPENAI_API_KEY: "secret", JWT_SECRET: "secret", LC_ALL: "C" },
@@ -123,14 +124,14 @@ describe("EngineSupervisor", () => {
     expect(JSON.stringify(env)).not.toContain("secret");
   });
 
-  it("logs what the engine writes to its error output", async () => {
-    const { supervisor, lines } = await supervise(`console.error("ggml says hello"); ${answer}`);
+  it("logs the engine's standard error", async () => {
+    const { supervisor, lines } = await supervise(`console.error("ggml says hello"); ${healthyEngine}`);
     await supervisor.start();
     await expect.poll(() => lines.filter(({ level }) => level === "warn").length).toBe(1);
     expect(lines.find(({ level }) => level === "warn")?.fields).toMatchObject({ line: "ggml says hello" });
   });
 
-  it("ends the engine and removes its folder when it is stopped, even if the engine does not listen", async () => {
+  it("kills an engine that ignores the stop message, and removes its folder", async () => {
     const { supervisor } = await supervise(
       'process.on("SIGTERM", () => {}); onLine((m) => m.type === "settings" && send({ type: "ready", info: {} }));',
     );
@@ -141,15 +142,15 @@ describe("EngineSupervisor", () => {
     expect(existsSync(dirname(socketPath))).toBe(false);
   });
 
-  it("says so when the process cannot be started at all", async () => {
+  it("rejects the start with the exit code when the process exits at once", async () => {
     const { supervisor } = await supervise("process.exit(9)");
     await expect(supervisor.start()).rejects.toThrow(/code 9/);
   });
 
-  it("kills an engine that has work and does not move, and starts it again", async () => {
+  it("kills and restarts a busy engine that makes no progress", async () => {
     const marker = `${process.env["TMPDIR"] ?? "/tmp"}/engine-hangs-${process.pid}`;
     const { supervisor, states, lines, restarts } = await supervise(
-      `const fs = require("node:fs"); const first = !fs.existsSync("${marker}"); fs.writeFileSync("${marker}", "x"); ${answer}
+      `const fs = require("node:fs"); const first = !fs.existsSync("${marker}"); fs.writeFileSync("${marker}", "x"); ${healthyEngine}
        setInterval(() => send({ type: "pulse", busy: first, moved: 1, tickMs: 1, longWork: false }), 200);`,
       {},
       1500,
@@ -157,14 +158,14 @@ describe("EngineSupervisor", () => {
     try {
       await supervisor.start();
       const { pid } = supervisor;
-      const back = () => supervisor.pid !== pid && supervisor.status().state === "ready";
-      await expect.poll(back, { timeout: 9000 }).toBe(true);
+      const restarted = () => supervisor.pid !== pid && supervisor.status().state === "ready";
+      await expect.poll(restarted, { timeout: 9000 }).toBe(true);
       expect(states.map(({ state }) => state)).toEqual(["ready", "starting", "ready"]);
       expect(restarts()).toBe(1);
-      const died = lines.find(({ message }) => message === "engine died");
-      expect(died?.fields).toMatchObject({
+      const exited = lines.find(({ message }) => message === "engine process exited");
+      expect(exited?.fields).toMatchObject({
         signal: "SIGKILL",
-        failure: expect.stringMatching(/did not move for \d+ s/),
+        failure: expect.stringMatching(/no progress for \d+ s/),
       });
     } finally {
       rmSync(marker, { force: true });

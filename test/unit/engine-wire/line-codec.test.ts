@@ -4,7 +4,7 @@ import { encodeLine, LineDecoder } from "../../../src/engine-wire/line-codec.ts"
 import type { GatewayMessage } from "../../../src/engine-wire/requests.ts";
 
 describe("LineDecoder", () => {
-  it("gives back every message, however the bytes were cut", () => {
+  it("decodes every message for any split of the stream", () => {
     const message = fc.record({
       type: fc.constant("count" as const),
       id: fc.nat(),
@@ -29,19 +29,19 @@ describe("LineDecoder", () => {
     );
   });
 
-  it("carries new lines and lone surrogates inside a message", () => {
+  it("preserves new lines and lone surrogates inside a message", () => {
     const message: GatewayMessage = { type: "count", id: 1, text: "a\nb\u2028c\ud800" };
     expect(new LineDecoder<GatewayMessage>().push(encodeLine(message))).toEqual([message]);
   });
 
-  it("refuses a line over its limit, before its end has come", () => {
+  it("refuses a line over the limit before its end has arrived", () => {
     const decoder = new LineDecoder(10);
     expect(decoder.push("123456")).toEqual([]);
     expect(() => decoder.push("789012")).toThrow(/over/);
     expect(() => new LineDecoder(10).push(`"${"x".repeat(20)}"\n`)).toThrow(/over the limit/);
   });
 
-  it("refuses what is not JSON", () => {
+  it("refuses a line that is not JSON", () => {
     expect(() => new LineDecoder().push("hello\n")).toThrow(SyntaxError);
   });
 });

@@ -25,7 +25,7 @@ function logged(fields: object): { text: string; line: Record<string, unknown> }
 }
 
 describe("createPinoLogger", () => {
-  it("writes one JSON object a line with level, time and message", () => {
+  it("writes one JSON object per line with level, time and message", () => {
     const { text, line } = logged({ port: 8000 });
     expect(text.endsWith("\n")).toBe(true);
     expect(line).toEqual({
@@ -37,7 +37,7 @@ describe("createPinoLogger", () => {
     });
   });
 
-  it("leaves out what is below its level", () => {
+  it("omits lines below its level", () => {
     const destination = memory();
     const log = createPinoLogger({ level: "warn", destination });
     log.debug({}, "a");
@@ -51,7 +51,7 @@ describe("createPinoLogger", () => {
     expect(silent.text()).toBe("");
   });
 
-  it("hides secrets and texts of users that slip into a call", () => {
+  it("redacts secrets and users' texts that are logged by mistake", () => {
     const fields = {
       token: "hush1",
       session: "hush2",
@@ -74,13 +74,13 @@ describe("createPinoLogger", () => {
     expect(fields.token).toBe("hush1");
   });
 
-  it("keeps the path of a url and drops its query, which can hold a token", () => {
+  it("keeps the path of a url and drops its query, which may contain a token", () => {
     expect(logged({ url: "/ws/chat/auth?token=hush" }).line["url"]).toBe("/ws/chat/auth");
     expect(logged({ url: new URL("http://a/?token=hush") }).text).not.toContain("hush");
   });
 });
 
-describe("errors in the log", () => {
+describe("logged errors", () => {
   it("keep type, code, message, stack and causes", () => {
     const cause = Object.assign(new TypeError("inner"), { code: "ECONNREFUSED" });
     const { line } = logged({ err: new Error("outer", { cause }) });
@@ -97,7 +97,7 @@ describe("errors in the log", () => {
     });
   });
 
-  it("lose what libraries hang on them, such as the request with its text", () => {
+  it("omit properties added by libraries, such as the request with its text", () => {
     const err = Object.assign(new Error("503"), {
       httpRequest: { body: { inputs: "hush" } },
       response: "hush",
@@ -132,7 +132,7 @@ describe("errors in the log", () => {
     expect(() => JSON.stringify(describeError(loop))).not.toThrow();
   });
 
-  it("may be anything that was thrown", () => {
+  it("may be any thrown value", () => {
     expect(describeError("text")).toEqual({ type: "string", message: "text" });
     expect(describeError(undefined)).toEqual({ type: "undefined", message: "undefined" });
     expect(describeError({ body: "hush" })).toEqual({ type: "object", message: "(not an Error)" });
@@ -158,7 +158,7 @@ function temporaryFile(): { path: string; fd: number } {
 }
 
 describe("createLogDestination", () => {
-  it("writes all lines whole and in order, and flush waits for them", async () => {
+  it("writes all lines completely and in order, and waits for them in flush", async () => {
     const { path, fd } = temporaryFile();
     const destination = createLogDestination({ fd });
     const log = createPinoLogger({ level: "info", destination });
@@ -172,7 +172,7 @@ describe("createLogDestination", () => {
     expect(log.droppedLines()).toBe(0);
   });
 
-  it("drops lines over its bound and says in the log how many", async () => {
+  it("drops lines over its limit and logs their number", async () => {
     const { path, fd } = temporaryFile();
     const destination = createLogDestination({ fd, maxBytes: 1000 });
     for (let index = 0; index < 30; index++) destination.write(`${"x".repeat(99)}\n`);
@@ -190,7 +190,7 @@ describe("createLogDestination", () => {
     expect(readFileSync(path, "utf8").endsWith("again\n")).toBe(true);
   });
 
-  it("survives a destination that cannot be written, and does not try for ever", async () => {
+  it("drops lines for an unwritable destination instead of retrying forever", async () => {
     const fd = openSync("/dev/full", "w");
     cleanups.push(() => closeSync(fd));
     const destination = createLogDestination({ fd });
@@ -199,14 +199,14 @@ describe("createLogDestination", () => {
     expect(destination.droppedLines()).toBe(5);
   });
 
-  it("has nothing to wait for when nothing was written", async () => {
+  it("flushes immediately if nothing was written", async () => {
     await expect(createLogDestination({ fd: temporaryFile().fd }).flush(60_000)).resolves.toBeUndefined();
   });
 });
 
 /**
- * Runs `body` with a `log` in a process of its own whose standard output is a pipe into the shell command `reader`, until
- * standard error has a line that matches `until`.
+ * Runs `body`, with a logger `log`, in a separate process whose standard output is piped to the shell command `reader`.
+ * Resolves once standard error contains a line that matches `until`.
  */
 function runInPipe(
   body: string,
@@ -219,7 +219,7 @@ function runInPipe(
     ${body}
     process.stderr.write(JSON.stringify({ ...report, dropped: log.droppedLines() }) + "\\n", () => process.exit(0));`;
   const begun = performance.now();
-  // The status is told by the writer's side of the pipe, since the reader lives longer.
+  // The writer's side of the pipe reports the status, because the reader may run longer.
   const command = `( "$NODE" --import tsx --input-type=module -e "$SCRIPT"; echo "status $?" >&2 ) | ${reader}`;
   const child = spawn("bash", ["-c", command], {
     cwd: root,
@@ -232,7 +232,7 @@ function runInPipe(
     try {
       if (pid !== undefined) process.kill(-pid, "SIGKILL");
     } catch {
-      // It has ended by itself.
+      // The process has already exited.
     }
   });
   return new Promise((resolve, reject) => {
@@ -254,8 +254,8 @@ function runInPipe(
   });
 }
 
-describe("standard output (trap 17)", () => {
-  it("does not grow, block or hold up the exit while its reader stalls", async () => {
+describe("standard output", () => {
+  it("does not use more memory, block, or delay the exit while its reader stalls", async () => {
     const body = `
       const line = "x".repeat(1000);
       for (let round = 0; round < 100; round++) {
@@ -270,13 +270,13 @@ describe("standard output (trap 17)", () => {
     const { report, stderr, ms } = await runInPipe(body, "sleep 30");
     expect(stderr).toMatch(/^status 0$/m);
     expect(report["dropped"]).toBeGreaterThan(40_000);
-    // 50 MB were logged; without a bound they would all be here.
+    // 50 MB were logged. Without a limit, all of them would be in memory.
     expect(report["grown"]).toBeLessThan(25_000_000);
     expect(report["flushMs"]).toBeGreaterThanOrEqual(250);
     expect(ms).toBeLessThan(20_000);
   }, 25_000);
 
-  it("goes on where its reader goes away", async () => {
+  it("does not stop the process when its reader closes the pipe", async () => {
     const body = `
       for (let round = 0; round < 20; round++) {
         log.info({ round }, "x");
@@ -288,7 +288,7 @@ describe("standard output (trap 17)", () => {
     expect(report["dropped"]).toBeGreaterThan(0);
   }, 15_000);
 
-  it("delivers every line to a reader that is slow", async () => {
+  it("delivers every line to a slow reader", async () => {
     const body = `
       for (let index = 0; index < 500; index++) log.info({ index }, "x".repeat(1000));
       await log.flush(10_000);`;

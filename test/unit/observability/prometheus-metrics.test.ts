@@ -11,7 +11,7 @@ async function series(metrics: PrometheusMetrics, name: string): Promise<string[
   return lines.filter((line) => line.startsWith(`chat_${name}{`) || line.startsWith(`chat_${name} `));
 }
 
-/** Calls everything that the layers report, so that every series is there. */
+/** Calls every method of the metrics once, so that every series exists. */
 function useAll(metrics: PrometheusMetrics): void {
   metrics.connectionOpened("anonymous");
   metrics.connectionClosed("anonymous", 1000);
@@ -30,11 +30,11 @@ function useAll(metrics: PrometheusMetrics): void {
   metrics.providerRetried("openai");
   metrics.breakerState("openai", "open");
   metrics.spendRefused("client");
-  metrics.gauge("queue_length", "What waits", () => 7);
+  metrics.gauge("queue_length", "Length of the queue", () => 7);
 }
 
-describe("rendering", () => {
-  it("is the text format of Prometheus: help and type before each metric, one sample a line", async () => {
+describe("the rendered metrics", () => {
+  it("use the Prometheus text format: help and type before each metric, one sample per line", async () => {
     const metrics = createPrometheusMetrics();
     useAll(metrics);
     const lines = (await metrics.render()).split("\n").filter((line) => line !== "");
@@ -43,17 +43,17 @@ describe("rendering", () => {
     expect(lines).toContain("# TYPE chat_connections gauge");
     expect(lines).toContain("# TYPE chat_connections_total counter");
     expect(lines).toContain("# TYPE chat_time_to_first_token_seconds histogram");
-    expect(lines).toContain("# HELP chat_queue_length What waits");
+    expect(lines).toContain("# HELP chat_queue_length Length of the queue");
     expect(metrics.contentType).toMatch(/^text\/plain; version=/);
   });
 
-  it("names every metric of the service chat_…, counters …_total and durations …_seconds", async () => {
+  it("are named chat_…, with counters ending in _total and durations in _seconds", async () => {
     const metrics = createPrometheusMetrics();
     useAll(metrics);
     const types = (await metrics.render()).matchAll(/^# TYPE (\S+) (\S+)$/gm);
     const own = [...types]
       .map(([, name = "", type = ""]) => ({ name, type }))
-      // What Node.js and the process say of themselves has the names that everybody uses.
+      // Metrics of Node.js and the process have their standard names.
       .filter(({ name }) => !/^(process|nodejs)_/.test(name));
     expect(own.length).toBeGreaterThanOrEqual(14);
     for (const { name, type } of own) {
@@ -63,13 +63,13 @@ describe("rendering", () => {
     }
   });
 
-  it("tells of the process too", async () => {
+  it("include process metrics", async () => {
     const text = await createPrometheusMetrics().render();
     expect(text).toMatch(/^process_cpu_seconds_total /m);
     expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
   });
 
-  it("keeps two instances apart", async () => {
+  it("are separate for two instances", async () => {
     const [one, other] = [createPrometheusMetrics(), createPrometheusMetrics()];
     one.frameReceived("ping");
     expect(await series(one, "frames_received_total")).toEqual(['chat_frames_received_total{type="ping"} 1']);
@@ -77,8 +77,8 @@ describe("rendering", () => {
   });
 });
 
-describe("connections", () => {
-  it("are counted as a level and as totals, by kind", async () => {
+describe("connection metrics", () => {
+  it("show open and total connections by kind", async () => {
     const metrics = createPrometheusMetrics();
     metrics.connectionOpened("anonymous");
     metrics.connectionOpened("anonymous");
@@ -97,7 +97,7 @@ describe("connections", () => {
     ]);
   });
 
-  it("bound the close codes that clients choose: what no contract names is counted as other", async () => {
+  it("limit the label for close codes: codes not defined by RFC 6455 or this service count as other", async () => {
     const metrics = createPrometheusMetrics();
     for (let code = 3000; code < 5000; code++) metrics.connectionClosed("anonymous", code);
     metrics.connectionClosed("anonymous", 1006);
@@ -110,8 +110,8 @@ describe("connections", () => {
   });
 });
 
-describe("frames and errors", () => {
-  it("are counted by type and by code", async () => {
+describe("frame and error metrics", () => {
+  it("count frames by type", async () => {
     const metrics = createPrometheusMetrics();
     metrics.frameReceived("message");
     metrics.frameReceived("message");
@@ -124,7 +124,7 @@ describe("frames and errors", () => {
     expect(await series(metrics, "frames_sent_total")).toEqual(['chat_frames_sent_total{type="token"} 1']);
   });
 
-  it("have one series for each error code at most", async () => {
+  it("have at most one series per error code", async () => {
     const metrics = createPrometheusMetrics();
     const codes = Object.keys(errorCodes) as ErrorCode[];
     for (const code of [...codes, ...codes]) metrics.errorSent(code);
@@ -133,8 +133,8 @@ describe("frames and errors", () => {
   });
 });
 
-describe("requests", () => {
-  it("that wait and run are levels that return to zero", async () => {
+describe("request metrics", () => {
+  it("show waiting and running requests as gauges that return to zero", async () => {
     const metrics = createPrometheusMetrics();
     metrics.requestsWaiting(1);
     metrics.requestsWaiting(1);
@@ -148,14 +148,14 @@ describe("requests", () => {
     expect(await series(metrics, "requests_running")).toEqual(["chat_requests_running 0"]);
   });
 
-  it("give their latencies as histograms in seconds, by provider", async () => {
+  it("report latencies as histograms in seconds, by provider", async () => {
     const metrics = createPrometheusMetrics();
     metrics.firstToken("echo", 0.02);
     metrics.firstToken("echo", 3);
     const name = "time_to_first_token_seconds";
     const buckets = await series(metrics, `${name}_bucket`);
     expect(buckets).toContain(`chat_${name}_bucket{le="0.01",provider="echo"} 0`);
-    // The bound of a bucket belongs to it.
+    // The upper bound of a bucket is inclusive.
     expect(buckets).toContain(`chat_${name}_bucket{le="0.02",provider="echo"} 1`);
     expect(buckets).toContain(`chat_${name}_bucket{le="5",provider="echo"} 2`);
     expect(buckets).toContain(`chat_${name}_bucket{le="+Inf",provider="echo"} 2`);
@@ -181,12 +181,12 @@ describe("requests", () => {
   });
 });
 
-describe("gauge", () => {
-  it("is read when it is scraped, each time anew, and not before", async () => {
+describe("a gauge", () => {
+  it("is read on each scrape and not before", async () => {
     const metrics = createPrometheusMetrics();
     let reads = 0;
     let fill = 5;
-    metrics.gauge("queue_length", "What waits", () => {
+    metrics.gauge("queue_length", "Length of the queue", () => {
       reads++;
       return fill;
     });
@@ -197,9 +197,9 @@ describe("gauge", () => {
     expect(reads).toBe(2);
   });
 
-  it("refuses a name that is taken", () => {
+  it("rejects a duplicate name", () => {
     const metrics = createPrometheusMetrics();
-    metrics.gauge("queue_length", "What waits", () => 0);
+    metrics.gauge("queue_length", "Length of the queue", () => 0);
     expect(() => metrics.gauge("queue_length", "Again", () => 0)).toThrow(/queue_length/);
   });
 });

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { closeCodes, MAX_CLOSE_REASON_BYTES } from "../../../src/protocol/close-codes.ts";
 
 describe("close codes", () => {
-  // Values on the wire: clients depend on them.
-  it("are those of the contract", () => {
+  // Clients depend on these values.
+  it("have the values of the protocol", () => {
     const codes = Object.fromEntries(Object.entries(closeCodes).map(([name, { code }]) => [name, code]));
     expect(codes).toEqual({
       done: 1000,
@@ -22,7 +22,7 @@ describe("close codes", () => {
     expect(MAX_CLOSE_REASON_BYTES).toBe(123);
   });
 
-  it("each say whether to reconnect", () => {
+  it("each have a meaning and state whether to reconnect", () => {
     for (const { reconnect, meaning } of Object.values(closeCodes)) {
       expect(reconnect).not.toBe("");
       expect(meaning).toMatch(/\.$/);

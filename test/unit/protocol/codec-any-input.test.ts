@@ -30,10 +30,10 @@ const fieldValue = fc.oneof(
   fc.array(fc.record({ answer: fc.jsonValue(), from: fc.jsonValue() })),
 );
 
-describe("the frame decoder, given anything,", () => {
-  it("answers with a frame or a message and never throws", () => {
+describe("the frame decoder with arbitrary input", () => {
+  it("returns a frame or an error message and never throws", () => {
     const frames = fc.array(fc.tuple(fieldNames, fieldValue), { maxLength: 6 }).map((fields) => {
-      // By hand, so that __proto__ and duplicates stay in.
+      // Built as text, so that __proto__ and duplicate keys are kept.
       const members = fields.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
       return `{${members.join(",")}}`;
     });
@@ -43,12 +43,12 @@ describe("the frame decoder, given anything,", () => {
       frames,
       frames,
     );
-    let taken = 0;
+    let accepted = 0;
     fc.assert(
       fc.property(texts, (text) => {
         const decoded = decode(text);
         if (decoded.ok) {
-          taken++;
+          accepted++;
           expect(["message", "cancel", "resume", "ping"]).toContain(decoded.frame.type);
           expect(Object.getPrototypeOf(decoded.frame)).toBe(Object.prototype);
         } else {
@@ -58,10 +58,10 @@ describe("the frame decoder, given anything,", () => {
       }),
       { numRuns: 3000 },
     );
-    expect(taken).toBeGreaterThan(0);
+    expect(accepted).toBeGreaterThan(0);
   });
 
-  it("takes a valid frame with one field wrong never", () => {
+  it("refuses a valid frame with one field of the wrong type, and names the field", () => {
     const valid = {
       type: "message",
       message: "x",

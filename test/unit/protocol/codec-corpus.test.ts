@@ -6,21 +6,21 @@ import { mutatedFrames } from "../../support/frame-mutations.ts";
 
 const decode = createFrameDecoder({ maxMessageChars: 1000, maxOutputTokens: 512 });
 
-/** Changing it looks elsewhere; a run that fails prints its own. */
+/** Fixed, so that runs are reproducible. A failing run prints its seed. */
 const SEED = 20_261_123;
 
-describe("the corpus of frames", () => {
-  it.each(acceptedFrames())("holds what is taken: %s", (text) => {
+describe("the frame decoder on the corpus", () => {
+  it.each(acceptedFrames())("accepts %s", (text) => {
     expect(decode(text)).toMatchObject({ ok: true });
   });
 
-  it.each(refusedFrames())("holds what is refused with words: %s", (text) => {
+  it.each(refusedFrames())("refuses with an error message: %s", (text) => {
     const decoded = decode(text);
     expect(decoded.ok).toBe(false);
     if (!decoded.ok) expect(decoded.message).toMatch(/^.{15,300}$/s);
   });
 
-  it("has every type of frame, right and wrong", () => {
+  it("is tested with accepted and refused frames of every type", () => {
     const typesOf = (frames: readonly string[]) =>
       new Set(frames.flatMap((text) => /"type":"([a-z.]+)"/.exec(text)?.[1] ?? []));
     const { message } = decode('{"type":"?"}') as { message: string };
@@ -30,9 +30,9 @@ describe("the corpus of frames", () => {
     for (const type of known) expect(typesOf(refusedFrames())).toContain(type);
   });
 
-  it("however it is mutated, never makes the decoder throw, nor take what is no frame", () => {
+  it("never throws on mutated frames, and accepts only valid ones", () => {
     const corpus = [...acceptedFrames(), ...refusedFrames()];
-    let taken = 0;
+    let accepted = 0;
     let refused = 0;
     fc.assert(
       fc.property(mutatedFrames(corpus), (text) => {
@@ -43,15 +43,15 @@ describe("the corpus of frames", () => {
           expect(decoded.message.length).toBeLessThan(400);
           return;
         }
-        taken++;
+        accepted++;
         const { frame } = decoded;
         expect(Object.getPrototypeOf(frame)).toBe(Object.prototype);
-        // What was taken says the same when it is written and read again.
+        // An accepted frame is unchanged after encoding and decoding.
         expect(decode(JSON.stringify(frame))).toEqual(decoded);
       }),
       { numRuns: 10_000, seed: SEED },
     );
-    expect(taken).toBeGreaterThan(500);
+    expect(accepted).toBeGreaterThan(500);
     expect(refused).toBeGreaterThan(5_000);
   });
 });

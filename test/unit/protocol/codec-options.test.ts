@@ -15,8 +15,8 @@ vi.mock(import("ajv"), async (original) => {
   return { ...real, Ajv: Recorded };
 });
 
-// Traps 14 and 16: the one is a way to make a frame cost as much as its sender likes, the other deletes good fields.
-it("frames are checked up to their first fault, and nothing is taken out of them", () => {
+// allErrors would let one frame cost as much as its sender likes; removeAdditional deletes valid fields.
+it("the frame decoder stops at the first fault of a frame and removes no fields", () => {
   const decode = createFrameDecoder({ maxMessageChars: 100, maxOutputTokens: 100 });
   expect(seen).toHaveLength(1);
   expect(seen[0]?.allErrors ?? false).toBe(false);

@@ -23,7 +23,7 @@ function faultOf(message: string): string {
   return parsed.fault;
 }
 
-describe("parseMessage tells chat from commands", () => {
+describe("parseMessage distinguishes chat from commands", () => {
   it.each([
     ["Hello", "Hello"],
     ["  keeps its blanks  ", "  keeps its blanks  "],
@@ -34,7 +34,7 @@ describe("parseMessage tells chat from commands", () => {
     ["  //help me", "/help me"],
     ["///", "//"],
     ["//", "/"],
-  ])("%j is the chat text %j", (message, text) => {
+  ])("parses %j as the chat text %j", (message, text) => {
     expect(parseMessage(message)).toEqual({ kind: "chat", text });
   });
 
@@ -50,12 +50,12 @@ describe("parseMessage tells chat from commands", () => {
     ["/1", "1"],
     ["/help/me now", "help/me"],
     ["/constructor", "constructor"],
-  ])("%j is the command %j without arguments", (message, name) => {
+  ])("parses %j as the command %j without arguments", (message, name) => {
     expect(parseMessage(message)).toEqual({ kind: "command", command: { name, args: new Map() } });
   });
 });
 
-describe("parseMessage reads arguments", () => {
+describe("parseMessage with arguments", () => {
   it.each([
     ['/c text="I am Ada"', "I am Ada"],
     ["/c text='I am Ada'", "I am Ada"],
@@ -64,7 +64,7 @@ describe("parseMessage reads arguments", () => {
     ["/c text=Ada", "Ada"],
     ["/c text=", ""],
     ['/c text=""', ""],
-    // Every quote but the partner of the first is text.
+    // Only the closing quote that matches the opening one ends a value.
     [`/c text="it's ‘so’ “clear”"`, "it's ‘so’ “clear”"],
     [`/c text='say "yes"'`, 'say "yes"'],
     [`/c text=“it’s "so"”`, `it’s "so"`],
@@ -72,7 +72,7 @@ describe("parseMessage reads arguments", () => {
     ["/c text=“a “ b”", "a “ b"],
     ["/c text=”a”", "”a”"],
     ["/c text=a'b\"c“", "a'b\"c“"],
-    // Escapes: these three and no others, in every kind of quote and in none outside.
+    // There are three escapes, which work inside all kinds of quotes and not outside of quotes.
     [String.raw`/c text="a \"b\" \'c\' \\ d"`, `a "b" 'c' \\ d`],
     [String.raw`/c text='a \'b\' \"c\"'`, `a 'b' "c"`],
     [String.raw`/c text=“\"a\" \\”`, String.raw`"a" \ `.trimEnd()],
@@ -81,18 +81,18 @@ describe("parseMessage reads arguments", () => {
     [String.raw`/c text="\\\""`, '\\"'],
     [String.raw`/c text=a\"b`, String.raw`a\"b`],
     [String.raw`/c text=“a\”`, "a\\"],
-    // Anything may stand in a value: new lines, slashes, what looks like arguments or commands, other commands' syntax.
+    // A quoted value may contain anything: line breaks, slashes, text that looks like arguments or commands.
     ["/c text=\"one\ntwo\t/help text='x' a=b\"", "one\ntwo\t/help text='x' a=b"],
     ["/c text=a=b=c", "a=b=c"],
     ['/c   \n\ttext="x"  \n ', "x"],
     ["/c\u00a0text=x", "x"],
     ['/c TEXT="x"', "x"],
     ['/c text="😀\u0000"', "😀\u0000"],
-  ])("%j", (message, text) => {
+  ])("reads the value of %j", (message, text) => {
     expect(argsOf(message)).toEqual({ text });
   });
 
-  it("reads several in their order, names in lower case", () => {
+  it("reads several arguments in order, with names in lower case", () => {
     const parsed = parseMessage(`/translate Text="Good 'morning'" target_Language=Spanish x-y2='1'`);
     expect(parsed).toEqual({
       kind: "command",
@@ -107,7 +107,7 @@ describe("parseMessage reads arguments", () => {
     });
   });
 
-  it("takes names of object properties as any others", () => {
+  it("accepts names of inherited object properties", () => {
     expect(parseMessage("/c __proto__=1 constructor=2")).toMatchObject({
       kind: "command",
       command: {
@@ -126,8 +126,8 @@ describe("parseMessage reads arguments", () => {
     ["/c text='open’", "text has no closing quote"],
     ['/c text="a" text="b"', "text is given twice"],
     ['/c text="a" TEXT=b', "TEXT is given twice"],
-    ['/c text="a"b', "expected a blank after the value of text at character 12"],
-    ['/c text="a""b"', "expected a blank"],
+    ['/c text="a"b', "expected a space after the value of text at character 12"],
+    ['/c text="a""b"', "expected a space"],
     ["/c hello world", "expected = after hello at character 9"],
     ["/c text", "expected = after text at character 8"],
     ["/c text = x", "expected = after text"],
@@ -135,14 +135,14 @@ describe("parseMessage reads arguments", () => {
     ['/c "x"', "expected a name"],
     ["/c é=x", "expected a name"],
     ["/c 1=x", "expected a name"],
-  ])("%j: %s", (message, fault) => {
+  ])("reports the fault of %j: %s", (message, fault) => {
     expect(faultOf(message)).toContain(fault);
     expect(parseMessage(message)).toMatchObject({ kind: "malformed", name: "c" });
   });
 });
 
-describe("parseMessage holds for any text", () => {
-  it("reads back every value that quoteValue wrote", () => {
+describe("parseMessage with arbitrary text", () => {
+  it("restores every value that quoteValue has quoted", () => {
     fc.assert(
       fc.property(anyText, anyText, (first, second) => {
         expect(argsOf(`/c a=${quoteValue(first)} b=${quoteValue(second)}`)).toEqual({ a: first, b: second });
@@ -151,7 +151,7 @@ describe("parseMessage holds for any text", () => {
     );
   });
 
-  it("never throws, and a chat text is the message itself but for a doubled slash", () => {
+  it("never throws, and changes chat text only by removing one of two leading slashes", () => {
     fc.assert(
       fc.property(anyText, fc.constantFrom("", "/", "//", "/c ", "/c text=", ' /c a="'), (text, prefix) => {
         const message = prefix + text;
@@ -167,7 +167,7 @@ describe("parseMessage holds for any text", () => {
     );
   });
 
-  it("reads texts of 60 KB in the blink of an eye, well-formed or not", () => {
+  it("parses texts of 60 KB within two seconds, well-formed or not", () => {
     const begin = performance.now();
     const long = `${"\\".repeat(20_000)}${'"'.repeat(20_000)}${"é".repeat(20_000)}`;
     expect(argsOf(`/c a=${quoteValue(long)}`)).toEqual({ a: long });

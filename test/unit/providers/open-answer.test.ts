@@ -17,7 +17,7 @@ function open(onPart?: (part: StreamPart) => void) {
 }
 
 describe("an open answer", () => {
-  it("hands parts over as they come, and is whole with its end", async () => {
+  it("delivers parts as they arrive and resolves at its end", async () => {
     const { parts, answer } = open();
     answer.part(delta("a"));
     answer.part(delta("b"));
@@ -26,7 +26,7 @@ describe("an open answer", () => {
     expect(await answer.whole).toEqual(finish);
   });
 
-  it("ends once: what comes after that is dropped", async () => {
+  it("ends once and drops later events", async () => {
     const { signal, parts, answer } = open();
     answer.fail(new Error("first"));
     answer.finish(finish);
@@ -37,7 +37,7 @@ describe("an open answer", () => {
     expect(answer.ended).toBe(true);
   });
 
-  it("ends with its signal's reason, also where its reader aborts it", async () => {
+  it("ends with the reason of its signal, also if its reader aborts it", async () => {
     const signal = new Stopper();
     const parts: StreamPart[] = [];
     const answer = new OpenAnswer({
@@ -53,7 +53,7 @@ describe("an open answer", () => {
     expect(parts).toEqual([delta("a")]);
   });
 
-  it("ends with what its reader throws, and the caller of part() does not see it", async () => {
+  it("ends with the error its reader throws, without throwing from part()", async () => {
     const { answer } = open(() => {
       throw new Error("a fault of the reader");
     });
@@ -61,7 +61,7 @@ describe("an open answer", () => {
     await expect(answer.whole).rejects.toThrow("a fault of the reader");
   });
 
-  it("is not opened where the signal has aborted", () => {
+  it("is not created with an aborted signal", () => {
     const signal = new Stopper();
     signal.abort(new Error("before"));
     expect(() => new OpenAnswer({ signal, onPart: () => {} })).toThrow("before");

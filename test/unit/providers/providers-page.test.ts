@@ -14,7 +14,7 @@ const names: RemoteNames = {
   windowSetting: "`…_CONTEXT_TOKENS`",
 };
 
-/** One refusal for each row of the table, in its order: status and body. */
+/** One error response (status and body) for each row of the table, in its order. */
 const examples: readonly (readonly [number | undefined, unknown])[] = [
   [400, { error: { code: "content_policy_violation" } }],
   [400, { error: { message: "This model's maximum context length is 4096 tokens." } }],
@@ -34,7 +34,7 @@ const examples: readonly (readonly [number | undefined, unknown])[] = [
 ];
 
 describe("docs/providers.md", () => {
-  it("lists every refusal of a server as the code maps it", () => {
+  it("lists every error response as the code maps it", () => {
     const wanted = upstreamFaults.map(({ when, code, describe }) => [
       when,
       `\`${code}\``,
@@ -44,7 +44,7 @@ describe("docs/providers.md", () => {
     expect(tableAfter(page, "<!-- upstream faults:")).toEqual(wanted);
   });
 
-  it("has rows that a refusal can reach, each by its own example", () => {
+  it("has one example response for each row, which matches that row first", () => {
     expect(examples).toHaveLength(upstreamFaults.length);
     for (const [index, [status, body]] of examples.entries()) {
       const fault = readFault(body, status);
@@ -54,7 +54,7 @@ describe("docs/providers.md", () => {
     }
   });
 
-  it("lists our own faults with the codes' own defaults", () => {
+  it("lists own faults with the default retryability of their codes", () => {
     const rows = tableAfter(page, "<!-- own faults:");
     expect(rows.length).toBeGreaterThan(5);
     for (const [what, code = "", retryable] of rows) {

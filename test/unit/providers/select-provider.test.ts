@@ -29,7 +29,7 @@ const settings: ProviderSettings = {
   ECHO_ANSWER_BYTES: 0,
 };
 const noModel: Candidate = { reason: "there is no model in models/" };
-/** Stands for the local provider: only its identity matters here. */
+/** Stand-in for the local provider; only its identity matters. */
 const localProvider = createEchoProvider({ tokenMs: 0, slots: 0, answerBytes: 0 }, systemClock);
 const localModel: Candidate = { remote: false, start: () => Promise.resolve(localProvider) };
 
@@ -58,14 +58,14 @@ async function select({ chosen, fallback, local = localModel, changes = {} }: Ca
   return selection;
 }
 
-describe("the choice of a provider", () => {
-  it("takes the chosen one and lets no text leave without a key", async () => {
+describe("provider selection", () => {
+  it("selects the chosen provider, and no text leaves the machine without a key", async () => {
     const selection = await select({ chosen: "local" });
     expect(selection.provider).toBe(localProvider);
     expect(selection).toMatchObject({ order: ["local"], skipped: [], textMayLeave: false, remedy: "" });
   });
 
-  it("falls back to openai by default when it has a key, and says that text may leave", async () => {
+  it("falls back to openai by default if it has a key, and reports that text may leave the machine", async () => {
     const ready = await select({ chosen: "local", changes: { OPENAI_API_KEY: key } });
     expect(ready).toMatchObject({ order: ["local", "openai"], textMayLeave: true });
     expect(ready.provider).toBe(localProvider);
@@ -78,14 +78,14 @@ describe("the choice of a provider", () => {
     });
   });
 
-  it.each([[["none"]], [[]]])("falls back to nothing with AI_FALLBACK=%j", async (fallback) => {
+  it.each([[["none"]], [[]]])("uses no fallback with AI_FALLBACK=%j", async (fallback) => {
     const changes = { OPENAI_API_KEY: key };
     const selection = await select({ chosen: "local", fallback, local: noModel, changes });
     expect(selection).toMatchObject({ provider: null, order: [], textMayLeave: false });
     expect(selection.remedy).toContain("local: there is no model in models/");
   });
 
-  it("goes through the fallbacks in their order and skips those without a key", async () => {
+  it("tries the fallbacks in order and skips providers without a key", async () => {
     const selection = await select({
       chosen: "huggingface",
       fallback: ["openai", "local", "huggingface"],
@@ -98,7 +98,7 @@ describe("the choice of a provider", () => {
     expect(selection.textMayLeave).toBe(false);
   });
 
-  it("needs no key for an own server, and knows one on this machine", async () => {
+  it("needs no key for an own server, and recognises a server on this machine", async () => {
     const far = await select({
       chosen: "openai",
       changes: { OPENAI_BASE_URL: "http://gpu.example:8000/v1" },
@@ -110,25 +110,25 @@ describe("the choice of a provider", () => {
     expect(near.textMayLeave).toBe(false);
   });
 
-  it("takes echo only by name, and sends nothing of a load test to a paid service", async () => {
+  it("uses echo only if it is chosen, and then without a fallback to a paid service", async () => {
     const selection = await select({ chosen: "echo", changes: { OPENAI_API_KEY: key } });
     expect(selection).toMatchObject({ order: ["echo"], textMayLeave: false });
     expect(providerOrder("local", ["echo", "openai"], true)).toEqual(["local", "openai"]);
   });
 
-  it("skips one that fails to start, with the reason where it may be shown", async () => {
+  it("skips a provider that fails to start, and gives the reason only if it is safe to show", async () => {
     const failing = (error: Error): Candidate => ({ remote: false, start: () => Promise.reject(error) });
-    const told = await select({
+    const shown = await select({
       chosen: "local",
       local: failing(new ProviderError("local", "provider_unavailable", "the engine did not start")),
     });
-    expect(told.skipped).toEqual([{ name: "local", reason: "the engine did not start" }]);
+    expect(shown.skipped).toEqual([{ name: "local", reason: "the engine did not start" }]);
     const hidden = await select({ chosen: "local", local: failing(new Error(`boom ${key}`)) });
     expect(hidden.provider).toBeNull();
     expect(hidden.remedy).not.toContain(key);
   });
 
-  it("does not start the fallbacks of one that runs", async () => {
+  it("does not start fallbacks if the chosen provider runs", async () => {
     let starts = 0;
     const counted: Candidate = {
       remote: false,
@@ -143,7 +143,7 @@ describe("the choice of a provider", () => {
     expect(starts).toBe(0);
   });
 
-  it("shows no key in anything that it returns or that the provider holds openly", async () => {
+  it("exposes no key in its result or in public fields of the provider", async () => {
     const changes = {
       OPENAI_API_KEY: key,
       HF_API_KEY: key,

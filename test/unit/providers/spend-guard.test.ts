@@ -17,7 +17,7 @@ let metrics: CountingMetrics;
 
 beforeEach(() => {
   clock = new VirtualClock();
-  // The tests begin at midnight UTC.
+  // Each test begins at midnight UTC.
   clock.shiftWall(DAY_MS - (clock.wall() % DAY_MS));
   metrics = new CountingMetrics();
 });
@@ -37,7 +37,7 @@ function refusalOf(reserve: () => unknown): ServiceError {
 }
 
 describe("the spend guard", () => {
-  it("lets everything pass without limits, and counts it", () => {
+  it("counts tokens without refusing calls if no limit is set", () => {
     const guard = guardOf({});
     guard.reserve(ada, 1_000_000).settle(5);
     guard.reserve(ada, 10);
@@ -46,7 +46,7 @@ describe("the spend guard", () => {
     expect(guard.keys).toBe(0);
   });
 
-  it("refuses what exceeds the total, and says when it begins anew", () => {
+  it("refuses a call over the total limit and states when the limit resets", () => {
     const guard = guardOf({ total: 100 });
     guard.reserve(ada, 60);
     clock.advance(DAY_MS - 3 * 3_600_000 - 20 * 60_000);
@@ -54,24 +54,24 @@ describe("the spend guard", () => {
     expect(error).toMatchObject({ code: "spend_limit", retryable: true, retryAfterMs: 12_000_000 });
     expect(error.message).toContain("00:00 UTC, in 3 h 20 min");
     expect(error.message).toContain("REMOTE_MAX_TOKENS_PER_DAY)");
-    // What others have left is nobody's business.
+    // The rest of the total must not be shown.
     expect(error.message).not.toContain("40");
     expect(metrics.spendRefusals).toEqual(["total"]);
     guard.reserve(anonymous(1), 40);
     expect(guard.usedToday()).toBe(100);
   });
 
-  it("limits one client without touching the others, and tells him what is left", () => {
+  it("limits one client without affecting others, and states the remaining tokens", () => {
     const guard = guardOf({ client: 100 });
     guard.reserve(ada, 70);
     const error = refusalOf(() => guard.reserve(ada, 31));
     expect(error.message).toContain("REMOTE_MAX_TOKENS_PER_DAY_CLIENT");
-    expect(error.message).toContain("may take 31 and 30 are left");
+    expect(error.message).toContain("may take 31 tokens and 30 are left");
     guard.reserve({ client: "sub:bob", address: undefined }, 100);
     expect(metrics.spendRefusals).toEqual(["client"]);
   });
 
-  it("limits all sessions of an address together", () => {
+  it("limits all anonymous sessions of an address together", () => {
     const guard = guardOf({ address: 100 });
     for (let session = 0; session < 10; session++) guard.reserve(anonymous(session), 10);
     expect(refusalOf(() => guard.reserve(anonymous(11), 1)).message).toContain("_ADDRESS");
@@ -79,7 +79,7 @@ describe("the spend guard", () => {
     guard.reserve(ada, 1000);
   });
 
-  it("sets nothing aside when one of several limits refuses", () => {
+  it("reserves nothing if one of several limits refuses the call", () => {
     const guard = guardOf({ total: 1000, client: 100, address: 150 });
     guard.reserve(anonymous(1), 100);
     refusalOf(() => guard.reserve(anonymous(2), 60));
@@ -87,7 +87,7 @@ describe("the spend guard", () => {
     expect(guard.usedToday()).toBe(150);
   });
 
-  it("gives back what a call did not take, once", () => {
+  it("releases the unused part of a reservation once", () => {
     const guard = guardOf({ total: 100, client: 100 });
     const first = guard.reserve(ada, 100);
     first.settle(30);
@@ -97,14 +97,14 @@ describe("the spend guard", () => {
     refusalOf(() => guard.reserve(ada, 1));
   });
 
-  it("counts a call that took more than was reserved", () => {
+  it("counts a call that used more than its reservation", () => {
     const guard = guardOf({ total: 100 });
     guard.reserve(ada, 50).settle(120);
     expect(guard.usedToday()).toBe(120);
     refusalOf(() => guard.reserve(ada, 1));
   });
 
-  it("begins anew at midnight UTC; what is settled later touches no new day", () => {
+  it("resets at midnight UTC, and later settlements do not affect the new day", () => {
     const guard = guardOf({ total: 100, client: 100, address: 100 });
     const late = guard.reserve(anonymous(1), 100);
     clock.advance(DAY_MS - 1);
@@ -116,7 +116,7 @@ describe("the spend guard", () => {
     refusalOf(() => guard.reserve(anonymous(1), 1));
   });
 
-  it("does not begin the day again when the clock is set back over midnight", () => {
+  it("does not start the day again if the clock is set back over midnight", () => {
     const guard = guardOf({ total: 100 });
     guard.reserve(ada, 100);
     clock.shiftWall(-60_000);
@@ -126,7 +126,7 @@ describe("the spend guard", () => {
     guard.reserve(ada, 100);
   });
 
-  it("keeps a bounded number of accounts, and forgets those that used least", () => {
+  it("keeps a bounded number of accounts and deletes those that used the least", () => {
     const guard = guardOf({ client: 100 }, 10);
     guard.reserve(ada, 100);
     for (let session = 0; session < 1000; session++) guard.reserve(anonymous(session), 1);
@@ -136,7 +136,7 @@ describe("the spend guard", () => {
     expect(guard.usedToday()).toBe(1100);
   });
 
-  it("never lets reservations exceed a limit, in any order of calls", () => {
+  it("never exceeds a limit for any sequence of calls", () => {
     const act = fc.record({
       tokens: fc.integer({ min: 0, max: 60 }),
       settle: fc.integer({ min: 0, max: 60 }),

@@ -4,8 +4,8 @@ import { completeLock, missingEntries, platformOfName } from "../../../scripts/c
 
 const lockFile = readFileSync(new URL("../../../package-lock.json", import.meta.url), "utf8");
 
-describe("the lock file of the project", () => {
-  it("holds every optional package, so that npm 11 takes it", () => {
+describe("package-lock.json", () => {
+  it("contains every optional package, as npm 11 requires", () => {
     expect(Object.keys(missingEntries(JSON.parse(lockFile).packages))).toEqual([]);
   });
 
@@ -22,7 +22,7 @@ describe("the lock file of the project", () => {
   });
 });
 
-describe("completing a lock file", () => {
+describe("completeLock", () => {
   const packages = {
     "": {},
     "node_modules/tool": {
@@ -33,7 +33,7 @@ describe("completing a lock file", () => {
     "node_modules/@tool/linux-x64-musl": { version: "1.2.3" },
   };
 
-  it("adds what is missing with its platform and in its place", () => {
+  it("adds missing packages with their platform, in sorted order", () => {
     const { text, added } = completeLock(JSON.stringify({ packages }));
     expect(added).toEqual(["node_modules/@tool/win32-arm64"]);
     const { packages: completed } = JSON.parse(text);
@@ -52,7 +52,7 @@ describe("completing a lock file", () => {
     expect(completeLock(once)).toEqual({ text: once, added: [] });
   });
 
-  it("finds a package that lies inside its parent", () => {
+  it("finds a package nested in its parent", () => {
     const nested = {
       "node_modules/a": { optionalDependencies: { "b-linux-x64": "1.0.0" } },
       "node_modules/a/node_modules/b-linux-x64": { version: "1.0.0" },
@@ -60,16 +60,16 @@ describe("completing a lock file", () => {
     expect(missingEntries(nested)).toEqual({});
   });
 
-  it("takes addresses of registries out", () => {
+  it("removes registry addresses", () => {
     const lock = {
       packages: { "node_modules/a": { version: "1.0.0", resolved: "https://example.org/a.tgz" } },
     };
     expect(completeLock(JSON.stringify(lock)).text).not.toContain("example.org");
   });
 
-  it("refuses a range, since the version would be a guess", () => {
+  it("rejects a version range, because the version would be a guess", () => {
     const ranged = { "node_modules/a": { optionalDependencies: { "b-linux-x64": "^1.0.0" } } };
-    expect(() => missingEntries(ranged)).toThrow("no exact version");
+    expect(() => missingEntries(ranged)).toThrow("not an exact version");
   });
 
   it.each([
@@ -78,9 +78,9 @@ describe("completing a lock file", () => {
     ["@oxfmt/binding-win32-ia32-msvc", { os: ["win32"], cpu: ["ia32"] }],
     ["@node-llama-cpp/mac-arm64-metal", { os: ["darwin"], cpu: ["arm64"] }],
     ["@node-llama-cpp/win-x64-cuda-ext", { os: ["win32"], cpu: ["x64"] }],
-  ])("reads the platform of %s", (name, platform) => expect(platformOfName(name)).toEqual(platform));
+  ])("derives the platform of %s", (name, platform) => expect(platformOfName(name)).toEqual(platform));
 
-  it("does not guess at a name without a platform", () => {
+  it("rejects a name without a platform", () => {
     expect(() => platformOfName("@tool/wasm")).toThrow("cannot tell the platform");
   });
 });

@@ -4,7 +4,7 @@ import { sessionBench } from "../../support/session-bench.ts";
 const secondOf = (bench: ReturnType<typeof sessionBench>) => Math.floor(bench.clock.wall() / 1000);
 
 describe("auth.refresh", () => {
-  it("keeps the socket beyond the end of its first token, and is answered", async () => {
+  it("extends the socket beyond the expiry of its first token, and is confirmed", async () => {
     const bench = sessionBench();
     const client = bench.connectAs("ada", 60);
     client.take();
@@ -14,7 +14,7 @@ describe("auth.refresh", () => {
       {
         type: "system",
         event: "auth_refreshed",
-        message: "The new token is in force.",
+        message: "The new token is active.",
         expires_at: secondOf(bench) + 120,
       },
     ]);
@@ -24,7 +24,7 @@ describe("auth.refresh", () => {
     expect(client.socket.ended).toEqual({ code: 4408, reason: "the token expired" });
   });
 
-  it("takes the new weight for later messages", async () => {
+  it("applies the weight of the new token to later messages", async () => {
     const bench = sessionBench({ script: (call) => call.answer("a") });
     const client = bench.connectAs("ada", 60);
     await client.send({ message: "Hi" });
@@ -34,13 +34,13 @@ describe("auth.refresh", () => {
   });
 
   it.each([
-    ["rubbish", () => "rubbish", "not a JSON Web Token"],
-    ["an expired one", (bench) => bench.tokenOf("ada", -1), "expired"],
-    ["another subject's", (bench) => bench.tokenOf("bob", 600), "another subject"],
-    ["a tampered one", (bench) => `${bench.tokenOf("ada", 600).slice(0, -4)}AAAA`, "signature"],
+    ["text that is not a token", () => "rubbish", "not a JSON Web Token"],
+    ["an expired token", (bench) => bench.tokenOf("ada", -1), "expired"],
+    ["the token of another subject", (bench) => bench.tokenOf("bob", 600), "another subject"],
+    ["a tampered token", (bench) => `${bench.tokenOf("ada", 600).slice(0, -4)}AAAA`, "signature"],
   ] as [string, (bench: ReturnType<typeof sessionBench>) => string, string][])(
-    "refuses %s; the one before goes on to its end",
-    async (_what, tokenOf, said) => {
+    "refuses %s, and the previous token stays active until it expires",
+    async (_what, tokenOf, expected) => {
       const bench = sessionBench({ script: (call) => call.answer("a") });
       const client = bench.connectAs("ada", 60);
       client.take();
@@ -48,7 +48,7 @@ describe("auth.refresh", () => {
       await client.send({ type: "auth.refresh", token });
       const [error, ...rest] = client.take();
       expect(error).toMatchObject({ type: "error", code: "token_refused", retryable: false });
-      expect(error?.["message"]).toContain(said);
+      expect(error?.["message"]).toContain(expected);
       expect(JSON.stringify(error)).not.toContain(token);
       expect(rest).toEqual([]);
       await client.send({ message: "Hi" });
@@ -58,7 +58,7 @@ describe("auth.refresh", () => {
     },
   );
 
-  it("tells an anonymous socket that it has no token", async () => {
+  it("refuses an anonymous socket and names the endpoint for tokens", async () => {
     const bench = sessionBench();
     const client = bench.connect();
     client.take();
@@ -70,7 +70,7 @@ describe("auth.refresh", () => {
     expect(client.socket.ended).toBeNull();
   });
 
-  it("leaves no timer of the tokens before it", async () => {
+  it("leaves no timers of previous tokens", async () => {
     const bench = sessionBench();
     const client = bench.connectAs("ada", 60);
     for (let index = 0; index < 50; index++) {
@@ -86,7 +86,7 @@ describe("auth.refresh", () => {
     [{ type: "auth.refresh", token: 1 }, "Field `token` must be a string."],
     [{ type: "auth.refresh", token: "" }, "Field `token` must not be empty."],
     [{ type: "auth.refresh", token: "x", to: 1 }, 'Unknown field "to" in the auth.refresh frame.'],
-  ])("says what is wrong with %j", async (frame, message) => {
+  ])("names what is wrong with %j", async (frame, message) => {
     const bench = sessionBench();
     const client = bench.connectAs("ada", 60);
     await client.send(frame);

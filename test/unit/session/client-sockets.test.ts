@@ -13,7 +13,7 @@ function bench(maxPerClient: number, replaceOldest: boolean) {
 }
 
 describe("ClientSockets", () => {
-  it("refuses one more where it is full, and takes it once another has left", () => {
+  it("refuses a socket over the limit, and accepts it after another one has left", () => {
     const { clients, sockets, metrics } = bench(2, false);
     const [a, b, c] = sockets as [ClientSocket, ClientSocket, ClientSocket];
     expect([clients.enter("ada", a), clients.isFull("ada"), clients.enter("ada", b)]).toEqual([
@@ -31,7 +31,7 @@ describe("ClientSockets", () => {
     expect(metrics.hits).toEqual(["client_connections"]);
   });
 
-  it("replaces the oldest, in order of arrival, of that client only", () => {
+  it("closes the oldest sockets of the same client, in order of arrival, if replacing is on", () => {
     const { clients, sockets, closed, metrics } = bench(2, true);
     clients.enter("bob", sockets[7] as ClientSocket);
     for (const socket of sockets.slice(0, 5)) {
@@ -42,13 +42,13 @@ describe("ClientSockets", () => {
     expect(metrics.hits).toHaveLength(3);
   });
 
-  it("replaces where one socket is all a client may have", () => {
+  it("replaces the socket of a client whose limit is one", () => {
     const { clients, sockets, closed } = bench(1, true);
     for (const socket of sockets) expect(clients.enter("ada", socket)).toBe(true);
     expect(closed).toEqual([0, 1, 2, 3, 4, 5, 6]);
   });
 
-  it("keeps nothing of clients that are gone", () => {
+  it("keeps no entry of clients without sockets", () => {
     const { clients, sockets } = bench(5, false);
     for (const socket of sockets.slice(0, 4)) clients.enter("ada", socket);
     clients.enter("bob", sockets[4] as ClientSocket);

@@ -5,7 +5,7 @@ import { VirtualClock } from "../../support/virtual-clock.ts";
 
 const secondOf = (clock: VirtualClock) => clock.wall() / 1000;
 
-/** Adds an item that calls `expired`, and returns the way to take it back. */
+/** Adds an item that calls `expired`, and returns a function that removes it. */
 function cancellable(wheel: ExpiryWheel, at: number, expired: () => void): () => void {
   const item = { expired };
   const second = wheel.add(at, item);
@@ -13,7 +13,7 @@ function cancellable(wheel: ExpiryWheel, at: number, expired: () => void): () =>
 }
 
 describe("ExpiryWheel", () => {
-  it("calls once, never before its time and at most two seconds after", () => {
+  it("expires each item once, not before its time and at most two seconds after it", () => {
     const entry = fc.record({
       at: fc.double({ min: -5, max: 100, noNaN: true }),
       wait: fc.integer({ min: 0, max: 3000 }),
@@ -46,7 +46,7 @@ describe("ExpiryWheel", () => {
     );
   });
 
-  it("shares one timer, and none when all were cancelled", () => {
+  it("shares one timer between all items, and has none after all were removed", () => {
     const clock = new VirtualClock();
     const wheel = new ExpiryWheel(clock);
     const cancels = Array.from({ length: 1000 }, (_, index) =>
@@ -59,7 +59,7 @@ describe("ExpiryWheel", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("lets entries cancel each other while they are called", () => {
+  it("allows an item to remove others while it expires", () => {
     const clock = new VirtualClock();
     const wheel = new ExpiryWheel(clock);
     const fired: string[] = [];
@@ -76,7 +76,7 @@ describe("ExpiryWheel", () => {
     expect(fired).toEqual(["a"]);
   });
 
-  it("follows a wall clock that is set forward or back", () => {
+  it("follows a wall clock that is set forward or backward", () => {
     const clock = new VirtualClock();
     const wheel = new ExpiryWheel(clock);
     const fired: string[] = [];

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { sessionBench } from "../../support/session-bench.ts";
 import { settle } from "../../support/virtual-clock.ts";
 
-describe("a token that expires", () => {
-  it("closes its socket with 4408 within two seconds, not before; the answer runs on under its clock", async () => {
+describe("an expired token", () => {
+  it("closes its socket with 4408 within two seconds, while the answer runs on until it is abandoned", async () => {
     const bench = sessionBench();
     const client = bench.connectAs("ada", 60);
     await client.send({ message: "Hi", conversation: "c" });
@@ -18,7 +18,7 @@ describe("a token that expires", () => {
     expect(bench.metrics.finished).toEqual(["local abandoned"]);
   });
 
-  it("of a socket that is gone closes nothing and keeps no timer", async () => {
+  it("of a closed socket leaves no timer", async () => {
     const bench = sessionBench();
     bench.connectAs("ada", 60).socket.vanish();
     await bench.clock.pass(200_000);
@@ -38,7 +38,7 @@ describe("a drain", () => {
     bench.registry.drain(10_000);
     let empty = false;
     const whenEmpty = bench.registry.whenEmpty().then(() => (empty = true));
-    expect(idle.socket.ended).toEqual({ code: 1012, reason: "the server stops" });
+    expect(idle.socket.ended).toEqual({ code: 1012, reason: "the server is shutting down" });
     expect(busy.socket.ended).toBeNull();
     expect(busy.socket.frames.at(-1)).toEqual({
       type: "goaway",
@@ -65,7 +65,7 @@ describe("a drain", () => {
     expect(waits.socket.ended?.code).toBe(1012);
   });
 
-  it("closes many idle sockets in random order over its time, each after it was told", async () => {
+  it("closes many idle sockets in random order over its duration, each after a notice", async () => {
     const bench = sessionBench();
     const clients = Array.from({ length: 3000 }, () => bench.connect());
     bench.registry.drain(10_000);
@@ -76,9 +76,9 @@ describe("a drain", () => {
     await bench.clock.pass(5000);
     expect(left().length).toBeGreaterThan(1350);
     expect(left().length).toBeLessThan(1650);
-    // Not the first half: an order that follows the age would empty one page's neighbours first.
+    // The order is not that of the connections: part of the first half is still open.
     expect(clients.slice(0, 1500).filter(({ socket }) => socket.ended === null).length).toBeGreaterThan(500);
-    // Who is still there may look at things, and is not closed before its turn for that.
+    // A socket that is still open can send frames, which do not close it early.
     const [patient] = left();
     await patient?.send({ type: "cancel", answer: "none" });
     expect(patient?.socket.frames.at(-1)).toMatchObject({ code: "unknown_answer" });
@@ -88,7 +88,7 @@ describe("a drain", () => {
     expect(bench.registry.size).toBe(0);
   });
 
-  it("waits for the closing frame of a slow reader", async () => {
+  it("waits until a slow reader has received its final frame", async () => {
     const bench = sessionBench();
     const client = bench.connect({ streaming: true });
     await client.send({ message: "1" });
@@ -106,7 +106,7 @@ describe("a drain", () => {
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("closes a socket whose frame is still being worked on after its answer to it", async () => {
+  it("closes a socket whose frame is being handled after the reply to that frame", async () => {
     const bench = sessionBench();
     const client = bench.connect();
     client.sendNow({ message: "/hlep", id: "i" });
@@ -117,7 +117,7 @@ describe("a drain", () => {
     expect(client.socket.ended?.code).toBe(1012);
   });
 
-  it("closes everything at its deadline", async () => {
+  it("closes all remaining sockets at its deadline", async () => {
     const bench = sessionBench();
     const clients = [bench.connect(), bench.connectAs("ada")];
     for (const client of clients) await client.send({ message: "1" });
@@ -128,8 +128,8 @@ describe("a drain", () => {
   });
 });
 
-describe("a socket that is gone", () => {
-  it("leaves its answers to their clock, and watches nothing any more", async () => {
+describe("a closed socket", () => {
+  it("receives no more text, and its answers are abandoned after ABANDON_SECONDS", async () => {
     const bench = sessionBench();
     const client = bench.connect({ streaming: true });
     await client.send({ message: "1" });
@@ -145,7 +145,7 @@ describe("a socket that is gone", () => {
     expect(client.socket.texts).toHaveLength(frames);
   });
 
-  it("still has what it sent before answered, for whoever joins", async () => {
+  it("does not stop a message that was sent before it closed, whose answer a later socket can join", async () => {
     const bench = sessionBench();
     const frame = { message: "Hi", id: "i", conversation: "c" };
     const client = bench.connectAs("ada");
@@ -161,7 +161,7 @@ describe("a socket that is gone", () => {
     expect(bench.provider.calls).toHaveLength(1);
   });
 
-  it("gives back everything that counted it", async () => {
+  it("releases its session, answers, history and message ids", async () => {
     const bench = sessionBench({ script: (call) => call.answer("text") });
     const clients = [bench.connect(), bench.connectAs("ada"), bench.connect({ streaming: true })];
     for (const client of clients) {
@@ -173,13 +173,13 @@ describe("a socket that is gone", () => {
     expect(bench.registry.size).toBe(0);
     expect([bench.sessions.size, bench.log.size, bench.log.bytes, bench.store.claims]).toEqual([0, 0, 0, 0]);
     expect(bench.store.historyBytes).toBe(0);
-    // The subject's context lasts until it is cleared.
+    // The context of a subject is kept until it is cleared.
     expect(await bench.store.context("sub:ada")).toBe("x");
   });
 });
 
-describe("what two clients share", () => {
-  it("is nothing: neither history, context nor answers (trap 26)", async () => {
+describe("isolation of clients", () => {
+  it("keeps history, context and answers of each client separate", async () => {
     const bench = sessionBench({ script: (call) => call.answer("text") });
     const clients = [bench.connect(), bench.connect(), bench.connectAs("ada"), bench.connectAs("bob")];
     for (const [index, client] of clients.entries()) {
@@ -198,7 +198,7 @@ describe("what two clients share", () => {
     }
   });
 
-  it("is everything for two sockets of one subject, but the conversations without a name", async () => {
+  it("shares answers between two sockets of one subject, except in their unnamed conversations", async () => {
     const bench = sessionBench();
     const [first, second] = [bench.connectAs("ada"), bench.connectAs("ada")];
     const frame = { message: "Hi", id: "i", conversation: "c" };

@@ -3,10 +3,11 @@ import { ProviderError } from "../../../src/providers/provider-error.ts";
 import { sessionBench } from "../../support/session-bench.ts";
 import { settle } from "../../support/virtual-clock.ts";
 
+/** Frame types of the original service. */
 const ORIGINAL = ["message", "command_response", "system", "error", "pong"];
 
 describe("a new socket", () => {
-  it("is welcomed with everything it needs to know, and with a secret of its own", () => {
+  it("receives a welcome with the provider, the limits and a secret of its own", () => {
     const { connect } = sessionBench();
     const [first, second] = [connect(), connect()];
     const frame = first.socket.frames[0];
@@ -32,14 +33,14 @@ describe("a new socket", () => {
     expect(second.socket.frames[0]?.["client"]).not.toBe(frame?.["client"]);
   });
 
-  it("of a subject is called by it", () => {
+  it("of a subject has the subject as its client id", () => {
     const { connectAs } = sessionBench();
     expect(connectAs("ada").socket.frames[0]?.["client"]).toBe("ada");
   });
 });
 
-describe("a socket that asks for nothing", () => {
-  it("gets the original frames only, in whatever may happen", async () => {
+describe("a socket without the extension", () => {
+  it("receives only frame types of the original service, whatever happens", async () => {
     const { connect, provider, clock, registry, log, chat } = sessionBench();
     const client = connect();
     const created = log.create.bind(log);
@@ -89,10 +90,10 @@ describe("a socket that asks for nothing", () => {
     });
     expect(frames[3]).toMatchObject({ event: "draining" });
     expect(frames.slice(5, 8).map(({ code }) => code)).toEqual(["draining", "bad_frame", "engine_crashed"]);
-    expect(client.socket.ended).toEqual({ code: 1012, reason: "the server stops" });
+    expect(client.socket.ended).toEqual({ code: 1012, reason: "the server is shutting down" });
   });
 
-  it("gets tokens for a message that asks for them, and only for that one", async () => {
+  it("receives tokens only for messages with `stream: true`", async () => {
     const { connect, provider } = sessionBench({ script: (call) => call.answer("a", "b") });
     const client = connect();
     await client.send({ message: "1", stream: true });
@@ -103,8 +104,8 @@ describe("a socket that asks for nothing", () => {
   });
 });
 
-describe("a socket that asked for the extension", () => {
-  it("gets tokens, but not for a message that declines them", async () => {
+describe("a socket with the extension", () => {
+  it("receives tokens, except for messages with `stream: false`", async () => {
     const { connect } = sessionBench({ script: (call) => call.answer("a", "b") });
     const client = connect({ streaming: true });
     await client.send({ message: "1" });
@@ -115,7 +116,7 @@ describe("a socket that asked for the extension", () => {
     expect(client.take().map(({ type }) => type)).toEqual(["token", "command_response"]);
   });
 
-  it("hears at once that a message waits behind another one", async () => {
+  it("receives a `queued` frame at once for a message that waits behind another one", async () => {
     const { connect } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "1" });
@@ -126,7 +127,7 @@ describe("a socket that asked for the extension", () => {
 });
 
 describe("the frames of an answer", () => {
-  it("name the message and carry everything the contract says", async () => {
+  it("hold the id of the message and all fields of the protocol", async () => {
     const { connect, provider, clock } = sessionBench();
     const client = connect();
     await client.send({ message: "Hi", id: "mine", conversation: "work" });
@@ -154,7 +155,7 @@ describe("the frames of an answer", () => {
     expect(client.socket.frames[2]?.["timings"]).not.toHaveProperty("ttft_ms");
   });
 
-  it("of commands carry the result, and usage where a model was asked", async () => {
+  it("hold the result of a command, and usage if a model was called", async () => {
     const { connect, provider } = sessionBench();
     const client = connect();
     await client.send({ message: "/getcontext", id: "g" });
@@ -177,7 +178,7 @@ describe("the frames of an answer", () => {
     });
   });
 
-  it("of failures say whether and when to try again", async () => {
+  it("hold whether and when to retry after a failure", async () => {
     const { connect, provider, metrics } = sessionBench();
     const client = connect();
     await client.send({ message: "Hi", id: "mine" });
@@ -195,7 +196,7 @@ describe("the frames of an answer", () => {
     expect(metrics.errors).toEqual(["overloaded"]);
   });
 
-  it("are echoed with any id, whatever characters it holds", async () => {
+  it("echo any id, whatever characters it contains", async () => {
     const { connect } = sessionBench({ script: (call) => call.answer('"\\\u0000') });
     const client = connect({ streaming: true });
     const id = '"},{"\\\u0000\u2028😀';
@@ -204,7 +205,7 @@ describe("the frames of an answer", () => {
     expect(client.socket.frames[1]?.["content"]).toBe('"\\\u0000');
   });
 
-  it("come once, though the same message was sent again", async () => {
+  it("are sent once while the same message is repeated, and again after the end", async () => {
     const { connect, provider } = sessionBench();
     const client = connect({ streaming: true });
     const frame = { message: "Hi", id: "mine" };
@@ -214,7 +215,7 @@ describe("the frames of an answer", () => {
     provider.call.answer("a");
     await settle();
     expect(client.take().map(({ type }) => type)).toEqual(["system", "token", "message"]);
-    // After its end the same message shows it once more: the client may have lost it.
+    // After the end a repeated message sends the answer again: the client may have lost it.
     await client.send(frame);
     expect(client.take()).toMatchObject([{ type: "token", content: "a", from: 0 }, { type: "message" }]);
     await client.send({ ...frame, max_tokens: 5 });
@@ -226,7 +227,7 @@ describe("the frames of an answer", () => {
 });
 
 describe("cancel", () => {
-  it("right behind its message works, in one go", async () => {
+  it("stops a message that was sent just before it", async () => {
     const { connect, provider } = sessionBench();
     const client = connect();
     client.sendNow({ message: "Hi", id: "mine" });
@@ -240,7 +241,7 @@ describe("cancel", () => {
     expect(provider.calls.every(({ stopped }) => stopped)).toBe(true);
   });
 
-  it("ends the answer with the text so far, by its own name or the message's", async () => {
+  it("ends an answer, named by `answer` or by the message's `id`, with the text so far", async () => {
     const { connect, provider } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi", id: "mine", conversation: "work" });
@@ -255,7 +256,7 @@ describe("cancel", () => {
     expect(client.socket.frames.at(-1)).toMatchObject({ type: "error", code: "unknown_answer" });
   });
 
-  it("never reaches the answer of another client (trap 26)", async () => {
+  it("cannot stop the answer of another client", async () => {
     const { connect, provider } = sessionBench();
     const [client, stranger] = [connect({ streaming: true }), connect()];
     await client.send({ message: "Hi", id: "mine", conversation: "work" });

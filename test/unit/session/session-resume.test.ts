@@ -16,7 +16,7 @@ function expectExpired(client: TestClient): void {
   expect(client.socket.frames.at(-1)).toEqual({
     type: "error",
     code: "resume_expired",
-    message: "That session is unknown or expired; this connection has a new one.",
+    message: "This session is unknown or has expired; the connection continues with a new one.",
     retryable: false,
   });
 }
@@ -28,7 +28,7 @@ async function resume({ connect }: SessionBench, secret: string, address = "addr
 }
 
 describe("resume", () => {
-  it("gives an anonymous client its identity, context and own conversation back", async () => {
+  it("restores the identity, context and own conversation of an anonymous client", async () => {
     const bench = answering();
     const first = bench.connect();
     const name = first.socket.frames[0]?.["client"];
@@ -49,7 +49,7 @@ describe("resume", () => {
     expect(bench.provider.call.request.turns.map(({ content }) => content)).toEqual(["Hi", "text", "and?"]);
   });
 
-  it("works again and again, each time under the same secret", async () => {
+  it("works repeatedly with the same secret", async () => {
     const bench = answering();
     let client = bench.connect();
     const { secret } = client;
@@ -66,7 +66,7 @@ describe("resume", () => {
     expect(bench.store.contextBytes).toBe(0);
   });
 
-  it("leaves nothing of the session that the connection began with", async () => {
+  it("drops the session that the connection began with", async () => {
     const bench = answering();
     const first = bench.connect();
     const second = bench.connect();
@@ -77,7 +77,7 @@ describe("resume", () => {
     expectExpired(await resume(bench, freshSecret));
   });
 
-  it("is only for the first frame, be the one before good or bad", async () => {
+  it("is refused after any earlier frame, valid or not", async () => {
     const bench = answering();
     const { secret } = bench.connect();
     for (const before of [{ type: "ping" }, "{", { message: "Hi" }, { type: "resume", session: "unknown" }]) {
@@ -93,7 +93,7 @@ describe("resume", () => {
   });
 
   it.each(["unknown", "", "x".repeat(64), "\u0000"])(
-    "of a session that never was (%j) is expired",
+    "is refused for an unknown session, and the connection continues: %j",
     async (secret) => {
       const bench = answering();
       const client = bench.connect();
@@ -105,7 +105,7 @@ describe("resume", () => {
     },
   );
 
-  it("of an expired session, and of one that is another's, looks the same; the connection goes on as new", async () => {
+  it("is refused in the same way for an expired session and for one of another client", async () => {
     const bench = answering();
     const gone = bench.connect();
     await gone.send({ message: "/setcontext text=gone" });
@@ -130,7 +130,7 @@ describe("resume", () => {
     expect(await contextOf(anonymous)).toBe("secret");
   });
 
-  it("gives a subject its own conversation back; context and named conversations it has anyway", async () => {
+  it("restores the own conversation of a subject, which has its context and named conversations anyway", async () => {
     const bench = answering();
     const first = bench.connectAs("ada");
     await first.send({ message: "own" });
@@ -148,14 +148,14 @@ describe("resume", () => {
     expect(bench.provider.call.request.turns[0]?.content).toBe("named");
   });
 
-  it("puts two sockets on one session: both live, and the session with the last of them", async () => {
+  it("allows two sockets on one session, which is kept until both have closed", async () => {
     const bench = answering();
     const first = bench.connect();
     const second = await resume(bench, first.secret);
     await first.send({ message: "from the first" });
     await second.send({ message: "from the second" });
     expect(bench.provider.call.request.turns[0]?.content).toBe("from the first");
-    // Each gets the answers to its own messages.
+    // Each socket receives the answers to its own messages.
     expect([first, second].map(({ socket }) => socket.framesOf("message").length)).toEqual([1, 1]);
     first.socket.vanish();
     await bench.clock.pass(2 * RETENTION_MS);
@@ -167,7 +167,7 @@ describe("resume", () => {
     expectExpired(await resume(bench, first.secret));
   });
 
-  it("of its own fresh session changes nothing, and nothing is left behind at the end", async () => {
+  it("of the connection's own session changes nothing and leaves nothing behind", async () => {
     const bench = answering();
     const client = bench.connect();
     await client.send({ type: "resume", session: client.secret });
@@ -183,7 +183,7 @@ describe("resume", () => {
     expect(bench.sessions.size).toBe(0);
   });
 
-  it("of a session whose socket itself goes on to another one leaves it to the second socket", async () => {
+  it("leaves a session to its second socket when the first one resumes another session", async () => {
     const bench = answering();
     const old = bench.connect();
     const first = bench.connect();
@@ -197,7 +197,7 @@ describe("resume", () => {
     expect([bench.sessions.size, bench.store.contextBytes]).toEqual([0, 0]);
   });
 
-  it("lets the frames behind it wait, so that they run as the client that came back", async () => {
+  it("delays the frames after it, so that they are handled as the resumed client", async () => {
     const bench = answering();
     const first = bench.connect();
     await first.send({ message: "/setcontext text=mine" });
@@ -212,12 +212,12 @@ describe("resume", () => {
       context: "mine",
       turns: [{ content: "before" }, { content: "text" }, { content: "behind" }],
     });
-    // No answer overtakes the news that they are one client.
+    // No answer precedes the `resumed` frame.
     expect(second.socket.types.slice(0, 2)).toEqual(["system", "system"]);
     expect(second.socket.framesOf("command_response")[0]).toMatchObject({ result: { context: "mine" } });
   });
 
-  it("whose socket vanished meanwhile leaves the session as it was", async () => {
+  it("leaves the session unchanged if its socket closes meanwhile", async () => {
     const bench = answering();
     const first = bench.connect();
     first.socket.vanish();

@@ -15,8 +15,8 @@ function run(count: number, ms: number) {
   return { called, atOnce };
 }
 
-describe("spread", () => {
-  it("calls every item once, evenly over the time", () => {
+describe("stagger", () => {
+  it("calls every item once, evenly over the duration", () => {
     const { called } = run(5000, 10_000);
     const seconds = Array.from({ length: 10 }, (_, second) =>
       called.filter(({ at }) => Math.floor(at / 1000) === second),
@@ -27,7 +27,7 @@ describe("spread", () => {
     }
   });
 
-  it("calls in random order", () => {
+  it("calls the items in random order", () => {
     const order = (): string =>
       run(200, 1000)
         .called.map(({ item }) => item)
@@ -35,14 +35,14 @@ describe("spread", () => {
     expect(order()).not.toBe(order());
   });
 
-  it("lets a few go at a hundred a second, without waiting for the time given", () => {
+  it("calls a few items at a hundred per second, in less than the duration", () => {
     expect(run(3, 10_000).atOnce).toBe(3);
     const { called } = run(100, 10_000);
     expect(called.at(-1)?.at).toBeLessThan(1000);
     expect(called.at(-1)?.at).toBeGreaterThan(800);
   });
 
-  it("calls all at once where there is no time, and none where there are none", () => {
+  it("calls all items at once for a duration of zero, and accepts an empty list", () => {
     expect(run(1000, 0).atOnce).toBe(1000);
     expect(run(0, 1000).atOnce).toBe(0);
   });

@@ -4,22 +4,22 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startTcpProxy, type LineFaults, type TcpProxy } from "../../support/tcp-proxy.ts";
 import { until } from "../../support/service.ts";
 
-/** What a client of the proxy saw. */
+/** What a client of the proxy received. */
 interface Seen {
   readonly socket: Socket;
   bytes: Buffer;
-  /** `end` is an orderly end, `reset` none. */
+  /** `end`: closed in order; `reset`: connection reset. */
   readonly ended: Promise<"end" | "reset">;
 }
 
 const BLOCK = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251));
 
-describe("a line through the TCP proxy", () => {
+describe("the TCP proxy", () => {
   let server: Server;
   let accepted: Socket[];
   let proxy: TcpProxy | undefined;
 
-  /** A server that sends the block for each byte it gets. */
+  /** A server that sends the block for each byte it receives. */
   beforeEach(async () => {
     accepted = [];
     server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -58,7 +58,7 @@ describe("a line through the TCP proxy", () => {
     return { seen, proxy: started };
   }
 
-  it("brings every byte both ways and counts them", async () => {
+  it("forwards every byte in both directions and counts them", async () => {
     const { seen, proxy: through } = await line();
     seen.socket.write("ab");
     await until(() => seen.bytes.length === 2 * BLOCK.length);
@@ -66,14 +66,14 @@ describe("a line through the TCP proxy", () => {
     expect(through.lines[0]).toMatchObject({ bytesDown: 200_000, bytesUp: 2, closed: false });
   });
 
-  it("passes on that one end has said all, after what it said", async () => {
+  it("forwards the end of one direction after its data", async () => {
     const { seen } = await line();
     seen.socket.end("a");
     expect(await seen.ended).toBe("end");
     expect(seen.bytes.equals(BLOCK)).toBe(true);
   });
 
-  it("cuts in order after exactly the bytes it was told", async () => {
+  it("closes in order after exactly the configured number of bytes", async () => {
     const { seen, proxy: through } = await line({ cutAfterBytes: 12_345, cutKind: "fin" });
     seen.socket.write("a");
     expect(await seen.ended).toBe("end");
@@ -81,7 +81,7 @@ describe("a line through the TCP proxy", () => {
     expect(through.lines[0]?.closed).toBe(true);
   });
 
-  it("cuts with a reset that both ends see", async () => {
+  it("cuts a connection with a reset on both ends", async () => {
     const { seen, proxy: through } = await line({ cutKind: "rst" });
     seen.socket.write("a");
     await until(() => seen.bytes.length === BLOCK.length);
@@ -91,17 +91,17 @@ describe("a line through the TCP proxy", () => {
     expect(await reset).toBe(true);
   });
 
-  it("holds back what is over its rate", async () => {
+  it("limits the data rate", async () => {
     const { seen } = await line({ bytesPerSecond: 100_000 });
     const start = performance.now();
     seen.socket.write("a");
     await until(() => seen.bytes.length >= 20_000);
     expect(seen.bytes.length).toBeLessThan(BLOCK.length);
-    // A lower bound of time can only be missed by a rate that is too high.
+    // The data arrives earlier only if the rate is too high.
     expect(performance.now() - start).toBeGreaterThan(150);
   });
 
-  it("brings each chunk late", async () => {
+  it("delays each chunk", async () => {
     const { seen } = await line({ delayMs: 60 });
     const start = performance.now();
     seen.socket.write("a");
@@ -109,7 +109,7 @@ describe("a line through the TCP proxy", () => {
     expect(performance.now() - start).toBeGreaterThan(110);
   });
 
-  it("lets nothing through while it is frozen, and everything after", async () => {
+  it("forwards nothing while frozen, and everything after it is thawed", async () => {
     const { seen, proxy: through } = await line();
     through.lines[0]?.freeze();
     seen.socket.write("a");
@@ -121,7 +121,7 @@ describe("a line through the TCP proxy", () => {
     expect(seen.bytes.equals(BLOCK)).toBe(true);
   });
 
-  it("turns new lines away while it does not accept", async () => {
+  it("resets new connections while it does not accept any", async () => {
     const { proxy: through } = await line();
     through.accepting = false;
     const refused = connect({ port: through.port, host: "127.0.0.1" });

@@ -1,7 +1,7 @@
 import { spreadOf, type Spread } from "../../harness/statistics.ts";
 import type { Figures } from "./figures.ts";
 
-/** What is asked of a figure: of the service's own, or of its ratio to the control's in the same pair. */
+/** A limit on a figure: on the service's own value, or on its ratio to the control's value in the same pair. */
 export interface Bar {
   readonly figure: string;
   readonly of: "ratio" | "own";
@@ -9,7 +9,7 @@ export interface Bar {
   readonly atMost?: number;
 }
 
-/** One measurement of the service and, where there is one, the control's beside it. */
+/** One measurement of the service and, if there is a control, one of the control. */
 export interface Pair {
   readonly service: Figures;
   readonly control: Figures | null;
@@ -17,18 +17,18 @@ export interface Pair {
 
 export interface Verdict {
   readonly bar: Bar;
-  /** Over all pairs; null where there is no figure or no control. */
+  /** Spread over all pairs; null if there is no figure or no control. */
   readonly value: Spread | null;
-  /** Whether the median keeps the bar; null where there is no value. */
+  /** Whether the median meets the bar; null if there is no value. */
   readonly met: boolean | null;
 }
 
-/** Spread of a figure of one side; null where a pair lacks it. */
+/** Spread of a figure of one side; null if a pair lacks it. */
 export function spreadOfFigure(pairs: readonly Pair[], side: keyof Pair, figure: string): Spread | null {
   return spreadOrNull(pairs.map((pair) => pair[side]?.[figure]));
 }
 
-/** Spread of the service's figure over the control's, pair by pair. */
+/** Spread of the service's figure divided by the control's, pair by pair; null if a pair lacks one of them. */
 export function spreadOfRatio(pairs: readonly Pair[], figure: string): Spread | null {
   return spreadOrNull(
     pairs.map(({ service, control }) => {
@@ -58,7 +58,7 @@ export function barText({ atLeast, atMost }: Bar): string {
   return parts.join(" and ");
 }
 
-/** NaN means that a run had nothing to measure: then there is no verdict. */
+/** Null if a value is missing or NaN. NaN means that a run had nothing to measure. */
 function spreadOrNull(values: readonly (number | undefined)[]): Spread | null {
   const known = values.filter((value): value is number => value !== undefined && !Number.isNaN(value));
   return known.length === values.length && known.length > 0 ? spreadOf(known) : null;

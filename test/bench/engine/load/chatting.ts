@@ -3,35 +3,35 @@ import type { Answer, ChatTarget, Turn } from "../chat-target.ts";
 import type { Random } from "./random.ts";
 import { message } from "./texts.ts";
 
-export interface Talk {
+export interface ChatLoad {
   readonly user: string;
   readonly conversation: string;
-  /** Words of each message. */
+  /** Words per message. */
   readonly words: number;
-  /** Most tokens of each answer. */
+  /** Maximum number of tokens per answer. */
   readonly tokens: number;
   readonly random: Random;
   readonly signal?: AbortSignal;
 }
 
-/** One message of a new conversation, and its answer. */
-export async function askOnce(target: ChatTarget, talk: Talk): Promise<Answer> {
-  return new Conversation(target, talk).say();
+/** Sends one message in a new conversation and returns its answer. */
+export async function askOnce(target: ChatTarget, load: ChatLoad): Promise<Answer> {
+  return new Conversation(target, load).send();
 }
 
-/** Turns of one user, each with all that was said before. */
+/** A conversation of one user. Each request carries all earlier turns. */
 export class Conversation {
   readonly #target: ChatTarget;
-  readonly #talk: Talk;
+  readonly #load: ChatLoad;
   readonly #turns: Turn[] = [];
 
-  constructor(target: ChatTarget, talk: Talk) {
+  constructor(target: ChatTarget, load: ChatLoad) {
     this.#target = target;
-    this.#talk = talk;
+    this.#load = load;
   }
 
-  async say(): Promise<Answer> {
-    const { user, conversation, random, words, tokens, signal } = this.#talk;
+  async send(): Promise<Answer> {
+    const { user, conversation, random, words, tokens, signal } = this.#load;
     this.#turns.push({ role: "user", content: message(random, words) });
     const answer = await this.#target.chat({
       user,
@@ -45,42 +45,42 @@ export class Conversation {
   }
 }
 
-/** `turns` turns of one conversation; `pauseMs` lies between an answer and the next message. */
+/** Runs `turns` turns of one conversation, with a pause of `pauseMs()` between an answer and the next message. */
 export async function converse(
   target: ChatTarget,
-  talk: Talk,
+  load: ChatLoad,
   turns: number,
   pauseMs: () => number = () => 0,
 ): Promise<Answer[]> {
-  const conversation = new Conversation(target, talk);
+  const conversation = new Conversation(target, load);
   const answers: Answer[] = [];
   for (let turn = 0; turn < turns; turn++) {
     if (turn > 0) await sleep(pauseMs());
-    answers.push(await conversation.say());
+    answers.push(await conversation.send());
   }
   return answers;
 }
 
-/** Asks in a new conversation each time until `signal` aborts, which cancels the answer on its way. */
+/** Sends messages, each in a new conversation, until `signal` aborts. The abort also cancels the running answer. */
 export async function keepAsking(
   target: ChatTarget,
-  talk: Talk & { readonly signal: AbortSignal },
+  load: ChatLoad & { readonly signal: AbortSignal },
 ): Promise<Answer[]> {
-  // As many listen as there are chats, which is no leak.
-  setMaxListeners(0, talk.signal);
+  // One listener per chat is expected here and is not a leak.
+  setMaxListeners(0, load.signal);
   const answers: Answer[] = [];
-  for (let number = 1; !talk.signal.aborted; number++) {
-    answers.push(await askOnce(target, { ...talk, conversation: `${talk.conversation}-${number}` }));
+  for (let number = 1; !load.signal.aborted; number++) {
+    answers.push(await askOnce(target, { ...load, conversation: `${load.conversation}-${number}` }));
   }
   return answers;
 }
 
-/** Lets a load go on for `ms`; ends early with its fault. */
+/** Waits `ms` milliseconds while a load runs. Rejects early if the load fails. */
 export async function during(load: Promise<unknown>, ms: number): Promise<void> {
   await Promise.race([load, sleep(ms)]);
 }
 
-/** Names of users, the same for the same run. */
+/** Names of `count` users: `prefix-1`, `prefix-2`, … */
 export function userNames(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
 }

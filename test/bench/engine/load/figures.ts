@@ -1,25 +1,25 @@
 import type { Answer } from "../chat-target.ts";
 
-/** What one run gave, by name; the name carries the unit. */
+/** Results of one run, by name. The name contains the unit. */
 export type Figures = Readonly<Record<string, number>>;
 
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Jain's index of fairness: 1 where all have the same, 1/n where one has all. NaN where nobody has anything. */
+/** Jain's fairness index: 1 if all shares are equal, 1/n if one share is everything, NaN if all shares are zero. */
 export function jainIndex(shares: readonly number[]): number {
   const sum = shares.reduce((total, share) => total + share, 0);
   const squares = shares.reduce((total, share) => total + share * share, 0);
   return (sum * sum) / (shares.length * squares);
 }
 
-/** From sending to the first text; infinite for an answer that never had any. */
+/** Milliseconds from sending to the first text; infinite for an answer without text. */
 export function firstTokenMs({ sentAt, textAt }: Answer): number {
   return (textAt[0] ?? Number.POSITIVE_INFINITY) - sentAt;
 }
 
-/** Times between two pieces of text of one answer, of all answers; only those that end between `from` and `to`. */
+/** Gaps between consecutive pieces of text of one answer, for all answers. Counts gaps that end in [`from`, `to`). */
 export function interTokenMs(
   answers: readonly Answer[],
   from = Number.NEGATIVE_INFINITY,
@@ -36,8 +36,8 @@ export function interTokenMs(
 }
 
 /**
- * Tokens generated between two times. A piece of text counts as the mean number of tokens that a piece of the whole
- * answers had: servers hold text back where a character or a stop text is not complete.
+ * Tokens generated in [`from`, `to`). Each piece of text counts as the mean number of tokens per piece over the answers
+ * with known usage, because servers hold text back until a character or a stop text is complete.
  */
 export function tokensBetween(answers: readonly Answer[], from: number, to: number): number {
   let pieces = 0;
@@ -52,7 +52,7 @@ export function tokensBetween(answers: readonly Answer[], from: number, to: numb
   return wholePieces === 0 ? pieces : (pieces * wholeTokens) / wholePieces;
 }
 
-/** What the answers themselves tell, to judge whether two servers had the same work. */
+/** Sizes of the answers, to check that two servers had the same work. */
 export function workFigures(answers: readonly Answer[]): Figures {
   const usages = answers.flatMap(({ usage, cancelled }) => (usage === null || cancelled ? [] : [usage]));
   return {

@@ -1,4 +1,4 @@
-/** Numbers in [0, 1), the same for the same seed. */
+/** Returns numbers in [0, 1). The same seed gives the same sequence. */
 export type Random = () => number;
 
 export function seededRandom(seed: number): Random {
@@ -11,17 +11,17 @@ export function seededRandom(seed: number): Random {
   };
 }
 
-/** Numbers of one of many in a run: the same whatever the others do. */
+/** The generator of one user in a run, independent of how many numbers the other users draw. */
 export function randomOf(seed: number, index: number): Random {
   return seededRandom(seed * 7919 + index);
 }
 
-/** A whole number from `least` to `most`. */
-export function wholeBetween(random: Random, least: number, most: number): number {
-  return least + Math.floor(random() * (most - least + 1));
+/** A whole number from `min` to `max`, both included. */
+export function wholeBetween(random: Random, min: number, max: number): number {
+  return min + Math.floor(random() * (max - min + 1));
 }
 
-/** Exponentially distributed around `mean`. */
+/** An exponentially distributed number with the given mean. */
 export function exponential(random: Random, mean: number): number {
   return -Math.log(1 - random()) * mean;
 }
@@ -29,10 +29,11 @@ export function exponential(random: Random, mean: number): number {
 /**
  * Times of `count` arrivals in milliseconds from now, `perSecond` on average, each independent of the others.
  *
- * @throws RangeError unless the rate is positive.
+ * @throws RangeError if the rate is not positive.
  */
 export function poissonArrivals(random: Random, perSecond: number, count: number): number[] {
-  if (!(perSecond > 0)) throw new RangeError(`${perSecond} arrivals a second never come`);
+  if (!(perSecond > 0))
+    throw new RangeError(`the arrival rate must be positive, not ${perSecond} per second`);
   const times: number[] = [];
   let at = 0;
   for (let index = 0; index < count; index++) {

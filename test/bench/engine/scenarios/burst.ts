@@ -10,7 +10,7 @@ const LATER_P50 = "first token p50 of turns 2-4, ms";
 
 export const burstScenario = defineScenario({
   name: "burst",
-  about: "16 chats that all start at once, and go on for 4 turns",
+  about: "16 chats that all start at once and continue for 4 turns",
   control: "llama-server",
   pairs: 9,
   full: { chats: 16, turns: 4, words: 75, tokens: 64 },

@@ -6,12 +6,12 @@ import { defineScenario, WINDOW } from "../scenario.ts";
 
 const FREE_P99 = "cancel to slot free p99, ms";
 
-/** What the bar adds to the longest step. */
+/** Milliseconds that the bar allows beyond the longest step. */
 const MARGIN_MS = 50;
 
 export const cancelScenario = defineScenario({
   name: "cancel",
-  about: "from a cancel in the middle of a prompt of 1,500 tokens until the slot is another's",
+  about: "time from a cancel in the middle of a prompt of 1,500 tokens until another request has the slot",
   control: "none",
   pairs: 3,
   full: { words: 1480, samples: 100, maxTickMs: Number(settings.LOCAL_MAX_TICK_MS.shownDefault) },

@@ -15,15 +15,15 @@ interface LoopSizes {
   readonly seconds: number;
 }
 
-/** Chats that each ask again as soon as they are answered, measured once they are all under way. */
+/** Chats that each send the next message as soon as they have their answer. Measured once all of them are running. */
 export async function closedLoop(target: ChatTarget, sizes: LoopSizes, seed: number): Promise<Figures> {
   const { chats, words, tokens, seconds } = sizes;
   const users = userNames("user", chats);
   await target.connect(users);
   const stop = new AbortController();
   const loops = users.map((user, index) => {
-    const talk = { user, conversation: `${user}-${seed}`, words, tokens };
-    return keepAsking(target, { ...talk, random: randomOf(seed, index), signal: stop.signal });
+    const load = { user, conversation: `${user}-${seed}`, words, tokens };
+    return keepAsking(target, { ...load, random: randomOf(seed, index), signal: stop.signal });
   });
   const all = Promise.all(loops);
   await during(all, seconds * 250);
@@ -46,7 +46,7 @@ export async function closedLoop(target: ChatTarget, sizes: LoopSizes, seed: num
 }
 
 function caseOf(chats: number, bar: number, sizes: Omit<LoopSizes, "chats">): Case {
-  // Chats that began together stay in step: a window of one round or two would measure its phase.
+  // Chats that begin together stay in step, so a window of only one or two rounds would measure their phase.
   const seconds = sizes.seconds * Math.max(1, chats / 4);
   const bars: Bar[] = [{ figure: RATE, of: "ratio", atLeast: bar }];
   return {
@@ -80,7 +80,7 @@ export const closedLoopScenario = defineScenario({
 
 export const freeRunningScenario = defineScenario({
   name: "free-running",
-  about: "the same with 8, 16 and 32 chats against loops over node-llama-cpp's evaluate()",
+  about: "like closed-loop, with 8, 16 and 32 chats, against loops over node-llama-cpp's evaluate()",
   control: "free-running",
   pairs: 9,
   full,

@@ -8,20 +8,21 @@ import { defineScenario, PLAIN_SYSTEM, WINDOW } from "../scenario.ts";
 const ERROR = "error of eta_ms, median";
 
 /**
- * What each `queued` frame with an eta was wrong by, as a share of the wait that was left. Nearer to its start than
- * `leastWaitMs` a share says nothing.
+ * Relative error of each `queued` frame with an eta, as a share of the remaining wait. Frames with less than
+ * `minWaitMs` left are skipped, since a share of such a short wait means nothing.
  */
-export function etaErrors({ sentAt, queueMs, queued }: Answer, leastWaitMs: number): number[] {
+export function etaErrors({ sentAt, queueMs, queued }: Answer, minWaitMs: number): number[] {
   if (queueMs === null) return [];
   return queued.flatMap(({ at, etaMs }) => {
     const left = sentAt + queueMs - at;
-    return etaMs === null || left < leastWaitMs ? [] : [Math.abs(etaMs - left) / left];
+    return etaMs === null || left < minWaitMs ? [] : [Math.abs(etaMs - left) / left];
   });
 }
 
 export const etaScenario = defineScenario({
   name: "eta",
-  about: "how wrong eta_ms of `queued` is, with 64 waiting for answers of 16 to 256 tokens, and more to come",
+  about:
+    "error of eta_ms in `queued` frames, with 64 requests waiting for answers of 16 to 256 tokens and more arriving",
   control: "none",
   pairs: 3,
   full: {
@@ -59,13 +60,13 @@ export const etaScenario = defineScenario({
         const users = at.map((_, index) => `eta-${seed}-${index}`);
         await target.connect(users);
         const begin = performance.now();
-        const asked = users.map(async (user, index) => {
+        const pending = users.map(async (user, index) => {
           const own = randomOf(seed, index);
           const tokens = wholeBetween(own, leastTokens, mostTokens);
           await sleep(begin + (at[index] ?? 0) - performance.now());
           return askOnce(target, { user, conversation: user, words, tokens, random: own });
         });
-        const answers = await Promise.all(asked);
+        const answers = await Promise.all(pending);
         const errors = answers.map((answer) => etaErrors(answer, leastWait));
         const first = errors.flatMap((own) => own.slice(0, 1));
         return {

@@ -4,7 +4,7 @@ import { jainIndex, tokensBetween, workFigures } from "../load/figures.ts";
 import { seededRandom, type Random } from "../load/random.ts";
 import { defineScenario, PLAIN_SYSTEM, WINDOW } from "../scenario.ts";
 
-const SLOWDOWN = "time of the others, beside the greedy one / alone";
+const SLOWDOWN = "time of the others, beside the greedy user / alone";
 const JAIN = "Jain index of tokens";
 
 interface Size {
@@ -13,7 +13,7 @@ interface Size {
   readonly random: Random;
 }
 
-/** One request of each user at once. @returns milliseconds until the last is answered. */
+/** Sends one request per user at once. @returns milliseconds until the last answer. */
 async function oneEach(
   target: ChatTarget,
   users: readonly string[],
@@ -27,7 +27,7 @@ async function oneEach(
 
 export const fairnessScenario = defineScenario({
   name: "fairness",
-  about: "one user with 32 requests in flight beside 8 users with one each, then all of them backlogged",
+  about: "one user with 32 concurrent requests and 8 users with one each; then all users keep a backlog",
   control: "none",
   pairs: 3,
   full: { slots: 8, greedy: 32, others: 8, backlog: 4, words: 75, tokens: 64, seconds: 60, settle: 4 },
@@ -73,11 +73,11 @@ export const fairnessScenario = defineScenario({
         return {
           [SLOWDOWN]: beside / alone,
           "alone, ms": alone,
-          "beside the greedy one, ms": beside,
+          "beside the greedy user, ms": beside,
           [JAIN]: jainIndex(shares),
-          "tokens of the greedy one": shares[0] ?? 0,
-          "least tokens of the others": Math.min(...shares.slice(1)),
-          "most tokens of the others": Math.max(...shares.slice(1)),
+          "tokens of the greedy user": shares[0] ?? 0,
+          "min tokens of the others": Math.min(...shares.slice(1)),
+          "max tokens of the others": Math.max(...shares.slice(1)),
           ...workFigures(answers.flat()),
         };
       },

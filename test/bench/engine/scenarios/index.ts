@@ -8,19 +8,19 @@ import { longPromptsScenario } from "./long-prompts.ts";
 import { lookupScenario } from "./lookup.ts";
 import { poissonScenario, tradeScenario } from "./poisson.ts";
 import {
-  comeBackScenario,
+  returningUsersScenario,
   crowdScenario,
   preemptionScenario,
   sharedSystemScenario,
 } from "./shared-system.ts";
 
-/** All scenarios, in the order in which a full run goes through them. */
+/** All scenarios, in the order of a full run. */
 export const scenarios: readonly AnyScenario[] = [
   closedLoopScenario,
   freeRunningScenario,
   burstScenario,
   poissonScenario,
-  comeBackScenario,
+  returningUsersScenario,
   crowdScenario,
   longPromptsScenario,
   sharedSystemScenario,

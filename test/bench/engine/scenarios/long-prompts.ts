@@ -9,7 +9,7 @@ const LONG_FIRST = "first token p50 of long prompts, ms";
 
 export const longPromptsScenario = defineScenario({
   name: "long-prompts",
-  about: "what chats feel while prompts of 900 words keep arriving, against a quiet time before",
+  about: "inter-token times of chats while prompts of 900 words keep arriving, against a quiet period before",
   control: "llama-server",
   pairs: 9,
   full: { chats: 8, arriving: 2, words: 20, tokens: 256, longWords: 900, longTokens: 16, seconds: 40 },

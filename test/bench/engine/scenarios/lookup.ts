@@ -18,7 +18,7 @@ const SENTENCES = [
   "A museum in the old customs house shows the ledgers of the merchants and the tools of the sailmakers.",
 ] as const;
 
-/** Nothing to copy. */
+/** Questions whose answers cannot be copied from the prompt. */
 const QUESTIONS = [
   "How does a bicycle stay upright while it is moving? Explain it to a child.",
   "Write a short story about a lighthouse keeper who finds a letter in a bottle.",
@@ -34,7 +34,7 @@ interface LookupSizes {
 
 type AskOne = (target: ChatTarget, user: string, random: Random, sizes: LookupSizes) => Promise<Answer>;
 
-/** The sentences in an order of their own. */
+/** Asks for a copy of the sentences, in a random order. */
 function copy(target: ChatTarget, user: string, random: Random, { tokens }: LookupSizes): Promise<Answer> {
   const order = SENTENCES.map((sentence) => ({ sentence, at: random() })).toSorted((a, b) => a.at - b.at);
   const text = order.map(({ sentence }) => sentence).join(" ");
@@ -52,7 +52,7 @@ function question(
   return target.chat({ user, conversation: user, turns: [{ role: "user", content }], maxTokens: tokens });
 }
 
-/** Of text alone, from its first piece on: the prompts are no part of it. */
+/** Tokens per second from the first piece of text on, so that prefill does not count. */
 function rateOf(answers: readonly Answer[]): number {
   let tokens = 0;
   let ms = 0;
@@ -89,7 +89,7 @@ function caseOf(name: string, ask: AskOne, atLeast: number, sizes: LookupSizes):
 
 export const lookupScenario = defineScenario({
   name: "lookup",
-  about: "one chat that copies its prompt, or answers a question (the cases): LOCAL_LOOKUP on against off",
+  about: "one chat that copies its prompt or answers a question (the cases): LOCAL_LOOKUP=true against false",
   control: "service",
   pairs: 9,
   needs: ["LOCAL_LOOKUP"],

@@ -11,7 +11,7 @@ const FIRST_P95 = "first token p95, ms";
 const GAP_P50 = "inter-token p50, ms";
 const GAP_P99 = "inter-token p99, ms";
 const CAPACITY = "capacity, answers/s";
-/** Unlike that of any run: else a server that keeps what it has processed would have its texts already. */
+/** Differs from the seed of any run, so that no server has cached the texts of a run. */
 const CALIBRATION_SEED = 1_000_003;
 
 interface PoissonSizes {
@@ -19,11 +19,11 @@ interface PoissonSizes {
   readonly answers: number;
   readonly words: number;
   readonly tokens: number;
-  /** How long the capacity is measured. */
+  /** Seconds over which the capacity is measured. */
   readonly calibration: number;
 }
 
-/** New users who come one by one, each with one message. */
+/** New users who arrive one by one, each with one message. */
 async function arrivals(
   target: ChatTarget,
   { answers: count, words, tokens }: PoissonSizes,
@@ -32,15 +32,15 @@ async function arrivals(
 ): Promise<Figures> {
   const random = seededRandom(seed);
   const begin = performance.now();
-  const asked = poissonArrivals(random, perSecond, count).map(async (at, index): Promise<Answer> => {
+  const pending = poissonArrivals(random, perSecond, count).map(async (at, index): Promise<Answer> => {
     const user = `poisson-${seed}-${index}`;
-    // The page is open before its user writes.
+    // The page connects some time before its user sends a message.
     await sleep(begin + at - 500 - performance.now());
     await target.connect([user]);
     await sleep(begin + at - performance.now());
     return askOnce(target, { user, conversation: user, words, tokens, random: randomOf(seed, index) });
   });
-  const answers = await Promise.all(asked);
+  const answers = await Promise.all(pending);
   const first = answers.map(firstTokenMs);
   const gaps = interTokenMs(answers);
   const last = Math.max(...answers.map(({ endAt }) => endAt));
@@ -102,7 +102,7 @@ export const poissonScenario = defineScenario({
 
 export const tradeScenario = defineScenario({
   name: "trade",
-  about: "the same over LOCAL_ITL_TARGET_MS and load, each a case; no bar, for a plot",
+  about: "like poisson, for a range of LOCAL_ITL_TARGET_MS and load (the cases); draws a plot, has no bar",
   control: "llama-server",
   pairs: 1,
   full: { ...full, answers: 150 },

@@ -24,9 +24,10 @@ function figuresOf(answers: readonly Answer[], begin: number): Figures {
   };
 }
 
-export const comeBackScenario = defineScenario({
+export const returningUsersScenario = defineScenario({
   name: "come-back",
-  about: "users who come (0.2 a second), write 4 turns with pauses, and share a system prompt of 200 words",
+  about:
+    "users who arrive (0.2 per second), send 4 turns with pauses, and share a system prompt of 200 words",
   control: "llama-server",
   pairs: 9,
   full: {
@@ -67,8 +68,8 @@ export const comeBackScenario = defineScenario({
         const all = users.map(async (user, index) => {
           const own = randomOf(seed, index);
           await sleep(begin + (times[index] ?? 0) - performance.now());
-          const talk = { user, conversation: user, words, tokens, random: own };
-          return converse(target, talk, turns, () => exponential(own, pauseSeconds * 1000));
+          const load = { user, conversation: user, words, tokens, random: own };
+          return converse(target, load, turns, () => exponential(own, pauseSeconds * 1000));
         });
         return figuresOf((await Promise.all(all)).flat(), begin);
       },
@@ -78,7 +79,7 @@ export const comeBackScenario = defineScenario({
 
 export const crowdScenario = defineScenario({
   name: "crowd",
-  about: "32 chats on 16 slots, 3 turns without a pause, a shared system prompt of 200 words",
+  about: "32 chats on 16 slots, 3 turns without pauses, with a shared system prompt of 200 words",
   control: "llama-server",
   pairs: 9,
   full: { slots: 16, chats: 32, turns: 3, system: 200, words: 40, tokens: 32 },
@@ -108,7 +109,7 @@ export const crowdScenario = defineScenario({
 
 export const sharedSystemScenario = defineScenario({
   name: "shared-system",
-  about: "32 new users at once on 16 slots who share a system prompt of 400 words",
+  about: "32 new users on 16 slots, all at once, who share a system prompt of 400 words",
   control: "llama-server",
   pairs: 9,
   full: { slots: 16, chats: 32, system: 400, words: 40, tokens: 16 },
@@ -134,7 +135,7 @@ export const sharedSystemScenario = defineScenario({
 
 export const preemptionScenario = defineScenario({
   name: "preemption",
-  about: "twice as many chatting users as slots, 4 turns each: LOCAL_KV_CACHE_MB against none",
+  about: "twice as many users as slots, 4 turns each, with a KV cache (LOCAL_KV_CACHE_MB) against without",
   control: "service",
   pairs: 9,
   needs: ["LOCAL_KV_CACHE_MB"],
@@ -156,8 +157,8 @@ export const preemptionScenario = defineScenario({
           const begin = performance.now();
           const all = users.map((user, index) => {
             const random = randomOf(seed, index);
-            const talk = { user, conversation: user, words, tokens, random };
-            return converse(target, talk, turns, () => exponential(random, pauseSeconds * 1000));
+            const load = { user, conversation: user, words, tokens, random };
+            return converse(target, load, turns, () => exponential(random, pauseSeconds * 1000));
           });
           const chats = await Promise.all(all);
           const waits = chats.flatMap((turn) => turn.slice(1)).map(firstTokenMs);

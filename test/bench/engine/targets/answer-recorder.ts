@@ -1,6 +1,6 @@
 import type { Answer, AnswerUsage, Ask, QueuedNote } from "../chat-target.ts";
 
-/** Notes when the parts of an answer come. */
+/** Records the arrival times of the parts of an answer. */
 export class AnswerRecorder {
   readonly #user: string;
   readonly #sentAt = performance.now();
@@ -8,7 +8,7 @@ export class AnswerRecorder {
   readonly #queued: QueuedNote[] = [];
   #text = "";
 
-  /** Make it when the request is sent. */
+  /** Create it when the request is sent: the time of creation counts as the time of sending. */
   constructor({ user }: Ask) {
     this.#user = user;
   }

@@ -2,8 +2,8 @@ import type { LlamaContextSequence, LlamaModel } from "node-llama-cpp";
 import type { Model, Sampling } from "../chat-target.ts";
 import { openCpuModel } from "../cpu-model.ts";
 
-/** Process of the free-running control: takes orders over the fork channel until that closes. */
-export type FreeRunningOrder =
+/** Command to the process of the free-running control, which runs until its fork channel closes. */
+export type FreeRunningCommand =
   | {
       readonly type: "load";
       readonly model: Model;
@@ -35,38 +35,42 @@ let loaded: Loaded | null = null;
 const cancelled = new Set<number>();
 const waiting: (() => void)[] = [];
 
-process.on("message", (order: FreeRunningOrder) => void obey(order));
+process.on("message", (command: FreeRunningCommand) => void execute(command));
 process.on("disconnect", () => process.exit(0));
 
-async function obey(order: FreeRunningOrder): Promise<void> {
-  if (order.type === "load") {
-    loaded = await load(order);
-    tell({ type: "ready" });
-  } else if (order.type === "cancel") {
-    cancelled.add(order.id);
+async function execute(command: FreeRunningCommand): Promise<void> {
+  if (command.type === "load") {
+    loaded = await load(command);
+    reply({ type: "ready" });
+  } else if (command.type === "cancel") {
+    cancelled.add(command.id);
   } else {
     try {
-      tell(await answer(order));
+      reply(await answer(command));
     } catch (error) {
-      tell({ type: "failed", id: order.id, message: error instanceof Error ? error.message : String(error) });
+      reply({
+        type: "failed",
+        id: command.id,
+        message: error instanceof Error ? error.message : String(error),
+      });
     }
-    cancelled.delete(order.id);
+    cancelled.delete(command.id);
   }
 }
 
-async function load(order: FreeRunningOrder & { type: "load" }): Promise<Loaded> {
-  const { threads, slots, contextTokens } = order;
-  const model = await openCpuModel(order.model.path, threads);
+async function load(command: FreeRunningCommand & { type: "load" }): Promise<Loaded> {
+  const { threads, slots, contextTokens } = command;
+  const model = await openCpuModel(command.model.path, threads);
   const context = await model.createContext({ sequences: slots, contextSize: contextTokens, threads });
   const free = Array.from({ length: slots }, () => context.getSequence());
-  return { model, sampling: order.model.sampling, free };
+  return { model, sampling: command.model.sampling, free };
 }
 
 async function answer({
   id,
   prompt,
   maxTokens,
-}: FreeRunningOrder & { type: "chat" }): Promise<FreeRunningReply> {
+}: FreeRunningCommand & { type: "chat" }): Promise<FreeRunningReply> {
   if (loaded === null) throw new Error("no model is loaded");
   const { model, sampling, free } = loaded;
   while (free.length === 0) await new Promise<void>((resolve) => waiting.push(resolve));
@@ -80,7 +84,7 @@ async function answer({
     const penalty = { penalty: repeatPenalty, punishTokens: () => drawn.slice(-64), maxPunishTokens: 64 };
     for await (const token of sequence.evaluate(tokens, { ...rest, seed, repeatPenalty: penalty })) {
       drawn.push(token);
-      tell({ type: "text", id, text: model.detokenize([token]) || " " });
+      reply({ type: "text", id, text: model.detokenize([token]) || " " });
       if (drawn.length >= maxTokens || cancelled.has(id)) break;
     }
     const usage = { promptTokens: tokens.length, completionTokens: drawn.length };
@@ -91,6 +95,6 @@ async function answer({
   }
 }
 
-function tell(reply: FreeRunningReply): void {
-  process.send?.(reply);
+function reply(message: FreeRunningReply): void {
+  process.send?.(message);
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Answer, ChatTarget, Model, TargetSpec, Turn } from "../chat-target.ts";
 import { AnswerRecorder } from "./answer-recorder.ts";
-import type { FreeRunningOrder, FreeRunningReply } from "./free-running-main.ts";
+import type { FreeRunningCommand, FreeRunningReply } from "./free-running-main.ts";
 
 export interface FreeRunningOptions {
   readonly model: Model;
@@ -17,8 +17,9 @@ interface Open {
 }
 
 /**
- * node-llama-cpp the way its guide shows it: each answer a loop over `sequence.evaluate()`, all loops free-running in
- * one process that does nothing else. Tokens come over the fork channel, which costs less than any wire.
+ * node-llama-cpp as its guide shows it: each answer is a loop over `sequence.evaluate()`, and all loops run freely in
+ * one process that does nothing else. Tokens are sent over the fork channel, which costs less than any network
+ * protocol.
  */
 export async function startFreeRunning(
   { model, threads }: FreeRunningOptions,
@@ -34,28 +35,28 @@ export async function startFreeRunning(
     threads: String(threads),
   };
   const open = new Map<number, Open>();
-  const send = (order: FreeRunningOrder): void => void child.send(order);
+  const send = (command: FreeRunningCommand): void => void child.send(command);
   const ready = new Promise<void>((resolve, reject) => {
     child.on("message", (reply: FreeRunningReply) => {
       if (reply.type === "ready") resolve();
-      else take(open, reply);
+      else handleReply(open, reply);
     });
     child.once("exit", (code) => {
-      const error = new Error(`the free-running process ended with code ${code}`);
+      const error = new Error(`the free-running process exited with code ${code}`);
       reject(error);
-      for (const { reject: lose } of open.values()) lose(error);
+      for (const { reject: rejectOpen } of open.values()) rejectOpen(error);
     });
   });
   send({ type: "load", model, threads, slots: spec.slots, contextTokens: spec.contextTokens });
   await ready;
-  let asked = 0;
+  let lastId = 0;
   return {
     name: "free-running",
     flags,
     pids: [child.pid as number],
     connect: async () => {},
     async chat(ask) {
-      const id = ++asked;
+      const id = ++lastId;
       const cancel = (): void => send({ type: "cancel", id });
       const answer = new Promise<Answer>((resolve, reject) => {
         open.set(id, { recorder: new AnswerRecorder(ask), resolve, reject });
@@ -78,20 +79,20 @@ export async function startFreeRunning(
   };
 }
 
-/** TinyLlama's template: the control runs on its shape. */
+/** Zephyr's chat template, which TinyLlama uses: the control runs on a model of that shape. */
 function zephyr(system: string, turns: readonly Turn[]): string {
   const all = [...(system === "" ? [] : [{ role: "system", content: system }]), ...turns];
   return `${all.map(({ role, content }) => `<|${role}|>\n${content}</s>\n`).join("")}<|assistant|>\n`;
 }
 
-function take(open: Map<number, Open>, reply: Exclude<FreeRunningReply, { type: "ready" }>): void {
-  const one = open.get(reply.id);
-  if (!one) return;
+function handleReply(open: Map<number, Open>, reply: Exclude<FreeRunningReply, { type: "ready" }>): void {
+  const pending = open.get(reply.id);
+  if (!pending) return;
   if (reply.type === "text") {
-    one.recorder.text(reply.text);
+    pending.recorder.text(reply.text);
     return;
   }
   open.delete(reply.id);
-  if (reply.type === "failed") one.reject(new Error(`free-running: ${reply.message}`));
-  else one.resolve(one.recorder.end({ ...reply.usage, cachedTokens: 0 }, reply.cancelled));
+  if (reply.type === "failed") pending.reject(new Error(`free-running: ${reply.message}`));
+  else pending.resolve(pending.recorder.end({ ...reply.usage, cachedTokens: 0 }, reply.cancelled));
 }

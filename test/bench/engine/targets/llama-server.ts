@@ -6,9 +6,10 @@ import type { Answer, AnswerUsage, Ask, ChatTarget, Model, TargetSpec } from "..
 import { AnswerRecorder } from "./answer-recorder.ts";
 import { ServerSentEvents } from "./server-sent-events.ts";
 
+/** Longest time until llama-server is ready, in milliseconds. */
 const START_MS = 120_000;
 
-/** As many of the latest tokens as the service's repeat penalty looks at. */
+/** Window of the repeat penalty in tokens, the same as the service's. */
 const PENALTY_TOKENS = 64;
 
 export interface LlamaServerOptions {
@@ -33,8 +34,8 @@ process.once("exit", () => {
 });
 
 /**
- * llama-server as it comes: its own template from the file, its own batch sizes, prompt cache on. Only what the bench
- * fixes for all is set, and HTTP threads enough that none of its clients waits for one.
+ * Starts llama-server with its defaults: template from the model file, default batch sizes, prompt cache on. Only what
+ * the bench fixes for all servers is set, and enough HTTP threads that no client waits for one.
  */
 export async function startLlamaServer(
   { binary, model, threads }: LlamaServerOptions,
@@ -53,8 +54,8 @@ export async function startLlamaServer(
   });
   running.add(child);
   child.once("exit", () => running.delete(child));
-  let said = "";
-  child.stderr.on("data", (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4000)));
+  let stderr = "";
+  child.stderr.on("data", (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-4000)));
   const stop = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
@@ -62,7 +63,7 @@ export async function startLlamaServer(
     await ended;
   };
   try {
-    await untilHealthy(port, child, () => said);
+    await untilHealthy(port, child, () => stderr);
   } catch (error) {
     await stop();
     throw error;
@@ -94,7 +95,7 @@ function samplingFields({ sampling }: Model) {
   };
 }
 
-/** One request on a connection of its own: idle ones would hold the server's HTTP threads. */
+/** Sends one request on its own connection, since idle connections would hold the server's HTTP threads. */
 function stream(port: number, body: string, ask: Ask): Promise<Answer> {
   const recorder = new AnswerRecorder(ask);
   return new Promise((resolve, reject) => {
@@ -106,7 +107,7 @@ function stream(port: number, body: string, ask: Ask): Promise<Answer> {
       sent.destroy();
     };
     ask.signal?.addEventListener("abort", cancel, { once: true });
-    // After a cancel the promise is settled, and its own error changes nothing.
+    // After a cancel the promise is already settled, so the error of the destroyed request has no effect.
     sent.once("error", reject);
     sent.once("response", (response) => {
       read(response, recorder).then((usage) => {
@@ -139,7 +140,11 @@ function read(response: IncomingMessage, recorder: AnswerRecorder): Promise<Answ
     response.once("end", () => {
       if (usage !== null) resolve(usage);
       else
-        reject(new Error(`llama-server answered ${response.statusCode} without usage: ${raw.slice(0, 500)}`));
+        reject(
+          new Error(
+            `llama-server answered with status ${response.statusCode} and no usage: ${raw.slice(0, 500)}`,
+          ),
+        );
     });
   });
 }
@@ -153,15 +158,17 @@ function usageOf({ usage }: Chunk): AnswerUsage | null {
   };
 }
 
-async function untilHealthy(port: number, child: ChildProcess, said: () => string): Promise<void> {
+async function untilHealthy(port: number, child: ChildProcess, stderr: () => string): Promise<void> {
   const end = Date.now() + START_MS;
-  let lost: Error | null = null;
-  child.once("error", (error) => (lost = error));
+  let startError: Error | null = null;
+  child.once("error", (error) => (startError = error));
   for (;;) {
-    if (lost !== null) throw lost;
-    if (child.exitCode !== null) throw new Error(`llama-server ended with ${child.exitCode}:\n${said()}`);
-    if (Date.now() > end) throw new Error(`llama-server was not ready in time:\n${said()}`);
-    // Refused until it listens, 503 until the model is loaded.
+    if (startError !== null) throw startError;
+    if (child.exitCode !== null)
+      throw new Error(`llama-server exited with code ${child.exitCode}:\n${stderr()}`);
+    if (Date.now() > end)
+      throw new Error(`llama-server was not ready within ${START_MS / 1000} s:\n${stderr()}`);
+    // The connection is refused until it listens, and answered with 503 until the model is loaded.
     const status = await fetch(`http://127.0.0.1:${port}/health`).then(
       (response) => response.status,
       () => 0,

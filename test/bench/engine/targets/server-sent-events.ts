@@ -1,4 +1,4 @@
-/** Cuts a stream of server-sent events into the values of their `data` lines. Feed it with whole characters. */
+/** Splits a stream of server-sent events into the values of their `data` lines. Chunks must hold whole characters. */
 export class ServerSentEvents {
   #rest = "";
 

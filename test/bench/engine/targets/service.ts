@@ -12,13 +12,13 @@ const TOKEN_SECONDS = 86_400;
 export interface ServiceTargetOptions {
   readonly model: Model;
   readonly threads: number;
-  /** Settings of whoever runs the bench; they win over those of the scenario. */
+  /** Settings given on the command line. They override those of the scenario. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Default `service`; tells two configurations apart. */
+  /** Name in the report, to tell two configurations apart. Default: `service`. */
   readonly name?: string;
 }
 
-/** The built service over its WebSocket, each user with a token and a socket of its own. */
+/** Starts the built service and drives it over WebSockets. Each user has its own token and socket. */
 export async function startServiceTarget(
   { model, threads, settings, name = "service" }: ServiceTargetOptions,
   spec: TargetSpec,
@@ -76,8 +76,8 @@ class Users {
   }
 
   close(): void {
-    // One that failed to open was told to whoever asked for it.
-    for (const socket of this.#sockets.values()) socket.then((it) => it.close()).catch(() => {});
+    // A failure to open was already reported to the caller of `of`.
+    for (const socket of this.#sockets.values()) socket.then((open) => open.close()).catch(() => {});
   }
 }
 
@@ -87,34 +87,35 @@ interface Open {
   reject(error: Error): void;
 }
 
-/** Keeps nothing of an answer but what is recorded: a bench runs for hours. */
+/** A user's socket. It keeps only what is recorded of an answer, since a bench runs for hours. */
 class UserSocket {
   readonly #socket: WebSocket;
   readonly #open = new Map<string, Open>();
-  #asked = 0;
+  #lastId = 0;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on("message", (data: Buffer) => this.#take(JSON.parse(data.toString("utf8")) as ServerFrame));
     socket.on("close", (code) => {
-      for (const { reject } of this.#open.values()) reject(new Error(`the service closed a socket: ${code}`));
+      for (const { reject } of this.#open.values())
+        reject(new Error(`the service closed a socket with ${code}`));
       this.#open.clear();
     });
-    // A fault of the line ends in the close above.
+    // A connection error is always followed by the close event above.
     socket.on("error", () => {});
   }
 
-  /** Resolves with the welcome. */
+  /** Resolves when the welcome arrives. */
   static open(socket: WebSocket): Promise<UserSocket> {
     return new Promise((resolve, reject) => {
       socket.once("message", () => resolve(new UserSocket(socket)));
       socket.once("error", reject);
-      socket.once("close", (code) => reject(new Error(`the service closed a socket: ${code}`)));
+      socket.once("close", (code) => reject(new Error(`the service closed a socket with ${code}`)));
     });
   }
 
   chat({ conversation, turns, maxTokens, signal, ...ask }: Ask): Promise<Answer> {
-    const id = `q${++this.#asked}`;
+    const id = `q${++this.#lastId}`;
     const message = turns.at(-1)?.content ?? "";
     return new Promise((resolve, reject) => {
       const cancel = (): void => this.#socket.send(JSON.stringify({ type: "cancel", id, conversation }));
@@ -148,9 +149,10 @@ class UserSocket {
     if (!open) return;
     if (frame.type === "token") open.recorder.text(frame.content);
     else if (frame.type === "queued" && frame.reason === "engine") open.recorder.queued(frame.eta_ms ?? null);
-    // It replies to a cancel that came after the end, and may overtake the closing message.
+    // Reply to a cancel that arrived after the end of the answer. It may overtake the closing message.
     else if (frame.type === "error" && frame.code === "unknown_answer") return;
-    else if (frame.type === "error") open.reject(new Error(`the service: ${frame.code}: ${frame.message}`));
+    else if (frame.type === "error")
+      open.reject(new Error(`the service sent the error ${frame.code}: ${frame.message}`));
     else if (frame.type === "message") {
       const { prompt_tokens, completion_tokens, cached_tokens } = frame.usage;
       const usage = {

@@ -15,7 +15,7 @@ describe("CostModel", () => {
     expect(cost.promptTokenMs).toBeCloseTo(0.4, 1);
   });
 
-  it("learns that a token costs more behind many others, and keeps to it when prompts are all alike", () => {
+  it("learns that a token costs more at a greater depth, and retains this while all prompts are alike", () => {
     const cost = new CostModel(1);
     const each = (depth: number) => cost.promptTokenMsOf({ tokens: 90, depth });
     const observe = (depth: number) =>
@@ -28,7 +28,7 @@ describe("CostModel", () => {
     expect(each(0)).toBeCloseTo(0.69, 1);
   });
 
-  it("does not take the noise of prompts that are about equally deep for the cost of depth", () => {
+  it("does not attribute the noise of prompts of about equal depth to their depth", () => {
     const cost = new CostModel(0.6);
     const observe = (depth: number, noise: number) =>
       cost.observe(noise * 90 * (0.6 + 0.001 * (depth + 45)), 0, [{ tokens: 90, depth }]);
@@ -39,7 +39,7 @@ describe("CostModel", () => {
     expect(cost.promptTokenMsOf({ tokens: 90, depth: 0 })).toBeLessThan(0.85);
   });
 
-  it("knows chunks that fill a tile from shorter ones, also where a step has both", () => {
+  it("learns separate costs for chunks that fill a tile and for shorter ones, even from steps with both", () => {
     const cost = new CostModel(1, 64);
     const truth = (tokens: number, depth: number) =>
       tokens * (0.6 + (tokens < 64 ? 0.0025 : 0.001) * (depth + tokens / 2));
@@ -62,11 +62,11 @@ describe("CostModel", () => {
     }
   });
 
-  it("does not take what a crowd of answers costs for a cost of prompts, though no step is without them", () => {
+  it("does not attribute the cost of a crowd of answers to prompts, although every step has prompts", () => {
     const cost = new CostModel(4.5);
     const truth = (generating: number, prompt: number) => 5 + 9 * generating + 4.6 * prompt;
     for (let round = 0; round < 15; round++) cost.observe(truth(1, 0), 1, []);
-    // Sixteen prompts, and as each is done, one more generates.
+    // Sixteen prompts; each one that is done adds a generating slot.
     for (let generating = 1; generating <= 15; generating++) {
       for (const tokens of [48, 49]) {
         cost.observe(truth(generating, tokens), generating, [{ tokens, depth: 0 }]);
@@ -77,8 +77,8 @@ describe("CostModel", () => {
     expect(cost.stepMs(15)).toBeLessThan(170);
   });
 
-  it("tells a cost of answers from one of prompts by a step in nine that has none, whatever it thought before", () => {
-    // Behind 400 others, on two cores without AMX.
+  it("separates the costs of answers and prompts when one step in nine has no prompts, despite a wrong first guess", () => {
+    // Prompt tokens at a depth of 400, on two cores without AMX.
     const truth = (generating: number, prompt: number) => 10 + 6 * generating + 5.5 * prompt;
     const cost = new CostModel(8);
     for (let round = 0; round < 15; round++) cost.observe(truth(1, 0), 1, []);
@@ -93,21 +93,21 @@ describe("CostModel", () => {
     expect(cost.promptTokenMs).toBeLessThan(6);
   });
 
-  it("still knows what a sequence costs after their number has not changed for long", () => {
+  it("retains the cost of a sequence while the number of sequences stays the same for long", () => {
     const cost = new CostModel(1);
     for (let round = 0; round < 60; round++) cost.observe(5 + 9 * (1 + (round % 8)), 1 + (round % 8), []);
     for (let round = 0; round < 200; round++) cost.observe(5 + 9 * 4, 4, []);
     expect(cost.stepMs(12)).toBeCloseTo(113, -1);
   });
 
-  it("follows a change of load within some steps", () => {
+  it("follows a change of load within 30 steps", () => {
     const cost = new CostModel(1);
     for (let round = 0; round < 50; round++) cost.observe(10, 2, []);
     for (let round = 0; round < 30; round++) cost.observe(40, 2, []);
     expect(cost.stepMs(2)).toBeGreaterThan(35);
   });
 
-  it("is not thrown off by one hiccup", () => {
+  it("limits the effect of one outlier", () => {
     const cost = new CostModel(1);
     for (let round = 0; round < 50; round++) cost.observe(10, 2, []);
     cost.observe(5000, 2, []);
@@ -118,7 +118,7 @@ describe("CostModel", () => {
     expect(prompt.promptTokenMs).toBeLessThan(2);
   });
 
-  it("never gives a negative or useless cost, whatever it has seen", () => {
+  it("never returns a negative or infinite cost, whatever it has observed", () => {
     const step = fc.tuple(fc.double({ min: 0, max: 1e5, noNaN: true }), fc.nat(32), fc.nat(512));
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.nat(64), (steps, generating) => {

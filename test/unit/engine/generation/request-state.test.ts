@@ -13,8 +13,8 @@ function run(changes: Partial<PreparedRequest>, tokens: readonly (number | "end"
   return { lines: events.lines, text: events.text(), ended };
 }
 
-describe("Generation", () => {
-  it("gives each token's text and ends when the model does", () => {
+describe("RequestState", () => {
+  it("emits the text of each token and ends when the model ends the answer", () => {
     expect(run({}, [0, 1, 2, "end"]).lines).toEqual([
       "delta Hello 1",
       "delta   1",
@@ -23,7 +23,7 @@ describe("Generation", () => {
     ]);
   });
 
-  it("ends with `length` at the most tokens, and gives what it held", () => {
+  it("ends with `length` at the token limit and emits the held text", () => {
     expect(run({ maxTokens: 2, stop: ["</end>"] }, [0, 3]).lines).toEqual([
       "delta Hello 1",
       "delta </ 1",
@@ -31,26 +31,26 @@ describe("Generation", () => {
     ]);
   });
 
-  it("ends before a stop text that comes in two tokens", () => {
+  it("ends before a stop text that spans two tokens", () => {
     const { lines, ended } = run({ stop: ["</end>"] }, [0, 3, 4]);
     expect(lines).toEqual(["delta Hello 1", "finished stop 3 3 0"]);
     expect(ended).toEqual([false, false, true]);
   });
 
-  it("ends at a stop token without its text", () => {
+  it("ends at a stop token without emitting its text", () => {
     expect(run({ stopTokens: new Set([2]) }, [0, 2]).lines).toEqual(["delta Hello 1", "finished stop 3 1 0"]);
   });
 
-  it("drops white space at the end where it is not part of the answer, and only there", () => {
+  it("drops white space at the end of the answer only with `trimEnd`", () => {
     expect(run({ trimEnd: true }, [6, 5, 6, 5, 5, "end"]).text).toBe("{}\n{}");
     expect(run({}, [6, 5, "end"]).text).toBe("{}\n");
   });
 
-  it("counts the tokens of held text once it is let through", () => {
+  it("counts the tokens of held text when the text is released", () => {
     expect(run({ stop: ["</x"] }, [3, 4, "end"]).lines).toEqual(["delta </end> 2", "finished stop 3 2 0"]);
   });
 
-  it("gives tokens of prompt and answer in one row", () => {
+  it("returns any range of the tokens of prompt and answer", () => {
     const prepared = preparedRequest(3);
     const request = new RequestState(prepared, recordedEvents(), detokenize);
     request.accept(0);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { WholeCharacters } from "../../../../src/engine/generation/whole-characters.ts";
 
-/** A tokenizer whose tokens are pieces of the bytes of a text. */
+/** A detokenizer whose tokens are slices of the bytes of a text. */
 function tokenizerOf(pieces: readonly Uint8Array[]) {
   return (tokens: readonly number[]) =>
     new TextDecoder().decode(Buffer.concat(tokens.map((token) => pieces[token] ?? new Uint8Array())));
@@ -30,15 +30,15 @@ function run(pieces: readonly Uint8Array[]): { deltas: string[]; tokens: number 
 }
 
 describe("WholeCharacters", () => {
-  it("holds a character that comes byte by byte", () => {
+  it("holds a character that arrives byte by byte until it is complete", () => {
     expect(run(cut(Buffer.from("a😀b"), [1])).deltas).toEqual(["a", "😀", "b"]);
   });
 
-  it("lets the text before an open character through", () => {
+  it("releases the text before an incomplete character", () => {
     expect(run(cut(Buffer.from("ab😀"), [3, 3])).deltas).toEqual(["ab", "😀"]);
   });
 
-  it("gives each text whole and without replacement characters, however its bytes are cut into tokens", () => {
+  it("returns the exact text without replacement characters for any split of its bytes into tokens", () => {
     const text = fc
       .string({ unit: "binary", minLength: 1, maxLength: 20 })
       .filter((value) => !value.includes("\uFFFD"));
@@ -55,7 +55,7 @@ describe("WholeCharacters", () => {
     );
   });
 
-  it("does not hold stray bytes for ever", () => {
+  it("releases stray bytes after four tokens", () => {
     const pieces = Array.from({ length: 6 }, () => Uint8Array.of(0xff));
     const characters = new WholeCharacters(tokenizerOf(pieces), []);
     const texts = pieces.map((_, token) => characters.push(token).text);
@@ -63,22 +63,22 @@ describe("WholeCharacters", () => {
     expect(characters.flush().text).toBe("\uFFFD\uFFFD");
   });
 
-  it("gives an open character as U+FFFD when the answer ends inside it", () => {
+  it("returns U+FFFD when the answer ends inside a character", () => {
     expect(run([Uint8Array.of(0x61, 0xf0, 0x9f)]).deltas.join("")).toMatch(/^a\uFFFD+$/);
   });
 
-  it("tells the tokenizer which tokens came before", () => {
-    const seen: (readonly number[])[] = [];
+  it("passes the preceding tokens to the detokenizer", () => {
+    const received: (readonly number[])[] = [];
     const characters = new WholeCharacters(
       (tokens, preceding) => {
-        seen.push(preceding);
+        received.push(preceding);
         return "x".repeat(tokens.length);
       },
       [1, 2, 3, 4, 5],
     );
     characters.push(6);
     characters.push(7);
-    expect(seen).toEqual([
+    expect(received).toEqual([
       [2, 3, 4, 5],
       [3, 4, 5, 6],
     ]);

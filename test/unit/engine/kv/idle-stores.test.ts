@@ -13,7 +13,7 @@ function setUp(options: Partial<LoopBenchOptions> = {}) {
   const bench = loopBench({ slots: 2, tokenMs: 0.5, ...options });
   const { context, clock, loop } = bench;
   loops.push(loop);
-  /** Nothing comes for so long. */
+  /** Lets time pass without requests. */
   const rest = async (ms: number) => {
     for (let turns = 0; turns < 20; turns++) await turn();
     clock.advance(ms);
@@ -23,8 +23,8 @@ function setUp(options: Partial<LoopBenchOptions> = {}) {
   return { ...bench, rest, saves };
 }
 
-describe("what free slots keep", () => {
-  it("is stored once the engine rests, so that a newcomer need not wait for it, and is there when its owner returns", async () => {
+describe("IdleStores", () => {
+  it("stores the KV of free slots once the engine is idle, and loads it when the owner returns", async () => {
     const { ask, rest, saves, context, loop } = setUp();
     const first = await ask("ada");
     await ask("bob");
@@ -39,7 +39,7 @@ describe("what free slots keep", () => {
     expect(loop.stats().cachedStored).toBeGreaterThanOrEqual(200);
   });
 
-  it("is stored once, the later of two where both have something of one conversation", async () => {
+  it("stores a conversation once, from the more recently used of its two slots", async () => {
     const { begin, rest, context, clock } = setUp();
     const both = [150, 250].map((length) => begin("ada", { length, maxTokens: length === 150 ? 3 : 9 }));
     await until(() => both.every(({ events }) => isOver(events)));
@@ -50,7 +50,7 @@ describe("what free slots keep", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("is not overwritten by what an older slot has less of the conversation", async () => {
+  it("does not overwrite a state with the shorter KV of an older slot of the same conversation", async () => {
     const { begin, ask, rest, context } = setUp();
     const older = preparedRequest(150).tokens;
     const newer = [...older, FIRST_ANSWER_TOKEN, FIRST_ANSWER_TOKEN + 1, ...preparedRequest(100).tokens];
@@ -66,18 +66,18 @@ describe("what free slots keep", () => {
     expect(context.moves).toContain("load 260");
   });
 
-  it("is not stored again while nobody uses it, though its state was dropped", async () => {
+  it("does not store an unused slot again after its state was dropped", async () => {
     const { ask, rest, cache, saves, loop } = setUp();
     await ask("ada");
     await ask("bob");
     await rest(100);
     cache.drop(cache.key("ada", "c"));
-    loop.forget({ client: "nobody" });
+    loop.forget({ client: "unknown" });
     await rest(1000);
     expect(saves()).toBe(2);
   });
 
-  it("is not stored while a slot is nobody's", async () => {
+  it("stores nothing while a slot without an owner is free", async () => {
     const { ask, rest, saves, clock } = setUp();
     await ask("ada");
     await rest(1000);
@@ -85,7 +85,7 @@ describe("what free slots keep", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("is not stored while somebody is served", async () => {
+  it("stores nothing while a request runs", async () => {
     const { ask, begin, rest, saves } = setUp();
     await ask("ada");
     const { events, request } = begin("bob", { maxTokens: 60 });
@@ -96,7 +96,7 @@ describe("what free slots keep", () => {
     expect(saves()).toBe(2);
   });
 
-  it("is not stored at the cost of what is stored already", async () => {
+  it("stores nothing that would evict a stored state", async () => {
     const { ask, rest, cache, saves } = setUp({ budgetBytes: 70_000 });
     await ask("ada");
     await ask("bob");
@@ -107,7 +107,7 @@ describe("what free slots keep", () => {
     expect([stored, cache.size, saves()]).toEqual([2, 2, 2]);
   });
 
-  it("is not stored where a newcomer would wait long for it", async () => {
+  it("does not store a slot whose store would delay a new request for long", async () => {
     const { ask, rest, context } = setUp({ moveMs: 0.07 });
     await ask("ada", { length: 2000 });
     await ask("bob", { length: 200 });
@@ -116,18 +116,18 @@ describe("what free slots keep", () => {
   });
 });
 
-describe("who does not come back", () => {
-  it("has nothing stored after a while, and what is asked again is stored again", async () => {
+describe("the return rate", () => {
+  it("stops storing while no conversation returns, and resumes when conversations return", async () => {
     const { ask, saves, loop } = setUp({ moveMs: 0.05 });
     for (let user = 0; user < 200; user++) await ask(`user ${user}`, { length: 80 });
     expect(loop.stats().returnRate).toBeLessThan(0.1);
     const before = saves();
-    await ask("somebody");
-    await ask("somebody else");
-    await ask("one more");
+    await ask("user a");
+    await ask("user b");
+    await ask("user c");
     expect(saves()).toBe(before);
     for (let round = 0; round < 20; round++) {
-      for (let user = 0; user < 4; user++) await ask(`friend ${user}`, { length: 80 });
+      for (let user = 0; user < 4; user++) await ask(`regular ${user}`, { length: 80 });
     }
     expect(loop.stats().returnRate).toBeGreaterThan(0.4);
     expect(saves()).toBeGreaterThan(before + 20);

@@ -8,22 +8,22 @@ const parent = mkdtempSync(join(tmpdir(), "kv-folder-"));
 afterAll(() => rmSync(parent, { recursive: true, force: true }));
 
 describe("openKvFolder", () => {
-  it("opens a folder of this user alone, clears what dead engines left, and leaves the others'", () => {
-    const dead = join(parent, "chat-engine-kv-99999999-x");
+  it("creates a private folder and removes only folders of exited engines", () => {
+    const exited = join(parent, "chat-engine-kv-99999999-x");
     const alive = join(parent, `chat-engine-kv-${process.ppid}-x`);
     const foreign = join(parent, "something-else");
-    for (const folder of [dead, alive, foreign]) mkdirSync(folder);
-    writeFileSync(join(dead, "1"), "state");
+    for (const folder of [exited, alive, foreign]) mkdirSync(folder);
+    writeFileSync(join(exited, "1"), "state");
     const folder = openKvFolder(process.pid, [join(parent, "nowhere"), parent]) as KvFolder;
     expect(statSync(folder.path).mode & 0o777).toBe(0o700);
-    expect([dead, alive, foreign].map((path) => existsSync(path))).toEqual([false, true, true]);
+    expect([exited, alive, foreign].map((path) => existsSync(path))).toEqual([false, true, true]);
     expect(folder.freeBytes()).toBeGreaterThan(0);
     writeFileSync(join(folder.path, "1"), "state");
     folder.remove();
     expect(existsSync(folder.path)).toBe(false);
   });
 
-  it("gives none where none can be made", () => {
+  it("returns undefined when no parent is writable", () => {
     expect(openKvFolder(process.pid, [join(parent, "nowhere")])).toBeUndefined();
   });
 });

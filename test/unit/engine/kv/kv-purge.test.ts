@@ -23,11 +23,11 @@ function setUp() {
     await slots[slot]?.sequence.prefill(request.tokens(0, 90));
     return request;
   };
-  /** As the loop ends a request. */
+  /** Ends a request as the loop does. */
   const end = async (slot: number, request: RequestState) => {
-    const it = slots[slot] as Slot;
-    await it.release(now);
-    await purge.left(it, request);
+    const ended = slots[slot] as Slot;
+    await ended.release(now);
+    await purge.released(ended, request);
   };
   const store = async (slot: number) => {
     const { owner, sequence } = slots[slot] as Slot;
@@ -50,28 +50,28 @@ function setUp() {
   };
 }
 
-/** One request of each client and conversation, ended, with its state stored. */
-async function four() {
+/** Four slots, each with the KV of an ended request of one conversation, whose state is stored. */
+async function setUpFour() {
   const bench = setUp();
-  const of: [client: string, conversation: string][] = [
+  const owners: [client: string, conversation: string][] = [
     ["ada", "1"],
     ["ada", "2"],
     ["bob", "1"],
     ["bob 1", "1"],
   ];
-  for (const [slot, [client, conversation]] of of.entries()) {
+  for (const [slot, [client, conversation]] of owners.entries()) {
     const request = await bench.begin(slot, client, conversation);
     await bench.store(slot);
     await bench.end(slot, request);
   }
   bench.pass(1);
-  const stored = () => of.map(([client, conversation]) => bench.stored(client, conversation));
+  const stored = () => owners.map(([client, conversation]) => bench.stored(client, conversation));
   return { ...bench, stored };
 }
 
-describe("purge", () => {
-  it("keeps everything of those who have not asked", async () => {
-    const { purge, kept, stored } = await four();
+describe("KvPurge", () => {
+  it("keeps the KV of clients and conversations that are not purged", async () => {
+    const { purge, kept, stored } = await setUpFour();
     purge.add({ client: "eve" });
     purge.add({ client: "ada", conversation: "3" });
     await purge.run();
@@ -80,8 +80,8 @@ describe("purge", () => {
     expect([purge.count, purge.due]).toEqual([0, false]);
   });
 
-  it("empties one conversation, in its slot up to what all clients share and in the states", async () => {
-    const { purge, kept, stored } = await four();
+  it("removes a conversation's stored state, and its KV in a slot except for the tokens that all clients share", async () => {
+    const { purge, kept, stored } = await setUpFour();
     purge.add({ client: "ada", conversation: "1" });
     expect(purge.due).toBe(true);
     await purge.run();
@@ -90,8 +90,8 @@ describe("purge", () => {
     expect(purge.count).toBe(2);
   });
 
-  it("empties all of a client, and of nobody whose name begins alike", async () => {
-    const { purge, kept, stored } = await four();
+  it("removes all KV of a client, and none of a client whose name has the same beginning", async () => {
+    const { purge, kept, stored } = await setUpFour();
     purge.add({ client: "bob" });
     purge.add({ client: "ada" });
     await purge.run();
@@ -99,33 +99,33 @@ describe("purge", () => {
     expect(stored()).toEqual([false, false, false, true]);
   });
 
-  it("waits for a request that runs, and then keeps neither its slot nor what was stored meanwhile", async () => {
+  it("purges a running request when it ends, with the state stored in the meantime", async () => {
     const { purge, begin, end, store, kept, stored, pass } = setUp();
-    const runs = await begin(0, "ada", "1");
+    const running = await begin(0, "ada", "1");
     pass(5);
     purge.add({ client: "ada" });
     await purge.run();
     expect(kept()[0]).toBe(90);
     await store(0);
-    await end(0, runs);
+    await end(0, running);
     expect(kept()[0]).toBe(SHARED);
     expect(stored("ada", "1")).toBe(false);
   });
 
-  it("knows for as long as a request runs that it is to be forgotten, and not of one that came later", async () => {
+  it("marks a running request as purged until it ends, but not a request that arrives later", async () => {
     const { purge, begin, pass } = setUp();
-    const runs = await begin(0, "ada", "1");
+    const running = await begin(0, "ada", "1");
     const other = await begin(1, "bob", "1");
     pass(5);
     purge.add({ client: "ada", conversation: "1" });
-    for (let index = 0; index < 5000; index++) purge.add({ client: `gone ${index}` });
+    for (let index = 0; index < 5000; index++) purge.add({ client: `deleted ${index}` });
     await purge.run();
     pass(1);
     const later = await begin(2, "ada", "1");
-    expect([runs, other, later].map((request) => purge.concerns(request))).toEqual([true, false, false]);
+    expect([running, other, later].map((request) => purge.concerns(request))).toEqual([true, false, false]);
   });
 
-  it("leaves nothing of others in a slot whose stored state is gone", async () => {
+  it("erases the slot's previous KV when the state to load no longer exists", async () => {
     const { cache, begin, kept, sequenceOf } = setUp();
     await begin(0, "ada", "1");
     expect(kept()[0]).toBe(90);
@@ -133,7 +133,7 @@ describe("purge", () => {
     expect(kept()[0]).toBe(0);
   });
 
-  it("keeps what a client says afterwards", async () => {
+  it("keeps the KV of requests that arrive after the purge", async () => {
     const { purge, begin, end, store, kept, stored, pass } = setUp();
     purge.add({ client: "ada" });
     purge.add({ client: "ada", conversation: "1" });
@@ -146,7 +146,7 @@ describe("purge", () => {
     expect(stored("ada", "1")).toBe(true);
   });
 
-  it("takes so many at a time and no more", async () => {
+  it("ignores purge requests over the limit between two runs", async () => {
     const { purge, begin, end, kept } = setUp();
     await end(0, await begin(0, "last", "1"));
     for (let index = 0; index < 16_384; index++) purge.add({ client: String(index) });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   EngineSimulator,
   jainIndex,
-  numbers,
+  seededRandom,
   type SimulatedJob,
   type SimulatedRequest,
   type SimulatedTick,
@@ -16,12 +16,12 @@ const cost = { stepMs: 8, sequenceMs: 4, promptTokenMs: 3, moveTokenMs: 0.016 };
 const simulator = (changes: Partial<SimulatorOptions> = {}) =>
   new EngineSimulator({ slots: 16, limits, cost, queueLimit: 4096, ...changes });
 
-/** `users` come by chance, say a few turns with pauses in between, and go. */
+/** Users arrive at random, send one or two messages with a pause in between, and leave. */
 function chatting(users: number, perSecond: number, options: Partial<SimulatorOptions> = {}) {
-  const random = numbers(7);
+  const random = seededRandom(7);
   const jobs: SimulatedJob[] = [];
   const turnsLeft = new Map<string, number>();
-  const say = (principal: string, history: number): void => {
+  const send = (principal: string, history: number): void => {
     const request: SimulatedRequest = {
       principal,
       conversation: principal,
@@ -34,24 +34,24 @@ function chatting(users: number, perSecond: number, options: Partial<SimulatorOp
   const finished = (job: SimulatedJob): void => {
     const left = (turnsLeft.get(job.accountKey) ?? 1) - 1;
     turnsLeft.set(job.accountKey, left);
-    if (left > 0) engine.at(engine.now + 2000 + random() * 20_000, () => say(job.accountKey, job.length));
+    if (left > 0) engine.at(engine.now + 2000 + random() * 20_000, () => send(job.accountKey, job.length));
   };
   const engine = simulator({ finished, ...options });
   let at = 0;
   for (let user = 0; user < users; user++) {
     at += (-Math.log(1 - random()) * 1000) / perSecond;
     turnsLeft.set(`u${user}`, 1 + Math.floor(random() * 2));
-    engine.at(at, () => say(`u${user}`, 30));
+    engine.at(at, () => send(`u${user}`, 30));
   }
   return { engine, jobs };
 }
 
 const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
-const at = (values: readonly number[], share: number): number =>
+const quantile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN;
 
-describe("a day of 10,000 users", () => {
-  it("starves nobody, keeps its steps short, and leaves no slot empty", () => {
+describe("engine scheduling for 10,000 users", () => {
+  it("starves no request, keeps its steps short, and leaves no slot empty", () => {
     const { engine, jobs } = chatting(10_000, 0.5);
     const ticks: SimulatedTick[] = [];
     engine.tickObserver = (tick) => ticks.push(tick);
@@ -60,27 +60,27 @@ describe("a day of 10,000 users", () => {
     expect(engine.refused).toBe(0);
     expect(jobs.every(({ finishedAt }) => finishedAt !== undefined)).toBe(true);
     expect([...engine.queue.standings()]).toEqual([]);
-    // Below capacity nobody waits for long.
+    // Below capacity no request waits for long.
     const waits = jobs.map(({ arrivedAt, startedAt }) => (startedAt ?? Infinity) - arrivedAt);
-    expect(at(waits, 0.95)).toBeLessThan(5000);
+    expect(quantile(waits, 0.95)).toBeLessThan(5000);
     expect(Math.max(...waits)).toBeLessThan(120_000);
     expect(ticks.every(({ idleWhileWaiting }) => idleWhileWaiting === 0)).toBe(true);
     const late = ticks.filter(({ ms, promptTokens }) => promptTokens > 16 && ms > limits.maxTickMs * 1.05);
     expect(late.length / ticks.length).toBeLessThan(0.001);
-    // Not one pass for each sequence.
+    // Far fewer passes than sequences.
     expect(sum(ticks.map(({ runs }) => runs)) / ticks.length).toBeLessThan(3);
-    // Every token once, and none for nothing.
+    // Each token is served exactly once.
     const owed = sum(jobs.map(({ request, cached }) => request.promptTokens - cached + request.answerTokens));
     expect(sum(engine.served.values())).toBe(owed);
   }, 60_000);
 
-  it("refuses what is over the queue's bound, and serves what it took in the order of arrival", () => {
+  it("refuses requests over the queue limit, and serves the others in the order of arrival", () => {
     const { engine, jobs } = chatting(10_000, 60, { queueLimit: 500 });
     engine.run(180_000);
     expect(engine.refused).toBeGreaterThan(1000);
-    expect(engine.mostWaiting).toBe(500);
+    expect(engine.maxWaiting).toBe(500);
     const started = jobs.filter(({ startedAt }) => startedAt !== undefined);
-    // All are newcomers who ask once: none is overtaken by more than a few.
+    // Nearly all users are new, so that no request is overtaken by more than a few.
     const last = started.toSorted((a, b) => a.arrivedAt - b.arrivedAt).at(-1);
     const passed = jobs.filter(
       ({ startedAt, arrivedAt }) => startedAt === undefined && arrivedAt < (last?.arrivedAt ?? 0),
@@ -89,13 +89,13 @@ describe("a day of 10,000 users", () => {
   }, 60_000);
 });
 
-/** Keeps a number of requests of each principal in flight. @returns served tokens after a time. */
+/** Keeps a number of requests of each principal in flight for `ms`. @returns the engine after that time. */
 function backlogged(
   inFlight: Readonly<Record<string, number>>,
   ms: number,
   weights: Readonly<Record<string, number>> = {},
 ) {
-  const random = numbers(3);
+  const random = seededRandom(3);
   let conversations = 0;
   const ask = (principal: string): SimulatedJob | undefined =>
     engine.submit({
@@ -112,8 +112,8 @@ function backlogged(
   return engine;
 }
 
-describe("users who always want more", () => {
-  it("share the tokens, however many requests one of them has in flight", () => {
+describe("engine scheduling for principals with a constant backlog", () => {
+  it("shares the tokens equally, however many requests one principal has in flight", () => {
     const inFlight = {
       heavy: 32,
       ...Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`u${index}`, 4])),
@@ -123,7 +123,7 @@ describe("users who always want more", () => {
     expect(jainIndex([...served.values()])).toBeGreaterThanOrEqual(0.95);
   });
 
-  it("share them when the others have only one request at a time", () => {
+  it("shares the tokens equally when the others have only one request at a time", () => {
     const inFlight = {
       heavy: 32,
       ...Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`u${index}`, 1])),
@@ -132,14 +132,14 @@ describe("users who always want more", () => {
     expect(jainIndex([...served.values()])).toBeGreaterThanOrEqual(0.95);
   });
 
-  it("share them by weight", () => {
+  it("shares the tokens by weight", () => {
     const { served } = backlogged({ one: 16, three: 16 }, 120_000, { three: 3 });
     const ratio = (served.get("three") ?? 0) / (served.get("one") ?? 1);
     expect(ratio).toBeGreaterThan(2.4);
     expect(ratio).toBeLessThan(3.6);
   });
 
-  it("hold up eight who ask once by less than half", () => {
+  it("delays eight users with one request each by less than half", () => {
     const requests = Array.from({ length: 8 }, (_, index) => ({
       principal: `u${index}`,
       conversation: `u${index}`,
@@ -162,8 +162,8 @@ describe("users who always want more", () => {
   });
 });
 
-describe("any load", () => {
-  it("is served whole, with no token counted twice", () => {
+describe("engine scheduling for any load", () => {
+  it("serves every request in full and counts no token twice", () => {
     const request = fc.record({
       at: fc.nat(5000),
       principal: fc.nat(4),

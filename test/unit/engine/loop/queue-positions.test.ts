@@ -8,30 +8,22 @@ import { QueuePositions } from "../../../../src/engine/loop/queue-positions.ts";
 import { ServiceRates } from "../../../../src/engine/estimates/service-rates.ts";
 import { Slot } from "../../../../src/engine/generation/slot.ts";
 import { TickLoop } from "../../../../src/engine/loop/tick-loop.ts";
+import { seededRandom } from "../../../support/engine-simulator.ts";
 import { FakeContext, preparedRequest, recordedEvents } from "../../../support/fake-sequence.ts";
 
 const SLOTS = 8;
 const WAITING = 64;
 
-/** A generator of numbers in 0..1 that gives the same ones in each run. */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
-interface Told {
+interface Report {
   readonly at: number;
   readonly position: number;
   readonly etaMs: number | undefined;
 }
 
-/** Keeps 64 waiting, each a principal of its own, while time goes by at 8 ms a step and 0.4 ms a prompt token. */
+/** Keeps 64 requests of different principals waiting, at 8 ms a step, 0.5 ms a sequence and 0.4 ms a prompt token. */
 async function replay(answers: number) {
   const context = new FakeContext();
-  const random = numbers(11);
+  const random = seededRandom(11);
   let now = 0;
   context.onBatch = () => {
     const items = context.batches.at(-1)?.items ?? [];
@@ -49,10 +41,10 @@ async function replay(answers: number) {
       throw error;
     },
   });
-  const all: { submittedAt: number; startedAt?: number; told: Told[]; over: boolean }[] = [];
+  const all: { submittedAt: number; startedAt?: number; reports: Report[]; over: boolean }[] = [];
   const submit = (): void => {
     const name = `sub:${all.length}`;
-    const record = { submittedAt: now, told: [] as Told[], over: false } as (typeof all)[number];
+    const record = { submittedAt: now, reports: [] as Report[], over: false } as (typeof all)[number];
     all.push(record);
     const prepared = preparedRequest(20 + Math.floor(random() * 150), {
       client: name,
@@ -62,7 +54,7 @@ async function replay(answers: number) {
     const events = {
       ...recordedEvents(),
       queued: (position: number, etaMs: number | undefined) =>
-        void record.told.push({ at: now, position, etaMs }),
+        void record.reports.push({ at: now, position, etaMs }),
       started: () => void (record.startedAt = now),
       finished: () => void (record.over = true),
     };
@@ -78,17 +70,17 @@ async function replay(answers: number) {
   return all;
 }
 
-describe("QueueNotes", () => {
-  it("tells a time to the start that is right within 30 % for the most, and a place at most twice a second", async () => {
+describe("QueuePositions", () => {
+  it("estimates the wait within 30 % at the median, and reports positions at most twice a second", async () => {
     const all = await replay(260);
     const errors: number[] = [];
-    for (const { told, submittedAt, startedAt } of all.slice(WAITING + SLOTS)) {
-      for (const [index, note] of told.entries()) {
-        const before = told[index - 1];
-        expect(note.position).not.toBe(before?.position);
-        if (before) expect(note.at - before.at).toBeGreaterThanOrEqual(500);
+    for (const { reports, submittedAt, startedAt } of all.slice(WAITING + SLOTS)) {
+      for (const [index, report] of reports.entries()) {
+        const before = reports[index - 1];
+        expect(report.position).not.toBe(before?.position);
+        if (before) expect(report.at - before.at).toBeGreaterThanOrEqual(500);
       }
-      const [first] = told;
+      const [first] = reports;
       if (startedAt === undefined || first === undefined) continue;
       expect(first.at).toBe(submittedAt);
       const waited = startedAt - submittedAt;
@@ -100,8 +92,8 @@ describe("QueueNotes", () => {
   }, 30_000);
 });
 
-describe("the first estimates of a crowd", () => {
-  /** What one is told who waits behind as many as there are slots, where until now one alone had a token each 10 ms. */
+describe("QueuePositions with a crowd", () => {
+  /** First estimate of a request behind one request per slot, where until now a single one got a token every 10 ms. */
   function firstEta(sequenceMs: number): number {
     const clock: Clock = { now: () => 0, wall: () => 0, after: () => () => {} };
     const rates = new ServiceRates();
@@ -123,14 +115,14 @@ describe("the first estimates of a crowd", () => {
     return eta;
   }
 
-  it("reckon with all slots busy, where few were until now", () => {
+  it("estimates the first wait with all slots busy, although few were busy until now", () => {
     expect(firstEta(0)).toBeCloseTo(100 * 10, -1);
     expect(firstEta(5)).toBeCloseTo(100 * (10 + 7 * 5), -1);
   });
 });
 
-describe("the correction of estimates", () => {
-  it("does not grow because steps became longer after the first estimate", () => {
+describe("QueuePositions with learned drift", () => {
+  it("does not raise its estimates because steps became longer after the first estimate", () => {
     let now = 0;
     const clock: Clock = { now: () => now, wall: () => now, after: () => () => {} };
     const rates = new ServiceRates();
@@ -147,21 +139,21 @@ describe("the correction of estimates", () => {
       return new RequestState(prepared, events, () => "", now);
     };
     const wait = (name: string): RequestState => {
-      const it = requestOf(name);
-      queue.add(it);
-      positions.added(it);
-      return it;
+      const request = requestOf(name);
+      queue.add(request);
+      positions.added(request);
+      return request;
     };
     rates.step(5, 5, 1, 0, 1);
     rates.lengths.observe(100, false);
     slot.request = requestOf("sub:running");
-    // Told at 5 ms a step; then the steps take 20, and the waits four times as long.
+    // Estimated at 5 ms a step. Then steps take 20 ms, and the waits are four times as long.
     const early = Array.from({ length: 30 }, (_, index) => wait(`sub:${index}`));
     for (let step = 0; step < 500; step++) rates.step(20, 20, 8, 0, 8);
-    for (const it of early) {
-      now = 4 * (it.firstEta?.waitMs ?? 0);
-      positions.started(it);
-      queue.remove(it);
+    for (const request of early) {
+      now = 4 * (request.firstEta?.waitMs ?? 0);
+      positions.started(request);
+      queue.remove(request);
     }
     etas.length = 0;
     wait("sub:late");

@@ -22,7 +22,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((loop) => loop.stop()));
 });
 
-/** An engine that has learned that chunks shorter than a tile cost four times as much. */
+/** Runs a loop that has learned that tokens of chunks shorter than a tile cost four times as much. */
 function setUp(slotCount: number) {
   const context = new FakeContext();
   let now = 0;
@@ -60,7 +60,7 @@ function setUp(slotCount: number) {
 }
 
 describe("TickLoop with tiles", () => {
-  it("processes the end of what it has once more where that fills a tile, and counts it as not cached", async () => {
+  it("processes the end of its KV again where that fills a tile, and does not count it as cached", async () => {
     const { submit, context } = setUp(1);
     const first = submit({ length: 400, maxTokens: 1, conversation: "c" });
     await until(() => isOver(first.events));
@@ -69,11 +69,11 @@ describe("TickLoop with tiles", () => {
     await until(() => isOver(second.events));
     expect(second.events.lines).toContain(`started 440 ${440 - TILE} 0`);
     expect(second.events.lines.at(-1)).toBe(`finished length 440 1 ${440 - TILE}`);
-    // The one that draws comes on top.
+    // The token that draws completes the tile.
     expect(context.batches.at(-1)?.items).toEqual([{ id: 0, tokens: TILE - 1 }]);
   });
 
-  it("keeps what it has where little is left", async () => {
+  it("keeps all of its KV where few prompt tokens are left", async () => {
     const { submit } = setUp(1);
     const first = submit({ length: 400, maxTokens: 1, conversation: "c" });
     await until(() => isOver(first.events));
@@ -83,7 +83,7 @@ describe("TickLoop with tiles", () => {
     expect(second.events.lines.at(-1)).toBe("finished length 403 1 400");
   });
 
-  it("fills tiles behind a text that all share, and loads that text once for each slot", async () => {
+  it("fills tiles behind a shared text, and loads that text once for each slot", async () => {
     const { submit, context, loop } = setUp(4);
     const system = Array.from({ length: 250 }, (_, index) => index + 100);
     const all = [1, 2, 3, 4].map((index) => {
@@ -99,17 +99,17 @@ describe("TickLoop with tiles", () => {
     expect(loop.stats().cachedShared).toBe(3 * (290 - TILE));
   });
 
-  it("sends a first token while others of its step are still at their prompts", async () => {
+  it("sends a first token while other prompts of its step are still being processed", async () => {
     const { submit, context, hooks } = setUp(2);
-    context.inTurn = true;
+    context.separateBatches = true;
     const short = submit({ length: 5, maxTokens: 3 });
     const long = submit({ length: 300, maxTokens: 3 });
-    const told = ({ events }: typeof short) => events.lines.some((line) => line.startsWith("delta"));
+    const hasText = ({ events }: typeof short) => events.lines.some((line) => line.startsWith("delta"));
     let sent = false;
-    hooks.onFlush = () => (sent = told(short));
+    hooks.onFlush = () => (sent = hasText(short));
     let atSecondBatch: readonly boolean[] = [];
     context.onBatch = () => {
-      if (context.batches.length === 2) atSecondBatch = [sent, told(long)];
+      if (context.batches.length === 2) atSecondBatch = [sent, hasText(long)];
     };
     await until(() => isOver(short.events) && isOver(long.events));
     expect(atSecondBatch).toEqual([true, false]);

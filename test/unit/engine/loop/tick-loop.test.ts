@@ -61,7 +61,7 @@ afterEach(async () => {
 });
 
 describe("TickLoop", () => {
-  it("gives each request its whole answer", async () => {
+  it("delivers the whole answer of a request", async () => {
     const { submit } = setUp(2);
     const { events } = submit({ length: 20, maxTokens: 3 });
     await until(() => isOver(events));
@@ -74,7 +74,7 @@ describe("TickLoop", () => {
     ]);
   });
 
-  it("serves all that generate in one batch a step, in ascending order of id", async () => {
+  it("serves all generating slots in one batch per step, in ascending order of id", async () => {
     const { submit, context } = setUp(4);
     const all = Array.from({ length: 4 }, () => submit({ length: 2, maxTokens: 6 }));
     await until(() => all.every(({ events }) => isOver(events)));
@@ -85,7 +85,7 @@ describe("TickLoop", () => {
     }
   });
 
-  it("processes several prompts in a batch, the first one's chunk among them", async () => {
+  it("processes several prompts in one batch, including a chunk of the first one", async () => {
     const { submit, context } = setUp(6);
     const all = [200, 40, 300, 17, 90, 33].map((length) => submit({ length, maxTokens: 20 }));
     await until(() => all.every(({ events }) => isOver(events)));
@@ -104,7 +104,7 @@ describe("TickLoop", () => {
     ]);
   });
 
-  it("goes on generating while a long prompt is processed", async () => {
+  it("keeps generating while a long prompt is processed", async () => {
     const { submit, context } = setUp(2);
     const first = submit({ length: 2, maxTokens: 100 });
     await until(() => first.events.lines.length > 3);
@@ -117,7 +117,7 @@ describe("TickLoop", () => {
       expect(items.some(({ id, tokens }) => id === 0 && tokens === 0)).toBe(true);
   });
 
-  it("tells those who wait their place at once, and later places at most twice a second", async () => {
+  it("reports the queue position of a waiting request at once, and later positions at most twice a second", async () => {
     const { submit, advance } = setUp(1);
     const first = submit({ maxTokens: 400 });
     await until(() => first.events.lines.length > 2);
@@ -126,20 +126,20 @@ describe("TickLoop", () => {
     advance(600);
     await until(() => waiting.every(({ events }) => isOver(events)));
     const last = waiting[2]?.events.lines ?? [];
-    const places = last.filter((line) => line.startsWith("queued"));
-    // After the first place at most one more: less than a second has passed.
-    expect(places.length).toBeLessThanOrEqual(2);
-    expect(last[places.length]).toBe("started 20 1 0");
+    const positions = last.filter((line) => line.startsWith("queued"));
+    // At most one more position after the first: less than a second has passed.
+    expect(positions.length).toBeLessThanOrEqual(2);
+    expect(last[positions.length]).toBe("started 20 1 0");
   });
 
-  it("tells nobody a place who gets a slot at once", async () => {
+  it("reports no queue position to a request that gets a slot at once", async () => {
     const { submit } = setUp(3);
     const all = [1, 2, 3, 4].map(() => submit());
     expect(all.map(({ events }) => events.lines)).toEqual([[], [], [], ["queued 1"]]);
     await until(() => all.every(({ events }) => isOver(events)));
   });
 
-  it("refuses what is over the queue's limit, and says when to come back", async () => {
+  it("refuses a request over the queue limit with a retry delay", async () => {
     const { submit, loop } = setUp(1, 2);
     const first = submit({ maxTokens: 50 });
     await until(() => first.events.lines.length > 0);
@@ -151,7 +151,7 @@ describe("TickLoop", () => {
     expect(loop.stats()).toMatchObject({ waiting: 2, running: 1 });
   });
 
-  it("drops a cancelled request from the queue at once", async () => {
+  it("removes a cancelled request from the queue at once", async () => {
     const { submit, loop } = setUp(1);
     const first = submit({ maxTokens: 30 });
     const second = submit();
@@ -162,7 +162,7 @@ describe("TickLoop", () => {
     expect(second.events.lines).toEqual(["queued 1"]);
   });
 
-  it("stops a prompt between two chunks when it is cancelled (trap 20)", async () => {
+  it("stops a prompt between two chunks when its request is cancelled", async () => {
     const { submit, loop, context } = setUp(1);
     const { events, request } = submit({ length: 6400 });
     await until(() => context.batches.length >= 3);
@@ -172,7 +172,7 @@ describe("TickLoop", () => {
     expect(events.lines.filter((line) => line.startsWith("delta"))).toEqual([]);
   });
 
-  it("stops an answer between two tokens when it is cancelled", async () => {
+  it("stops an answer between two tokens when its request is cancelled", async () => {
     const { submit, loop, context } = setUp(1);
     const { events, request } = submit({ maxTokens: 1000 });
     await until(() => events.lines.length > 5);
@@ -183,11 +183,11 @@ describe("TickLoop", () => {
     expect(events.lines.length).toBe(lines);
   });
 
-  it("keeps a conversation's KV and says exactly how much of a prompt it holds", async () => {
+  it("keeps the KV of a conversation and reports the exact number of cached prompt tokens", async () => {
     const { submit } = setUp(3);
     const first = submit({ length: 30, maxTokens: 3, conversation: "c" });
     await until(() => isOver(first.events));
-    // The last token of an answer was drawn and never processed.
+    // The last token of an answer is drawn but never processed.
     const turns = [...first.request.tokens(0, 32), 8, 9, 10];
     const second = submit({ tokens: turns, maxTokens: 1, conversation: "c" });
     await until(() => isOver(second.events));
@@ -197,7 +197,7 @@ describe("TickLoop", () => {
     expect(again.events.lines.at(-1)).toBe("finished length 35 1 34");
   });
 
-  it("uses nothing of another client's KV but what all clients share (trap 26)", async () => {
+  it("reuses only the prefix that all clients share from another client's KV", async () => {
     const { submit } = setUp(1);
     const first = submit({ length: 30, maxTokens: 1, client: "anon:a" });
     await until(() => isOver(first.events));
@@ -207,7 +207,7 @@ describe("TickLoop", () => {
     expect(other.events.lines.at(-1)).toBe("finished length 30 1 12");
   });
 
-  it("tells the progress of a prompt that takes over a second, at most twice a second", async () => {
+  it("reports the progress of a prompt that takes over a second, at most twice a second", async () => {
     const { submit, context, advance } = setUp(1);
     context.onBatch = () => advance(200);
     const { events } = submit({ length: 1000, maxTokens: 1 });
@@ -218,20 +218,20 @@ describe("TickLoop", () => {
     expect(progress[0]).toMatch(/^progress \d+\/1000$/);
   });
 
-  it("tells it of a prompt that waits in its slot while others come first", async () => {
+  it("reports the progress of a prompt that waits in its slot while others are processed first", async () => {
     const { submit, context, advance } = setUp(3);
     context.onBatch = () => advance(200);
     const long = [submit({ length: 3000, maxTokens: 1 }), submit({ length: 3000, maxTokens: 1 })];
     await until(() => long.every(({ events }) => events.lines.some((line) => line.startsWith("progress"))));
     const last = submit({ length: 2999, maxTokens: 1 });
-    const had = () => context.batches.some(({ items }) => items.some(({ id }) => id === 2));
-    await until(() => had() || last.events.lines.some((line) => line.startsWith("progress")));
-    expect(had()).toBe(false);
+    const begun = () => context.batches.some(({ items }) => items.some(({ id }) => id === 2));
+    await until(() => begun() || last.events.lines.some((line) => line.startsWith("progress")));
+    expect(begun()).toBe(false);
     expect(last.events.lines.filter((line) => line.startsWith("progress"))).toEqual(["progress 0/2999"]);
     await until(() => [...long, last].every(({ events }) => isOver(events)));
   });
 
-  it("fails only the culprit when a batch fails, and the others go on (trap 21)", async () => {
+  it("fails only the faulty request when a batch fails, and continues the others", async () => {
     const { submit, context, sequences, faults } = setUp(3);
     const good = submit({ length: 5, maxTokens: 40 });
     const long = submit({ length: 400, maxTokens: 4 });
@@ -244,7 +244,7 @@ describe("TickLoop", () => {
     expect(good.events.text()).toBe(Array.from({ length: 40 }, (_, index) => `${index} `).join(""));
     expect(long.events.lines.at(-1)).toBe("finished length 400 4 0");
     expect(faults.length).toBeGreaterThan(0);
-    // Begun again after the fault, with other random numbers than at first.
+    // Answers restart after the fault with a different seed.
     const seeds = sequences.flatMap(({ seeds: used }) => used);
     expect(seeds.some((seed) => seed !== 7)).toBe(true);
     const next = submit({ length: 9 });
@@ -256,7 +256,7 @@ describe("TickLoop", () => {
     ["with its state stored", 1e6],
     ["with its prompt processed again", 0],
   ])(
-    "preempts the youngest answer of who holds more than a share, %s, and loses nothing of it",
+    "preempts the youngest answer of a principal above its share, %s, and loses no token of it",
     async (_, bytes) => {
       const { submit, loop, context } = setUp(4, 100, bytes);
       const heavy = Array.from({ length: 4 }, () => submit({ length: 100, maxTokens: 60 }));
@@ -279,7 +279,7 @@ describe("TickLoop", () => {
     },
   );
 
-  it("tells the reader of a preempted answer that it waits again", async () => {
+  it("reports a queue position to a preempted request", async () => {
     const { submit } = setUp(2);
     const heavy = [1, 2].map(() => submit({ length: 10, maxTokens: 200 }));
     await until(() => heavy.every(({ events }) => events.lines.length > 12));
@@ -293,7 +293,7 @@ describe("TickLoop", () => {
     }
   });
 
-  it("charges each principal what it was served, and nothing twice over a preemption", async () => {
+  it("charges each principal for the tokens it was served, and for none twice after a preemption", async () => {
     const { submit, queue } = setUp(2);
     const keeper = submit({ length: 3, maxTokens: 4000, client: "k", accountKey: "k" });
     const first = submit({ length: 50, maxTokens: 30, accountKey: "a" });
@@ -307,7 +307,7 @@ describe("TickLoop", () => {
     expect(second).toBeLessThanOrEqual(keeper.events.lines.length + 50);
   });
 
-  it("brings a conversation back from its state, and counts it as cached", async () => {
+  it("restores a conversation from its stored state and counts its tokens as cached", async () => {
     const { submit, loop } = setUp(1, 100, 1e6);
     const first = submit({ length: 200, maxTokens: 3, conversation: "c" });
     await until(() => isOver(first.events));
@@ -323,7 +323,7 @@ describe("TickLoop", () => {
     expect(stolen.events.lines.at(-1)).toBe("finished length 204 1 1");
   });
 
-  it("processes a text that all share once, and stores no token of a client with it", async () => {
+  it("processes a shared text once and stores it without any token of a client", async () => {
     const { submit, context, loop } = setUp(4, 100, 1e6);
     const system = Array.from({ length: 150 }, (_, index) => index);
     const all = [1, 2, 3, 4].map((index) => {
@@ -339,7 +339,7 @@ describe("TickLoop", () => {
     expect(loop.stats().cachedShared).toBe(450);
   });
 
-  it("prepares a prompt while nobody waits, and gives its slot away at once", async () => {
+  it("processes a background prompt while no request waits, and gives its slot to the next request at once", async () => {
     const { submit, loop, context } = setUp(1, 100, 1e6);
     const job = submit({ length: 640, maxTokens: 0, background: true, conversation: "context" });
     await until(() => context.batches.length >= 2);
@@ -352,6 +352,28 @@ describe("TickLoop", () => {
     const asked = submit({ tokens: [...job.request.prepared.tokens, 5, 6], maxTokens: 1 });
     await until(() => isOver(asked.events));
     expect(asked.events.lines.at(-1)).toBe("finished length 642 1 640");
+  });
+
+  it("fails only the request that cannot have its slot, and gives the slot to the next one", async () => {
+    const { submit, sequences, loop, faults } = setUp(1);
+    const [sequence] = sequences;
+    const first = submit({ maxTokens: 3 });
+    await until(() => isOver(first.events));
+    const truncate = sequence?.truncate.bind(sequence);
+    let calls = 0;
+    Object.assign(sequence ?? {}, {
+      truncate: async (count: number) => {
+        if (++calls === 1) throw new Error("cannot truncate");
+        await truncate?.(count);
+      },
+    });
+    const second = submit({ maxTokens: 3 });
+    const third = submit({ maxTokens: 3 });
+    await until(() => isOver(second.events) && isOver(third.events));
+    expect(second.events.lines).toEqual(["failed cannot truncate"]);
+    expect(third.events.lines.at(-1)).toBe("finished length 20 3 0");
+    expect(faults).toEqual([new Error("cannot truncate")]);
+    expect(loop.stats()).toMatchObject({ running: 0, waiting: 0 });
   });
 
   it("processes a prompt whose stored state cannot be loaded", async () => {
@@ -368,11 +390,11 @@ describe("TickLoop", () => {
     });
     await until(() => isOver(again.events));
     expect(again.events.lines.at(-1)).toBe("finished length 203 2 0");
-    // The state of `between` was stored to make room; the one that failed is forgotten.
+    // The state of `between` was stored when it lost its slot. The state that failed to load was dropped.
     expect(loop.stats()).toMatchObject({ storedStates: 1, running: 0 });
   });
 
-  it("counts as cached only what was never processed, over a preemption too", async () => {
+  it("counts only tokens that it never processed as cached, even after a preemption", async () => {
     const { submit, context, loop } = setUp(1, 100, 1e6);
     const system = Array.from({ length: 150 }, (_, index) => index);
     const ask = (name: string, maxTokens: number, accountKey = name) => {

@@ -14,24 +14,24 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 describe("installedGpuKinds", () => {
-  it("finds none where the packages are absent or empty stand-ins", () => {
+  it("finds no kind when the packages are missing or empty placeholders", () => {
     expect(kinds()).toEqual([]);
     add("node_modules/@node-llama-cpp/linux-x64-cuda");
     expect(kinds()).toEqual([]);
   });
 
-  it("finds a package with binaries", () => {
+  it("finds the kind of a package with binaries", () => {
     add("node_modules/@node-llama-cpp/linux-x64-vulkan/bins");
     expect(kinds()).toEqual(["vulkan"]);
   });
 
-  it("takes the nearer of two, so that real binaries win over a stand-in further up", () => {
+  it("prefers the nearer of two packages to a placeholder further up", () => {
     add("node_modules/@node-llama-cpp/linux-x64-cuda");
     add("node_modules/node-llama-cpp/node_modules/@node-llama-cpp/linux-x64-cuda/bins");
     expect(kinds()).toEqual(["cuda"]);
   });
 
-  it("finds none on a platform that has none", () => {
+  it("finds no kind on a platform without GPU packages", () => {
     expect(installedGpuKinds(root, "linux-riscv64")).toEqual([]);
   });
 });

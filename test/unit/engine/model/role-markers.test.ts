@@ -10,15 +10,15 @@ describe("markerBreaker", () => {
     expect(markerBreaker(markers)("x <|user|> y")).toBe("x <\u200B|user|> y");
   });
 
-  it("leaves other text as it is", () => {
+  it("does not change text without markers", () => {
     expect(markerBreaker(markers)("a < b | c > d, <|use|>")).toBe("a < b | c > d, <|use|>");
   });
 
-  it("changes nothing when there are no markers", () => {
+  it("changes nothing without markers", () => {
     expect(markerBreaker([])("<|user|>")).toBe("<|user|>");
   });
 
-  it("leaves no marker in any text, even where they overlap, and nothing else changes", () => {
+  it("breaks every marker in any text, even overlapping ones, and changes nothing else", () => {
     const pieces = fc.oneof(fc.constantFrom(...markers, "ab", "a", "<|", "|>"), fc.string({ maxLength: 5 }));
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 12 }), (parts) => {

@@ -20,30 +20,30 @@ const claims = (all: Record<string, Partial<Claim>>) => (accountKey: string) => 
 });
 
 describe("chooseVictim", () => {
-  it("takes the youngest of who holds more than a share", () => {
+  it("chooses the youngest request of a principal above its share", () => {
     const holdings = [holding(0, "a"), holding(1, "a"), holding(2, "a"), holding(3, "b")];
     const of = claims({ a: { held: 3, cap: 2 }, b: { held: 1, cap: 2 }, c: { cap: 1, waiting: 1 } });
     expect(chooseVictim(holdings, "c", of)).toBe(2);
   });
 
-  it("prefers what is cheap to move, and leaves what is nearly done", () => {
+  it("prefers a request that is cheap to move, and spares one that is nearly done", () => {
     const holdings = [holding(0, "a"), holding(1, "a", { moveCost: 900 }), holding(2, "a", { left: 2 })];
     expect(chooseVictim(holdings, "b", claims({ a: { held: 3, cap: 2 }, b: { waiting: 1 } }))).toBe(0);
   });
 
-  it("takes a background job's slot before anybody's", () => {
+  it("chooses a background job before any request", () => {
     const holdings = [holding(0, "a"), holding(1, "b", { background: true })];
     expect(chooseVictim(holdings, "c", claims({ a: { held: 2 } }))).toBe(1);
   });
 
-  it("takes nothing for who has its share already", () => {
+  it("chooses no request for a principal that already has its share", () => {
     const holdings = [holding(0, "a"), holding(1, "a"), holding(2, "a"), holding(3, "b")];
     expect(
       chooseVictim(holdings, "b", claims({ a: { held: 3, cap: 2 }, b: { held: 1, cap: 1, waiting: 1 } })),
     ).toBeUndefined();
   });
 
-  it("with more principals than slots takes turns only with who has more waiting and is well ahead", () => {
+  it("with more principals than slots, chooses only a principal with requests waiting that is well ahead", () => {
     const holdings = [holding(0, "a"), holding(1, "b")];
     const of = (a: Partial<Claim>) => claims({ a: { held: 1, ...a }, b: { held: 1 }, c: { waiting: 1 } });
     expect(chooseVictim(holdings, "c", of({ counter: 500, waiting: 3 }))).toBe(0);
@@ -51,7 +51,7 @@ describe("chooseVictim", () => {
     expect(chooseVictim(holdings, "c", of({ counter: 20, waiting: 3 }))).toBeUndefined();
   });
 
-  it("never takes a slot of the one who waits, nor of one within its share who is not ahead", () => {
+  it("never chooses the waiting principal, nor a principal within its share that is not ahead", () => {
     const any = fc.record({
       counter: fc.nat(1000),
       waiting: fc.nat(3),

@@ -42,20 +42,20 @@ const quick = {
 };
 
 describe("planChunks", () => {
-  it("keeps each step within the longest tick, save for one least chunk", () => {
+  it("keeps each step within the longest tick, except for a single minimum chunk", () => {
     fc.assert(
       fc.property(input, cost, (state, price) => {
         const chunks = planChunks(state, price, limits);
         const tokens = chunks.reduce((sum, chunk) => sum + chunk.tokens, 0);
         const ms = price.stepMs(state.generating) + tokens * price.promptTokenMs;
-        const least = chunks.length === 1 && tokens <= MIN_CHUNK;
-        expect(least || ms <= limits.maxTickMs + 1e-6).toBe(true);
+        const minimum = chunks.length === 1 && tokens <= MIN_CHUNK;
+        expect(minimum || ms <= limits.maxTickMs + 1e-6).toBe(true);
         expect(tokens).toBeLessThanOrEqual(limits.batchTokens);
       }),
     );
   });
 
-  it("always moves the prompt that came first, and breaks none off in a small chunk behind it", () => {
+  it("always advances the first prompt, and begins no other one with a small chunk", () => {
     fc.assert(
       fc.property(input, cost, (state, price) => {
         const chunks = planChunks(state, price, limits);
@@ -65,21 +65,24 @@ describe("planChunks", () => {
           expect(tokens).toBeGreaterThan(0);
           expect(tokens).toBeLessThanOrEqual(remaining);
           expect(tokens >= MIN_CHUNK || tokens === remaining).toBe(true);
-          // Behind the first one, whole prompts and at most one part, the last.
+          // After the first chunk come whole prompts and at most one part, which is the last.
           expect(index === 0 || tokens === remaining || index === chunks.length - 1).toBe(true);
         }
       }),
     );
   });
 
-  it("lets no prompt starve, however long the others are", () => {
+  it("starves no prompt, however long the others are", () => {
     fc.assert(
       fc.property(input, cost, (state, price) => {
         let prefilling = state.prefilling;
-        const most = state.prefilling.reduce((sum, slot) => sum + Math.ceil(slot.remaining / MIN_CHUNK), 0);
+        const maxSteps = state.prefilling.reduce(
+          (sum, slot) => sum + Math.ceil(slot.remaining / MIN_CHUNK),
+          0,
+        );
         let steps = 0;
         while (prefilling.length > 0) {
-          expect(++steps).toBeLessThanOrEqual(most);
+          expect(++steps).toBeLessThanOrEqual(maxSteps);
           const done = new Map(
             planChunks({ ...state, prefilling }, price, limits).map((c) => [c.id, c.tokens]),
           );
@@ -92,7 +95,7 @@ describe("planChunks", () => {
     );
   });
 
-  it("stays near the aim between two tokens while somebody generates and nobody waits", () => {
+  it("stays near the target while slots generate and no request waits", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 2000, depth: 0, draws: true }],
@@ -104,7 +107,7 @@ describe("planChunks", () => {
     expect(chunk?.tokens).toBe((100 - 14) / 0.5);
   });
 
-  it("loosens the aim up to the longest tick as others wait", () => {
+  it("loosens the target up to the longest tick as requests wait", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 2000, depth: 0, draws: true }],
@@ -116,7 +119,7 @@ describe("planChunks", () => {
     expect(chunk?.tokens).toBe((250 - 14) / 0.5);
   });
 
-  it("begins the next prompt with what the end of one leaves of a step that fits no tile", () => {
+  it("begins the next prompt with the rest of a step, even where no tile fits", () => {
     const state = {
       generating: 10,
       prefilling: [
@@ -134,7 +137,7 @@ describe("planChunks", () => {
     ]);
   });
 
-  it("gives prompts their part of the step, up to the longest tick", () => {
+  it("gives prompts their share of the step, up to the longest tick", () => {
     const state = {
       generating: 6,
       prefilling: [{ id: 7, remaining: 2000, depth: 0, draws: true }],
@@ -149,7 +152,7 @@ describe("planChunks", () => {
     ]);
   });
 
-  it("uses the longest tick when nobody generates", () => {
+  it("uses the longest tick when no slot generates", () => {
     const state = {
       generating: 0,
       prefilling: [{ id: 0, remaining: 2000, depth: 0, draws: true }],
@@ -160,7 +163,7 @@ describe("planChunks", () => {
     expect(planChunks(state, quick, limits)).toEqual([{ id: 0, tokens: 500 }]);
   });
 
-  it("processes a short prompt whole", () => {
+  it("processes a short prompt in one chunk", () => {
     const state = {
       generating: 4,
       prefilling: [{ id: 5, remaining: 200, depth: 0, draws: true }],
@@ -189,7 +192,7 @@ describe("planChunks", () => {
       { id: 3, tokens: 20 },
     ];
     expect(plan(250)).toEqual([...whole, { id: 4, tokens: 350 }]);
-    // Half of the step would stay unused, and a little less than half.
+    // Without the part, half of the step would stay unused; in the next plan, a little less than half.
     expect(plan(0.5 * 300)).toEqual([...whole, { id: 4, tokens: 150 }]);
     expect(plan(0.5 * 298)).toEqual(whole);
     expect(plan(0.5 * 79)).toEqual(whole.slice(0, 1));
@@ -202,7 +205,7 @@ describe("planChunks", () => {
   });
 });
 
-// What was measured of SmolLM2-135M on a CPU: a token of a chunk that fills a tile, and of a shorter one.
+// Cost per token measured with SmolLM2-135M on a CPU, in chunks that fill a tile and in shorter ones.
 const tiled = {
   promptTokenMsOf: ({ tokens, depth }: PromptPart) =>
     0.6 + (tokens < 64 ? 0.0025 : 0.001) * (depth + tokens / 2),
@@ -223,19 +226,19 @@ describe("planChunks with tiles", () => {
     expect(plan(8, [long])[0]?.tokens).toBe(64);
   });
 
-  it("fills a tile although it misses the aim by a little, and never past the longest step", () => {
+  it("fills a tile that exceeds the target by a little, but never one that exceeds the longest step", () => {
     const deep = { id: 0, remaining: 500, depth: 1000, draws: true };
     expect(plan(8, [deep])[0]?.tokens).toBe(64);
     expect(plan(8, [deep], { maxTickMs: 110 })[0]?.tokens).toBeLessThan(32);
     expect(plan(8, [{ ...deep, depth: 8000 }])[0]?.tokens).toBe(MIN_CHUNK);
   });
 
-  it("fills a tile with the end of a prompt although that misses the aim", () => {
+  it("fills a tile with the end of a prompt although that exceeds the target", () => {
     const end = { id: 0, remaining: 63, depth: 1500, draws: true };
     expect(plan(8, [end])[0]?.tokens).toBe(63);
   });
 
-  it("never cuts chunks under the least where length makes no difference", () => {
+  it("never plans a chunk below the minimum where length makes no difference", () => {
     const cost = {
       promptTokenMsOf: ({ tokens, depth }: PromptPart) => (tokens < 1 ? 3 : 0.5 + 0.001 * depth),
       stepMs: () => 120,
@@ -245,14 +248,14 @@ describe("planChunks with tiles", () => {
     expect(planChunks(state, cost, limits)[0]?.tokens).toBe(MIN_CHUNK);
   });
 
-  it("counts the token that draws to the tile", () => {
+  it("counts the token that draws as part of the tile", () => {
     const prompts = [63, 63, 63].map((remaining, id) => ({ id, remaining, depth: 400, draws: true }));
     expect(plan(0, prompts).map(({ tokens }) => tokens)).toEqual([63, 63, 63]);
     const silent = prompts.map((prompt) => ({ ...prompt, draws: false }));
     expect(plan(0, silent)).toHaveLength(2);
   });
 
-  it("takes less than the whole prompt where the token that draws is what does not fit", () => {
+  it("leaves out a prompt token where only the token that draws does not fit", () => {
     const prompt = { id: 0, remaining: 40, depth: 200, draws: true };
     const partMs = 40 * tiled.promptTokenMsOf({ tokens: 40, depth: 200 });
     const wholeMs = 40 * tiled.promptTokenMsOf({ tokens: 41, depth: 200 });
@@ -261,12 +264,12 @@ describe("planChunks with tiles", () => {
     expect(plan(0, [prompt], { maxTickMs: (partMs + wholeMs) / 2 })[0]?.tokens).toBe(39);
   });
 
-  it("does not break a tile to fill up a step", () => {
+  it("does not split a tile to fill a step", () => {
     const prompts = [0, 1, 2, 3].map((id) => ({ id, remaining: 63, depth: 600, draws: true }));
     expect(plan(0, prompts).map(({ tokens }) => tokens)).toEqual([63, 63, 63]);
   });
 
-  it("keeps each step within the longest tick, save for one least chunk, at any cost", () => {
+  it("keeps each step within the longest tick, except for a single minimum chunk, at any cost per token", () => {
     const prefilling = fc.array(
       fc.record({ remaining: fc.integer({ min: 1, max: 3000 }), depth: fc.nat(4000), draws: fc.boolean() }),
       { minLength: 1, maxLength: 8 },
@@ -294,8 +297,8 @@ describe("planChunks with tiles", () => {
             const drawn = draws === true && tokens === remaining ? 1 : 0;
             return sum + tokens * cost.promptTokenMsOf({ tokens: tokens + drawn, depth });
           }, cost.stepMs(busy));
-          const least = chunks.length === 1 && (chunks[0]?.tokens ?? 0) <= MIN_CHUNK;
-          expect(least || ms <= tiles.maxTickMs + 1e-6).toBe(true);
+          const minimum = chunks.length === 1 && (chunks[0]?.tokens ?? 0) <= MIN_CHUNK;
+          expect(minimum || ms <= tiles.maxTickMs + 1e-6).toBe(true);
         },
       ),
     );
@@ -303,19 +306,19 @@ describe("planChunks with tiles", () => {
 });
 
 describe("tokensToKeep", () => {
-  it("gives up as many tokens as fill a tile where that is quicker", () => {
+  it("drops enough tokens to fill a tile where that is quicker", () => {
     expect(tokensToKeep({ length: 450, kept: 400, generating: 0 }, tiled, tiles)).toBe(386);
     expect(tokensToKeep({ length: 450, kept: 430, generating: 0 }, tiled, tiles)).toBe(430);
   });
 
-  it("keeps all where a tile is full, near the beginning, and where length makes no difference", () => {
+  it("keeps all tokens where a tile is full, near the start of a prompt, and where length makes no difference", () => {
     expect(tokensToKeep({ length: 450, kept: 380, generating: 0 }, tiled, tiles)).toBe(380);
     expect(tokensToKeep({ length: 200, kept: 150, generating: 0 }, tiled, tiles)).toBe(150);
     expect(tokensToKeep({ length: 100, kept: 50, generating: 0 }, tiled, tiles)).toBe(50);
     expect(tokensToKeep({ length: 450, kept: 400, generating: 0 }, tiled, limits)).toBe(400);
   });
 
-  it("keeps all where a tile does not fit into a step", () => {
+  it("keeps all tokens where a tile does not fit into a step", () => {
     const beside = (generating: number) => ({ length: 450, kept: 400, generating });
     expect(tokensToKeep(beside(16), tiled, { ...tiles, maxTickMs: 100 })).toBe(386);
     expect(tokensToKeep(beside(16), tiled, { ...tiles, maxTickMs: 80 })).toBe(400);

@@ -9,7 +9,7 @@ const MAX_TICK = 250;
 const prompt = (remaining: number, background = false, work = remaining) => ({ remaining, background, work });
 const prompts = (count: number, length = 50) => Array.from({ length: count }, () => prompt(length));
 
-/** Steps of eight that generate with what the longest step leaves for prompts, or of prompts alone. */
+/** Runs steps of eight generating slots beside the prompts of `waiting`, and of prompts alone where decoding pauses. */
 function steps(count: number, generatingMs: number, waiting: ReturnType<typeof prompts>) {
   const pauses = new DecodePauses(MAX_TICK);
   const seen = { paused: 0, alone: 0, longest: 0, share: 0 };
@@ -34,14 +34,14 @@ function steps(count: number, generatingMs: number, waiting: ReturnType<typeof p
   return { ...seen, share: seen.share / all };
 }
 
-describe("those who generate", () => {
-  it("leave out no step where prompts have their part beside theirs, or none is short", () => {
+describe("DecodePauses", () => {
+  it("does not pause decoding where prompts have their share beside it, or where no prompt is short", () => {
     expect(steps(100, 80, prompts(1)).paused).toBe(0);
     expect(steps(100, 20, prompts(5)).paused).toBe(0);
     expect(steps(100, 240, prompts(1, 2000)).paused).toBe(0);
   });
 
-  it("keep to their part of the time: a third beside one prompt, a sixth beside more", () => {
+  it("limits decoding to a third of the time beside one prompt, and to a sixth beside more", () => {
     for (const generatingMs of [100, 150, 200, 240, 400]) {
       for (const [count, part] of [
         [1, 1 / 3],
@@ -56,7 +56,7 @@ describe("those who generate", () => {
     }
   });
 
-  it("have every ninth step to themselves where prompts never end, so that it is seen what they take", () => {
+  it("gives decoding every ninth step alone while prompts never end, so that its cost can be measured", () => {
     expect(steps(90, 80, prompts(1))).toMatchObject({ alone: 10, paused: 0 });
     expect(steps(90, 80, prompts(2, 2000))).toMatchObject({ alone: 10, paused: 0 });
     const pauses = new DecodePauses(MAX_TICK);
@@ -68,7 +68,7 @@ describe("those who generate", () => {
     }
   });
 
-  it("owe nothing for the time before prompts came", () => {
+  it("does not charge decoding for the time before prompts arrived", () => {
     const pauses = new DecodePauses(MAX_TICK);
     const generating = (waiting: number) => pauses.next(8, prompts(waiting), 1).generating;
     const step = (ms: number, waiting: number) => {
@@ -85,45 +85,47 @@ describe("those who generate", () => {
   });
 });
 
-describe("prompts", () => {
-  it("ask for more where several take up to a second by themselves", () => {
-    const ask = (...lengths: number[]) =>
+describe("demandOf", () => {
+  it("demands more time for several prompts that take up to a second each", () => {
+    const demand = (...lengths: number[]) =>
       demandOf(
         lengths.map((length) => prompt(length)),
         4.6,
       );
-    expect(ask(218, 1200)).toEqual({ short: 0, stretch: 3.5 });
-    expect(ask(217, 1200)).toEqual({ short: 1, stretch: 3.5 });
-    expect(ask(217)).toEqual({ short: 1, stretch: 3 });
-    expect(ask(10, 20, 30, 1200)).toEqual({ short: 3, stretch: 6 });
+    expect(demand(218, 1200)).toEqual({ short: 0, stretch: 3.5 });
+    expect(demand(217, 1200)).toEqual({ short: 1, stretch: 3.5 });
+    expect(demand(217)).toEqual({ short: 1, stretch: 3 });
+    expect(demand(10, 20, 30, 1200)).toEqual({ short: 3, stretch: 6 });
   });
 
-  it("of some lines are short however slow the machine is", () => {
+  it("counts prompts of some lines as short, however slow the machine is", () => {
     expect(demandOf(prompts(16, 200), 33)).toEqual({ short: 16, stretch: 6 });
     expect(demandOf(prompts(16, 201), 33)).toEqual({ short: 0, stretch: 3.5 });
   });
 
-  it("are no short ones at the end of long ones", () => {
+  it("does not count the end of a long prompt as a short prompt", () => {
     expect(demandOf([prompt(10, false, 1200), prompt(20, false, 1200)], 4.6)).toEqual({
       short: 0,
       stretch: 3.5,
     });
   });
 
-  it("ask for nothing that the others would feel where nobody waits for them", () => {
+  it("demands no time for background prompts", () => {
     expect(demandOf([], 4.6)).toEqual({ short: 0, stretch: 1 });
     expect(demandOf([prompt(10, true), prompt(1000, true)], 4.6)).toEqual({ short: 0, stretch: 1 });
     expect(demandOf([prompt(10, true), prompt(1000)], 4.6)).toEqual({ short: 0, stretch: 3.5 });
   });
+});
 
-  it("come first, those that nobody waits for last", () => {
+describe("shortestFirst", () => {
+  it("sorts the shortest prompts first and background prompts last", () => {
     const prompts = [prompt(5, true), prompt(900), prompt(20), prompt(3, true), prompt(900)];
     expect(shortestFirst(prompts).map((it) => prompts.indexOf(it))).toEqual([2, 1, 4, 3, 0]);
   });
 });
 
-describe("a short message beside two long texts of others", () => {
-  it("is answered while they are processed, and they are not held up for long", () => {
+describe("engine scheduling of short messages beside two long texts", () => {
+  it("answers the messages while the texts are processed, and delays the texts only briefly", () => {
     const run = (messages: number) => {
       const engine = new EngineSimulator({
         slots: 8,
@@ -146,28 +148,28 @@ describe("a short message beside two long texts of others", () => {
 });
 
 describe("TickLoop", () => {
-  it("gives prompts steps of their own while they crowd, and nobody loses a token", async () => {
+  it("gives a crowd of prompts steps of their own, and loses no token of the running answers", async () => {
     const { begin, loop, context } = loopBench({ slots: 16, tokenMs: 12 });
-    const talkers = Array.from({ length: 12 }, (_, index) => `talker ${index}`);
-    const talking = talkers.map((client) => begin(client, { length: 4, maxTokens: 60 }));
-    await until(() => talking.every(({ request }) => request.generatedTokens > 2));
-    const coming = [1, 2, 3, 4].map((id) => begin(`${id}`, { length: 70, maxTokens: 4 }));
+    const clients = Array.from({ length: 12 }, (_, index) => `client ${index}`);
+    const generating = clients.map((client) => begin(client, { length: 4, maxTokens: 60 }));
+    await until(() => generating.every(({ request }) => request.generatedTokens > 2));
+    const arriving = [1, 2, 3, 4].map((id) => begin(`${id}`, { length: 70, maxTokens: 4 }));
     const from = context.batches.length;
-    await until(() => coming.every(({ request }) => request.generatedTokens > 0));
+    await until(() => arriving.every(({ request }) => request.generatedTokens > 0));
     const sizes = context.batches.slice(from).map(({ items }) => items.length);
-    // Those who generate are twelve.
+    // Twelve slots generate.
     expect(sizes.filter((size) => size <= 4).length).toBeGreaterThan(2);
     expect(sizes.filter((size) => size > 12).length).toBeGreaterThan(2);
-    const all = [...talking, ...coming];
+    const all = [...generating, ...arriving];
     await until(() => all.every(({ events }) => isOver(events)));
-    expect(talking.every(({ events }) => events.text().length === 60)).toBe(true);
+    expect(generating.every(({ events }) => events.text().length === 60)).toBe(true);
     expect(loop.stats().running).toBe(0);
     await loop.stop();
   });
 });
 
-describe("on a slow machine with many slots", () => {
-  it("nobody waits for a first token while all the time goes to those who have one", () => {
+describe("engine scheduling on a slow machine with many slots", () => {
+  it("does not delay first tokens in favour of running answers", () => {
     const firsts: number[] = [];
     let asked = 0;
     const ask = (principal: string): void => {
@@ -188,12 +190,12 @@ describe("on a slow machine with many slots", () => {
     for (let user = 0; user < 32; user++) ask(`u${user}`);
     engine.run(300_000);
     const later = firsts.slice(32).toSorted((a, b) => a - b);
-    // 16 tokens a step beside 32 sequences would make it 14 s.
+    // With only 16 prompt tokens per step beside 32 sequences, it would be 14 s.
     expect(later[Math.floor(later.length / 2)]).toBeLessThan(8000);
     expect(firsts.length).toBeGreaterThan(200);
   });
 
-  it("messages of some lines that come at once are answered before texts that others read grow by much", () => {
+  it("answers messages of some lines that arrive together before running answers grow by much", () => {
     const engine = new EngineSimulator({
       slots: 16,
       limits: { maxTickMs: 250, itlTargetMs: 100, batchTokens: 512, tileTokens: 1 },
@@ -211,7 +213,7 @@ describe("on a slow machine with many slots", () => {
     );
     engine.run();
     const last = Math.max(...jobs.map((job) => job?.firstTokenAt ?? Infinity));
-    // All the prompts by themselves, and a sixth of the time for those who have begun.
+    // The time for all prompts alone, with a sixth of the total left for running answers.
     const least = (16 * 100 * 11) / (5 / 6);
     expect(last).toBeLessThan(least * 1.15);
   });

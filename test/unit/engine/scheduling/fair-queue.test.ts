@@ -15,7 +15,7 @@ const job = (accountKey: string, changes: Partial<QueuedJob> = {}): QueuedJob =>
 const queueOf = (requests = 1000, promptTokens = 1_000_000) =>
   new FairQueue<QueuedJob>({ requests, promptTokens, background: 2 });
 
-/** Serves one slot: each request taken is charged its cost at once and is done. @returns tokens by principal. */
+/** Serves one slot: charges each taken request its cost at once and ends it. @returns served tokens by principal. */
 function serve(queue: FairQueue<QueuedJob>, tokens: number, cost: (it: QueuedJob) => number) {
   const served = new Map<string, number>();
   for (let left = tokens; left > 0;) {
@@ -30,7 +30,7 @@ function serve(queue: FairQueue<QueuedJob>, tokens: number, cost: (it: QueuedJob
 }
 
 describe("FairQueue", () => {
-  it("gives who has been served least the next turn, however many requests another one queues", () => {
+  it("serves the principal with the least service next, however many requests another one queues", () => {
     const queue = queueOf();
     for (let index = 0; index < 50; index++) queue.add(job("heavy"));
     for (let index = 0; index < 5; index++) queue.add(job("light"));
@@ -39,7 +39,7 @@ describe("FairQueue", () => {
     expect(served.get("heavy")).toBe(50);
   });
 
-  it("serves principals by weight", () => {
+  it("serves principals in proportion to their weights", () => {
     const queue = queueOf();
     for (let index = 0; index < 100; index++) {
       queue.add(job("one"));
@@ -50,7 +50,7 @@ describe("FairQueue", () => {
     expect(served.get("three")).toBeLessThanOrEqual(610);
   });
 
-  it("shares within an address by client, so that new sessions gain nothing against other addresses", () => {
+  it("divides the share of an address among its clients, so that new sessions gain nothing over other addresses", () => {
     const queue = queueOf();
     for (let index = 0; index < 60; index++) {
       queue.add(job("addr:a", { client: `anon:${index % 20}` }));
@@ -68,7 +68,7 @@ describe("FairQueue", () => {
     expect(clients.get("anon:greedy")).toBe(2);
   });
 
-  it("lets a newcomer begin where the least served stands, not at zero", () => {
+  it("starts a new principal at the lowest counter, not at zero", () => {
     const queue = queueOf();
     for (let index = 0; index < 50; index++) queue.add(job("old"));
     serve(queue, 200, () => 10);
@@ -81,7 +81,7 @@ describe("FairQueue", () => {
     );
   });
 
-  it("forgets nothing of who leaves ahead of the others and comes back", () => {
+  it("keeps the counter of a principal that leaves ahead of the others and returns", () => {
     const queue = queueOf();
     for (let index = 0; index < 30; index++) queue.add(job("steady"));
     const burst = job("burst");
@@ -100,7 +100,7 @@ describe("FairQueue", () => {
     expect(queue.take(1000)?.accountKey).toBe("burst");
   });
 
-  it("takes the shortest prompt of a client first, and lets a long one not wait for ever", () => {
+  it("takes the shortest prompt of a client first, but lets no long one wait for ever", () => {
     const queue = queueOf();
     const long = job("a", { promptTokens: 1000, arrivedAt: 0 });
     queue.add(long);
@@ -116,13 +116,13 @@ describe("FairQueue", () => {
     expect(waits[0]).toBeLessThanOrEqual(10_000);
   });
 
-  it("gives a free slot to who holds a full share only when nobody else wants it", () => {
+  it("gives a free slot to a principal at its cap only when no other principal waits", () => {
     const queue = queueOf();
     for (let index = 0; index < 8; index++) queue.add(job("a"));
     for (let index = 0; index < 8; index++) queue.add(job("b"));
     expect(queue.cap("a", 4)).toBe(2);
     const taken = Array.from({ length: 2 }, () => queue.take(4) as QueuedJob);
-    // Whoever is behind in tokens: what b was served before gives a no third slot.
+    // Although b was served far more tokens, a gets no third slot.
     for (const it of taken) if (it.accountKey === "b") queue.charge(it, 1000);
     for (let index = 0; index < 2; index++) taken.push(queue.take(4) as QueuedJob);
     expect(taken.filter(({ accountKey }) => accountKey === "a")).toHaveLength(2);
@@ -135,7 +135,7 @@ describe("FairQueue", () => {
     expect(queue.take(4)?.accountKey).toBe("a");
   });
 
-  it("is bounded in requests and in prompt tokens, and has room for one prompt of any length", () => {
+  it("limits requests and prompt tokens, but accepts a prompt of any length when it is empty", () => {
     const queue = queueOf(3, 100);
     expect(queue.add(job("a", { promptTokens: 5000 }))).toBe(true);
     expect(queue.add(job("a", { promptTokens: 1 }))).toBe(false);
@@ -145,7 +145,7 @@ describe("FairQueue", () => {
     expect([queue.size, queue.promptTokens]).toEqual([2, 100]);
   });
 
-  it("serves background jobs only by name, bounds them apart, and counts them for no cap", () => {
+  it("serves background jobs only on request, limits them separately, and does not count them for the cap", () => {
     const queue = queueOf(1);
     const background = [1, 2, 3].map(() => job("a", { background: true }));
     expect(background.map((it) => queue.add(it))).toEqual([true, true, false]);
@@ -157,7 +157,7 @@ describe("FairQueue", () => {
     expect([queue.size, queue.background]).toEqual([0, 1]);
   });
 
-  it("tells the order in which it would serve", () => {
+  it("lists all waiting requests, beginning with the one that it serves next", () => {
     fc.assert(
       fc.property(
         fc.array(fc.tuple(fc.nat(3), fc.nat(2), fc.integer({ min: 1, max: 200 })), { maxLength: 25 }),
@@ -167,23 +167,23 @@ describe("FairQueue", () => {
             queue.add(job(`p${accountKey}`, { client: `p${accountKey}c${client}`, promptTokens }));
           }
           const cost = (it: QueuedJob) => it.promptTokens + 10;
-          const told = queue.inOrder(cost);
+          const listed = queue.inOrder(cost);
           const real: QueuedJob[] = [];
-          // Enough slots that no share is full.
+          // With this many slots no principal reaches its cap.
           for (let next = queue.take(1e6); next; next = queue.take(1e6)) {
             queue.charge(next, cost(next));
             real.push(next);
             queue.done(next);
           }
-          expect(told).toHaveLength(real.length);
-          expect(told[0]).toBe(real[0]);
-          expect(new Set(told)).toEqual(new Set(real));
+          expect(listed).toHaveLength(real.length);
+          expect(listed[0]).toBe(real[0]);
+          expect(new Set(listed)).toEqual(new Set(real));
         },
       ),
     );
   });
 
-  it("keeps its sums, whatever comes and goes", () => {
+  it("keeps its sums correct over any sequence of operations", () => {
     const step = fc.oneof(
       fc.record({
         what: fc.constant("add" as const),
@@ -215,7 +215,7 @@ describe("FairQueue", () => {
             if (waiting.length < 10) waiting.push(added);
           } else if (it.what === "take") {
             const taken = queue.take(4);
-            // Work conserving: never empty-handed while something waits.
+            // Work-conserving: returns a job whenever one waits.
             expect(taken === undefined).toBe(waiting.length === 0);
             if (taken) held.push(...waiting.splice(waiting.indexOf(taken), 1));
           } else {
@@ -248,7 +248,7 @@ describe("FairQueue", () => {
     );
   });
 
-  it("starves nobody: between two turns of one who waits every other one gets a bounded number of tokens", () => {
+  it("bounds the tokens that any other principal gets between two turns of a waiting one", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 2, max: 6 }),
@@ -273,7 +273,7 @@ describe("FairQueue", () => {
     );
   });
 
-  it("is quick with 4,096 principals that wait", () => {
+  it("handles 4,096 waiting principals quickly", () => {
     const queue = queueOf(4096);
     const from = performance.now();
     for (let index = 0; index < 4096; index++) queue.add(job(`p${index}`));

@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { GuessBudget } from "../../../../src/engine/speculation/guess-budget.ts";
 
-/** Answers of 200 tokens; guesses are tried whenever they may. @returns the time taken, by that without guesses. */
+/** Runs answers of 200 tokens with guesses whenever they are allowed. @returns the time relative to plain steps. */
 function timeOf(answers: number, guess: { ms: number; tokens: number }): number {
   const budget = new GuessBudget();
   let ms = 0;
   for (let answer = 0; answer < answers; answer++) {
-    budget.begin();
+    budget.startAnswer();
     for (let tokens = 0; tokens < 200;) {
       if (budget.open) {
-        budget.guessed(guess.ms, guess.tokens);
+        budget.addGuessStep(guess.ms, guess.tokens);
         ms += guess.ms;
         tokens += guess.tokens;
       } else {
-        budget.plain(10);
+        budget.addPlainStep(10);
         ms += 10;
         tokens++;
       }
@@ -23,45 +23,45 @@ function timeOf(answers: number, guess: { ms: number; tokens: number }): number 
 }
 
 describe("GuessBudget", () => {
-  it("bounds what guesses lose that are always wrong", () => {
+  it("limits the loss from guesses that are always wrong to 2 %", () => {
     expect(timeOf(20, { ms: 20, tokens: 1 })).toBeLessThan(1.02);
   });
 
-  it("lets guesses go on that pay", () => {
+  it("keeps allowing guesses that save time", () => {
     expect(timeOf(20, { ms: 25, tokens: 5 })).toBeLessThan(0.52);
   });
 
-  it("tries nothing before it knows what a plain step takes", () => {
+  it("allows no guesses before the first plain step is measured", () => {
     const budget = new GuessBudget();
-    budget.begin();
+    budget.startAnswer();
     expect(budget.open).toBe(false);
-    budget.plain(10);
+    budget.addPlainStep(10);
     expect(budget.open).toBe(true);
   });
 
-  it("tries again after a while", () => {
+  it("allows guesses again after some plain steps", () => {
     const budget = new GuessBudget();
-    budget.plain(10);
-    budget.guessed(25, 1);
+    budget.addPlainStep(10);
+    budget.addGuessStep(25, 1);
     expect(budget.open).toBe(false);
-    for (let step = 0; step < 60; step++) budget.plain(10);
+    for (let step = 0; step < 60; step++) budget.addPlainStep(10);
     expect(budget.open).toBe(true);
   });
 
-  it("does not let past gains pay for more than a few wrong guesses", () => {
+  it("stops after a few wrong guesses whatever was gained before", () => {
     const budget = new GuessBudget();
-    budget.plain(10);
-    for (let step = 0; step < 1000; step++) budget.guessed(20, 9);
+    budget.addPlainStep(10);
+    for (let step = 0; step < 1000; step++) budget.addGuessStep(20, 9);
     let wrong = 0;
-    for (; budget.open; wrong++) budget.guessed(20, 1);
+    for (; budget.open; wrong++) budget.addGuessStep(20, 1);
     expect(wrong).toBeLessThanOrEqual(8);
   });
 
-  it("takes one hiccup of the machine for no more than a few steps", () => {
+  it("limits the effect of a single very slow step", () => {
     const budget = new GuessBudget();
-    budget.plain(10);
-    budget.guessed(60_000, 4);
-    for (let step = 0; step < 400; step++) budget.plain(10);
+    budget.addPlainStep(10);
+    budget.addGuessStep(60_000, 4);
+    for (let step = 0; step < 400; step++) budget.addPlainStep(10);
     expect(budget.open).toBe(true);
   });
 });

@@ -9,27 +9,27 @@ function indexOf(...tokens: number[]): NgramIndex {
 }
 
 describe("NgramIndex", () => {
-  it("gives what followed the same four tokens before", () => {
+  it("returns the tokens that followed an earlier occurrence of the last four", () => {
     expect(indexOf(9, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4).continuation(3)).toEqual([5, 6, 7]);
   });
 
-  it("gives nothing after three tokens that stood before", () => {
+  it("returns nothing when only the last three tokens occurred before", () => {
     expect(indexOf(2, 3, 4, 5, 6, 7, 1, 2, 3, 4).continuation(8)).toEqual([]);
     expect(indexOf().continuation(8)).toEqual([]);
   });
 
-  it("gives no more tokens than are the same before them", () => {
+  it("returns no more tokens than the length of the match", () => {
     expect(indexOf(9, 1, 2, 3, 4, 5, 6, 7, 8, 10, 0, 1, 2, 3, 4).continuation(8)).toEqual([5, 6, 7, 8]);
     expect(indexOf(9, 1, 2, 3, 4, 5, 6, 7, 8, 10, 0, 1, 2, 3, 4, 5).continuation(8)).toEqual([
       6, 7, 8, 10, 0,
     ]);
   });
 
-  it("takes the latest of several places", () => {
+  it("uses the latest of several occurrences", () => {
     expect(indexOf(1, 2, 3, 4, 5, 1, 2, 3, 4, 6, 1, 2, 3, 4).continuation(1)).toEqual([6]);
   });
 
-  it("knows nothing of what it held before it was cleared", () => {
+  it("finds no occurrence from before it was cleared", () => {
     const index = indexOf(1, 2, 3, 4, 5, 6);
     index.clear();
     index.push([1, 2, 3, 4]);
@@ -37,7 +37,7 @@ describe("NgramIndex", () => {
     expect(index.length).toBe(4);
   });
 
-  it("says the same however the tokens came, and only what stood after the same four tokens", () => {
+  it("returns only earlier continuations of the last four tokens, however the tokens were pushed", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 60 }), (tokens) => {
         const index = new NgramIndex();

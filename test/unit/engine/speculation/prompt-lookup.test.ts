@@ -21,7 +21,7 @@ const letter = (token: number): string => "abcdefg"[token - FIRST_ANSWER_TOKEN] 
 const answerOf = (count: number): string =>
   Array.from({ length: count }, (_, index) => letter(FIRST_ANSWER_TOKEN + (index % LETTERS))).join("");
 
-/** A model that says `abcdefg` over and over; a batch takes 10 ms and 1 more for each further token. */
+/** A model that repeats `abcdefg`. A batch takes 10 ms, and 1 ms for each token of its longest item. */
 function setUp(slotCount = 2, on = true) {
   const lookup = on ? new PromptLookup() : undefined;
   const context = new FakeContext();
@@ -67,8 +67,8 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((loop) => loop.stop()));
 });
 
-describe("prompt look-up", () => {
-  it("gives a lone answer that repeats itself in fewer steps, with the same text and usage", async () => {
+describe("prompt lookup", () => {
+  it("generates a repetitive answer in fewer steps with the same text and usage", async () => {
     const { submit, context, loop } = setUp();
     const plain = setUp(2, false);
     const [one, other] = [submit({ maxTokens: 200 }), plain.submit({ maxTokens: 200 })];
@@ -82,10 +82,10 @@ describe("prompt look-up", () => {
     expect(guessedTokens).toBe(acceptedTokens);
   });
 
-  it("guesses what the prompt says after the same tokens", async () => {
+  it("guesses the continuation of the same tokens in the prompt", async () => {
     const { submit, lookup } = setUp();
     const tokens = [1, ...Array.from({ length: 7 }, (_, index) => FIRST_ANSWER_TOKEN + index), 2];
-    // One turn of the letters alone has nothing to repeat but the prompt.
+    // The answer is one cycle of the letters, so it can repeat only the prompt.
     const one = submit({ tokens, maxTokens: LETTERS });
     await until(() => over(one));
     expect(one.events.text()).toBe(answerOf(LETTERS));
@@ -93,15 +93,15 @@ describe("prompt look-up", () => {
   });
 
   it.each(Array.from({ length: 9 }, (_, index) => 40 + index))(
-    "keeps and charges nothing after the end of an answer of %i tokens",
+    "keeps and charges no token past the end of an answer of %i tokens",
     async (count) => {
       const { submit, sequences, lookup } = setUp(1);
       const ends = { limit: { maxTokens: count }, stop: { maxTokens: 200, stop: [answerOf(count)] } };
       for (const [reason, changes] of Object.entries(ends)) {
         const one = submit(changes);
         await until(() => over(one));
-        const told = reason === "limit" ? "length" : "stop";
-        expect(one.events.lines.at(-1)).toMatch(new RegExp(`^finished ${told} 6 ${count} [01]$`));
+        const finishReason = reason === "limit" ? "length" : "stop";
+        expect(one.events.lines.at(-1)).toMatch(new RegExp(`^finished ${finishReason} 6 ${count} [01]$`));
         expect(one.events.text()).toBe(reason === "limit" ? answerOf(count) : "");
         expect(one.request.paidTokens).toBe(6 + count);
         const { length } = sequences[0] as { length: number };
@@ -116,7 +116,7 @@ describe("prompt look-up", () => {
     const { submit, sequences, context } = setUp(1);
     let draws = 0;
     const plain = context.tokenAfter;
-    // The model ends the answer where its text would have gone on.
+    // The model ends the answer where the guesses would continue it.
     context.tokenAfter = (last) => (++draws === 50 ? FIRST_ANSWER_TOKEN + 100 : plain(last));
     const one = submit({ maxTokens: 200, stopTokens: new Set([FIRST_ANSWER_TOKEN + 100]) });
     await until(() => over(one));
@@ -125,7 +125,7 @@ describe("prompt look-up", () => {
     expect(sequences[0]?.length).toBeLessThanOrEqual(6 + 49);
   });
 
-  it("takes wrong guesses out of the KV again", async () => {
+  it("removes wrong guesses from the KV", async () => {
     const { submit, sequences, context, lookup } = setUp(1);
     let draws = 0;
     const plain = context.tokenAfter;
@@ -137,7 +137,7 @@ describe("prompt look-up", () => {
     expect(sequences[0]?.tokens()).toEqual(one.request.tokens(0, sequences[0]?.length));
   });
 
-  it("stops while another answer runs, loses nothing, and goes on after it", async () => {
+  it("pauses while another answer runs and resumes afterwards, with both texts complete", async () => {
     const { submit, context, lookup } = setUp(2);
     const long = submit({ maxTokens: 600 });
     await until(() => long.request.generatedTokens > 100);
@@ -155,19 +155,19 @@ describe("prompt look-up", () => {
     }
   });
 
-  it("acts on a cancel and keeps the KV right for the next turn", async () => {
+  it("keeps the KV correct for the next turn after a cancel", async () => {
     const { submit, sequences, loop } = setUp(1);
     const one = submit({ maxTokens: 5000, conversation: "c" });
     await until(() => one.request.generatedTokens > 100);
     loop.cancel(one.request);
-    const told = one.request.tokens();
-    const next = submit({ tokens: [...told, 5], maxTokens: 3, conversation: "c" });
+    const known = one.request.tokens();
+    const next = submit({ tokens: [...known, 5], maxTokens: 3, conversation: "c" });
     await until(() => over(next));
-    expect(next.request.cachedTokens).toBeGreaterThanOrEqual(told.length - 1);
-    expect(sequences[0]?.tokens().slice(0, told.length)).toEqual(told);
+    expect(next.request.cachedTokens).toBeGreaterThanOrEqual(known.length - 1);
+    expect(sequences[0]?.tokens().slice(0, known.length)).toEqual(known);
   });
 
-  it("fails nothing but the step when a guess meets a fault", async () => {
+  it("fails only the affected answer when a step with guesses fails", async () => {
     const { submit, context, faults } = setUp(1);
     const one = submit({ maxTokens: 100 });
     await until(() => one.request.generatedTokens > 40);
@@ -183,17 +183,20 @@ describe("prompt look-up", () => {
 
   it.each([
     ["a grammar", { grammarState: {} }],
-    ["random draws under a seed that the request named", { temperature: 1, reproducible: true }],
-  ])("is not for answers with %s", async (_, { grammarState, ...sampling }: Record<string, unknown>) => {
-    const { submit, loop } = setUp();
-    const changes = { sampling: { ...preparedRequest(1).sampling, ...sampling } };
-    const one = submit({ maxTokens: 60, ...changes, ...(grammarState ? { grammarState } : {}) });
-    await until(() => over(one));
-    expect(one.events.text()).toBe(answerOf(60));
-    expect(loop.stats().guessedTokens).toBe(0);
-  });
+    ["random sampling with a seed set by the request", { temperature: 1, reproducible: true }],
+  ])(
+    "makes no guesses for answers with %s",
+    async (_, { grammarState, ...sampling }: Record<string, unknown>) => {
+      const { submit, loop } = setUp();
+      const changes = { sampling: { ...preparedRequest(1).sampling, ...sampling } };
+      const one = submit({ maxTokens: 60, ...changes, ...(grammarState ? { grammarState } : {}) });
+      await until(() => over(one));
+      expect(one.events.text()).toBe(answerOf(60));
+      expect(loop.stats().guessedTokens).toBe(0);
+    },
+  );
 
-  it("does not teach the cost of a plain step, and tells the time between tokens", async () => {
+  it("excludes guess steps from the cost of a plain step but reports their time between tokens", async () => {
     const { submit, cost, loop } = setUp(1);
     const one = submit({ maxTokens: 2000 });
     await until(() => over(one));

@@ -16,10 +16,10 @@ export function failure(name: string, code: ErrorCode, options: ProviderErrorOpt
   return new ProviderError(name, code, `${name}: ${code}.`, options);
 }
 
-/** One answer that is being read. */
+/** One answer being read. */
 export interface Reading {
   readonly parts: (AnswerPart | FinishPart)[];
-  /** What ended it; undefined while it runs, null when it is whole. */
+  /** The error that ended the answer; undefined while it runs, null if it is complete. */
   ended: unknown;
   readonly controller: AbortController;
   text(): string;
@@ -69,6 +69,6 @@ export function chainBench(
     void read();
     return reading;
   };
-  const back = (index: number): ScriptedProvider => scripted[index] as ScriptedProvider;
-  return { clock, metrics, chain, ask, back };
+  const providerAt = (index: number): ScriptedProvider => scripted[index] as ScriptedProvider;
+  return { clock, metrics, chain, ask, providerAt };
 }

@@ -12,7 +12,7 @@ import { settle, VirtualClock } from "../../../support/virtual-clock.ts";
 import { chainBench, failure } from "./chain-bench.ts";
 import type { SeenPart } from "../../../support/parts-of.ts";
 
-/** A fallback that starts when a test says so. */
+/** A fallback whose start is completed by the test. */
 function lateLink(provider: ChatProvider) {
   const state = { starts: 0, finish: (): void => {}, fail: (_error: Error): void => {} };
   const link: ChainLink = {
@@ -48,8 +48,9 @@ function setUp(deadlines = { firstTokenMs: 5000, gapMs: 5000, totalMs: 60_000 })
     deadlines,
     breaker: { failures: 3, openMs: 1000 },
   });
-  const news: string[] = [];
-  for (const member of chain.members) announceHealth(member, (event) => news.push(`${member.name} ${event}`));
+  const notices: string[] = [];
+  for (const member of chain.members)
+    announceHealth(member, (event) => notices.push(`${member.name} ${event}`));
   const ask = async (signal?: AbortSignal) => {
     const answer = answerOf(chain as unknown as ChatProvider, chatRequest("Hi"), signal).catch(
       (error: unknown) => error as ServiceError,
@@ -57,10 +58,10 @@ function setUp(deadlines = { firstTokenMs: 5000, gapMs: 5000, totalMs: 60_000 })
     await settle();
     return answer;
   };
-  return { clock, chain, local, state, news, faults, ask };
+  return { clock, chain, local, state, notices, faults, ask };
 }
 
-it("each provider of a chain that was started is told who is to be forgotten, and none is started for it", async () => {
+it("the chain forwards forget to all started providers and starts none for it", async () => {
   const [first, second] = [new ScriptedProvider({ name: "openai" }), new ScriptedProvider()];
   const { link, state } = lateLink(new ScriptedProvider({ name: "echo" }));
   const chain = chainOf([], { links: [linkTo(first), linkTo(second), link] });
@@ -69,8 +70,8 @@ it("each provider of a chain that was started is told who is to be forgotten, an
   expect(state.starts).toBe(0);
 });
 
-describe("a fallback that does not run yet", () => {
-  it("is started once, when it is needed, for all who need it", async () => {
+describe("a fallback that is not running yet", () => {
+  it("is started once, on first use, for all waiting answers", async () => {
     const { ask, state, chain } = setUp();
     expect(state.starts).toBe(0);
     const answers = [ask(), ask()];
@@ -81,8 +82,8 @@ describe("a fallback that does not run yet", () => {
     expect(chain.status().map(({ name }) => name)).toEqual(["openai", "local"]);
   });
 
-  it("is skipped when it cannot start, with a log line, news and an error that says what to fix", async () => {
-    const { ask, state, news, faults, clock } = setUp();
+  it("is skipped if it cannot start, with a log line, a notice and an error that states what to fix", async () => {
+    const { ask, state, notices, faults, clock } = setUp();
     const answer = ask();
     await settle();
     state.fail(new ServiceError("no_provider", "There is no model. Set MODEL_PATH."));
@@ -90,9 +91,9 @@ describe("a fallback that does not run yet", () => {
       code: "provider_unavailable",
       message: expect.stringContaining("There is no model. Set MODEL_PATH.") as string,
     });
-    expect(faults).toContain("a fallback could not start and is skipped");
-    expect(news).toEqual(["local provider_degraded"]);
-    // Not tried again with each message, but after a time.
+    expect(faults).toContain("fallback provider failed to start");
+    expect(notices).toEqual(["local provider_degraded"]);
+    // The start is retried after a time, not with each message.
     await ask();
     expect(state.starts).toBe(1);
     await clock.pass(1000);
@@ -101,28 +102,28 @@ describe("a fallback that does not run yet", () => {
     expect(state.starts).toBe(2);
     state.finish();
     await later;
-    expect(news).toContain("local provider_recovered");
+    expect(notices).toContain("local provider_recovered");
   });
 
-  it("is started early where it holds no memory here; one that cannot start is told and left alone", async () => {
+  it("is started early if it is remote; one that cannot start is announced and skipped", async () => {
     const openai = lateLink(new ScriptedProvider({ name: "openai" }));
     const local = lateLink(new ScriptedProvider());
     const chain = chainOf([], {
       links: [linkTo(new ScriptedProvider({ name: "huggingface" })), openai.link, local.link],
     });
-    const news: string[] = [];
+    const notices: string[] = [];
     for (const member of chain.members)
-      announceHealth(member, (event) => news.push(`${member.name} ${event}`));
+      announceHealth(member, (event) => notices.push(`${member.name} ${event}`));
     const started = chain.startEarly();
-    openai.state.fail(new ServiceError("provider_auth", "It refused its key."));
+    openai.state.fail(new ServiceError("provider_auth", "It rejected the API key."));
     await started;
     expect([openai.state.starts, local.state.starts]).toEqual([1, 0]);
-    expect(news).toEqual(["openai provider_degraded"]);
+    expect(notices).toEqual(["openai provider_degraded"]);
     expect(chain.status().map(({ breaker }) => breaker)).toEqual(["closed", "open", "closed"]);
-    expect(chain.status()[1]?.reason).toContain("It refused its key.");
+    expect(chain.status()[1]?.reason).toContain("It rejected the API key.");
   });
 
-  it("shows nothing of an error that is not meant for people", async () => {
+  it("hides the message of an internal error", async () => {
     const { ask, state } = setUp();
     const answer = ask();
     await settle();
@@ -130,7 +131,7 @@ describe("a fallback that does not run yet", () => {
     expect(((await answer) as ServiceError).message).not.toContain("secret path");
   });
 
-  it("has to be up in the time for the first token", async () => {
+  it("must start within the time for the first token", async () => {
     const { ask, clock } = setUp();
     const answer = ask();
     await clock.pass(5000);
@@ -139,7 +140,7 @@ describe("a fallback that does not run yet", () => {
     });
   });
 
-  it("is not waited for after a cancel", async () => {
+  it("no longer delays a cancelled answer", async () => {
     const { ask, state, clock } = setUp();
     const controller = new AbortController();
     const answer = ask(controller.signal);
@@ -149,7 +150,7 @@ describe("a fallback that does not run yet", () => {
     expect([state.starts, clock.pending]).toEqual([1, 0]);
   });
 
-  it("is closed when it comes up after the end", async () => {
+  it("is closed if it starts after the chain was closed", async () => {
     const { ask, state, chain, local } = setUp();
     void ask();
     await settle();
@@ -172,10 +173,10 @@ describe("a provider that keeps failing", () => {
   });
   const breaker = { failures: 3, openMs: 1000 };
 
-  it("is left alone, and answers go to the next one with a notice, without a wait", async () => {
-    const { ask, back, chain } = chainBench(
+  it("is skipped, and answers go to the next provider with a notice and without a wait", async () => {
+    const { ask, providerAt, chain } = chainBench(
       [fail("provider_unavailable"), { name: "local", script: (call) => call.answer("x") }],
-      { breaker, retry: { retries: 0, longestWaitMs: 0 } },
+      { breaker, retry: { retries: 0, maxWaitMs: 0 } },
     );
     for (let index = 0; index < 6; index++) {
       const answer = ask();
@@ -183,12 +184,12 @@ describe("a provider that keeps failing", () => {
       expect(answer.text()).toBe("x");
       expect(answer.fallbacks()).toHaveLength(1);
     }
-    expect(back(0).calls).toHaveLength(3);
+    expect(providerAt(0).calls).toHaveLength(3);
     expect(chain.status()[0]).toMatchObject({ state: "degraded", breaker: "open" });
     expect(chain.ready).toBe(true);
   });
 
-  it("alone gives an error that says when to come back", async () => {
+  it("returns an error with the time to wait if it is the only provider", async () => {
     const { ask, clock, chain, metrics } = chainBench([fail("provider_unavailable")], { breaker });
     for (let index = 0; index < 3; index++) ask();
     await settle();
@@ -200,27 +201,27 @@ describe("a provider that keeps failing", () => {
     expect(metrics.breakers.get("openai")).toBe("open");
   });
 
-  it("is not waited for by a retry once it is left alone", async () => {
-    const { ask, back, metrics } = chainBench(
+  it("is not retried once it is skipped", async () => {
+    const { ask, providerAt, metrics } = chainBench(
       [fail("provider_unavailable"), { name: "local", script: (call) => call.answer("x") }],
-      { breaker: { failures: 1, openMs: 1000 }, retry: { retries: 5, longestWaitMs: 2000 } },
+      { breaker: { failures: 1, openMs: 1000 }, retry: { retries: 5, maxWaitMs: 2000 } },
     );
     const answer = ask();
     await settle();
-    expect([answer.text(), back(0).calls.length, metrics.retries]).toEqual(["x", 1, []]);
+    expect([answer.text(), providerAt(0).calls.length, metrics.retries]).toEqual(["x", 1, []]);
   });
 
-  it("with a refused key is left alone at once", async () => {
-    const { ask, back } = chainBench([fail("provider_auth")], { breaker });
+  it("is skipped after a single rejected key", async () => {
+    const { ask, providerAt } = chainBench([fail("provider_auth")], { breaker });
     ask();
     await settle();
     const answer = ask();
     await settle();
-    expect(back(0).calls).toHaveLength(1);
+    expect(providerAt(0).calls).toHaveLength(1);
     expect(answer.ended).toMatchObject({ code: "provider_auth", retryable: false });
   });
 
-  it("is never left alone for faults of single requests", async () => {
+  it("is never skipped for faults of single requests", async () => {
     const { ask, chain } = chainBench(
       [
         {
@@ -242,33 +243,33 @@ describe("a provider that keeps failing", () => {
     expect(chain.status()[0]).toMatchObject({ breaker: "closed" });
   });
 
-  it("counts cuts and deadlines too", async () => {
-    const { ask, back, clock, chain } = chainBench(["openai"], {
+  it("is skipped after cuts and missed deadlines as well", async () => {
+    const { ask, providerAt, clock, chain } = chainBench(["openai"], {
       breaker,
       deadlines: { firstTokenMs: 100, gapMs: 100, totalMs: 60_000 },
     });
     for (const act of ["cut", "first", "gap"]) {
       ask();
       await settle();
-      back(0).call.start();
-      if (act !== "first") back(0).call.say("x");
-      if (act === "cut") back(0).call.fail(failure("openai", "bad_answer"));
+      providerAt(0).call.start();
+      if (act !== "first") providerAt(0).call.say("x");
+      if (act === "cut") providerAt(0).call.fail(failure("openai", "bad_answer"));
       await clock.pass(100);
     }
     expect(chain.status()[0]).toMatchObject({ breaker: "open" });
   });
 });
 
-describe("a provider that starts again", () => {
-  it("is waited for, but not longer than for the first token", async () => {
-    let health: ProviderHealth = { state: "starting", reason: "It starts." };
+describe("a restarting provider", () => {
+  it("delays answers for at most the time for the first token", async () => {
+    let health: ProviderHealth = { state: "starting", reason: "It is starting." };
     const bench = chainBench(["local", "openai"], {
       deadlines: { firstTokenMs: 1000, gapMs: 1000, totalMs: 60_000 },
     });
-    Object.assign(bench.back(0), { health: () => health, onHealthChange: () => () => {} });
+    Object.assign(bench.providerAt(0), { health: () => health, onHealthChange: () => () => {} });
     const answer = bench.ask();
     await settle();
-    bench.back(0).call.queued(1);
+    bench.providerAt(0).call.queued(1);
     await bench.clock.pass(999);
     expect(answer.fallbacks()).toEqual([]);
     await bench.clock.pass(1);
@@ -276,7 +277,7 @@ describe("a provider that starts again", () => {
     health = { state: "ready", reason: "" };
     const second = bench.ask();
     await settle();
-    bench.back(0).call.queued(1);
+    bench.providerAt(0).call.queued(1);
     await bench.clock.pass(60_000);
     expect(second.fallbacks()).toEqual([]);
   });

@@ -9,15 +9,15 @@ function make(failures = 3) {
     failures,
     openMs: 1000,
     clock,
-    changed: (state) => states.push(state),
+    onChange: (state) => states.push(state),
   });
   const enter = () => breaker.enter() as BreakerCall;
   const fail = (error = new Error("it failed")) => enter().failed(error, false);
   return { clock, states, breaker, enter, fail };
 }
 
-describe("a circuit breaker", () => {
-  it("opens after so many failures in a row, and lets nobody through", () => {
+describe("the circuit breaker", () => {
+  it("opens after the configured number of consecutive failures and rejects requests", () => {
     const { breaker, fail, enter } = make();
     fail();
     fail();
@@ -31,21 +31,21 @@ describe("a circuit breaker", () => {
     expect(breaker.waitMs).toBe(1000);
   });
 
-  it("opens at once for a failure of the whole provider", () => {
+  it("opens at once for a failure that affects every request", () => {
     const { breaker, enter } = make();
     enter().failed(new Error("refused key"), true);
     expect(breaker.state).toBe("open");
   });
 
-  it("takes one event that failed many for one failure", () => {
+  it("counts one event that fails several requests as one failure", () => {
     const { breaker, enter } = make();
-    const death = new Error("it died");
+    const crash = new Error("it crashed");
     const calls = Array.from({ length: 8 }, enter);
-    for (const call of calls) call.failed(death, false);
+    for (const call of calls) call.failed(crash, false);
     expect(breaker.state).toBe("closed");
   });
 
-  it("lets one probe through when its time has come, and closes when that is answered", () => {
+  it("admits one probe after its open time and closes when the probe succeeds", () => {
     const { breaker, clock, fail, enter, states } = make(1);
     fail();
     clock.advance(999);
@@ -58,7 +58,7 @@ describe("a circuit breaker", () => {
     expect(breaker.enter()).not.toBeNull();
   });
 
-  it("stays open for another time when the probe fails", () => {
+  it("stays open for another period when the probe fails", () => {
     const { breaker, clock, fail, enter } = make(1);
     fail();
     clock.advance(1000);
@@ -70,7 +70,7 @@ describe("a circuit breaker", () => {
     expect(breaker.enter()).not.toBeNull();
   });
 
-  it("gives the probe to the next one when it was cancelled", () => {
+  it("admits another probe if the first one was cancelled", () => {
     const { breaker, clock, fail, enter } = make(1);
     fail();
     clock.advance(1000);
@@ -80,7 +80,7 @@ describe("a circuit breaker", () => {
     expect(breaker.state).toBe("closed");
   });
 
-  it("closes with the probe's first text where failures came before it, else only with a whole answer", () => {
+  it("closes at the first text of the probe if earlier failures came before text, otherwise after a whole answer", () => {
     const early = make(1);
     early.fail();
     early.clock.advance(1000);
@@ -98,7 +98,7 @@ describe("a circuit breaker", () => {
     expect(late.breaker.state).toBe("closed");
   });
 
-  it("does not count what began before it opened or closed", () => {
+  it("ignores outcomes of requests that began before it opened or closed", () => {
     const { breaker, clock, enter, fail } = make(2);
     const [slow, slower] = [enter(), enter()];
     fail();
@@ -111,7 +111,7 @@ describe("a circuit breaker", () => {
     expect(breaker.state).toBe("closed");
   });
 
-  it("counts one outcome of each call", () => {
+  it("counts one outcome per call", () => {
     const { breaker, enter } = make(2);
     const call = enter();
     call.failed(new Error("one"), false);

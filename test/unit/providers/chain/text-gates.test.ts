@@ -3,7 +3,7 @@ import { OverlapGate, WholeGate, overlap } from "../../../../src/providers/chain
 
 const piece = (text: string, tokens = 1) => ({ type: "text-delta", text, tokens }) as const;
 
-/** What comes out of a gate, and after how many pieces it first did. */
+/** Text and tokens that a gate passes on in total. */
 function through(before: string, pieces: readonly string[]) {
   const gate = new OverlapGate(before);
   let text = "";
@@ -25,13 +25,13 @@ describe("the overlap of two texts", () => {
     ["", "abc", 0],
     ["abc", "abc", 3],
     ["x\u{1f600}", "\u{1f600}y", 2],
-  ])("of %j and %j is the longest: %i", (before, after, length) => {
+  ])("of %j and %j has the maximum length %i", (before, after, length) => {
     expect(overlap(before, after)).toBe(length);
   });
 });
 
-describe("a continuation", () => {
-  it("loses a repetition of 12 characters and more, and keeps a shorter one", () => {
+describe("the overlap gate", () => {
+  it("removes a repetition of at least 12 characters and keeps a shorter one", () => {
     expect(through("He said: hello, world", ["hello, world", " again"])).toEqual({
       text: " again",
       tokens: 2,
@@ -39,7 +39,7 @@ describe("a continuation", () => {
     expect(through("He said: hello worl", ["hello worl", "d"])).toEqual({ text: "hello world", tokens: 2 });
   });
 
-  it("is held for 200 characters and flows from there", () => {
+  it("holds 200 characters and then passes text on directly", () => {
     const gate = new OverlapGate("before");
     expect(gate.push(piece("x".repeat(199)))).toBeNull();
     expect(gate.heldTokens).toBe(1);
@@ -48,19 +48,19 @@ describe("a continuation", () => {
     expect([gate.heldTokens, gate.end()]).toEqual([0, null]);
   });
 
-  it("may be nothing but a repetition, or nothing at all", () => {
+  it("accepts a continuation that is only a repetition or empty", () => {
     expect(through("all of it was said", ["all of it was said"])).toEqual({ text: "", tokens: 1 });
     expect(through("all of it was said", [])).toEqual({ text: "", tokens: 0 });
   });
 
-  it("loses what repeats across pieces and up to 200 characters", () => {
+  it("removes a repetition across pieces of up to 200 characters", () => {
     const end = "0123456789".repeat(20);
     expect(through(`long before ${end}`, [end.slice(0, 50), `${end.slice(50)} new`]).text).toBe(" new");
   });
 });
 
-describe("a whole answer", () => {
-  it("comes out at its end", () => {
+describe("the whole-answer gate", () => {
+  it("releases the held text at the end of the answer", () => {
     const gate = new WholeGate();
     expect(gate.push(piece("{", 2))).toBeNull();
     expect(gate.push(piece("}"))).toBeNull();

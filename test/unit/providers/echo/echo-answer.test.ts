@@ -7,11 +7,11 @@ import { chatRequest } from "../../../support/chat-request.ts";
 const ENOUGH = 1_000_000;
 
 describe("an echo answer", () => {
-  it("is the message", () => {
+  it("is equal to the message", () => {
     expect(echoAnswer(chatRequest("Hello there"), 0)).toEqual({ text: "Hello there", reason: "stop" });
   });
 
-  it("has the number of bytes that was set, whatever the message", () => {
+  it("has the configured number of bytes for every message", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: "binary", maxLength: 20 }),
@@ -31,13 +31,13 @@ describe("an echo answer", () => {
     expect(repeatToBytes("", 3, ENOUGH)).toBe("...");
   });
 
-  it("ends at the limit of tokens, and does not build what nobody reads", () => {
+  it("ends at the token limit, and text far beyond it is not built", () => {
     const { text, reason } = echoAnswer(chatRequest("abcd", { maxTokens: 3 }), 64 * 1_048_576);
     expect({ text, reason }).toEqual({ text: "abcdabcdabcd", reason: "length" });
     expect(repeatToBytes("abcd", 64 * 1_048_576, 20).length).toBeLessThan(100);
   });
 
-  it("never has more tokens than allowed, and says `length` only when it is cut", () => {
+  it("never exceeds the token limit, and ends with `length` only if it is cut", () => {
     const text = fc.string({ unit: "binary", maxLength: 40 });
     fc.assert(
       fc.property(
@@ -55,7 +55,7 @@ describe("an echo answer", () => {
     );
   });
 
-  it("goes on after text that another provider has produced", () => {
+  it("continues after text of another provider", () => {
     const continueFrom = "Hello";
     expect(echoAnswer(chatRequest("Hello there", { continueFrom }), 0).text).toBe(" there");
     expect(echoAnswer(chatRequest("Hi", { continueFrom }), 0).text).toBe("Hi");
@@ -67,7 +67,7 @@ describe("an echo answer", () => {
     expect(echoAnswer(chatRequest("Hello there", { sampling }), 0)).toEqual({ text: "Hel", reason: "stop" });
   });
 
-  it("is an instance of the schema where there is one", () => {
+  it("is an instance of the schema if there is one", () => {
     const jsonSchema = { type: "object", properties: { a: { type: "string" } }, required: ["a"] };
     expect(echoAnswer(chatRequest("Hello", { jsonSchema }), 500).text).toBe('{"a":""}');
   });

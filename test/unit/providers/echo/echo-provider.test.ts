@@ -9,7 +9,7 @@ function echo(options: Partial<EchoOptions> = {}, clock: VirtualClock = new Virt
   return createEchoProvider({ tokenMs: 0, slots: 0, answerBytes: 0, ...options }, clock);
 }
 
-/** Starts an answer and keeps what has come of it. */
+/** Starts an answer and collects its parts. */
 function watch(provider: ReturnType<typeof echo>, message: string, signal = new AbortController().signal) {
   const parts: SeenPart[] = [];
   const end = (async () => {
@@ -34,7 +34,7 @@ describe("the echo provider", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("refuses as many as neither run nor may wait, at once and with a time to come back", async () => {
+  it("refuses requests over its slots and queue immediately, with a time to retry", async () => {
     const provider = echo({ tokenMs: 50, slots: 1, queueLimit: 2 });
     const stop = new AbortController();
     const taken = [1, 2, 3].map((name) => watch(provider, `message ${name}`, stop.signal));
@@ -47,12 +47,12 @@ describe("the echo provider", () => {
     for (const { end } of taken) await expect(end).rejects.toThrow("enough");
   });
 
-  it("answers an empty message with nothing but an end", async () => {
+  it("answers an empty message with an empty answer", async () => {
     const parts = await answerOf(echo(), chatRequest(""));
     expect(parts.map(({ type }) => type)).toEqual(["started", "finish"]);
   });
 
-  it("gives long answers in few parts", async () => {
+  it("sends long answers in few parts", async () => {
     const parts = await answerOf(
       echo({ answerBytes: 100_000 }),
       chatRequest("abcdefg", { maxTokens: 1_000_000 }),
@@ -61,7 +61,7 @@ describe("the echo provider", () => {
     expect(parts.length).toBeLessThan(12);
   });
 
-  it("keeps its pace: one token each ECHO_TOKEN_MS", async () => {
+  it("sends one token every ECHO_TOKEN_MS", async () => {
     const clock = new VirtualClock();
     const answer = watch(echo({ tokenMs: 20 }, clock), "aaaabbbbcc");
     await clock.pass(19);
@@ -76,7 +76,7 @@ describe("the echo provider", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("lets others wait while its slots are taken, and tells them their place", async () => {
+  it("queues requests while its slots are in use and reports their positions", async () => {
     const clock = new VirtualClock();
     const provider = echo({ tokenMs: 100, slots: 1 }, clock);
     const answers = ["aaaa", "bbbb", "cccc"].map((text) => watch(provider, text));
@@ -93,7 +93,7 @@ describe("the echo provider", () => {
       expect(types().lastIndexOf("queued")).toBeLessThan(types().indexOf("started"));
   });
 
-  it("refuses with `overloaded` when 4,096 wait", async () => {
+  it("refuses with `overloaded` if 4,096 requests are waiting", async () => {
     const provider = echo({ tokenMs: 1000, slots: 1 });
     const controllers = Array.from({ length: 4097 }, () => new AbortController());
     const answers = controllers.map(({ signal }) => watch(provider, "aaaa", signal));
@@ -105,7 +105,7 @@ describe("the echo provider", () => {
     expect((await ends).every(({ status }) => status === "rejected")).toBe(true);
   });
 
-  it("gives the place of a cancelled one to the next", async () => {
+  it("passes the slot of a cancelled request to the next one", async () => {
     const clock = new VirtualClock();
     const provider = echo({ tokenMs: 100, slots: 1 }, clock);
     const first = new AbortController();
@@ -123,13 +123,13 @@ describe("the echo provider", () => {
     expect(textOf(last.parts)).toBe("cccc");
   });
 
-  it("is the same each time, and says that it is local", async () => {
+  it("gives equal answers to equal requests and is not remote", async () => {
     const request = chatRequest("Tell me", { context: "c" });
     expect(await answerOf(echo(), request)).toEqual(await answerOf(echo(), request));
     expect(echo().remote).toBe(false);
   });
 
-  it("keeps ten thousand answers running at a pace", { timeout: 20_000 }, async () => {
+  it("runs ten thousand answers at the configured pace", { timeout: 20_000 }, async () => {
     const provider = createEchoProvider({ tokenMs: 50, slots: 0, answerBytes: 0 }, systemClock);
     const begin = performance.now();
     const answers = await Promise.all(

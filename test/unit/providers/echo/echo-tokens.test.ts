@@ -12,11 +12,11 @@ describe("echo tokens", () => {
     ["abcde", 2],
     ["abc\u{1f600}", 1],
     ["abc\u{1f600}d", 2],
-  ])("counts %j as %i", (text, count) => {
+  ])("of %j are counted as %i", (text, count) => {
     expect(countEchoTokens(text)).toBe(count);
   });
 
-  it("cut every text into non-empty pieces of whole characters that make it up", () => {
+  it("split every text into non-empty pieces of whole characters", () => {
     fc.assert(
       fc.property(anyText, (text) => {
         const count = countEchoTokens(text);

@@ -3,7 +3,7 @@ import { Pacer } from "../../../../src/providers/echo/pacer.ts";
 
 const MS = 20;
 
-/** A clock whose timer fires when the test says so: late, as on a loop that stood still. */
+/** A clock whose timers are fired by the test, so that they can be late, as on a blocked event loop. */
 function setUp() {
   let now = 1000;
   const timers: (() => void)[] = [];
@@ -21,7 +21,7 @@ function setUp() {
 }
 
 describe("Pacer", () => {
-  it("lets what is late catch up, although others were added meanwhile", () => {
+  it("lets late answers catch up even if others were added in the meantime", () => {
     const { pacer, pass, fire } = setUp();
     const steps = { late: 0, added: 0 };
     pacer.add(() => ++steps.late < 100);
@@ -29,7 +29,7 @@ describe("Pacer", () => {
     pacer.add(() => ++steps.added < 100);
     pass(0.05 * MS);
     fire();
-    // Due at 1 and 2; the other one at 3.45.
+    // The first answer was due at 1 and 2, the other one is due at 3.45.
     expect(steps).toEqual({ late: 2, added: 0 });
     pass(0.5 * MS);
     fire();
@@ -39,7 +39,7 @@ describe("Pacer", () => {
     expect(steps).toEqual({ late: 3, added: 1 });
   });
 
-  it("goes on with the others when a step throws", () => {
+  it("continues the other answers if a step throws", () => {
     const { pacer, pass, fire, timers } = setUp();
     let steps = 0;
     pacer.add(() => {

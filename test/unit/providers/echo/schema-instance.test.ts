@@ -38,7 +38,7 @@ const { schema } = fc.letrec<{ schema: JsonSchema; leaf: JsonSchema }>((tie) => 
 }));
 
 describe("the smallest instance of a schema", () => {
-  it("satisfies it", () => {
+  it("satisfies the schema", () => {
     fc.assert(
       fc.property(schema, (wanted) => {
         const validate = ajv.compile({ ...wanted });
@@ -49,7 +49,7 @@ describe("the smallest instance of a schema", () => {
     );
   });
 
-  it("is small", () => {
+  it("has no optional content", () => {
     const properties = { a: { type: "array", items: { type: "string" } }, b: { type: "string" } };
     expect(instanceOf({ type: "object", properties, required: ["a"] })).toEqual({ a: [] });
   });

@@ -8,14 +8,14 @@ function enter(queue: SlotQueue): Ticket {
   return ticket;
 }
 
-describe("the queue for slots", () => {
-  it("gives free slots at once and then places in order", () => {
+describe("the slot queue", () => {
+  it("assigns free slots at once and then places in order", () => {
     const queue = new SlotQueue(2, 10, new VirtualClock());
     expect([0, 1, 2, 3].map(() => enter(queue).position)).toEqual([0, 0, 1, 2]);
     expect(queue.waiting).toBe(2);
   });
 
-  it("takes no more than its limit, and again when there is room", () => {
+  it("accepts requests up to its limit, and more when a place is free again", () => {
     const queue = new SlotQueue(1, 1, new VirtualClock());
     const first = enter(queue);
     enter(queue);
@@ -24,7 +24,7 @@ describe("the queue for slots", () => {
     expect(enter(queue).position).toBe(1);
   });
 
-  it("passes slots on, first come first served", async () => {
+  it("passes slots on in order of arrival", async () => {
     const queue = new SlotQueue(1, 10, new VirtualClock());
     const order: number[] = [];
     const tickets = [0, 1, 2, 3].map(() => enter(queue));
@@ -39,7 +39,7 @@ describe("the queue for slots", () => {
     expect(enter(queue).position).toBe(0);
   });
 
-  it("does not miss a slot that was given before anyone asked", async () => {
+  it("reports a slot that was assigned before changed() is called", async () => {
     const queue = new SlotQueue(1, 10, new VirtualClock());
     const first = enter(queue);
     const second = enter(queue);
@@ -48,7 +48,7 @@ describe("the queue for slots", () => {
     expect(second.position).toBe(0);
   });
 
-  it("tells new positions twice a second, and only those that changed", async () => {
+  it("reports new positions twice a second, and only changed ones", async () => {
     const clock = new VirtualClock();
     const queue = new SlotQueue(1, 10, clock);
     const [, second, third, fourth] = [0, 1, 2, 3].map(() => enter(queue)) as [
@@ -57,19 +57,19 @@ describe("the queue for slots", () => {
       Ticket,
       Ticket,
     ];
-    let told = 0;
-    void fourth.changed().then(() => told++);
-    let secondTold = 0;
-    void second.changed().then(() => secondTold++);
+    let fourthReports = 0;
+    void fourth.changed().then(() => fourthReports++);
+    let secondReports = 0;
+    void second.changed().then(() => secondReports++);
     third.leave();
     await clock.pass(400);
-    expect(told).toBe(0);
+    expect(fourthReports).toBe(0);
     await clock.pass(100);
-    expect([told, fourth.position, secondTold, second.position]).toEqual([1, 2, 0, 1]);
+    expect([fourthReports, fourth.position, secondReports, second.position]).toEqual([1, 2, 0, 1]);
     expect(clock.pending).toBe(0);
   });
 
-  it("takes a slot back once, however often it is given back", () => {
+  it("releases a slot once even if it is released repeatedly", () => {
     const queue = new SlotQueue(1, 10, new VirtualClock());
     const first = enter(queue);
     first.leave();
@@ -77,7 +77,7 @@ describe("the queue for slots", () => {
     expect([enter(queue).position, enter(queue).position]).toEqual([0, 1]);
   });
 
-  it("gives the slot of one that left after its turn had come to the next", () => {
+  it("passes a slot on if its new holder has left already", () => {
     const queue = new SlotQueue(1, 10, new VirtualClock());
     const [first, second, third] = [enter(queue), enter(queue), enter(queue)];
     first.leave();

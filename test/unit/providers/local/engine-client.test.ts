@@ -12,7 +12,7 @@ import { LocalProvider } from "../../../../src/providers/local/local-provider.ts
 import { chatRequest, collect } from "../../../support/chat-request.ts";
 import { partsOf, type SeenPart } from "../../../support/parts-of.ts";
 
-/** An engine that does what the test says. */
+/** Folder of the socket of a fake engine that is controlled by the test. */
 let folder: string;
 let server: Server | undefined;
 let sockets: Socket[];
@@ -49,7 +49,7 @@ const begin = (signal = new AbortController().signal) => {
   const result = (async () => {
     for await (const part of partsOf(provider, chatRequest("Hello"), { signal })) parts.push(part);
   })();
-  // Each test awaits it; until then a rejection is not unhandled.
+  // Each test awaits the result later. This prevents an unhandled rejection until then.
   result.catch(() => {});
   return { parts, result };
 };
@@ -83,8 +83,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-describe("LocalProvider on its channel", () => {
-  it("keeps requests while the engine starts, tells their place, and sends them in order", async () => {
+describe("the connection of LocalProvider to the engine", () => {
+  it("keeps requests while the engine starts, reports their positions, and sends them in order", async () => {
     expect(provider.health()).toEqual({ state: "starting", reason: "The model is being loaded." });
     expect(provider.describe()).toEqual({ model: "expected", contextTokens: 7 });
     const [first, second] = [begin(), begin()];
@@ -115,7 +115,7 @@ describe("LocalProvider on its channel", () => {
     expect(provider.health()).toEqual({ state: "ready", reason: "" });
   });
 
-  it("tells the engine who is to be forgotten, and nobody where there is none: a new one holds nothing", async () => {
+  it("forwards forget to a connected engine, and drops it while there is none", async () => {
     provider.forget({ client: "anon:early" });
     await engineUp();
     const first = begin();
@@ -137,7 +137,7 @@ describe("LocalProvider on its channel", () => {
     expect(forgets()).toHaveLength(2);
   });
 
-  it("tells no more of them to an engine that does not read", async () => {
+  it("stops forwarding forget to an engine that does not read", async () => {
     await engineUp();
     begin().result.catch(() => {});
     await expect.poll(() => starts().length).toBe(1);
@@ -148,13 +148,13 @@ describe("LocalProvider on its channel", () => {
     const forgets = () => received.filter(({ type }) => type === "forget").length;
     await expect.poll(forgets).toBeGreaterThan(500);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    // What the kernel takes at once comes on top of the mebibyte.
+    // The kernel buffers some bytes in addition to the limit of 1 MiB.
     expect(forgets()).toBeLessThan(10_000);
   });
 
-  it("bounds those who wait for the start, and cancels them without a word to the engine", async () => {
+  it("limits the requests that wait for the start, and cancels them without a message to the engine", async () => {
     const abort = new AbortController();
-    const doomed = begin(abort.signal);
+    const cancelled = begin(abort.signal);
     begin();
     begin();
     await expect(begin().result).rejects.toMatchObject({
@@ -162,27 +162,27 @@ describe("LocalProvider on its channel", () => {
       retryAfterMs: expect.any(Number),
     });
     abort.abort(new Error("enough"));
-    await expect(doomed.result).rejects.toThrow("enough");
+    await expect(cancelled.result).rejects.toThrow("enough");
     await engineUp();
     await expect.poll(() => starts().length).toBe(2);
     expect(received).toHaveLength(2);
   });
 
-  it("fails those who wait when the start fails, and new ones with the reason", async () => {
+  it("fails waiting requests if the start fails, and new ones with the reason", async () => {
     const waiting = begin();
     await expect.poll(() => waiting.parts.length).toBe(1);
-    set({ state: "degraded", reason: "It keeps dying." });
+    set({ state: "degraded", reason: "It keeps crashing." });
     await expect(waiting.result).rejects.toMatchObject({
       provider: "local",
       code: "provider_unavailable",
-      message: "It keeps dying.",
+      message: "It keeps crashing.",
     });
     await expect(begin().result).rejects.toMatchObject({ code: "provider_unavailable", retryable: true });
     await expect(provider.countTokens("x")).rejects.toMatchObject({ code: "provider_unavailable" });
-    expect(provider.health()).toEqual({ state: "degraded", reason: "It keeps dying." });
+    expect(provider.health()).toEqual({ state: "degraded", reason: "It keeps crashing." });
   });
 
-  it("fails what runs at once when the engine dies, and goes on with its next life", async () => {
+  it("fails running requests when the engine crashes, and works again after its restart", async () => {
     await engineUp();
     const { result } = begin();
     const count = provider.countTokens("x");
@@ -205,7 +205,7 @@ describe("LocalProvider on its channel", () => {
     expect(next.parts.at(-1)?.type).toBe("finish");
   });
 
-  it("says cancel at once when the signal aborts, and throws its reason", async () => {
+  it("sends cancel at once if the signal aborts, and throws its reason", async () => {
     await engineUp();
     const abort = new AbortController();
     const { result } = begin(abort.signal);
@@ -218,7 +218,7 @@ describe("LocalProvider on its channel", () => {
       .toEqual({ type: "cancel", id: start?.type === "start" && start.id });
   });
 
-  it("says cancel when the reader leaves, and not after the end", async () => {
+  it("sends cancel if the reader stops reading, but not after the end", async () => {
     await engineUp();
     const left = (async () => {
       for await (const part of partsOf(provider, chatRequest("Hi"))) {
@@ -234,13 +234,13 @@ describe("LocalProvider on its channel", () => {
     await expect.poll(() => starts().length).toBe(2);
     send({ type: "tick", finished: [[id + 1, "stop", usage]] });
     await whole.result;
-    // The channel keeps the order: once the next start has come, a cancel would have come as well.
+    // Messages arrive in order, so a cancel would have arrived before the next start.
     begin();
     await expect.poll(() => starts().length).toBe(3);
     expect(received.filter(({ type }) => type === "cancel")).toHaveLength(1);
   });
 
-  it("passes on the engine's refusals", async () => {
+  it("passes on the errors reported by the engine", async () => {
     await engineUp();
     const { result } = begin();
     await expect.poll(() => starts().length).toBe(1);
@@ -250,7 +250,7 @@ describe("LocalProvider on its channel", () => {
     await expect(result).rejects.toMatchObject({ provider: "local", ...report });
   });
 
-  it("takes a channel that talks nonsense for a dead engine", async () => {
+  it("treats invalid data from the engine as a crash", async () => {
     await engineUp();
     const { result } = begin();
     await expect.poll(() => starts().length).toBe(1);
@@ -258,7 +258,7 @@ describe("LocalProvider on its channel", () => {
     await expect(result).rejects.toMatchObject({ code: "engine_crashed" });
   });
 
-  it("sends the request without what the engine has no use for", async () => {
+  it("omits fields of the request that the engine does not use", async () => {
     await engineUp();
     const request = chatRequest("Hello", { continueFrom: "Hi", jsonSchema: { type: "string" } });
     const stream = collect(partsOf(provider, request, { signal: AbortSignal.timeout(200) }));

@@ -21,8 +21,8 @@ function read(...chunks: unknown[]): { text: string; reader: AnswerReader } {
   return { text, reader };
 }
 
-describe("the reader of chunks", () => {
-  it("takes the content and leaves roles and reasoning out", () => {
+describe("the answer reader", () => {
+  it("returns the content and ignores roles and reasoning", () => {
     const { text, reader } = read(
       chunk({ role: "assistant", content: null }),
       chunk({ reasoning_content: "hmm", reasoning: "hmm" }),
@@ -33,7 +33,7 @@ describe("the reader of chunks", () => {
     expect(reader.finishReason()).toBe("stop");
   });
 
-  it("calls a refusal of the model content_refused", () => {
+  it("maps a refusal by the model to content_refused", () => {
     const { reader } = read(chunk({ refusal: "I cannot" }), chunk({}, "stop"));
     expect(() => reader.finishReason()).toThrow(
       expect.objectContaining({ code: "content_refused" }) as Error,
@@ -41,14 +41,14 @@ describe("the reader of chunks", () => {
   });
 
   it.each(["toString", "__proto__", "tool_calls", "weird"])(
-    "does not take the reason %j for an end",
+    "does not accept the finish reason %j",
     (reason) => {
       const { reader } = read(chunk({ content: "x" }), chunk({}, reason));
       expect(() => reader.finishReason()).toThrow(ProviderError);
     },
   );
 
-  it("takes the counts that the server gives and estimates the others", () => {
+  it("uses the counts of the server and estimates missing ones", () => {
     const { reader } = read(chunk({ content: "x" }, "stop"), {
       choices: [],
       usage: { prompt_tokens: 5, completion_tokens: null, prompt_tokens_details: null },
@@ -61,7 +61,7 @@ describe("the reader of chunks", () => {
     });
   });
 
-  it("takes zeros for counts that were not made, and marks the estimate", () => {
+  it("treats zero as a missing count and marks the estimate", () => {
     const { reader } = read(chunk({ content: "x" }, "stop"), {
       choices: [],
       usage: { prompt_tokens: 0, completion_tokens: 0, prompt_tokens_details: { cached_tokens: 99 } },
@@ -74,7 +74,7 @@ describe("the reader of chunks", () => {
     });
   });
 
-  it("takes the text out of lists of parts, and leaves the thinking", () => {
+  it("returns the text of content lists and ignores the reasoning", () => {
     const { text } = read(
       chunk({ content: [{ type: "thinking", thinking: [{ type: "text", text: "hmm" }] }] }),
       chunk({ content: [{ type: "text", text: "Hi" }, { type: "text", text: "!" }, null, "?"] }),
@@ -83,7 +83,7 @@ describe("the reader of chunks", () => {
     expect(text).toBe("Hi!");
   });
 
-  it("takes the last of running counts", () => {
+  it("uses the last of running counts", () => {
     const { reader } = read(
       { ...chunk({ content: "x" }), usage: { prompt_tokens: 5, completion_tokens: 1 } },
       { ...chunk({ content: "y" }, "stop"), usage: { prompt_tokens: 5, completion_tokens: 2 } },
@@ -91,7 +91,7 @@ describe("the reader of chunks", () => {
     expect(reader.usage(0, 0)).toMatchObject({ promptTokens: 5, completionTokens: 2 });
   });
 
-  it("survives chunks of any shape", () => {
+  it("accepts chunks of any shape without failing", () => {
     fc.assert(
       fc.property(fc.array(fc.jsonValue()), (values) => {
         const { reader } = read(...values, ...values.map((value) => ({ choices: value, usage: value })));

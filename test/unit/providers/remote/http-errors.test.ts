@@ -18,7 +18,7 @@ const names: RemoteNames = {
 };
 const wall = Date.UTC(2030, 0, 1);
 
-describe("the time to wait", () => {
+describe("retryAfterOf", () => {
   it.each([
     [{ "retry-after": "3" }, 3000],
     [{ "retry-after": "0.5" }, 500],
@@ -31,13 +31,13 @@ describe("the time to wait", () => {
     [{ "retry-after": "-1" }, undefined],
     [{ "retry-after": "" }, undefined],
     [{}, undefined],
-  ])("is read from %j", (headers, expected) => {
+  ])("reads the time to wait from %j", (headers, expected) => {
     expect(retryAfterOf(new Headers(headers), wall)).toBe(expected);
   });
 });
 
 describe("the mapping of upstream errors", () => {
-  it("takes any body and status, and shows nothing of the body", () => {
+  it("accepts any body and status, and shows nothing of the body", () => {
     const secret = "q7secret7q";
     const text = fc.oneof(fc.constant(secret), fc.constant(`maximum context ${secret}`));
     const value = fc.oneof(text, fc.jsonValue());
@@ -63,11 +63,11 @@ describe("the mapping of upstream errors", () => {
     [404, "OPENAI_BASE_URL"],
     [413, "OPENAI_CONTEXT_TOKENS"],
     [301, "OPENAI_BASE_URL"],
-  ])("says for %i what to fix: %s", (status, setting) => {
+  ])("names the setting to fix for status %i: %s", (status, setting) => {
     expect(mapFault(names, readFault("", status)).message).toContain(setting);
   });
 
-  it("does not decide by a user's text that FastAPI quotes", () => {
+  it("ignores the user's text that FastAPI quotes", () => {
     const detail = [{ loc: ["body", "seed"], msg: "bad", input: "maximum context length" }];
     expect(mapFault(names, readFault({ detail }, 422)).code).toBe("bad_request");
   });
@@ -84,14 +84,14 @@ describe("the mapping of network errors", () => {
     ["UND_ERR_HEADERS_TIMEOUT", false, "provider_timeout"],
     ["UND_ERR_BODY_TIMEOUT", true, "provider_timeout"],
     ["ECONNRESET", true, "bad_answer"],
-  ])("%s (begun: %s) is %s", (code, begun, expected) => {
+  ])("maps %s (begun: %s) to %s", (code, begun, expected) => {
     const error = mapNetworkFault(names, failed({ code }), begun);
     expect(error.code).toBe(expected);
     expect(error.message).toContain(code);
     expect(error.retryable).toBe(true);
   });
 
-  it("finds the code among the addresses that were tried, and shows no foreign text", () => {
+  it("finds the code in the errors of all tried addresses, and shows no foreign text", () => {
     const cause = new AggregateError([Object.assign(new Error("x"), { code: "ECONNREFUSED" })]);
     expect(mapNetworkFault(names, failed(cause), false).message).toContain("ECONNREFUSED");
     const odd = mapNetworkFault(names, Object.assign(new Error("secret"), { code: "a secret" }), false);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { jsonOf } from "../../../../src/providers/remote/json-answer.ts";
 
-describe("the JSON of an answer", () => {
+describe("JSON in an answer", () => {
   it.each([
     ['{"a":1}', '{"a":1}'],
     ['  {"a":1}\n', '{"a":1}'],

@@ -7,16 +7,16 @@ function read(pieces: readonly string[]): string[] {
   return [...pieces.map((piece) => joiner.push(piece)), joiner.flush()];
 }
 
-describe("whole characters", () => {
-  it("come out of halves in two pieces", () => {
+describe("the surrogate joiner", () => {
+  it("joins a surrogate pair that is split over two pieces", () => {
     expect(read(["a\ud83d", "\ude00b"])).toEqual(["a", "\u{1f600}b", ""]);
   });
 
-  it("replace a half that stays alone", () => {
+  it("replaces an unpaired surrogate", () => {
     expect(read(["\ude00a", "b\ud83d"])).toEqual(["\ufffda", "b", "\ufffd"]);
   });
 
-  it("keep every text, however it was divided", () => {
+  it("preserves every text for every division into pieces", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), fc.integer({ min: 1, max: 5 }), (text, size) => {
         const units = text.split("");

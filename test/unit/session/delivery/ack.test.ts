@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { sessionBench, type SessionBenchOptions } from "../../../support/session-bench.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 
-/** A streaming client whose answer has begun with "0123456789". */
+/** A streaming client that has received "0123456789" as the beginning of its answer. */
 async function reading(options: SessionBenchOptions = {}) {
   const bench = sessionBench({ maxUnackedBytes: 1000, ...options });
   const client = bench.connect({ streaming: true });
@@ -20,7 +20,7 @@ async function reading(options: SessionBenchOptions = {}) {
 }
 
 describe("a client that acknowledges", () => {
-  it("is sent no more than its credit ahead, and goes on as it shows text", async () => {
+  it("is sent no more than its credit beyond the last ack, and more with each ack", async () => {
     const { ack, say, sentTo, client } = await reading();
     await ack(0);
     await say("x".repeat(5000));
@@ -29,13 +29,13 @@ describe("a client that acknowledges", () => {
     expect(sentTo()).toBe(1010);
     await ack(1010);
     expect(sentTo()).toBe(2010);
-    // An older one changes nothing.
+    // An older offset changes nothing.
     await ack(500);
     expect(sentTo()).toBe(2010);
     expect(client.socket.framesOf("error")).toEqual([]);
   });
 
-  it("gets one frame for several of them: only the highest counts", async () => {
+  it("receives one frame for several acks, of which only the highest counts", async () => {
     const { say, client, answer, ack, sentTo } = await reading();
     await ack(0);
     await say("x".repeat(5000));
@@ -46,7 +46,7 @@ describe("a client that acknowledges", () => {
     expect(sentTo()).toBe(1700);
   });
 
-  it("never gets half a character for want of credit", async () => {
+  it("never receives a partial character when its credit ends within one", async () => {
     const { say, client, ack } = await reading();
     await ack(10);
     await say("€".repeat(2000));
@@ -55,7 +55,7 @@ describe("a client that acknowledges", () => {
     expect(last?.["content"]).toBe("€".repeat(333));
   });
 
-  it("is held to it for every answer of the socket", async () => {
+  it("is limited to its credit in every answer of the socket", async () => {
     const { client, provider, ack } = await reading();
     await ack(10);
     await client.send({ message: "more", id: "j", conversation: "other" });
@@ -64,7 +64,7 @@ describe("a client that acknowledges", () => {
     expect(client.socket.framesOf("token").findLast(({ id }) => id === "j")?.["to"]).toBe(1000);
   });
 
-  it("that stops showing stops its answer after the time of the abandon clock, and not before", async () => {
+  it("has its answer stopped ABANDON_SECONDS after its last ack, and not before", async () => {
     const { clock, say, ack, client, provider } = await reading();
     await ack(10);
     await say("x".repeat(5000));
@@ -78,14 +78,14 @@ describe("a client that acknowledges", () => {
     expect(client.socket.frames.at(-1)).toMatchObject({ type: "message", finish_reason: "abandoned" });
   });
 
-  it("that has shown everything may wait for the model as long as it takes", async () => {
+  it("may wait any time for the model after it has acknowledged everything", async () => {
     const { clock, provider, ack } = await reading();
     await ack(10);
     await clock.pass(100_000);
     expect(provider.call.stopped).toBe(false);
   });
 
-  it("gets the end once all text was sent, acknowledged or not", async () => {
+  it("receives the final frame once all text was sent, acknowledged or not", async () => {
     const { client, provider, ack, say } = await reading();
     await ack(10);
     await say("x".repeat(900));
@@ -98,7 +98,7 @@ describe("a client that acknowledges", () => {
 });
 
 describe("an ack", () => {
-  it("of an answer that has ended or never was is ignored", async () => {
+  it("of an ended or unknown answer is ignored", async () => {
     const { client, provider, ack, metrics } = await reading();
     provider.call.finish();
     await settle();
@@ -110,7 +110,7 @@ describe("an ack", () => {
     expect(metrics.received.filter((type) => type === "ack")).toHaveLength(3);
   });
 
-  it.each([11, 5000])("beyond what was sent is a bad frame: %i", async (to) => {
+  it.each([11, 5000])("beyond the sent text is a bad frame: %i", async (to) => {
     const { client, ack, answer } = await reading();
     await ack(to);
     expect(client.socket.frames.at(-1)).toMatchObject({
@@ -120,13 +120,13 @@ describe("an ack", () => {
     });
   });
 
-  it.each([-1, 1.5, "7"])("with another kind of offset is a bad frame: %s", async (to) => {
+  it.each([-1, 1.5, "7"])("with an invalid offset is a bad frame: %s", async (to) => {
     const { client, answer } = await reading();
     await client.send({ type: "ack", answer, to });
     expect(client.socket.frames.at(-1)).toMatchObject({ type: "error", code: "bad_frame" });
   });
 
-  it("wakes nothing while the socket holds bytes back", async () => {
+  it("sends nothing while the socket is blocked", async () => {
     const { client, say, ack } = await reading();
     await ack(10);
     await say("x".repeat(900));
@@ -141,7 +141,7 @@ describe("an ack", () => {
 });
 
 describe("a client that never acknowledges", () => {
-  it("is sent all that its socket takes, in frames of a bounded size", async () => {
+  it("is sent all that its socket accepts, in frames of a bounded size", async () => {
     const { client, say, sentTo } = await reading();
     await say("z".repeat(100_000));
     expect(sentTo()).toBe(100_010);
@@ -149,7 +149,7 @@ describe("a client that never acknowledges", () => {
     expect(Math.max(...sizes)).toBe(32_768);
   });
 
-  it("keeps its answer as long as it takes a frame now and then", async () => {
+  it("keeps its answer running if it reads a frame within each ABANDON_SECONDS", async () => {
     const { client, clock, provider, say } = await reading();
     client.socket.onSend = () => "queued";
     await say("z".repeat(400_000));

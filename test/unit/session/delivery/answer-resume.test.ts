@@ -5,7 +5,7 @@ import { settle } from "../../../support/virtual-clock.ts";
 
 const RETENTION_MS = 120_000;
 
-/** A client in the middle of an answer that has said "ab€😀". */
+/** A client in the middle of an answer whose text so far is "ab€😀". */
 async function midAnswer(bench: SessionBench = sessionBench()) {
   const first = bench.connect({ streaming: true });
   await first.send({ message: "Hi", id: "i" });
@@ -15,8 +15,8 @@ async function midAnswer(bench: SessionBench = sessionBench()) {
   return { bench, first, answer };
 }
 
-/** A new socket that goes on. */
-async function goOn(
+/** Connects a new socket that resumes the session and the answers. */
+async function resumeAnswers(
   bench: SessionBench,
   secret: string,
   answers: readonly { answer: string; from: number }[],
@@ -32,13 +32,13 @@ function texts(frames: readonly Frame[]): unknown[][] {
   return frames.filter(({ type }) => type === "token").map(({ from, to, content }) => [from, to, content]);
 }
 
-describe("resume in mid-answer", () => {
-  it("goes on at the byte, and the answer never notices", async () => {
+describe("resume during an answer", () => {
+  it("continues the text at the offset without disturbing the answer", async () => {
     const { bench, first, answer } = await midAnswer();
     first.socket.vanish();
     bench.provider.call.say("cd");
     await bench.clock.pass(10_000);
-    const second = await goOn(bench, first.secret, [{ answer, from: 5 }]);
+    const second = await resumeAnswers(bench, first.secret, [{ answer, from: 5 }]);
     expect(texts(second.socket.frames)).toEqual([[5, 11, "😀cd"]]);
     bench.provider.call.say("e").finish();
     await settle();
@@ -56,9 +56,9 @@ describe("resume in mid-answer", () => {
     [6, 5],
     [8, 5],
     [9, 9],
-  ])("moves an offset within a character back to its start: %i to %i", async (from, start) => {
+  ])("moves an offset inside a character back to its start: %i to %i", async (from, start) => {
     const { bench, first, answer } = await midAnswer();
-    const second = await goOn(bench, first.secret, [{ answer, from }]);
+    const second = await resumeAnswers(bench, first.secret, [{ answer, from }]);
     bench.provider.call.say("!");
     await settle();
     const content = Buffer.from("ab€😀!").toString("utf8", start);
@@ -70,26 +70,26 @@ describe("resume in mid-answer", () => {
     expect(texts(second.socket.frames)[0]?.[0]).toBe(start);
   });
 
-  it("stops the clock of an answer that nobody watched", async () => {
+  it("stops the abandon timer of an answer without watchers", async () => {
     const { bench, first, answer } = await midAnswer();
     first.socket.vanish();
     await bench.clock.pass(14_000);
-    const second = await goOn(bench, first.secret, [{ answer, from: 0 }]);
+    const second = await resumeAnswers(bench, first.secret, [{ answer, from: 0 }]);
     await bench.clock.pass(60_000);
     bench.provider.call.finish();
     await settle();
     expect(second.socket.frames.at(-1)).toMatchObject({ finish_reason: "stop" });
   });
 
-  it("gives an answer that ended meanwhile, as long as it is kept, and resume_expired after that", async () => {
+  it("sends an answer that has ended while it is retained, and resume_expired after that", async () => {
     const { bench, first, answer } = await midAnswer();
     bench.provider.call.finish();
     await bench.clock.pass(RETENTION_MS - 2000);
-    const second = await goOn(bench, first.secret, [{ answer, from: 2 }]);
+    const second = await resumeAnswers(bench, first.secret, [{ answer, from: 2 }]);
     expect(texts(second.socket.frames)).toEqual([[2, 9, "€😀"]]);
     expect(second.socket.frames.at(-1)).toMatchObject({ type: "message", content: "ab€😀" });
     await bench.clock.pass(4000);
-    const third = await goOn(bench, first.secret, [{ answer, from: 2 }]);
+    const third = await resumeAnswers(bench, first.secret, [{ answer, from: 2 }]);
     expect(third.take()).toMatchObject([
       { type: "system", event: "resumed" },
       { type: "error", code: "resume_expired", answer, retryable: false },
@@ -98,18 +98,18 @@ describe("resume in mid-answer", () => {
     expect(third.take()).toMatchObject([{ type: "command_response" }]);
   });
 
-  it("ends an abandoned answer with what it has, and gives it to who comes late", async () => {
+  it("sends the text of an abandoned answer to a late socket", async () => {
     const { bench, first, answer } = await midAnswer();
     first.socket.vanish();
     await bench.clock.pass(15_000);
-    const second = await goOn(bench, first.secret, [{ answer, from: 9 }]);
+    const second = await resumeAnswers(bench, first.secret, [{ answer, from: 9 }]);
     expect(second.socket.frames.at(-1)).toMatchObject({ finish_reason: "abandoned", content: "ab€😀" });
   });
 
-  it("shows nobody an answer of another client: it looks like an unknown one (trap 26)", async () => {
+  it("refuses an answer of another client exactly as an unknown one", async () => {
     const { bench, answer } = await midAnswer();
     const other = bench.connect({ streaming: true });
-    const second = await goOn(bench, other.secret, [
+    const second = await resumeAnswers(bench, other.secret, [
       { answer, from: 0 },
       { answer: "none", from: 0 },
     ]);
@@ -118,9 +118,9 @@ describe("resume in mid-answer", () => {
     expect({ ...foreign, answer: "none" }).toEqual(unknown);
   });
 
-  it("refuses an offset behind the text, and goes on with the others", async () => {
+  it("refuses an offset beyond the text, and continues the other answers", async () => {
     const { bench, first, answer } = await midAnswer();
-    const second = await goOn(bench, first.secret, [
+    const second = await resumeAnswers(bench, first.secret, [
       { answer, from: 10 },
       { answer, from: 9 },
     ]);
@@ -140,7 +140,7 @@ describe("resume in mid-answer", () => {
     expect(texts(second.socket.frames)).toEqual([[9, 10, "c"]]);
   });
 
-  it("tells the place in the queue anew, and what fell back at the offset or behind it", async () => {
+  it("repeats the queue position, and the fallbacks at the offset or after it", async () => {
     const bench = sessionBench();
     const created = bench.log.create.bind(bench.log);
     let writer: ReturnType<typeof created> | undefined;
@@ -150,7 +150,7 @@ describe("resume in mid-answer", () => {
     bench.provider.call.queued(3);
     await settle();
     const answer = String(first.socket.framesOf("queued")[0]?.["answer"]);
-    const second = await goOn(bench, first.secret, [{ answer, from: 0 }]);
+    const second = await resumeAnswers(bench, first.secret, [{ answer, from: 0 }]);
     expect(second.take()).toMatchObject([{ event: "resumed" }, { type: "queued", position: 3 }]);
     const fallback = { type: "fallback", toProvider: "b", phase: "mid_stream", reason: "r" } as const;
     bench.provider.call.start().say("abc");
@@ -158,8 +158,8 @@ describe("resume in mid-answer", () => {
     writer?.addEvent({ ...fallback, fromProvider: "first" });
     writer?.append("def");
     writer?.addEvent({ ...fallback, fromProvider: "second" });
-    const third = await goOn(bench, first.secret, [{ answer, from: 4 }]);
-    const fourth = await goOn(bench, first.secret, [{ answer, from: 3 }]);
+    const third = await resumeAnswers(bench, first.secret, [{ answer, from: 4 }]);
+    const fourth = await resumeAnswers(bench, first.secret, [{ answer, from: 3 }]);
     const seen = (client: TestClient) =>
       client
         .take()
@@ -169,19 +169,19 @@ describe("resume in mid-answer", () => {
     expect(seen(fourth)).toEqual(["first", "def", "second"]);
   });
 
-  it("sends a socket that does not stream the whole answer once", async () => {
+  it("sends a socket without streaming the whole answer once", async () => {
     const { bench, first, answer } = await midAnswer();
-    const second = await goOn(bench, first.secret, [{ answer, from: 5 }], false);
+    const second = await resumeAnswers(bench, first.secret, [{ answer, from: 5 }], false);
     bench.provider.call.say("c").finish();
     await settle();
     expect(second.socket.types).toEqual(["system", "message"]);
     expect(second.socket.frames.at(-1)).toMatchObject({ content: "ab€😀c" });
   });
 
-  it("lets several tabs read one answer, each at its own pace, and one that leaves disturbs none", async () => {
+  it("lets several sockets read one answer at their own pace, undisturbed by one that closes", async () => {
     const { bench, first, answer } = await midAnswer();
-    const second = await goOn(bench, first.secret, [{ answer, from: 0 }]);
-    const third = await goOn(bench, first.secret, [{ answer, from: 5 }]);
+    const second = await resumeAnswers(bench, first.secret, [{ answer, from: 0 }]);
+    const third = await resumeAnswers(bench, first.secret, [{ answer, from: 5 }]);
     second.socket.onSend = () => "queued";
     for (const token of ["c", "d", "e"]) {
       bench.provider.call.say(token);

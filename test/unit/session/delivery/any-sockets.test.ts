@@ -23,7 +23,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.nat(3).map((cut) => ({ cut })) },
 );
 
-/** Puts a client's text together over all its sockets, as a client does. */
+/** Joins the text of an answer over all sockets of its client. */
 class Reader {
   text = Buffer.alloc(0);
 
@@ -34,15 +34,15 @@ class Reader {
       const content = Buffer.from(frame["content"] as string);
       const [from, to] = [this.text.length, this.text.length + content.length];
       if (frame["from"] !== from || frame["to"] !== to) {
-        throw new Error(`wanted ${from} to ${to}, got ${String(frame["from"])} to ${String(frame["to"])}`);
+        throw new Error(`expected ${from} to ${to}, got ${String(frame["from"])} to ${String(frame["to"])}`);
       }
       this.text = Buffer.concat([this.text, content]);
     }
   }
 }
 
-describe("whatever happens to its sockets", () => {
-  it("a client gets the text exactly: no byte lost, none twice, never more ahead than its credit", async () => {
+describe("a client with any course of back pressure, acks and reconnects", () => {
+  it("receives every byte exactly once, and never more than its credit beyond its last ack", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 50 }), async (steps) => {
         const credit = 2000;
@@ -74,7 +74,7 @@ describe("whatever happens to its sockets", () => {
             reader.take(client);
             expect(reader.text.length).toBeLessThanOrEqual(Math.max(acked + credit, before));
           } else {
-            // The last frames may be lost with the line: they are asked for again.
+            // The last frames may be lost with the connection; the client resumes before them.
             const lost = client.socket.texts.length > each.cut ? each.cut : 0;
             if (lost > 0) client.socket.texts.splice(-lost);
             reader.take(client);

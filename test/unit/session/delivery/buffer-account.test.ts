@@ -2,19 +2,19 @@ import { describe, expect, it } from "vitest";
 import { BufferAccount, type BufferHolder } from "../../../../src/session/delivery/buffer-account.ts";
 import { sessionBench } from "../../../support/session-bench.ts";
 
-/** A holder that lets go when it is told to, as a socket that ends does. */
-function holder(account: BufferAccount): BufferHolder & { sheds: number } {
+/** A holder that releases its bytes when it is closed, as a socket does. */
+function holder(account: BufferAccount): BufferHolder & { closes: number } {
   return {
-    sheds: 0,
+    closes: 0,
     closeToFreeMemory() {
-      this.sheds++;
+      this.closes++;
       account.set(this, 0);
     },
   };
 }
 
 describe("BufferAccount", () => {
-  it("adds up what all sockets hold, and nothing of those that are gone", () => {
+  it("adds up the bytes of all open sockets", () => {
     const account = new BufferAccount(1000);
     const [a, b] = [holder(account), holder(account)];
     account.set(a, 100);
@@ -27,28 +27,28 @@ describe("BufferAccount", () => {
     expect(account.bytes).toBe(0);
   });
 
-  it("says when nothing new should begin, before anybody has to go", () => {
+  it("is nearly full above 80 % of the limit, before any socket is closed", () => {
     const account = new BufferAccount(1000);
     const a = holder(account);
     account.set(a, 800);
     expect(account.isNearlyFull).toBe(false);
     account.set(a, 801);
-    expect([account.isNearlyFull, a.sheds]).toEqual([true, 0]);
+    expect([account.isNearlyFull, a.closes]).toEqual([true, 0]);
   });
 
-  it("sheds who holds most, not who came last, and only when somebody grows", () => {
+  it("closes the socket that holds most when another one grows over the limit", () => {
     const account = new BufferAccount(1000);
     const [big, small, last] = [holder(account), holder(account), holder(account)];
     account.set(big, 700);
     account.set(small, 290);
     account.set(last, 20);
-    expect([big.sheds, small.sheds, last.sheds]).toEqual([1, 0, 0]);
+    expect([big.closes, small.closes, last.closes]).toEqual([1, 0, 0]);
     expect(account.bytes).toBe(310);
   });
 });
 
-describe("a session", () => {
-  it("refuses new messages while too much waits for slow readers, and is closed with 1013 when it holds most", async () => {
+describe("a session under memory pressure", () => {
+  it("refuses new messages while the buffers are nearly full, and is closed with 1013 to free memory", async () => {
     const bench = sessionBench();
     const client = bench.connect();
     const other: BufferHolder = { closeToFreeMemory: () => {} };

@@ -17,7 +17,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 describe("a streaming socket", () => {
-  it("gets the log exactly, whatever its back pressure, and nothing is sent while it is blocked", async () => {
+  it("receives the exact text of the log under any back pressure, and nothing while it is blocked", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const { provider, connect } = sessionBench();
@@ -36,7 +36,7 @@ describe("a streaming socket", () => {
           } else {
             client.drain();
           }
-          // It is all there, unless the socket held something back; then one frame at most went since.
+          // Without back pressure all text has been sent; otherwise at most one frame per step.
           const tokens = client.socket.framesOf("token");
           if (client.session.writable) expect(tokenText(tokens)).toBe(whole);
           expect(tokens.length - frames).toBeLessThanOrEqual(1);
@@ -59,7 +59,7 @@ describe("a streaming socket", () => {
     );
   }, 60_000);
 
-  it("gets a frame for each turn that brings text, and one for all it missed while it was slow", async () => {
+  it("receives one frame for each turn with new text, and one for all text that it missed while blocked", async () => {
     const { provider, connect } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
@@ -80,7 +80,7 @@ describe("a streaming socket", () => {
     expect(client.socket.types.at(-1)).toBe("message");
   });
 
-  it("does not take a drain that left bytes behind for one", async () => {
+  it("stays blocked after a drain event that left unsent bytes", async () => {
     const { provider, connect } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
@@ -94,10 +94,10 @@ describe("a streaming socket", () => {
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("is told where fallbacks happened, at their place in the text", async () => {
+  it("receives fallback frames at their positions in the text", async () => {
     const { connect, log, provider } = sessionBench();
     const client = connect({ streaming: true });
-    // The log is written by hand here: no provider of this version falls back in mid-text.
+    // The test writes to the log directly, because the scripted provider cannot fall back.
     const created = log.create.bind(log);
     let writer: ReturnType<typeof created> | undefined;
     log.create = (meta) => (writer = created(meta));
@@ -130,7 +130,7 @@ describe("a streaming socket", () => {
     expect(tokenText(frames)).toBe("ébc");
   });
 
-  it("hears of its place at once, then of changes at most twice a second, the last one always", async () => {
+  it("receives its queue position at once, then changes at most twice a second, including the last one", async () => {
     const { connect, provider, clock } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi", id: "i" });
@@ -157,7 +157,7 @@ describe("a streaming socket", () => {
     ]);
   });
 
-  it("hears nothing of a place that is past when its text has begun", async () => {
+  it("receives no outdated queue position after its text has begun", async () => {
     const { connect, provider, clock } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
@@ -172,8 +172,8 @@ describe("a streaming socket", () => {
   });
 });
 
-describe("a socket that does not stream", () => {
-  it("is never counted as stalled, and gets the whole answer once", async () => {
+describe("a socket without streaming", () => {
+  it("never counts as stalled, and receives the whole answer once", async () => {
     const { connect, provider, clock } = sessionBench();
     const client = connect();
     await client.send({ message: "Hi" });
@@ -190,7 +190,7 @@ describe("a socket that does not stream", () => {
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("is told at once when another provider goes on, in a frame of the original", async () => {
+  it("receives a `system` frame at once when another provider continues", async () => {
     const { connect, log, provider } = sessionBench();
     const client = connect();
     const created = log.create.bind(log);

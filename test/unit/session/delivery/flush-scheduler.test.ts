@@ -20,7 +20,7 @@ function bench() {
     },
   });
   const begin = clock.now();
-  /** Adds an item each millisecond. */
+  /** Adds one item per millisecond. */
   const feed = async (ms: number): Promise<void> => {
     for (let index = 0; index < ms; index++) {
       flushes.add(item("x"));
@@ -31,7 +31,7 @@ function bench() {
 }
 
 describe("the flush scheduler", () => {
-  it("flushes at the end of the turn, without a wait, all that the turn brought and in its order", async () => {
+  it("flushes all items of a turn at the end of that turn, in order", async () => {
     const { flushes, log, item } = bench();
     flushes.add(item("a"));
     flushes.add(item("b"));
@@ -43,14 +43,14 @@ describe("the flush scheduler", () => {
     expect(log).toEqual(["a 0", "b 0", "c 0"]);
   });
 
-  it("takes what is added by a flush for the next one", async () => {
+  it("defers items that are added during a flush to the next one", async () => {
     const { flushes, log, item } = bench();
     flushes.add(item("a", () => flushes.add(item("b"))));
     await settle();
     expect(log).toEqual(["a 0", "b 0"]);
   });
 
-  it("lets others have their turn when very many are due, and forgets none", async () => {
+  it("flushes at most 512 items per turn, and loses none", async () => {
     const { flushes, log, item } = bench();
     for (let index = 0; index < 1200; index++) flushes.add(item(String(index)));
     await new Promise((resolve) => setImmediate(resolve));
@@ -62,7 +62,7 @@ describe("the flush scheduler", () => {
     expect(log.at(-1)).toBe("late 0");
   });
 
-  it("keeps a distance while the loop is full, at most the bound, and none when it has time again", async () => {
+  it("spaces flushes by up to the maximum window while the loop is full, and not when it is idle again", async () => {
     const { flushes, loop, log, feed, item } = bench();
     loop.busy = 1;
     await feed(1000);
@@ -82,7 +82,7 @@ describe("the flush scheduler", () => {
     expect(log).toHaveLength(1);
   });
 
-  it("never lets an urgent one wait, however full the loop is", async () => {
+  it("flushes urgent items at the end of the turn, however full the loop is", async () => {
     const { flushes, loop, log, feed, item } = bench();
     loop.busy = 1;
     await feed(1000);
@@ -94,7 +94,7 @@ describe("the flush scheduler", () => {
     expect(log.map((line) => line.split(" ").slice(0, -1).join(" "))).toEqual(["end", "end too"]);
   });
 
-  it("does not make the first of a pause wait, however full the loop was before", async () => {
+  it("flushes the first item after a pause at once, however full the loop was before", async () => {
     const { clock, flushes, loop, log, feed, item } = bench();
     loop.busy = 1;
     await feed(1000);
@@ -105,7 +105,7 @@ describe("the flush scheduler", () => {
     expect(log).toHaveLength(1);
   });
 
-  it("has no window up to a busy share and grows evenly to the bound", () => {
+  it("has no window up to a busy share of 60 %, and a linearly growing one up to 95 %", () => {
     expect([0, 0.3, 0.6].map(windowFor)).toEqual([0, 0, 0]);
     expect(windowFor(0.775)).toBeCloseTo(MAX_WINDOW_MS / 2);
     expect([0.95, 1, 2].map(windowFor)).toEqual([MAX_WINDOW_MS, MAX_WINDOW_MS, MAX_WINDOW_MS]);

@@ -6,7 +6,7 @@ import { settle } from "../../../support/virtual-clock.ts";
 const answering = () => sessionBench({ script: (call) => call.answer("text") });
 
 describe("a history frame", () => {
-  it("is answered by the turns of the socket's own conversation, or of a named one", async () => {
+  it("returns the turns of the socket's own conversation, or of a named one", async () => {
     const { connect } = answering();
     const client = connect();
     await client.send({ message: "one" });
@@ -32,7 +32,7 @@ describe("a history frame", () => {
     ]);
   });
 
-  it("names the answers that run or wait there, and how far they are, so that another tab can go on", async () => {
+  it("returns running and queued answers with their lengths, so that another socket can resume them", async () => {
     const { connectAs, provider } = sessionBench();
     const first = connectAs("ada", 3600, true);
     await first.send({ message: "one", id: "i", conversation: "c" });
@@ -54,7 +54,7 @@ describe("a history frame", () => {
     });
   });
 
-  it("shows nobody the conversation of another client (trap 26)", async () => {
+  it("returns nothing of the conversation of another client", async () => {
     const { connectAs } = answering();
     const [ada, bob] = [connectAs("ada"), connectAs("bob")];
     await ada.send({ message: "secret", conversation: "c" });
@@ -63,7 +63,7 @@ describe("a history frame", () => {
     expect(bob.take()).toMatchObject([{ type: "history", turns: [], running: [] }]);
   });
 
-  it("waits in the store and nowhere else while the socket holds bytes back", async () => {
+  it("reads the store only after a blocked socket has drained", async () => {
     const { connect, store } = answering();
     const client = connect();
     await client.send({ message: "one", conversation: "c" });
@@ -79,7 +79,7 @@ describe("a history frame", () => {
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("is busy while four wait, and answers those four", async () => {
+  it("is refused with `busy` while four wait, which are answered after the drain", async () => {
     const { connect } = answering();
     const client = connect();
     client.socket.onSend = () => "queued";
@@ -99,7 +99,7 @@ describe("a history frame", () => {
     ]);
   });
 
-  it("tells a fault of the store, and the next one is answered", async () => {
+  it("reports a failure of the store, and the next frame is answered", async () => {
     const { connect, store } = answering();
     const client = connect();
     const turns = store.turns.bind(store);
@@ -116,7 +116,7 @@ describe("a history frame", () => {
     [{ limit: 0 }, "Field `limit` must be >= 1."],
     [{ limit: 1001 }, "Field `limit` must be <= 1000."],
     [{ conversation: "a b" }, "Field `conversation` must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -."],
-  ])("that is wrong is told so: %j", async (fields, message) => {
+  ])("is refused with the reason if a field is invalid: %j", async (fields, message) => {
     const { connect } = answering();
     const client = connect();
     await client.send({ type: "history", ...fields });
@@ -131,7 +131,7 @@ describe("the turns of a history frame", () => {
   ]);
   const shown = (limit: number, bytes: number) => newest(turns, limit, bytes).map(({ content }) => content);
 
-  it("are the newest whole exchanges within both bounds", () => {
+  it("are the newest complete exchanges within both limits", () => {
     expect(shown(100, 1000)).toHaveLength(6);
     expect(shown(4, 1000)).toEqual(["b?", "b!", "c?", "c!"]);
     expect(shown(3, 1000)).toEqual(["c?", "c!"]);

@@ -2,16 +2,16 @@ import { describe, expect, it } from "vitest";
 import { sessionBench, type SessionBench, type TestClient } from "../../../support/session-bench.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 
-/** A new socket that goes on. */
-async function goOn(bench: SessionBench, secret: string, answer: string): Promise<TestClient> {
+/** Connects a new socket that resumes an answer from its beginning. */
+async function replay(bench: SessionBench, secret: string, answer: string): Promise<TestClient> {
   const client = bench.connect({ streaming: true });
   client.take();
   await client.send({ type: "resume", session: secret, answers: [{ answer, from: 0 }] });
   return client;
 }
 
-describe("old text", () => {
-  it("comes no faster than its rate, ends included, and the wait is not held against the reader", async () => {
+describe("replayed text", () => {
+  it("is limited to its rate, final frames included, and the wait does not count as a stall", async () => {
     const bench = sessionBench({ replayBytesPerSecond: 40_000 });
     const first = bench.connect({ streaming: true });
     await first.send({ message: "Hi" });
@@ -19,9 +19,9 @@ describe("old text", () => {
     bench.provider.call.start().say(whole);
     await settle();
     const answer = String(first.socket.framesOf("token")[0]?.["answer"]);
-    // What is new is not limited.
+    // New text is not limited.
     expect(first.socket.framesOf("token").at(-1)?.["to"]).toBe(200_000);
-    const second = await goOn(bench, first.secret, answer);
+    const second = await replay(bench, first.secret, answer);
     first.socket.vanish();
     expect(second.socket.framesOf("token").at(-1)?.["to"]).toBe(32_768);
     await bench.clock.pass(2000);
@@ -40,7 +40,7 @@ describe("old text", () => {
     ).toBe(`${whole}new`);
   });
 
-  it("of one client does not slow another one's", async () => {
+  it("of one client does not slow down another client", async () => {
     const bench = sessionBench({ replayBytesPerSecond: 1000 });
     const clients = [bench.connect({ address: "a" }), bench.connect({ address: "b" })];
     for (const client of clients) {
@@ -56,8 +56,8 @@ describe("old text", () => {
   });
 });
 
-describe("an answer that made room for others", () => {
-  it("ends for who had not read it with resume_expired, and for nobody else", async () => {
+describe("an evicted answer", () => {
+  it("ends with resume_expired for a socket that had not read it, and disturbs no other socket", async () => {
     const bench = sessionBench({ answerBudgetBytes: 100_000 });
     const [slow, quick] = [bench.connect({ streaming: true }), bench.connect({ streaming: true })];
     slow.socket.onSend = () => "queued";

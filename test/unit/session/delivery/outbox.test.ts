@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Outbox } from "../../../../src/session/delivery/outbox.ts";
 
 describe("Outbox", () => {
-  it("gives frames back in order", () => {
+  it("returns frames in order", () => {
     const outbox = new Outbox();
     expect(outbox.take()).toBeUndefined();
     outbox.add("error", "1");
@@ -10,7 +10,7 @@ describe("Outbox", () => {
     expect([outbox.take()?.text, outbox.take()?.text, outbox.take()]).toEqual(["1", "2", undefined]);
   });
 
-  it("keeps only the newest of a notice, and every error, pong and reply", () => {
+  it("keeps only the newest notice of each name, and every error, pong and reply", () => {
     const outbox = new Outbox();
     outbox.add("system", "resumed");
     outbox.add("system", "old", "draining");
@@ -32,7 +32,7 @@ describe("Outbox", () => {
     expect(outbox.add("pong", "p")).toBe(true);
   });
 
-  it("is full at 16 KiB, counted in bytes as they come and go", () => {
+  it("is full at 16 KiB of frames, counted in bytes", () => {
     const outbox = new Outbox();
     const notice = "é".repeat(4096);
     for (let round = 0; round < 5; round++) expect(outbox.add("system", notice, "draining")).toBe(true);

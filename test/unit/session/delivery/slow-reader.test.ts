@@ -3,8 +3,8 @@ import { sessionBench } from "../../../support/session-bench.ts";
 import { tokenText } from "../../../support/token-text.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 
-describe("a streaming socket", () => {
-  it("that stalls ends its answer, and only then: a reader in time keeps it", async () => {
+describe("a slow streaming socket", () => {
+  it("has its answer stopped if it reads nothing for ABANDON_SECONDS, and not if it reads in time", async () => {
     const { connect, provider, clock } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
@@ -19,7 +19,7 @@ describe("a streaming socket", () => {
     expect(client.session.busy).toBe(true);
     client.socket.onSend = () => "sent";
     client.drain();
-    // All taken: however long the model thinks, nobody is counted against.
+    // The socket has read everything, so a wait for the model does not count as a stall.
     await clock.pass(100_000);
     client.socket.onSend = () => "queued";
     provider.call.say("d");
@@ -37,7 +37,7 @@ describe("a streaming socket", () => {
     expect(provider.call.stopped).toBe(true);
   });
 
-  it("that stalls does not stop an answer that another socket reads", async () => {
+  it("does not stop an answer that another socket reads", async () => {
     const { connectAs, provider, clock } = sessionBench();
     const [slow, fast] = [connectAs("ada", 3600, true), connectAs("ada", 3600, true)];
     const frame = { message: "Hi", id: "i", conversation: "c" };
@@ -61,7 +61,7 @@ describe("a streaming socket", () => {
     }
   });
 
-  it("that is slow serves its answers in turn: none waits for ever behind another one", async () => {
+  it("receives its answers in turn, without starving any of them", async () => {
     const { connect, provider, clock } = sessionBench();
     const client = connect({ streaming: true });
     for (const conversation of ["a", "b"])
@@ -79,7 +79,7 @@ describe("a streaming socket", () => {
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("closes with 1011 when a frame was lost, since nothing after it could be right", async () => {
+  it("is closed with 1011 after a dropped frame, because the text after it would be wrong", async () => {
     const { connect, provider } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
@@ -93,27 +93,27 @@ describe("a streaming socket", () => {
   });
 });
 
-describe("while the event loop is full", () => {
-  it("text comes in fewer and larger frames, but an end, and a place in the queue, at once", async () => {
+describe("a full event loop", () => {
+  it("leads to fewer and larger token frames, while final frames and queue positions are sent at once", async () => {
     const { connect, provider, clock, loop } = sessionBench();
     loop.busy = 1;
     const client = connect({ streaming: true });
     await client.send({ message: "Hi", id: "i" });
     provider.call.start();
-    let said = "";
+    let whole = "";
     for (let index = 0; index < 500; index++) {
       provider.call.say("x");
-      said += "x";
+      whole += "x";
       await clock.pass(2);
     }
     const frames = client.socket.framesOf("token");
     expect(frames.slice(-5).every(({ content }) => String(content).length > 15)).toBe(true);
-    expect(tokenText(frames).length).toBeGreaterThan(said.length - 30);
+    expect(tokenText(frames).length).toBeGreaterThan(whole.length - 30);
     await client.send({ message: "Hi", id: "j" });
     expect(client.socket.framesOf("queued")).toMatchObject([{ id: "j", position: 1 }]);
     provider.calls[0]?.say("y").finish();
     await settle();
-    expect(client.socket.framesOf("message")).toMatchObject([{ id: "i", content: `${said}y` }]);
+    expect(client.socket.framesOf("message")).toMatchObject([{ id: "i", content: `${whole}y` }]);
     expect(client.socket.breaches).toEqual([]);
   });
 });

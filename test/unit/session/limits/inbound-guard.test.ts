@@ -3,7 +3,7 @@ import { BadFrameCounter, BreachCounter } from "../../../../src/session/limits/i
 import { VirtualClock } from "../../../support/virtual-clock.ts";
 
 describe("BadFrameCounter", () => {
-  it("is exceeded by one more than the limit within a minute", () => {
+  it("is exceeded by one frame more than the limit within a minute", () => {
     const clock = new VirtualClock();
     const counter = new BadFrameCounter();
     for (let index = 0; index < 3; index++) expect(counter.exceeds(3, clock)).toBe(false);
@@ -11,7 +11,7 @@ describe("BadFrameCounter", () => {
     expect(counter.exceeds(3, clock)).toBe(true);
   });
 
-  it("begins anew each minute", () => {
+  it("restarts each minute", () => {
     const clock = new VirtualClock();
     const counter = new BadFrameCounter();
     for (let minute = 0; minute < 5; minute++) {
@@ -22,16 +22,16 @@ describe("BadFrameCounter", () => {
 });
 
 describe("BreachCounter", () => {
-  it("ends it with the twentieth within ten seconds", () => {
+  it("is exceeded by the twentieth breach within ten seconds", () => {
     const counter = new BreachCounter();
     const results = Array.from({ length: 20 }, (_, index) => counter.isLast(index * 500));
     expect(results.slice(0, 19)).not.toContain(true);
     expect(results[19]).toBe(true);
   });
 
-  it("forgives the same number over a longer time, wherever a window would begin", () => {
+  it("allows the same number over a longer time, in a sliding window", () => {
     const counter = new BreachCounter();
-    // Nineteen at a time, ten seconds apart.
+    // Bursts of nineteen, just over ten seconds apart.
     for (let burst = 0; burst < 10; burst++) {
       for (let index = 0; index < 19; index++) expect(counter.isLast(burst * 10_001 + index)).toBe(false);
     }

@@ -3,7 +3,7 @@ import { sessionBench } from "../../../support/session-bench.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 
 describe("a bad frame", () => {
-  it("is answered, with its id where it has one, and the connection lives", async () => {
+  it("gets an error with its id, and the connection stays open", async () => {
     const { connect, metrics } = sessionBench({ script: (call) => call.answer("a") });
     const client = connect();
     await client.send('{"message":1,"id":"mine"}');
@@ -23,7 +23,7 @@ describe("a bad frame", () => {
     expect(metrics.received).toEqual(["invalid", "invalid", "message"]);
   });
 
-  it("too many in a minute closes with 1008, after each was answered", async () => {
+  it("closes the socket with 1008 if it is one too many in a minute, after an error for each", async () => {
     const { connect, clock } = sessionBench({ maxBadFrames: 3 });
     const client = connect();
     for (let index = 0; index < 3; index++) await client.send("{");
@@ -35,19 +35,19 @@ describe("a bad frame", () => {
     expect(client.socket.framesOf("error")).toHaveLength(7);
   });
 
-  it("that was too big closes with 1009, after it was told", () => {
+  it("over the size limit gets an error and closes the socket with 1009", () => {
     const { connect } = sessionBench();
     const client = connect();
     client.session.onTooBig(65_537);
     expect(client.socket.frames.at(-1)).toMatchObject({
       type: "error",
       code: "frame_too_big",
-      message: "The frame has 65537 bytes; at most 65536 are taken.",
+      message: "The frame has 65537 bytes; the maximum is 65536.",
     });
     expect(client.socket.ended?.code).toBe(1009);
   });
 
-  it("nested beyond any stack does not harm the process", async () => {
+  it("that is nested too deeply for recursion gets an error", async () => {
     const { connect } = sessionBench();
     const client = connect();
     await client.send(`{"type":${"[".repeat(30_000)}${"]".repeat(30_000)}}`);
@@ -56,7 +56,7 @@ describe("a bad frame", () => {
 });
 
 describe("frames outside of answers", () => {
-  it("wait while the socket is blocked, and come in order before the text that waits", async () => {
+  it("wait while the socket is blocked, and are then sent in order before waiting text", async () => {
     const { connect, provider } = sessionBench();
     const client = connect({ streaming: true });
     await client.send({ message: "Hi" });
@@ -73,7 +73,7 @@ describe("frames outside of answers", () => {
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("come one by one as the socket takes them", async () => {
+  it("are sent one by one while every send is queued", async () => {
     const { connect } = sessionBench();
     const client = connect();
     client.socket.onSend = () => "queued";
@@ -86,7 +86,7 @@ describe("frames outside of answers", () => {
     expect(client.socket.framesOf("pong")).toHaveLength(4);
   });
 
-  it("that are not being read close the socket with 1008", async () => {
+  it("close the socket with 1008 if the client does not read them", async () => {
     const { connect } = sessionBench();
     const client = connect();
     client.socket.onSend = () => "queued";
@@ -97,7 +97,7 @@ describe("frames outside of answers", () => {
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("faster than they can be taken close the socket with 1008", async () => {
+  it("close the socket with 1008 if they arrive faster than they can be handled", async () => {
     const { connect } = sessionBench();
     const client = connect();
     for (let index = 0; index < 65; index++) client.sendNow({ message: "Hi", id: `i${index}` });

@@ -3,7 +3,7 @@ import { sessionBench } from "../../../support/session-bench.ts";
 
 const ping = { type: "ping" };
 
-describe("frames that come too fast", () => {
+describe("frames over the rate", () => {
   it("are refused with the time to wait, and have no effect", async () => {
     const bench = sessionBench({ rates: { framesPerSecond: 2 } });
     const client = bench.connect();
@@ -14,7 +14,7 @@ describe("frames that come too fast", () => {
     expect(client.socket.frames.at(-1)).toEqual({
       type: "error",
       code: "rate_limited",
-      message: "Frames of this connection come too fast; wait 500 ms.",
+      message: "Too many frames on this connection; wait 500 ms.",
       retryable: true,
       retry_after_ms: 500,
       id: "mine",
@@ -26,7 +26,7 @@ describe("frames that come too fast", () => {
     expect(bench.provider.calls).toHaveLength(1);
   });
 
-  it("are refused whatever they hold: bad ones and binary ones count too", () => {
+  it("are refused whatever they contain: bad and binary frames count too", () => {
     const bench = sessionBench({ rates: { framesPerSecond: 1 }, maxBadFrames: 100 });
     const client = bench.connect();
     client.take();
@@ -48,17 +48,17 @@ describe("frames that come too fast", () => {
     const client = bench.connect();
     for (let index = 0; index < 2 + 19; index++) client.sendNow(ping);
     expect(client.socket.ended).toBeNull();
-    // Who slows down is forgiven.
+    // Refusals older than ten seconds no longer count.
     await bench.clock.pass(10_001);
     for (let index = 0; index < 2 + 19; index++) client.sendNow(ping);
     expect(client.socket.ended).toBeNull();
     client.sendNow(ping);
-    expect(client.socket.ended).toEqual({ code: 4429, reason: "rates were not heeded" });
+    expect(client.socket.ended).toEqual({ code: 4429, reason: "rate limits were ignored" });
     expect(client.socket.framesOf("error")).toHaveLength(39);
     expect(client.socket.breaches).toEqual([]);
   });
 
-  it("are counted for each socket apart", () => {
+  it("are counted for each socket separately", () => {
     const bench = sessionBench({ rates: { framesPerSecond: 1 } });
     const [one, two] = [bench.connect(), bench.connect()];
     for (let index = 0; index < 5; index++) one.sendNow(ping);
@@ -67,8 +67,8 @@ describe("frames that come too fast", () => {
   });
 });
 
-describe("messages that come too fast", () => {
-  it("are refused over all sockets of a subject, and cost nobody else", async () => {
+describe("messages over the rate", () => {
+  it("are counted over all sockets of a subject, without affecting other subjects", async () => {
     const bench = sessionBench({ rates: { messagesPerMinute: 4 }, script: (call) => call.answer("a") });
     const [one, two, other] = [bench.connectAs("ada"), bench.connectAs("ada"), bench.connectAs("bob")];
     for (let index = 0; index < 2; index++) {
@@ -89,12 +89,12 @@ describe("messages that come too fast", () => {
     expect(two.socket.types.at(-1)).toBe("message");
   });
 
-  it("are refused over all anonymous clients of an address, and leave the other addresses alone (trap 24e)", async () => {
+  it("are counted over all anonymous clients of an address, without affecting other addresses", async () => {
     const bench = sessionBench({
       rates: { messagesPerMinutePerAddress: 6 },
       script: (call) => call.answer("a"),
     });
-    // A new session for each message, as a flood would.
+    // Each message uses a new session, as in a flood.
     for (let index = 0; index < 6; index++) {
       const client = bench.connect({ address: "flood" });
       await client.send({ message: "Hi" });
@@ -111,7 +111,7 @@ describe("messages that come too fast", () => {
     expect(bench.metrics.hits).toEqual(["address_message_rate"]);
   });
 
-  it("close with 4429 who sends on", async () => {
+  it("close the socket with 4429 if its client continues to send", async () => {
     const bench = sessionBench({ rates: { messagesPerMinute: 1 } });
     const client = bench.connect();
     for (let index = 0; index < 21; index++) await client.send({ message: "Hi", conversation: "c" });
@@ -121,7 +121,7 @@ describe("messages that come too fast", () => {
 });
 
 describe("sockets of one client", () => {
-  it("are bounded; with replace the oldest is closed with 4409", () => {
+  it("are limited: with replacing, the oldest one is closed with 4409", () => {
     const bench = sessionBench({ maxSocketsPerClient: 2, replaceOldest: true });
     const sockets = ["ada", "ada", "bob", "ada"].map((subject) => bench.connectAs(subject).socket);
     expect(sockets.map(({ ended }) => ended?.code)).toEqual([4409, undefined, undefined, undefined]);
@@ -129,7 +129,7 @@ describe("sockets of one client", () => {
     expect(bench.registry.subjectFull("ada")).toBe(false);
   });
 
-  it("are bounded; without replace the door is told that the subject is full", () => {
+  it("are limited: without replacing, the registry reports the subject as full", () => {
     const bench = sessionBench({ maxSocketsPerClient: 2 });
     const [first] = [bench.connectAs("ada"), bench.connectAs("ada"), bench.connectAs("bob")];
     expect(["ada", "bob", "eve"].map((name) => bench.registry.subjectFull(name))).toEqual([
@@ -145,7 +145,7 @@ describe("sockets of one client", () => {
     [false, [undefined, undefined, 1013]],
     [true, [4409, undefined, undefined]],
   ])(
-    "are counted where an anonymous session is resumed again and again (replace: %j)",
+    "are limited when an anonymous session is resumed repeatedly (replacing: %j)",
     async (replaceOldest, codes) => {
       const bench = sessionBench({ maxSocketsPerClient: 2, replaceOldest });
       const first = bench.connect();
@@ -156,17 +156,17 @@ describe("sockets of one client", () => {
       if (!replaceOldest) expect(others[1]?.socket.ended?.reason).toBe('{"retry_after_ms":5000}');
       for (const { socket } of [first, ...others]) socket.vanish();
       await bench.clock.pass(1_000_000);
-      // What the refused one had attached to is given back too.
+      // The refused socket has detached from the session too.
       expect(bench.sessions.size).toBe(0);
     },
   );
 });
 
-describe("what a conversation refuses", () => {
-  it("is counted by limit", async () => {
+describe("refusals of a conversation", () => {
+  it("are counted by limit", async () => {
     const bench = sessionBench();
     const client = bench.connectAs("ada");
-    // Three may wait in a conversation; two conversations may work.
+    // Three messages may wait in a conversation, and two conversations may have running answers.
     for (let index = 0; index < 5; index++) await client.send({ message: "Hi", conversation: "a" });
     await client.send({ message: "Hi", conversation: "b" });
     await client.send({ message: "Hi", conversation: "c" });

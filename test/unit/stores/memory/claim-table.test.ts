@@ -3,7 +3,7 @@ import { ClaimTable } from "../../../../src/stores/memory/claim-table.ts";
 import { VirtualClock } from "../../../support/virtual-clock.ts";
 
 describe("ClaimTable", () => {
-  it("gives an id to the first, joins the same frame to it and refuses another one", () => {
+  it("gives an id to the first frame, joins the same frame, and reports a different one as a conflict", () => {
     const claims = new ClaimTable(new VirtualClock());
     expect(claims.claim("k", "hash", "a1")).toEqual({ kind: "new" });
     expect(claims.claim("k", "hash", "a2")).toEqual({ kind: "join", answer: "a1" });
@@ -11,7 +11,7 @@ describe("ClaimTable", () => {
     expect(claims.claim("l", "other", "a2")).toEqual({ kind: "new" });
   });
 
-  it("keeps the id while the answer runs, then for its time, to the millisecond, and forgets it", () => {
+  it("keeps an id while its answer runs and for exactly its retention time, then removes it", () => {
     const clock = new VirtualClock();
     const claims = new ClaimTable(clock);
     claims.claim("k", "hash", "a1");
@@ -28,7 +28,7 @@ describe("ClaimTable", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("frees it at once without time, and only for the answer that holds it", () => {
+  it("frees an id at once with a retention time of 0, but only for the answer that holds it", () => {
     const claims = new ClaimTable(new VirtualClock());
     claims.claim("k", "hash", "a1");
     claims.settle("k", "another", 0);
@@ -36,12 +36,12 @@ describe("ClaimTable", () => {
     claims.settle("k", "a1", 0);
     expect(claims.size).toBe(0);
     expect(claims.claim("k", "other", "a2").kind).toBe("new");
-    // The late end of the earlier answer frees nothing.
+    // A late end of the earlier answer has no effect.
     claims.settle("k", "a1", 0);
     expect(claims.claim("k", "other", "a3")).toEqual({ kind: "join", answer: "a2" });
   });
 
-  it("does not sweep an id away that was taken again", () => {
+  it("does not sweep an id that was claimed again", () => {
     const clock = new VirtualClock();
     const claims = new ClaimTable(clock);
     claims.claim("k", "hash", "a1");

@@ -3,7 +3,7 @@ import { LeaseTable } from "../../../../src/stores/memory/lease-table.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 
 describe("LeaseTable", () => {
-  it("hands a key on in order, one holder at a time, and different keys at once", async () => {
+  it("leases a key to one holder at a time, in order, and different keys in parallel", async () => {
     const leases = new LeaseTable();
     const log: string[] = [];
     const releases = new Map<string, () => void>();
@@ -23,7 +23,7 @@ describe("LeaseTable", () => {
     releases.get("a")?.();
     await settle();
     expect(log).toEqual(["a", "d", "b"]);
-    // Giving back twice frees nothing of the next holder's.
+    // A second release has no effect on the next holder.
     releases.get("a")?.();
     await settle();
     expect(log).toEqual(["a", "d", "b"]);

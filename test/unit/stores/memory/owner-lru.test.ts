@@ -8,7 +8,7 @@ function make(budget: number) {
 }
 
 describe("OwnerLru", () => {
-  it("evicts the least recently used entry of whoever holds the most", () => {
+  it("evicts the least recently used entry of the owner with the most bytes", () => {
     const { lru, evicted } = make(10);
     lru.add("a1", "a", "A1", 3);
     lru.add("a2", "a", "A2", 3);
@@ -21,7 +21,7 @@ describe("OwnerLru", () => {
     expect(evicted).toEqual(["a2", "b1"]);
   });
 
-  it("counts what comes as held by its owner, so that equals are not robbed", () => {
+  it("counts incoming bytes as held by their owner, so an equal owner loses nothing", () => {
     const { lru, evicted } = make(10);
     lru.add("quiet", "quiet", "", 5);
     lru.add("flood", "flood", "", 5);
@@ -29,7 +29,7 @@ describe("OwnerLru", () => {
     expect(evicted).toEqual(["flood"]);
   });
 
-  it("keeps what is pinned, and says so when nothing else is left", () => {
+  it("never evicts pinned entries, and returns false when only those are left", () => {
     const { lru, evicted } = make(10);
     lru.add("a1", "a", "", 6, true);
     lru.add("b1", "b", "", 3);
@@ -41,7 +41,7 @@ describe("OwnerLru", () => {
     expect(lru.size).toBe(0);
   });
 
-  it("does not tell of entries that were deleted", () => {
+  it("does not report deleted entries as evicted", () => {
     const { lru, evicted } = make(10);
     lru.add("a1", "a", "A1", 6);
     expect(lru.delete("a1")).toBe("A1");
@@ -51,7 +51,7 @@ describe("OwnerLru", () => {
     expect(evicted).toEqual([]);
   });
 
-  it("counts bytes exactly, keeps its budget, spares the pinned and never takes from a smaller holder", () => {
+  it("counts bytes exactly, keeps its budget, spares pinned entries and never evicts from a smaller owner", () => {
     const step = fc.record({
       act: fc.constantFrom("add", "get", "grow", "delete", "pin", "unpin", "shrink" as const),
       key: fc.nat({ max: 12 }),
@@ -73,16 +73,16 @@ describe("OwnerLru", () => {
           [...model.values()].reduce((sum, each) => sum + (each.owner === owner ? each.bytes : 0), 0);
         let incoming = { owner: "", bytes: 0 };
         const lru = new OwnerLru<string>(budget, (key, value) => {
-          const gone = model.get(key);
-          if (gone === undefined) throw new Error(`evicted twice: ${key}`);
+          const victim = model.get(key);
+          if (victim === undefined) throw new Error(`evicted twice: ${key}`);
           expect(value).toBe(`value of ${key}`);
-          expect(gone.pinned).toBe(false);
+          expect(victim.pinned).toBe(false);
           const weight = (owner: string) => held(owner) + (owner === incoming.owner ? incoming.bytes : 0);
           for (const each of model.values()) {
             if (each.pinned) continue;
-            // Whoever else has something to give holds no more than this one did.
-            expect(weight(each.owner)).toBeLessThanOrEqual(weight(gone.owner));
-            if (each.owner === gone.owner) expect(each.used).toBeGreaterThanOrEqual(gone.used);
+            // No other owner with evictable entries holds more.
+            expect(weight(each.owner)).toBeLessThanOrEqual(weight(victim.owner));
+            if (each.owner === victim.owner) expect(each.used).toBeGreaterThanOrEqual(victim.used);
           }
           model.delete(key);
         });
@@ -107,10 +107,10 @@ describe("OwnerLru", () => {
             lru.pin(key, entry.pinned);
           } else if (act === "shrink") {
             incoming = { owner, bytes };
-            const made = lru.shrink(bytes, owner);
+            const fits = lru.shrink(bytes, owner);
             const total = [...model.values()].reduce((sum, each) => sum + each.bytes, 0);
-            expect(made).toBe(total + bytes <= budget);
-            if (!made) expect([...model.values()].every(({ pinned }) => pinned)).toBe(true);
+            expect(fits).toBe(total + bytes <= budget);
+            if (!fits) expect([...model.values()].every(({ pinned }) => pinned)).toBe(true);
           }
           expect(lru.bytes).toBe([...model.values()].reduce((sum, each) => sum + each.bytes, 0));
           expect(lru.size).toBe(model.size);
@@ -120,7 +120,7 @@ describe("OwnerLru", () => {
     );
   });
 
-  it("lets a flood take nothing from who holds less", () => {
+  it("never evicts entries of a smaller owner for a flood", () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 8 }),

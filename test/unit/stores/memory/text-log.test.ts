@@ -4,7 +4,7 @@ import { TextLog } from "../../../../src/stores/memory/text-log.ts";
 
 const units = ["a", "é", "€", "😀", "\0", "\n", "xyz"];
 const short = fc.string({ unit: fc.constantFrom(...units), maxLength: 8 });
-/** Long enough for several blocks, with characters of every width at every place of a cut. */
+/** Up to several blocks, with characters of every width at the places where pieces are split. */
 const long = fc
   .tuple(fc.constantFrom(...units), fc.integer({ min: 1, max: 9000 }), short)
   .map(([unit, times, tail]) => unit.repeat(times) + tail);
@@ -18,8 +18,8 @@ function filled(texts: readonly string[]): TextLog {
   return log;
 }
 
-describe("a text log", () => {
-  it("gives back any part between two boundaries, before and after its end", () => {
+describe("TextLog", () => {
+  it("returns any part between two boundaries, before and after it is sealed", () => {
     fc.assert(
       fc.property(pieces, fc.array(fc.nat(), { maxLength: 8 }), fc.boolean(), (texts, picks, sealed) => {
         const log = filled(texts);
@@ -38,7 +38,7 @@ describe("a text log", () => {
     );
   });
 
-  it("moves an offset back to the start of its character", () => {
+  it("moves an offset back to a character boundary", () => {
     fc.assert(
       fc.property(pieces, fc.nat(), (texts, pick) => {
         const log = filled(texts);
@@ -52,7 +52,7 @@ describe("a text log", () => {
     );
   });
 
-  it("is read on from where it was read to, while it grows token by token", () => {
+  it("can be read incrementally while it grows token by token", () => {
     const log = new TextLog();
     let whole = "";
     let read = "";

@@ -8,7 +8,7 @@ function bench(maxConnections: number, upgradesPerMinute: number) {
 }
 
 describe("AddressLimits", () => {
-  it("refuses a socket too many, until one is gone, and nobody else's", () => {
+  it("refuses sockets over the limit of an address until one has closed", () => {
     const { addresses } = bench(2, 1000);
     addresses.opened("a");
     addresses.opened("a");
@@ -20,7 +20,7 @@ describe("AddressLimits", () => {
     expect(addresses.size).toBe(0);
   });
 
-  it("counts every upgrade, refused ones too, and says when the next is taken", () => {
+  it("counts every upgrade, refused ones too, and returns the time until the next is allowed", () => {
     const { addresses, clock } = bench(100, 60);
     for (let index = 0; index < 60; index++) expect(addresses.refusal("a")).toBeNull();
     expect(addresses.refusal("a")).toEqual({ limit: "upgrade_rate", retryAfterMs: 1000, flood: false });
@@ -30,7 +30,7 @@ describe("AddressLimits", () => {
     expect(addresses.refusal("a")).toMatchObject({ limit: "upgrade_rate" });
   });
 
-  it("calls it a flood when as many refusals again were not heeded", () => {
+  it("reports a flood after the same number of refusals was ignored", () => {
     const { addresses, clock } = bench(100, 10);
     const floods = Array.from({ length: 25 }, () => addresses.refusal("a")?.flood ?? false);
     expect(floods.indexOf(true)).toBe(20);
@@ -39,7 +39,7 @@ describe("AddressLimits", () => {
     expect(addresses.refusal("a")).toBeNull();
   });
 
-  it("forgets addresses without sockets and with full budgets (trap 24e)", () => {
+  it("drops addresses without sockets and with full budgets", () => {
     const { addresses, clock } = bench(100, 60);
     for (let index = 0; index < 5000; index++) {
       addresses.refusal(`a${index}`);

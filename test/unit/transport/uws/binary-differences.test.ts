@@ -3,13 +3,13 @@ import { jsonReply, type HttpRoute } from "../../../../src/transport/uws/http-re
 import { RawConnection } from "../../../support/raw-connection.ts";
 import { startTransport, type StartedTransport } from "../../../support/started-transport.ts";
 
-// The package of uWebSockets.js holds binaries of several ages: docs/decisions/2026-11-30-binaries-by-node-version.md.
-/** Whether this version of Node gets one of the newer binaries: the one for Node 22 (ABI 127) and all behind it. */
+// The npm package contains binaries of different ages: docs/decisions/2026-11-30-binaries-by-node-version.md.
+/** Whether this version of Node uses one of the newer binaries: Node 22 (ABI 127) and later. */
 const newer = Number(process.versions.modules) >= 127;
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Long enough for a reply on a busy machine, where the test waits for none. */
+/** Milliseconds after which a test that expects no reply gives up waiting; enough for a reply on a busy machine. */
 const SILENCE_MS = 400;
 
 const routes: ReadonlyMap<string, HttpRoute> = new Map<string, HttpRoute>([
@@ -28,26 +28,26 @@ beforeAll(async () => {
 });
 afterAll(() => started.stop());
 
-/** Writes pieces with a pause between them, and waits for as many replies, for the end, or for a while. */
+/** Writes pieces with pauses between them, then waits for `replies` replies, the end, or {@link SILENCE_MS}. */
 async function exchange(pieces: readonly string[], replies = 1): Promise<RawConnection> {
   const connection = new RawConnection(started.port);
   for (const piece of pieces) {
     connection.write(piece);
     await pause(25);
-    // On a machine that is behind, the timer may be due before the server has read: let it.
+    // On a busy machine the timer may fire before the server has read; these turns give it time.
     for (let turns = 0; turns < 3; turns++) await new Promise(setImmediate);
   }
-  const done = () => connection.statuses.length >= replies || connection.livedMs !== null;
+  const done = () => connection.statuses.length >= replies || connection.openMs !== null;
   for (let waited = 0; !done() && waited < SILENCE_MS; waited += 20) await pause(20);
   return connection;
 }
 
-describe("the head of a request", () => {
+describe("a request", () => {
   const START = "GET /now HTTP/1.1\r\n";
-  const X = "Host: x\r\n";
+  const OTHER_HOST = "Host: x\r\n";
 
   it.each([4, 5, 8, 9, 12, 16, 17, 18])(
-    "is served or refused at once where its first line is cut after %i bytes",
+    "whose request line is split after %i bytes is served by newer binaries and refused by older ones",
     async (at) => {
       const whole = `${START}${host}\r\n`;
       const connection = await exchange([whole.slice(0, at), whole.slice(at)]);
@@ -57,20 +57,20 @@ describe("the head of a request", () => {
     },
   );
 
-  it.each([1, 3, 19, 25])("is served where it is cut after %i bytes, in every binary", async (at) => {
+  it.each([1, 3, 19, 25])("that is split after %i bytes is served by every binary", async (at) => {
     const whole = `${START}${host}\r\n`;
     const connection = await exchange([whole.slice(0, at), whole.slice(at)]);
     expect(connection.statuses).toEqual([200]);
     connection.cut();
   });
 
-  /** A whole request of so many bytes. */
+  /** A complete request of a given size. */
   const sized = (bytes: number): string => {
     const head = `${START}${host}Cookie: `;
     return `${head}${"c".repeat(bytes - head.length - 4)}\r\n\r\n`;
   };
 
-  it("may have 4,096 bytes, and in newer binaries no more even in one piece", async () => {
+  it("may have 4,096 bytes; newer binaries refuse more with 431", async () => {
     expect((await exchange([sized(4096)])).statuses).toEqual([200]);
     const over = await exchange([sized(4097)]);
     expect(over.statuses).toEqual([newer ? 431 : 200]);
@@ -78,32 +78,36 @@ describe("the head of a request", () => {
     over.cut();
   });
 
-  // An older binary leaves them without an answer and ends the connection after its idle time.
+  // An older binary does not reply, and ends the connection after the idle timeout.
   it.each<[string, string, number]>([
-    ["no header at all", "", 400],
+    ["no headers", "", 400],
     ["a space before a colon", "HOST\r\nA : b\r\n", 400],
     ["a folded header", "HOST\r\nA: b\r\n c\r\n", 400],
     ["NUL in a header", "HOST\r\nA: b\0c\r\n", 400],
     ["99 headers", `HOST\r\n${"A: b\r\n".repeat(98)}`, 431],
-  ])("never reaches a route with %s", async (_name, headers, status) => {
+  ])("with %s never reaches a route", async (_name, headers, status) => {
     const connection = await exchange([`${START}${headers.replace("HOST\r\n", host)}\r\n`]);
     expect(connection.statuses).toEqual(newer ? [status] : []);
     connection.cut();
   });
 
   it.each<[string, string, number]>([
-    ["without a Host", `${START}A: b\r\n\r\n`, 400],
-    ["of HTTP/1.0", `GET /now HTTP/1.0\r\n${X}\r\n`, 505],
-    ["with both kinds of length", `${START}${X}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n`, 400],
-    ["with a length that is none", `${START}${X}Content-Length: -1\r\n\r\n`, 400],
-    ["with an absolute URL", `GET http://x/now HTTP/1.1\r\n${X}\r\n`, 505],
-  ])("%s is refused and ends the connection, in every binary", async (_name, request, status) => {
+    ["without a Host header", `${START}A: b\r\n\r\n`, 400],
+    ["of HTTP/1.0", `GET /now HTTP/1.0\r\n${OTHER_HOST}\r\n`, 505],
+    [
+      "with both Content-Length and chunks",
+      `${START}${OTHER_HOST}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n`,
+      400,
+    ],
+    ["with a negative length", `${START}${OTHER_HOST}Content-Length: -1\r\n\r\n`, 400],
+    ["with an absolute URL", `GET http://x/now HTTP/1.1\r\n${OTHER_HOST}\r\n`, 505],
+  ])("%s is refused by every binary, which ends the connection", async (_name, request, status) => {
     const connection = await exchange([request]);
     await connection.ended;
     expect(connection.statuses).toEqual([status]);
   });
 
-  it("with two hosts counts by its first one, or is refused", async () => {
+  it("with two Host headers is refused by newer binaries; older ones use the first", async () => {
     const stranger = "Host: stranger.example\r\n";
     const first = await exchange([`${START}${host}${stranger}\r\n`]);
     const second = await exchange([`${START}${stranger}${host}\r\n`]);
@@ -116,10 +120,10 @@ describe("a connection after a reply", () => {
   const get = (path: string) => `GET ${path} HTTP/1.1\r\n${host}\r\n`;
   const head = (path: string) => `HEAD ${path} HTTP/1.1\r\n${host}\r\n`;
 
-  // An older binary ends it only when the next request comes, a newer one at once.
-  it.each(["/now", "/later"])("takes no request behind a HEAD of %s, as the reply says", async (path) => {
+  // An older binary ends the connection when the next request arrives, a newer one at once.
+  it.each(["/now", "/later"])("accepts no request after a HEAD of %s", async (path) => {
     const connection = await exchange([head(path), "", "", ""]);
-    expect(connection.livedMs !== null).toBe(newer);
+    expect(connection.openMs !== null).toBe(newer);
     connection.write(get("/now"));
     await connection.ended;
     expect(connection.text).toMatch(/^connection: close\r$/im);
@@ -134,19 +138,19 @@ describe("a connection after a reply", () => {
     ["/unchanged", 304],
     ["/nowhere", 404],
     ["/ws/chat", 426],
-  ])("takes the next request behind a GET of %s", async (path, status) => {
+  ])("accepts the next request after a GET of %s", async (path, status) => {
     const connection = await exchange([get(path), "", get("/now")], 2);
     expect(connection.statuses).toEqual([status, 200]);
     connection.cut();
   });
 
-  it("takes requests that come together, in order", async () => {
+  it("serves pipelined requests in order", async () => {
     const connection = await exchange([get("/now") + get("/nowhere") + get("/empty")], 3);
     expect(connection.statuses).toEqual([200, 404, 204]);
     connection.cut();
   });
 
-  it("ends where a request comes before the reply to the one before it", async () => {
+  it("is closed if a request arrives before the reply to the previous one", async () => {
     const connection = await exchange([get("/later") + get("/now")]);
     await connection.ended;
     expect(connection.statuses).toEqual([]);
@@ -155,7 +159,7 @@ describe("a connection after a reply", () => {
   it.each<[string, string]>([
     ["a length", "POST /now HTTP/1.1\r\nContent-Length: 3\r\n"],
     ["chunks", "POST /now HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"],
-  ])("has read over a body with %s that nobody wanted", async (name, start) => {
+  ])("has skipped an unused body with %s", async (name, start) => {
     const body = name === "chunks" ? "3\r\nabc\r\n0\r\n\r\n" : "abc";
     const connection = await exchange([`${start}${host}\r\n${body}${get("/now")}`], 2);
     expect(connection.statuses).toEqual([405, 200]);

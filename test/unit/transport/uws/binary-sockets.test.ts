@@ -6,7 +6,7 @@ import { startTransport, type StartedTransport } from "../../../support/started-
 import { WireClient } from "../../../support/wire-client.ts";
 import { closeFrame, opcodes, wireFrame } from "../../../support/wire-frames.ts";
 
-// What all binaries of uWebSockets.js do alike, and must: docs/decisions/2026-11-30-binaries-by-node-version.md.
+// Required behaviour that all binaries of uWebSockets.js share: docs/decisions/2026-11-30-binaries-by-node-version.md.
 let started: StartedTransport;
 
 beforeAll(async () => {
@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => started.stop());
 
 describe("a WebSocket", () => {
-  /** A client, and the transport's end of its socket. */
+  /** Connects a client; returns it with the transport's socket. */
   const open = async (): Promise<{ client: WireClient; socket: Socket }> => {
     const before = started.sockets.length;
     const client = new WireClient(started.port);
@@ -24,7 +24,7 @@ describe("a WebSocket", () => {
     return { client, socket: started.sockets[before] as Socket };
   };
   const frame = JSON.stringify({ type: "x".repeat(99_000) });
-  /** Writes frames to a client that reads nothing until so many bytes wait; their number. */
+  /** Writes frames to a client that does not read until more than `bytes` are unsent; returns the number of frames. */
   const fill = ({ client, socket }: { client: WireClient; socket: Socket }, bytes: number): number => {
     client.pause();
     let frames = 0;
@@ -36,7 +36,7 @@ describe("a WebSocket", () => {
   };
   const LIMIT = 1_048_576;
 
-  it("takes bytes that wait up to a limit and one frame over it, and drops what comes behind", async () => {
+  it("buffers bytes up to its limit and one frame over it, and drops later frames", async () => {
     const pair = await open();
     const frames = fill(pair, LIMIT);
     const waiting = pair.socket.bufferedBytes();
@@ -51,7 +51,7 @@ describe("a WebSocket", () => {
     pair.client.cut();
   });
 
-  it("takes one frame that is larger than the limit, and sends all of it", async () => {
+  it("sends one frame that is larger than the limit completely", async () => {
     const { client, socket } = await open();
     client.pause();
     expect(socket.send(JSON.stringify({ type: "y".repeat(9_000_000) }))).toBe("queued");
@@ -61,7 +61,7 @@ describe("a WebSocket", () => {
     client.cut();
   });
 
-  it("tells its session once the bytes are gone, in a turn of its own", async () => {
+  it("reports the drain to its session once all bytes are sent", async () => {
     const pair = await open();
     const before = started.drains.count;
     fill(pair, 0);
@@ -71,7 +71,7 @@ describe("a WebSocket", () => {
     pair.client.cut();
   });
 
-  it("ends with its close frame behind the bytes that wait", async () => {
+  it("sends its close frame after all unsent bytes", async () => {
     const pair = await open();
     const frames = fill(pair, 500_000);
     pair.socket.end(4001, "à bientôt");
@@ -81,8 +81,8 @@ describe("a WebSocket", () => {
     expect(pair.client.frames).toHaveLength(frames);
   });
 
-  // So the largest answer takes less than the limit: backPressureBytes in uws-transport.ts.
-  it("loses its close frame, and all that waits, only where more than the limit waits", async () => {
+  // The reason why the limit is larger than any answer: backPressureBytes in uws-transport.ts.
+  it("loses its close frame and all unsent bytes only if they exceed the limit", async () => {
     const pair = await open();
     const frames = fill(pair, LIMIT);
     pair.socket.end(4001, "lost");
@@ -91,7 +91,7 @@ describe("a WebSocket", () => {
     expect(pair.client.frames.length).toBeLessThan(frames);
   });
 
-  it("sends what was written in a cork before the end in it, and nothing behind", async () => {
+  it("sends the frames that precede its end within a cork, and none after it", async () => {
     const { client, socket } = await open();
     const results: string[] = [];
     socket.cork(() => {
@@ -114,9 +114,9 @@ describe("a WebSocket", () => {
     ["a FIN", ({ client }) => client.halfClose(), 1006, 1006],
     ["a reset", ({ client }) => client.cut(), 1006, 1006],
     ["a frame that is too long", ({ client }) => client.write(tooLong), 1006, 1006],
-    ["text that is no UTF-8", ({ client }) => client.frame(opcodes.text, Buffer.from([0xc3])), 1006, 1006],
-    ["our own end", ({ socket }) => socket.end(4002, ""), 4002, 4002],
-  ])("that ends by %s has the same code in metrics with every binary", async (_name, act, counted, seen) => {
+    ["text that is not UTF-8", ({ client }) => client.frame(opcodes.text, Buffer.from([0xc3])), 1006, 1006],
+    ["the server's own end", ({ socket }) => socket.end(4002, ""), 4002, 4002],
+  ])("that ends by %s reports the same close code with every binary", async (_name, act, counted, seen) => {
     const pair = await open();
     started.closeCodes.length = 0;
     act(pair);
@@ -129,9 +129,9 @@ describe("a WebSocket", () => {
 describe("a port", () => {
   const listen = (port: number) => startTransport({ port });
 
-  it("has one listener: a second one is told, and one that asks for no exclusive port too", async () => {
+  it("has one listener: a second one fails, with or without the exclusive option", async () => {
     const first = await listen(0);
-    await expect(listen(first.port)).rejects.toThrow(`port ${first.port}: it is taken`);
+    await expect(listen(first.port)).rejects.toThrow(`port ${first.port}: it is in use`);
     const shared = await new Promise<us_listen_socket | false>((resolve) => {
       uWS.App().listen("127.0.0.1", first.port, resolve);
     });
@@ -139,7 +139,7 @@ describe("a port", () => {
     first.stop();
   });
 
-  it("takes nobody after stopListening; who is there stays until close, which ends without a close frame", async () => {
+  it("accepts no connections after stopListening, and existing ones stay until close ends them", async () => {
     const own = await listen(0);
     const client = new WireClient(own.port);
     await expect.poll(() => own.sockets.length).toBe(1);

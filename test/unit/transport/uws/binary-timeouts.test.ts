@@ -5,14 +5,14 @@ import { RawConnection } from "../../../support/raw-connection.ts";
 import { startTransport, type StartedTransport } from "../../../support/started-transport.ts";
 import { WireClient } from "../../../support/wire-client.ts";
 
-// The clocks of uWebSockets.js tick every four seconds: docs/decisions/2026-11-30-binaries-by-node-version.md.
+// Timeouts of uWebSockets.js have a resolution of four seconds: docs/decisions/2026-11-30-binaries-by-node-version.md.
 const IDLE_HTTP_SECONDS = 10;
 const TICK_SECONDS = 4;
 
-/** How long everything below goes on at once. Beyond it every idle connection is over. */
+/** Milliseconds that all cases below run in parallel; after it every idle connection has ended. */
 const WATCHED_MS = (IDLE_HTTP_SECONDS + TICK_SECONDS) * 1000 - 500;
 
-/** Far more than the kernel takes for a reader that stalls. */
+/** Far more than the kernel buffers for a reader that stalls. */
 const LARGE = Buffer.alloc(24_000_000, "x");
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -24,14 +24,14 @@ const routes: ReadonlyMap<string, HttpRoute> = new Map<string, HttpRoute>([
   ["/large", () => ({ status: 200, headers: {}, body: LARGE })],
 ]);
 
-/** Both ends of a socket, and the frames that were sent. */
+/** Both ends of a socket, and the number of frames sent. */
 interface Pair {
   readonly client: WireClient;
   readonly socket: Socket;
   sent: number;
 }
 
-describe("what stands still", () => {
+describe("an inactive connection", () => {
   let patient: StartedTransport;
   let strict: StartedTransport;
   const http: Record<string, RawConnection> = {};
@@ -49,7 +49,7 @@ describe("what stands still", () => {
     while (started.sockets.length === before || client.head === "") await pause(5);
     sockets[name] = { client, socket: started.sockets[before] as Socket, sent: 0 };
   };
-  /** Stops reading and lets half a megabyte wait. */
+  /** Stops reading until half a megabyte is unsent. */
   const stall = (name: string): void => {
     const stalled = of(name);
     stalled.client.pause();
@@ -96,19 +96,19 @@ describe("what stands still", () => {
     "after a reply",
     "after a late reply",
     "half a body",
-  ])("over HTTP is let go: %s", (name) => expect(http[name]?.livedMs).not.toBeNull());
+  ])("over HTTP is closed: %s", (name) => expect(http[name]?.openMs).not.toBeNull());
 
-  it("over HTTP is kept while its reply is made", async () => {
+  it("over HTTP is kept open while its reply is prepared", async () => {
     await expect.poll(() => http["waiting"]?.statuses).toEqual([200]);
   });
 
-  it("over HTTP gets all of a large body if it reads on in time, and else is let go", async () => {
+  it("over HTTP receives all of a large body if it resumes reading in time, and is closed otherwise", async () => {
     await expect.poll(() => http["pausing"]?.bytes).toBeGreaterThan(LARGE.length);
     await http["stalled"]?.ended;
     expect(http["stalled"]?.bytes).toBeLessThan(LARGE.length);
   });
 
-  it("over a WebSocket is let go where it answers no pings, and stays where it does", () => {
+  it("over a WebSocket is closed if it does not reply to pings, and kept open if it does", () => {
     expect(of("silent").client.isClosed).toBe(true);
     expect(of("silent").client.pings).toBe(1);
     expect(strict.closeCodes).toEqual([1006]);
@@ -116,8 +116,8 @@ describe("what stands still", () => {
     expect(of("answering").client.pings).toBeGreaterThanOrEqual(2);
   });
 
-  // No binary counts a write as a reason to hurry: only IDLE_TIMEOUT_SECONDS ends a reader that stalls.
-  it("over a WebSocket with bytes that wait is kept, and gets all of them when it reads on", async () => {
+  // Unsent bytes do not shorten the timeout in any binary: only IDLE_TIMEOUT_SECONDS ends a reader that stalls.
+  it("over a WebSocket with unsent bytes is kept open, and receives them when it resumes reading", async () => {
     const { client, socket, sent } = of("stalled");
     await expect.poll(() => client.frames.length).toBe(sent);
     expect(socket.closed).toBe(false);
@@ -125,7 +125,7 @@ describe("what stands still", () => {
     expect(patient.drains.count).toBeGreaterThan(0);
   });
 
-  it("over a WebSocket that we ended still gets what waits and the close frame behind it, for a while", async () => {
+  it("over a WebSocket that the server has ended still receives unsent bytes and the close frame", async () => {
     const { client, sent } = of("ended");
     expect(await client.closed).toEqual({ code: 4001, reason: "ended" });
     expect(client.frames).toHaveLength(sent);

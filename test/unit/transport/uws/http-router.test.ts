@@ -13,24 +13,26 @@ import { createHttpRouter } from "../../../../src/transport/uws/http-router.ts";
 import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 
+/** A simulated request. */
 interface Asked {
   readonly method?: string;
   readonly path?: string;
-  /** In order; a name may come more than once. */
+  /** In order; a name may occur more than once. */
   readonly headers?: readonly (readonly [name: string, value: string])[];
   readonly peer?: string;
-  /** The client goes away before the reply is made. */
+  /** Whether the client disconnects before the reply is ready. */
   readonly aborts?: boolean;
 }
 
+/** What the router wrote. */
 interface Answer {
   status: string;
   headers: Record<string, string>;
   body: string;
   ends: number;
-  /** Content-Length of a reply without a body. */
+  /** Content-Length of a reply without a body; null if it has one. */
   bodyless: number | null;
-  /** The connection is closed behind it. */
+  /** Whether the reply closes the connection. */
   closes: boolean;
 }
 
@@ -72,7 +74,7 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
     getRemoteAddressAsText: () => new TextEncoder().encode(peer).buffer,
     writeStatus: (status: string) => (answer.status = status),
     writeHeader: (name: string, value: string) => (answer.headers[name] = value),
-    // Some binaries of the library garble strings, so a body has to come as bytes.
+    // Some binaries of the library garble strings, so a body must be bytes.
     end: (body: Uint8Array = Buffer.alloc(0)) => {
       answer.ends++;
       if (!(body instanceof Uint8Array)) throw new TypeError("a body that is not bytes");
@@ -86,7 +88,7 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
     cork: (write: () => void) => write(),
   };
   const request = {
-    // As the library does: the first line only, and an empty text for none.
+    // As in the library: only the first line, and an empty string if there is none.
     getHeader: (name: string) => all.find((line) => line[0] === name)?.[1] ?? "",
     forEach: (visit: (name: string, value: string) => void) => {
       for (const [name, value] of all) visit(name, value);
@@ -101,7 +103,7 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
 }
 
 describe("the HTTP router", () => {
-  it("serves what is there, to GET, and to HEAD without the body", async () => {
+  it("serves a route to GET, and to HEAD without the body", async () => {
     const get = await ask();
     expect(get).toMatchObject({ status: "200 OK", body: '{"é":"é"}\n', ends: 1, bodyless: null });
     expect(get.headers).toMatchObject({
@@ -128,30 +130,30 @@ describe("the HTTP router", () => {
     });
   });
 
-  it("waits for replies that take time, and forgets those whose client is gone", async () => {
+  it("waits for asynchronous replies, and drops those whose client has disconnected", async () => {
     expect(await ask({ path: "/later" })).toMatchObject({ status: "200 OK", body: '{"later":true}\n' });
     expect(await ask({ path: "/later", aborts: true })).toMatchObject({ ends: 0, status: "", faults: [] });
   });
 
-  it("answers a fault of its own with 500, without its text", async () => {
+  it("replies to a failing route with 500, without the text of the error", async () => {
     const answer = await ask({ path: "/fails" });
     expect(answer.status).toBe("500 Internal Server Error");
     expect(answer.body).not.toContain("secret");
-    expect(answer.faults).toEqual(["a request failed"]);
+    expect(answer.faults).toEqual(["HTTP request failed"]);
   });
 
   it.each(["/bad-header", "/bad-header-later"])(
-    "sends no header that is not printable ASCII: %s is answered with 500",
+    "replies with 500 instead of a header that is not printable ASCII: %s",
     async (path) => {
       const answer = await ask({ path });
       expect(answer).toMatchObject({ status: "500 Internal Server Error", ends: 1 });
       expect(answer.headers).not.toHaveProperty("x-name");
-      expect(answer.faults).toEqual(["a request failed"]);
+      expect(answer.faults).toEqual(["HTTP request failed"]);
     },
   );
 
   it.each(["/nothing", "/..", "/WS/chat", "/ws/chat/", "//", "/client"])(
-    "says what there is instead of %s: 404",
+    "replies to %s with 404 and the available paths",
     async (path) => {
       const answer = await ask({ path });
       expect(answer.status).toBe("404 Not Found");
@@ -160,7 +162,7 @@ describe("the HTTP router", () => {
     },
   );
 
-  it.each(["/ws/chat", "/ws/chat/auth"])("says that %s wants a WebSocket: 426", async (path) => {
+  it.each(["/ws/chat", "/ws/chat/auth"])("replies to plain HTTP at %s with 426", async (path) => {
     for (const method of ["get", "post", "options"]) {
       const answer = await ask({ path, method });
       expect(answer.status).toBe("426 Upgrade Required");
@@ -170,7 +172,7 @@ describe("the HTTP router", () => {
   });
 
   it.each(["post", "put", "delete", "patch", "trace"])(
-    "takes no %s: 405 with what it takes",
+    "refuses %s with 405 and the supported methods",
     async (method) => {
       const answer = await ask({ method });
       expect(answer).toMatchObject({ status: "405 Method Not Allowed", headers: { allow: "GET, HEAD" } });
@@ -178,7 +180,7 @@ describe("the HTTP router", () => {
     },
   );
 
-  it("answers OPTIONS with 204 and the methods, and nothing for a path that is not there", async () => {
+  it("replies to OPTIONS with 204 and the methods, and with 404 for an unknown path", async () => {
     const answer = await ask({ method: "options", headers: [["origin", "https://chat.example.org"]] });
     expect(answer).toMatchObject({ status: "204 No Content", body: "", ends: 1 });
     expect(answer.headers).toMatchObject({
@@ -204,7 +206,7 @@ describe("the HTTP router", () => {
     expect(seen).toEqual([]);
   });
 
-  it("lets probes call by any name, but pages of others not read them", async () => {
+  it("serves probes under any host name, but not to pages of other origins", async () => {
     for (const path of ["/healthz", "/readyz"]) {
       expect((await ask({ path, headers: [["host", "10.1.2.3.evil"]] })).status).toBe("200 OK");
       const foreign: [string, string][] = [
@@ -215,7 +217,7 @@ describe("the HTTP router", () => {
     }
   });
 
-  it("names the origin that it allows, and none where none was sent", async () => {
+  it("echoes an allowed origin, and none if none was sent", async () => {
     const cross = await ask({ headers: [["origin", "https://chat.example.org"]] });
     expect(cross.headers["access-control-allow-origin"]).toBe("https://chat.example.org");
     expect((await ask()).headers).not.toHaveProperty("access-control-allow-origin");
@@ -227,22 +229,22 @@ describe("the HTTP router", () => {
     ["::1", "", true],
     ["::ffff:127.0.0.1", "", true],
     ["192.0.2.7", "", false],
-    // Through a proxy on this machine: whatever it says, the client may be anywhere.
+    // A request through a proxy on this machine may come from anywhere.
     ["127.0.0.1", "127.0.0.1", false],
     ["127.0.0.1", "203.0.113.9", false],
     ["127.0.0.1", "rubbish", false],
     ["192.0.2.7", "127.0.0.1", false],
-    // The client wrote the first line, the proxy added its own.
+    // The client has sent the first line, and the proxy has added its own.
     ["127.0.0.1", "|203.0.113.9", false],
     ["127.0.0.1", "127.0.0.1|203.0.113.9", false],
-  ])("takes a request of %s with X-Forwarded-For %j as local: %j", async (peer, lines, local) => {
+  ])("treats a request from %s with X-Forwarded-For %j as local: %j", async (peer, lines, local) => {
     seen.length = 0;
     const headers = lines === "" ? [] : lines.split("|").map((line) => ["x-forwarded-for", line] as const);
     await ask({ peer, headers });
     expect(seen[0]?.fromLoopback).toBe(local);
   });
 
-  it("hands a route what it may know", async () => {
+  it("passes the facts of the request to the route", async () => {
     seen.length = 0;
     await ask({
       headers: [

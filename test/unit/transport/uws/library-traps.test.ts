@@ -22,29 +22,29 @@ import { opcodes } from "../../../support/wire-frames.ts";
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** What uWebSockets.js gives to a handler is dead once the handler has returned (trap 6). */
-describe("what the transport takes from uWebSockets.js", () => {
+/** Objects and buffers that uWebSockets.js passes to a handler are invalid once the handler has returned. */
+describe("the transport on uWebSockets.js", () => {
   const faults: string[] = [];
   const fault = (_fields: object, message: string): void => void faults.push(message);
   const logger: Logger = { debug() {}, info() {}, warn: fault, error: fault };
-  /** Texts as sessions keep them. */
+  /** Texts that a session has kept. */
   const texts: string[] = [];
-  let answered = 0;
-  /** The course of upgrades. */
-  const turns: string[] = [];
+  let replied = 0;
+  /** Steps of an upgrade, in order. */
+  const steps: string[] = [];
   const hosts = createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] });
   const hostPolicy: HostPolicy = {
     ...hosts,
     check(host) {
-      turns.push("asked");
-      queueMicrotask(() => turns.push("turn is over"));
+      steps.push("decided");
+      queueMicrotask(() => steps.push("turn has ended"));
       return hosts.check(host);
     },
   };
-  /** Says what it was asked for after others were asked. */
+  /** Returns the facts of its request after other requests have arrived. */
   const later: HttpRoute = async (facts) => {
     await pause(50);
-    answered++;
+    replied++;
     return jsonReply(200, facts);
   };
   let transport: UwsTransport;
@@ -52,7 +52,7 @@ describe("what the transport takes from uWebSockets.js", () => {
 
   beforeAll(async () => {
     const session = { onText: (text: string) => texts.push(text), onDrain() {} } as unknown as Session;
-    const open = (): Session => (turns.push("open"), session);
+    const open = (): Session => (steps.push("open"), session);
     const sessions = { size: 0, subjectFull: () => false, open, closed() {} };
     transport = createUwsTransport({
       library: uWS,
@@ -84,22 +84,22 @@ describe("what the transport takes from uWebSockets.js", () => {
   });
   afterEach(() => void faults.splice(0));
 
-  it("is whole after an await, whatever other requests come meanwhile", async () => {
-    const asked = Array.from({ length: 20 }, (_, index) => `Bearer ${String(index).repeat(50)}`);
+  it("keeps the facts of a request intact over an await, while other requests arrive", async () => {
+    const headerValues = Array.from({ length: 20 }, (_, index) => `Bearer ${String(index).repeat(50)}`);
     const replies = await Promise.all(
-      asked.map(async (authorization, index) => {
+      headerValues.map(async (authorization, index) => {
         const headers = { authorization, "if-none-match": `"${index}"` };
         return (await fetch(`http://127.0.0.1:${port}/later?${index}`, { headers })).json();
       }),
     );
     const facts = { method: "GET", path: "/later", fromLoopback: true };
     expect(replies).toEqual(
-      asked.map((authorization, index) => ({ ...facts, authorization, ifNoneMatch: `"${index}"` })),
+      headerValues.map((authorization, index) => ({ ...facts, authorization, ifNoneMatch: `"${index}"` })),
     );
     expect(faults).toEqual([]);
   });
 
-  it("is whole in a text that is kept, whatever frames come behind it", async () => {
+  it("keeps the text of a frame intact while later frames arrive", async () => {
     const client = new WireClient(port);
     await expect.poll(() => client.head).toMatch(/^HTTP\/1.1 101/);
     const sent = Array.from({ length: 50 }, (_, index) => `${index} ${"東京 🙂".repeat(20 + index)}`);
@@ -109,16 +109,16 @@ describe("what the transport takes from uWebSockets.js", () => {
     client.cut();
   });
 
-  // An upgrade that waits and is then made within a cork can lose its fresh socket (trap 3).
-  it("is an upgrade that is decided and made before anything else runs", async () => {
-    turns.length = 0;
+  // An asynchronous upgrade within a cork can lose its new socket.
+  it("decides on an upgrade and completes it synchronously", async () => {
+    steps.length = 0;
     const client = new WireClient(port);
     await expect.poll(() => client.head).toMatch(/^HTTP\/1.1 101/);
-    expect(turns).toEqual(["asked", "open", "turn is over"]);
+    expect(steps).toEqual(["decided", "open", "turn has ended"]);
     client.cut();
   });
 
-  it("has at most 4,096 bytes of headers where they come in pieces: then 431 (trap 9)", async () => {
+  it("refuses more than 4,096 bytes of headers with 431 if they arrive in pieces", async () => {
     const inPieces = async (cookieBytes: number): Promise<WireClient> => {
       const client = new WireClient(port, { handshakeBytes: 0 });
       const start = `GET /later HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
@@ -135,14 +135,14 @@ describe("what the transport takes from uWebSockets.js", () => {
     fits.cut();
   });
 
-  it("is not touched again when the client has left before the reply was made", async () => {
-    const before = answered;
+  it("does not use a response whose client has disconnected before the reply was ready", async () => {
+    const before = replied;
     const socket = connect(port, "127.0.0.1");
     await once(socket, "connect");
     socket.write(`GET /later HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
     await pause(20);
     socket.resetAndDestroy();
-    await expect.poll(() => answered).toBe(before + 1);
+    await expect.poll(() => replied).toBe(before + 1);
     const reply = request({ port, path: "/later" }).end();
     const [{ statusCode }] = (await once(reply, "response")) as [{ statusCode: number }];
     expect(statusCode).toBe(200);
@@ -151,7 +151,7 @@ describe("what the transport takes from uWebSockets.js", () => {
   });
 });
 
-/** Any call on a socket of uWebSockets.js that has ended throws (trap 7). */
+/** uWebSockets.js throws on any call on a socket that has ended. */
 describe("a socket that has ended", () => {
   type Data = Record<string, never>;
   let listener: us_listen_socket;
@@ -192,7 +192,7 @@ describe("a socket that has ended", () => {
     return [socket.send('"late"'), socket.bufferedBytes(), written, socket.closed];
   };
 
-  it("drops what is written and says that it is closed, where the library would throw: left by the client", async () => {
+  it("drops frames and reports that it is closed, where the library throws, after the client has left", async () => {
     const client = await open();
     expect([socket.send('"first"'), socket.closed]).toEqual(["sent", false]);
     client.cut();
@@ -201,7 +201,7 @@ describe("a socket that has ended", () => {
     expect(useAll()).toEqual(["dropped", 0, 1, true]);
   });
 
-  it("and ended by us, also from within a cork", async () => {
+  it("drops frames and reports that it is closed after the server has ended it, also within a cork", async () => {
     const client = await open();
     socket.cork(() => {
       socket.end(1000, "bye");
@@ -215,8 +215,8 @@ describe("a socket that has ended", () => {
     expect(client.frames).toEqual([]);
   });
 
-  // What the kernel took shows nowhere (trap 2): a reader that stalls is known by its missing acks alone for a while.
-  it("holds no bytes any more, however many waited, and none that the kernel has taken", async () => {
+  // Bytes in the kernel's buffers are not visible: at first only missing acks reveal a reader that stalls.
+  it("holds no unsent bytes, and never counts bytes in the kernel's buffers", async () => {
     const client = await open();
     client.pause();
     const text = JSON.stringify("x".repeat(1_000_000));

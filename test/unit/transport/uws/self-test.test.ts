@@ -4,7 +4,7 @@ import { checkTextOutput } from "../../../../src/transport/uws/self-test.ts";
 import type { SocketLibrary } from "../../../../src/transport/uws/socket-library.ts";
 import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
 
-/** Hands strings to the library as they are, as a transport without an encoder of its own would. */
+/** Passes strings to the library unchanged, as a transport without its own encoder would. */
 class NoEncoder extends WireEncoder {
   override encode(text: string | Uint8Array, head?: Uint8Array): Uint8Array {
     const before = head === undefined ? "" : Buffer.from(head).toString();
@@ -17,22 +17,22 @@ class NoEncoder extends WireEncoder {
 
 type Output = string | Uint8Array;
 
-/** The fault of some binaries: a string without characters above U+00FF leaves as Latin-1. */
+/** The fault of some binaries: a string without characters above U+00FF is sent as Latin-1. */
 function write(output: Output, faulty: boolean | undefined): Uint8Array {
   if (typeof output !== "string") return output;
   return Buffer.from(output, faulty === true && !/[^\0-\xff]/.test(output) ? "latin1" : "utf8");
 }
 
-/** The library with the fault of {@link write} on some of its ways out. */
-function faultyLibrary(ways: {
+/** The library with the fault of {@link write} in some kinds of output. */
+function faultyLibrary(outputs: {
   readonly frames?: true;
   readonly reasons?: true;
   readonly bodies?: true;
 }): SocketLibrary {
   const patch = (ws: WebSocket<unknown>): WebSocket<unknown> =>
     Object.assign(Object.create(ws), {
-      send: (text: Output) => ws.send(write(text, ways.frames)),
-      end: (code: number, reason: Output) => ws.end(code, write(reason, ways.reasons)),
+      send: (text: Output) => ws.send(write(text, outputs.frames)),
+      end: (code: number, reason: Output) => ws.end(code, write(reason, outputs.reasons)),
       getBufferedAmount: () => ws.getBufferedAmount(),
     });
   return {
@@ -47,7 +47,7 @@ function faultyLibrary(ways: {
             handler({
               writeStatus: (status: string) => res.writeStatus(status),
               writeHeader: (name: string, value: string) => res.writeHeader(name, value),
-              end: (body: Output) => res.end(write(body, ways.bodies)),
+              end: (body: Output) => res.end(write(body, outputs.bodies)),
             }),
           ),
         listen: app.listen.bind(app),
@@ -60,10 +60,10 @@ function faultyLibrary(ways: {
 /** ABI numbers of Node whose packaged binary garbles strings. */
 const GARBLING_ABIS = ["137", "141"];
 
-describe("the check of the text that leaves", () => {
+describe("the self-test of text output", () => {
   it("passes with the installed library", () => expect(checkTextOutput(uWS)).resolves.toBeUndefined());
 
-  it("passes with a library that garbles strings, since it gets bytes", () =>
+  it("passes with a library that garbles strings, because the transport passes bytes", () =>
     expect(
       checkTextOutput(faultyLibrary({ frames: true, reasons: true, bodies: true })),
     ).resolves.toBeUndefined());
@@ -74,17 +74,17 @@ describe("the check of the text that leaves", () => {
     ["bodies", { bodies: true }, "HTTP bodies)"],
     ["everything", { frames: true, reasons: true, bodies: true }, "WebSocket frames and HTTP bodies)"],
   ] as const)(
-    "fails in one clear line without an encoder where the library garbles %s",
-    async (_name, ways, told) => {
-      const fault = await checkTextOutput(faultyLibrary(ways), new NoEncoder()).catch(
+    "fails with an error of one line if there is no encoder and the library garbles %s",
+    async (_name, outputs, expected) => {
+      const fault = await checkTextOutput(faultyLibrary(outputs), new NoEncoder()).catch(
         (error: Error) => error.message,
       );
-      expect(fault).toContain(`does not send text as UTF-8 (${told}`);
+      expect(fault).toContain(`does not send text as UTF-8 (${expected}`);
       expect(fault).not.toContain("\n");
     },
   );
 
-  it(`without an encoder ${GARBLING_ABIS.includes(process.versions.modules) ? "fails" : "passes"} with the real binary of this Node`, async () => {
+  it(`${GARBLING_ABIS.includes(process.versions.modules) ? "fails" : "passes"} without an encoder on the real binary of this Node`, async () => {
     const check = checkTextOutput(uWS, new NoEncoder());
     if (GARBLING_ABIS.includes(process.versions.modules)) await expect(check).rejects.toThrow("UTF-8");
     else await expect(check).resolves.toBeUndefined();

@@ -12,8 +12,8 @@ const installedFolder = dirname(createRequire(import.meta.url).resolve("uWebSock
 const name = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
 const sumOf = (bytes: string | Buffer): string => createHash("sha256").update(bytes).digest("hex");
 
-describe("the list of sums", () => {
-  it("is that of the installed package, for each Node version it may be loaded by", () => {
+describe("the list of SHA-256 sums", () => {
+  it("matches the installed package for every supported Node version", () => {
     const binaries = readdirSync(installedFolder).filter((file) =>
       /^uws_(linux|darwin|win32)_(x64|arm64)_(115|120|127|137|141)\.node$/.test(file),
     );
@@ -24,7 +24,7 @@ describe("the list of sums", () => {
   });
 });
 
-describe("loading the library", () => {
+describe("loadSocketLibrary", () => {
   let folder: string;
   let loaded: string[];
   beforeEach(() => {
@@ -52,11 +52,11 @@ describe("loading the library", () => {
     throw new Error(message);
   };
 
-  it("gives the installed one", () => {
+  it("loads the installed binary", () => {
     expect(loadSocketLibrary([]).App).toBe(uWS.App);
   });
 
-  it("never loads a binary with an unknown sum, and says how to allow it", () => {
+  it("refuses a binary with an unknown sum, and names the setting that allows it", () => {
     writeFileSync(join(folder, name), "changed");
     const fault = faultOf(() => loadSocketLibrary([sumOf("another")], source()));
     expect(fault).toContain(`${name} of uWebSockets.js was not loaded`);
@@ -65,18 +65,18 @@ describe("loading the library", () => {
     expect(loaded).toEqual([]);
   });
 
-  it("loads one whose sum the operator allows", () => {
+  it("loads a binary whose sum the operator allows", () => {
     writeFileSync(join(folder, name), "official");
     expect(loadSocketLibrary([sumOf("official")], source())).toEqual({ App: true });
     expect(loaded).toEqual([join(folder, name)]);
   });
 
-  it("says that the packages are not installed", () => {
+  it("reports that the packages are not installed", () => {
     const missing = { folder: failing("Cannot find module 'uWebSockets.js'"), load: () => null };
     expect(faultOf(() => loadSocketLibrary([], missing))).toMatch(/not installed: run npm ci/);
   });
 
-  it("says which versions of Node have a binary where this one has none", () => {
+  it("names the versions of Node that have a binary if this one has none", () => {
     const fault = faultOf(() => loadSocketLibrary([], source()));
     expect(fault).toContain(
       `no binary for Node ${process.versions.node} on ${process.platform}-${process.arch}`,
@@ -92,7 +92,7 @@ describe("loading the library", () => {
     ],
     ["libc.musl-x86_64.so.1: cannot open shared object file", "musl (Alpine)"],
     ["invalid ELF header\nmore", "could not be loaded: invalid ELF header"],
-  ])("makes one line of the system's refusal %j", (message, expected) => {
+  ])("shortens the system's error to one line: %j", (message, expected) => {
     writeFileSync(join(folder, name), "official");
     const fault = faultOf(() => loadSocketLibrary([sumOf("official")], source(failing(message))));
     expect(fault).toContain(expected);

@@ -35,8 +35,8 @@ function get(path: string, ifNoneMatch = ""): HttpReply {
   return route({ method: "GET", path, authorization: "", ifNoneMatch, fromLoopback: false });
 }
 
-describe("static files", () => {
-  it("are those of the page and no others, by their paths", () => {
+describe("loadStaticFiles", () => {
+  it("serves the files of the page by their paths, and no others", () => {
     expect([...files.keys()].toSorted()).toEqual(
       [
         "/",
@@ -50,7 +50,7 @@ describe("static files", () => {
     );
   });
 
-  it("give the page at / and at the original's name", () => {
+  it("serves the page at / and at the path of the original service", () => {
     for (const path of ["/", "/client.html", "/index.html"]) {
       const reply = get(path);
       expect(reply.status).toBe(200);
@@ -63,7 +63,7 @@ describe("static files", () => {
     ["/app.js", "text/javascript; charset=utf-8"],
     ["/style.css", "text/css; charset=utf-8"],
     ["/favicon.svg", "image/svg+xml"],
-  ])("give %s its type, and a policy that lets nothing foreign run", (path, type) => {
+  ])("serves %s with its content type and a strict content security policy", (path, type) => {
     const { headers } = get(path);
     expect(headers["content-type"]).toBe(type);
     const policy = headers["content-security-policy"] ?? "";
@@ -80,7 +80,7 @@ describe("static files", () => {
     expect(headers).toMatchObject({ "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" });
   });
 
-  it("are not sent again to who has them", () => {
+  it("replies with 304 if the client has the current version", () => {
     const first = get("/app.js");
     const etag = first.headers["etag"] ?? "";
     expect(etag).toMatch(/^"[\w-]{22}"$/);
@@ -92,12 +92,12 @@ describe("static files", () => {
     expect(get("/style.css", etag).status).toBe(200);
   });
 
-  it("that were read do not change with the disk", () => {
+  it("does not follow changes on disk", () => {
     writeFileSync(join(folder, "style.css"), "changed");
     expect(Buffer.from(get("/style.css").body as Uint8Array).toString()).toBe("a{}");
   });
 
-  it("are none where there is no folder", () => {
+  it("serves nothing if the folder does not exist", () => {
     expect(loadStaticFiles(join(folder, "nowhere")).size).toBe(0);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { HttpReply, HttpRequestFacts } from "../../../../src/transport/uws/http-reply.ts";
 import { createStatusRoutes, type Readiness } from "../../../../src/transport/uws/status-routes.ts";
 
-const ready: Readiness = { ready: true, reason: "", provider: "local", model: "m", backEnds: [] };
+const ready: Readiness = { ready: true, reason: "", provider: "local", model: "m", providers: [] };
 
 function ask(
   path: string,
@@ -26,23 +26,23 @@ function jsonOf({ body }: HttpReply): unknown {
 }
 
 describe("/healthz and /readyz", () => {
-  it("say that the process lives, whatever else is wrong", async () => {
+  it("report at /healthz that the process runs, even if it is not ready", async () => {
     const down = { ...ready, ready: false };
     const reply = await ask("/healthz", {}, { readiness: down });
     expect([reply.status, jsonOf(reply)]).toEqual([200, { status: "ok" }]);
   });
 
-  it("say who answers, or why nobody can", async () => {
+  it("report at /readyz the provider that answers, or why none can", async () => {
     const yes = await ask("/readyz");
     expect([yes.status, jsonOf(yes)]).toEqual([
       200,
       { status: "ready", provider: "local", model: "m", back_ends: [] },
     ]);
-    const backEnds = [
+    const providers = [
       { name: "local", state: "degraded", breaker: "open", reason: "It failed." },
       { name: "openai", state: "ready", breaker: "closed", reason: "" },
     ];
-    const readiness = { ready: false, reason: "Set a key.", provider: null, model: null, backEnds };
+    const readiness = { ready: false, reason: "Set a key.", provider: null, model: null, providers };
     const no = await ask("/readyz", {}, { readiness });
     expect(no.status).toBe(503);
     expect(jsonOf(no)).toEqual({
@@ -60,7 +60,7 @@ describe("/healthz and /readyz", () => {
 });
 
 describe("/metrics", () => {
-  it("answers this machine only, while no token is set", async () => {
+  it("is available only on this machine while no token is set", async () => {
     const local = await ask("/metrics", { fromLoopback: true });
     expect(local).toEqual({
       status: 200,
@@ -74,7 +74,7 @@ describe("/metrics", () => {
     });
   });
 
-  it("answers whoever has the token once one is set, and nobody else, not even this machine", async () => {
+  it("requires the token once one is set, even on this machine", async () => {
     const options = { metricsToken: "s3cret" };
     expect((await ask("/metrics", { authorization: "Bearer s3cret" }, options)).status).toBe(200);
     const wrong = [
@@ -94,7 +94,7 @@ describe("/metrics", () => {
     }
   });
 
-  it("hands a fault on to the router", async () => {
+  it("passes a failure on to the router", async () => {
     const rendered = Promise.reject(new Error("broken"));
     await expect(ask("/metrics", { fromLoopback: true }, { rendered })).rejects.toThrow("broken");
   });

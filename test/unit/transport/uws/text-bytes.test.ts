@@ -9,33 +9,34 @@ import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
 import { writeReply } from "../../../../src/transport/uws/write-reply.ts";
 import { WireClient } from "../../../support/wire-client.ts";
 
-/** Long enough that V8 joins by reference and cuts by reference, and that a string of a buffer stays outside its heap. */
+/** Long enough that V8 stores a string made from a buffer outside of its heap. */
 const EXTERNAL_LENGTH = 1_031_913;
 
 const LATIN1 = "Grüße, ¿qué tal? ÿ";
 
-/** A string in each form that V8 has for it. Each is made anew, since V8 changes the form of one that is read. */
+/** Strings in each of V8's representations. Each is created anew, because V8 may convert one that was read. */
 const forms: Readonly<Record<string, () => string>> = {
-  "one byte a character": () => LATIN1,
-  "two bytes a character": () => "你好 😀 é",
+  "one byte per character": () => LATIN1,
+  "two bytes per character": () => "你好 😀 é",
   "ASCII only": () => "plain",
-  "a sum of one-byte strings": () => LATIN1 + String(Math.random()) + LATIN1,
-  "a sum of one-byte and two-byte strings": () => `${LATIN1}${String(Math.random())}你好`,
-  "cut out of a one-byte string": () => `${LATIN1}${LATIN1}`.slice(1, 30),
-  "cut out of a two-byte string": () => `你好${LATIN1}${LATIN1}`.slice(2, 30),
+  "a concatenation of one-byte strings": () => LATIN1 + String(Math.random()) + LATIN1,
+  "a concatenation of one-byte and two-byte strings": () => `${LATIN1}${String(Math.random())}你好`,
+  "a slice of a one-byte string": () => `${LATIN1}${LATIN1}`.slice(1, 30),
+  "a slice of a two-byte string": () => `你好${LATIN1}${LATIN1}`.slice(2, 30),
   "with lone surrogates": () => "\uDC00é\uD83D你\uD83D",
   "NUL, line ends and quotes": () => 'a\0b\r\n"é"\u2028',
 };
 
 const longForms: Readonly<Record<string, () => string>> = {
-  "outside of V8's heap, one byte": () => Buffer.alloc(EXTERNAL_LENGTH, 0xe9).toString("latin1"),
-  "outside of V8's heap, two bytes": () =>
+  "outside of V8's heap, one byte per character": () =>
+    Buffer.alloc(EXTERNAL_LENGTH, 0xe9).toString("latin1"),
+  "outside of V8's heap, two bytes per character": () =>
     Buffer.alloc(EXTERNAL_LENGTH * 2, "é你", "utf16le").toString("utf16le"),
   "4 MiB of one-byte characters": () => "é".repeat(4_194_304),
 };
 
-/** Every string leaves as UTF-8, whatever its form in memory: some binaries of the library write one-byte strings raw. */
-describe("a text of each form", () => {
+/** Every string must be sent as UTF-8, but some binaries of the library send one-byte strings as Latin-1. */
+describe("a text", () => {
   let listener: us_listen_socket;
   let port: number;
   let text = "";
@@ -63,7 +64,7 @@ describe("a text of each form", () => {
   });
   afterAll(() => uWS.us_listen_socket_close(listener));
 
-  /** All bytes of the connection behind the head of the reply, until `length` of them are there or it ends. */
+  /** The bytes after the headers of the reply: at least `length`, or all until the connection ends. */
   const read = async (request: string, length: number): Promise<Buffer> => {
     const socket = connect(port, "127.0.0.1");
     await once(socket, "connect");
@@ -84,8 +85,8 @@ describe("a text of each form", () => {
   describe.each(Object.entries({ ...forms, ...longForms }))("%s", (_name, make) => {
     it.each([
       ["a frame", undefined],
-      ["a frame with a part that was encoded before", Buffer.from("  ")],
-    ])("is whole in %s", async (_where, before) => {
+      ["a frame with a pre-encoded head", Buffer.from("  ")],
+    ])("arrives unchanged in %s", async (_where, before) => {
       text = make();
       head = before;
       end = "after a frame";
@@ -95,7 +96,7 @@ describe("a text of each form", () => {
       expect(client.frames[0] as unknown as string).toBe(text);
     });
 
-    it("is whole in an HTTP body", async () => {
+    it("arrives unchanged in an HTTP body", async () => {
       text = make();
       const expected = Buffer.from(text);
       const received = await read("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", expected.length);
@@ -103,14 +104,14 @@ describe("a text of each form", () => {
     });
   });
 
-  it.each(Object.entries(forms))("is whole in a close reason: %s", async (_name, make) => {
+  it.each(Object.entries(forms))("arrives unchanged in a close reason: %s", async (_name, make) => {
     text = make();
     end = "with a reason";
     const { code, reason } = await new WireClient(port, { path: "/" }).closed;
     expect({ code, reason }).toEqual({ code: 1000, reason: Buffer.from(text).toString() });
   });
 
-  it("is cut at a character in a close reason that is too long", async () => {
+  it("is truncated at a character boundary in a close reason that is too long", async () => {
     text = "é".repeat(80);
     end = "with a reason";
     expect(await new WireClient(port, { path: "/" }).closed).toEqual({

@@ -20,7 +20,7 @@ const clock = new VirtualClock();
 const sign = createTokenSigner({ secret: SECRET, clock });
 const verifier = createTokenVerifier({ secret: SECRET, clock });
 
-function knock(facts: Partial<UpgradeRequest> = {}, options: Partial<UpgradePolicyOptions> = {}) {
+function decideOn(facts: Partial<UpgradeRequest> = {}, options: Partial<UpgradePolicyOptions> = {}) {
   const metrics = new CountingMetrics();
   const decide = createUpgradePolicy({
     allowAnonymous: true,
@@ -51,7 +51,7 @@ function knock(facts: Partial<UpgradeRequest> = {}, options: Partial<UpgradePoli
 }
 
 const authenticated = (facts: Partial<UpgradeRequest> = {}, options: Partial<UpgradePolicyOptions> = {}) =>
-  knock({ endpoint: "authenticated", ...facts }, options);
+  decideOn({ endpoint: "authenticated", ...facts }, options);
 const withToken = (token: string) => ({ query: new URLSearchParams({ token }) });
 
 function admitted(decision: UpgradeDecision) {
@@ -59,7 +59,7 @@ function admitted(decision: UpgradeDecision) {
   return decision;
 }
 
-/** An address that may have so many sockets and upgrades, and has these already. */
+/** Limits of addresses where 192.0.2.7 has `sockets` open sockets already. */
 function crowded(maxConnections: number, upgradesPerMinute: number, sockets: number): AddressLimits {
   const addresses = new AddressLimits({ maxConnections, upgradesPerMinute, clock });
   for (let index = 0; index < sockets; index++) {
@@ -69,7 +69,7 @@ function crowded(maxConnections: number, upgradesPerMinute: number, sockets: num
   return addresses;
 }
 
-/** Facts and options that are each refused for one reason, in the order in which the door looks. */
+/** Facts and options that are refused for one reason each, in the order of the checks. */
 const reasons = [
   {
     reason: "host",
@@ -103,7 +103,7 @@ const reasons = [
   },
 ];
 
-describe("the door's limits", () => {
+describe("the upgrade policy under limits", () => {
   it.each([
     ["connections", {}, { connections: () => 10 }],
     ["address_connections", {}, { addresses: crowded(3, 100, 3) }],
@@ -114,9 +114,9 @@ describe("the door's limits", () => {
       { subjectFull: (subject: string) => subject === "ada" },
     ],
   ] as [string, Partial<UpgradeRequest>, Partial<UpgradePolicyOptions>][])(
-    "%s: 1013 with a time to come back, counted",
+    "refuses over the limit %s with 1013 and a time to wait, and counts it",
     (limit, facts, options) => {
-      const { decision, refused, hits } = knock(facts, options);
+      const { decision, refused, hits } = decideOn(facts, options);
       if (decision.kind !== "refuse") throw new Error(JSON.stringify(decision));
       expect(decision.code).toBe(1013);
       const { retry_after_ms: wait } = JSON.parse(decision.reason) as { retry_after_ms: number };
@@ -126,29 +126,29 @@ describe("the door's limits", () => {
     },
   );
 
-  it("answers a flood of upgrades from one address with HTTP 503, and lets the others in", () => {
+  it("rejects a flood of upgrades from one address with HTTP 503, and admits other addresses", () => {
     const addresses = crowded(1000, 5, 10);
-    expect(knock({}, { addresses }).decision).toEqual({
+    expect(decideOn({}, { addresses }).decision).toEqual({
       kind: "reject",
       status: 503,
-      message: "Too many sockets are opened from your address.",
+      message: "Too many connections from your address; try again later.",
       retryAfterMs: expect.any(Number) as number,
     });
-    admitted(knock({ peer: "192.0.2.8" }, { addresses }).decision);
+    admitted(decideOn({ peer: "192.0.2.8" }, { addresses }).decision);
   });
 
-  it("counts an address before it looks at a token, since a check costs more than a refusal", () => {
+  it("checks the limits of an address before the token, which costs more", () => {
     const tokenVerifier = { configured: true, verify: () => expect.unreachable() };
     const facts = { endpoint: "authenticated" as const, ...withToken("x") };
-    expect(knock(facts, { tokenVerifier, addresses: crowded(100, 1, 1) }).decision).toMatchObject({
+    expect(decideOn(facts, { tokenVerifier, addresses: crowded(100, 1, 1) }).decision).toMatchObject({
       code: 1013,
     });
   });
 
-  it("counts a whole IPv6 /64 as one address, and clients behind a trusted proxy apart", () => {
+  it("counts an IPv6 /64 as one address, and clients behind a trusted proxy separately", () => {
     const addresses = new AddressLimits({ maxConnections: 10, upgradesPerMinute: 1, clock });
     const code = (facts: Partial<UpgradeRequest>) => {
-      const { decision } = knock(facts, { addresses });
+      const { decision } = decideOn(facts, { addresses });
       return decision.kind === "refuse" ? decision.code : decision.kind;
     };
     expect(code({ peer: "2001:db8:1:2::1" })).toBe("admit");
@@ -159,9 +159,9 @@ describe("the door's limits", () => {
   });
 });
 
-describe("the door", () => {
-  it("admits a client that sends no origin, and charges its address", () => {
-    const { decision, refused } = knock();
+describe("the upgrade policy", () => {
+  it("admits a client without an origin, and identifies it by its address", () => {
+    const { decision, refused } = decideOn();
     expect(decision).toEqual({
       kind: "admit",
       identity: { address: "192.0.2.7", token: null, streaming: false },
@@ -170,49 +170,49 @@ describe("the door", () => {
     expect(refused).toEqual([]);
   });
 
-  it("charges the address behind a trusted proxy, and IPv6 by its /64", () => {
+  it("identifies a client by the address behind a trusted proxy, and IPv6 by its /64", () => {
     const via = (peer: string, forwardedFor: string) =>
-      admitted(knock({ peer, forwardedFor }).decision).identity.address;
+      admitted(decideOn({ peer, forwardedFor }).decision).identity.address;
     expect(via("10.0.0.1", "6.6.6.6, 203.0.113.9")).toBe("203.0.113.9");
     expect(via("192.0.2.7", "203.0.113.9")).toBe("192.0.2.7");
     expect(via("2001:db8:1:2:3:4:5:6", "")).toBe("2001:db8:1:2::/64");
   });
 
   it.each(reasons)("refuses for $reason", ({ facts, options, decision, reason }) => {
-    const knocked = knock(facts, options);
-    expect(knocked.decision).toMatchObject(decision);
-    expect(knocked.refused).toEqual([reason]);
+    const result = decideOn(facts, options);
+    expect(result.decision).toMatchObject(decision);
+    expect(result.refused).toEqual([reason]);
   });
 
-  it("names the first reason of several, and counts it alone", () => {
+  it("reports and counts only the first of several reasons", () => {
     for (let first = 0; first < reasons.length; first++) {
       const rest = reasons.slice(first);
       const facts = Object.assign({}, ...rest.map((each) => each.facts)) as Partial<UpgradeRequest>;
       const options = Object.assign({}, ...rest.map((each) => each.options)) as Partial<UpgradePolicyOptions>;
-      const { decision, refused } = knock(facts, options);
+      const { decision, refused } = decideOn(facts, options);
       expect(decision).toMatchObject(reasons[first]?.decision ?? {});
       expect(refused).toEqual([reasons[first]?.reason]);
     }
   });
 
-  it("says what was wrong with host and origin in the HTTP answer", () => {
-    expect(knock({ host: "evil.example" }).decision).toMatchObject({
+  it("names the setting in the HTTP reply to a wrong host or origin", () => {
+    expect(decideOn({ host: "evil.example" }).decision).toMatchObject({
       message: expect.stringContaining("ALLOWED_HOSTS") as string,
     });
-    expect(knock({ origin: "https://evil.example" }).decision).toMatchObject({
+    expect(decideOn({ origin: "https://evil.example" }).decision).toMatchObject({
       message: expect.stringContaining("CORS_ORIGINS") as string,
     });
-    expect(knock({ host: "" }).decision).toMatchObject({ kind: "reject", status: 421 });
+    expect(decideOn({ host: "" }).decision).toMatchObject({ kind: "reject", status: 421 });
   });
 
-  it("takes a listed origin, and the own one", () => {
-    admitted(knock({ origin: "https://chat.example.org" }).decision);
-    admitted(knock({ origin: "http://localhost:8000" }).decision);
-    expect(knock({ origin: "http://localhost:9000" }).decision).toMatchObject({ status: 403 });
+  it("admits a listed origin, and the server's own one", () => {
+    admitted(decideOn({ origin: "https://chat.example.org" }).decision);
+    admitted(decideOn({ origin: "http://localhost:8000" }).decision);
+    expect(decideOn({ origin: "http://localhost:9000" }).decision).toMatchObject({ status: 403 });
   });
 
-  it("lets a page opened from disk in to be closed with 4403 and the name of the setting", () => {
-    const { decision, refused } = knock({ origin: "null" }, { draining: () => true });
+  it("closes the socket of a page opened from disk with 4403 and the name of the setting", () => {
+    const { decision, refused } = decideOn({ origin: "null" }, { draining: () => true });
     expect(decision).toMatchObject({
       kind: "refuse",
       code: 4403,
@@ -220,19 +220,20 @@ describe("the door", () => {
     });
     expect(refused).toEqual(["origin"]);
     admitted(
-      knock({ origin: "null" }, { originPolicy: createOriginPolicy({ allowedOrigins: ["null"] }) }).decision,
+      decideOn({ origin: "null" }, { originPolicy: createOriginPolicy({ allowedOrigins: ["null"] }) })
+        .decision,
     );
   });
 
-  it("says when to come back in a reason that is JSON", () => {
-    const { decision } = knock({}, { connections: () => 11 });
+  it("sends the time to wait as JSON in the close reason", () => {
+    const { decision } = decideOn({}, { connections: () => 11 });
     if (decision.kind !== "refuse") throw new Error("admitted");
     expect(JSON.parse(decision.reason)).toEqual({ retry_after_ms: expect.any(Number) as number });
-    admitted(knock({}, { connections: () => 9 }).decision);
+    admitted(decideOn({}, { connections: () => 9 }).decision);
   });
 
-  it("turns anonymous clients away where the operator wants none, and says where to go", () => {
-    const { decision, refused } = knock({}, { allowAnonymous: false });
+  it("refuses anonymous clients if they are not allowed, and names the other endpoint", () => {
+    const { decision, refused } = decideOn({}, { allowAnonymous: false });
     expect(decision).toMatchObject({
       kind: "refuse",
       code: 4401,
@@ -255,18 +256,18 @@ describe("the door", () => {
     ["", "chat.v2", false, ""],
     ["", "CHAT.V1", false, ""],
   ])(
-    "hears from query %j and subprotocols %j that it streams: %j",
+    "derives from query %j and subprotocols %j whether the socket streams: %j",
     (query, protocols, streaming, subprotocol) => {
-      const decision = admitted(knock({ query: new URLSearchParams(query), protocols }).decision);
+      const decision = admitted(decideOn({ query: new URLSearchParams(query), protocols }).decision);
       expect(decision).toMatchObject({ identity: { streaming }, subprotocol });
     },
   );
 });
 
-describe("the authenticated door", () => {
+describe("the upgrade policy of the authenticated endpoint", () => {
   const expiresAt = () => Math.floor(clock.wall() / 1000) + 60;
 
-  it("takes the token from the query, the header or the subprotocols, and never echoes it", () => {
+  it("accepts the token from the query, the header or the subprotocols, and never echoes it", () => {
     const token = sign("ada", 60);
     const places: Partial<UpgradeRequest>[] = [
       withToken(token),
@@ -281,36 +282,36 @@ describe("the authenticated door", () => {
     }
   });
 
-  it("does not look at a token on the anonymous endpoint", () => {
-    expect(admitted(knock(withToken("rubbish")).decision).identity.token).toBeNull();
+  it("ignores a token on the anonymous endpoint", () => {
+    expect(admitted(decideOn(withToken("rubbish")).decision).identity.token).toBeNull();
   });
 
   it.each([
-    ["none", {}, 4401, "a token is missing"],
-    ["an empty one", withToken(""), 4401, "a token is missing"],
+    ["a missing token", {}, 4401, "a token is missing"],
+    ["an empty token", withToken(""), 4401, "a token is missing"],
     [
-      "two different ones",
+      "two different tokens",
       { ...withToken(sign("ada", 60)), authorization: `Bearer ${sign("bob", 60)}` },
       4401,
       "two different tokens",
     ],
-    ["rubbish", withToken("rubbish"), 4401, "token"],
+    ["text that is not a token", withToken("rubbish"), 4401, "token"],
     [
-      "a signature of somebody else",
+      "a token signed with another key",
       withToken(createTokenSigner({ secret: SECRET.toUpperCase(), clock })("ada", 60)),
       4401,
       "token",
     ],
-    ["an expired one", withToken(sign("ada", 0)), 4408, "the token has expired"],
-    ["one of yesterday", withToken(sign("ada", -86_400)), 4408, "the token has expired"],
-    ["a very long one", withToken("x".repeat(20_000)), 4401, "longer than"],
-  ])("refuses %s and says so", (_what, facts, code, said) => {
+    ["an expired token", withToken(sign("ada", 0)), 4408, "the token has expired"],
+    ["a token that expired yesterday", withToken(sign("ada", -86_400)), 4408, "the token has expired"],
+    ["a token that is too long", withToken("x".repeat(20_000)), 4401, "longer than"],
+  ])("refuses %s and reports the reason", (_what, facts, code, text) => {
     const { decision, refused } = authenticated(facts);
-    expect(decision).toMatchObject({ kind: "refuse", code, reason: expect.stringContaining(said) as string });
+    expect(decision).toMatchObject({ kind: "refuse", code, reason: expect.stringContaining(text) as string });
     expect(refused).toEqual(["token"]);
   });
 
-  it("refuses everybody while it is not set up, token or not, and says what to set", () => {
+  it("refuses every client while no key is configured, and names the setting", () => {
     const tokenVerifier = createTokenVerifier({ clock });
     for (const facts of [{}, withToken(sign("ada", 60))]) {
       expect(authenticated(facts, { tokenVerifier }).decision).toMatchObject({
@@ -320,7 +321,7 @@ describe("the authenticated door", () => {
     }
   });
 
-  it("does not take a fault of its own for a bad token", () => {
+  it("does not report an unexpected error as a bad token", () => {
     const tokenVerifier = {
       configured: true,
       verify(): never {
@@ -330,7 +331,7 @@ describe("the authenticated door", () => {
     expect(() => authenticated(withToken("x"), { tokenVerifier })).toThrow(TypeError);
   });
 
-  it("cuts any reason to what a close frame holds, at a character", () => {
+  it("truncates any reason to the size of a close frame, at a character boundary", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom("a", "é", "€", "😀"), maxLength: 200 }), (text) => {
         const tokenVerifier = {

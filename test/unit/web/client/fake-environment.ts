@@ -2,7 +2,7 @@ import type { ClientEnvironment, ClientEvent, SocketHandlers } from "../../../..
 import { ChatClient } from "../../../../web/client/chat-client.ts";
 import { VirtualClock } from "../../../support/virtual-clock.ts";
 
-/** One socket the client opened, as the server sees it. */
+/** A socket that the client opened, seen from the server. */
 export interface FakeSocket {
   readonly url: string;
   readonly protocols: readonly string[];
@@ -10,9 +10,10 @@ export interface FakeSocket {
   readonly sent: Record<string, unknown>[];
   readonly closedByClient: boolean;
   /** Sends a frame to the client. */
-  say(frame: object): void;
-  sayRaw(text: string): void;
-  /** Closes from the server's side, or cuts with 1006. */
+  deliver(frame: object): void;
+  /** Sends any text to the client. */
+  deliverRaw(text: string): void;
+  /** Closes the socket from the server. The code 1006 stands for a lost connection. */
   end(code: number, reason?: string): void;
 }
 
@@ -22,12 +23,13 @@ export interface FakeWorld {
   /** The latest socket. */
   readonly socket: FakeSocket;
   readonly environment: ClientEnvironment;
-  /** What `random()` gives. */
+  /** Result of `random()`. */
   random: number;
+  /** The stored session secret. */
   secret: string | null;
 }
 
-/** Surroundings of a client under a test's control: sockets, time, chance and storage. */
+/** Creates an environment whose sockets, time, random numbers and storage are controlled by the test. */
 export function createFakeWorld(): FakeWorld {
   const clock = new VirtualClock();
   const sockets: FakeSocket[] = [];
@@ -74,8 +76,8 @@ function pair(url: string, protocols: readonly string[], handlers: SocketHandler
     get closedByClient() {
       return closedByClient;
     },
-    say: (frame) => server.sayRaw(JSON.stringify(frame)),
-    sayRaw(text) {
+    deliver: (frame) => server.deliverRaw(JSON.stringify(frame)),
+    deliverRaw(text) {
       if (open) handlers.message(text);
     },
     end(code, reason = "") {
@@ -132,7 +134,7 @@ export const tokenFrame = (id: string, content: string, from: number, answer = "
   to: from + Buffer.byteLength(content),
 });
 
-/** All events of a client, in order. */
+/** Records all events of a client, in order. */
 export function record(client: ChatClient): ClientEvent[] {
   const events: ClientEvent[] = [];
   client.subscribe((event) => events.push(event));
@@ -141,7 +143,7 @@ export function record(client: ChatClient): ClientEvent[] {
 
 export const URL_OF_CHAT = "ws://chat.example/ws/chat";
 
-/** A client that has begun to connect. */
+/** Creates a client that is connecting. */
 export function connect(token?: string): { world: FakeWorld; client: ChatClient; events: ClientEvent[] } {
   const world = createFakeWorld();
   const endpoint = token === undefined ? { url: URL_OF_CHAT } : { url: URL_OF_CHAT, token };
@@ -151,26 +153,26 @@ export function connect(token?: string): { world: FakeWorld; client: ChatClient;
   return { world, client, events };
 }
 
-/** A client with an open connection under a new session. */
+/** Creates a client with an open connection and a new session. */
 export function connected(): ReturnType<typeof connect> {
   const all = connect();
-  all.world.socket.say(welcomeFrame());
+  all.world.socket.deliver(welcomeFrame());
   return all;
 }
 
-/** Lets the delay before the next attempt pass, and no more. */
+/** Advances the clock to the next reconnect attempt. */
 export async function waitForAttempt(world: FakeWorld, client: ChatClient): Promise<void> {
   if (client.state.phase !== "waiting") throw new Error(`not waiting but ${client.state.phase}`);
   await world.clock.pass(client.state.retryAt - world.clock.now());
 }
 
-/** An answer as a page would show it. */
+/** Text of an answer as a page would show it. */
 export const textOf = (events: readonly ClientEvent[], id: string): string =>
   events.reduce((text, event) => {
     if (event.type !== "text" || event.id !== id) return text;
-    return event.restart ? event.fresh : text + event.fresh;
+    return event.restart ? event.delta : text + event.delta;
   }, "");
 
-/** The events of one type. */
+/** Returns the events of one type. */
 export const ofType = <Type extends ClientEvent["type"]>(events: readonly ClientEvent[], type: Type) =>
   events.filter((event): event is ClientEvent & { type: Type } => event.type === type);

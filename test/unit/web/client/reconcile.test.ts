@@ -22,8 +22,8 @@ const history = (pairs: readonly [string, string][], running: readonly string[] 
   running: running.map((id) => ({ answer: `answer to ${id}`, id, length: 5 })),
 });
 
-describe("a page's turns beside the server's history", () => {
-  it("take the answer that ended while the page was away", () => {
+describe("reconcile", () => {
+  it("finds the answer that ended while the page was closed", () => {
     const waiting = turn("two", "pending");
     const found = reconcile(
       [turn("one", "done", "1"), waiting],
@@ -35,7 +35,7 @@ describe("a page's turns beside the server's history", () => {
     expect(found).toEqual({ finished: [{ turn: waiting, content: "2" }], missing: [], running: [] });
   });
 
-  it("are not finished by an older answer to the same words", () => {
+  it("does not finish a pending turn by an older answer to the same text", () => {
     const turns = [turn("hi", "done", "1"), turn("hi", "pending")];
     expect(reconcile(turns, history([["hi", "1"]])).finished).toEqual([]);
     const both = history([
@@ -45,12 +45,12 @@ describe("a page's turns beside the server's history", () => {
     expect(reconcile(turns, both).finished).toMatchObject([{ content: "2" }]);
   });
 
-  it("go on waiting while their answer runs", () => {
+  it("keeps a turn pending while its answer is running", () => {
     const turns = [turn("hi", "pending", "par")];
     expect(reconcile(turns, history([], ["id of hi"]))).toEqual({ finished: [], missing: [], running: [] });
   });
 
-  it("are joined by those of another page, before what still waits", () => {
+  it("finds the turns and the running answers of another page", () => {
     const turns = [turn("one", "done", "1"), turn("mine", "pending")];
     const found = reconcile(
       turns,
@@ -69,7 +69,7 @@ describe("a page's turns beside the server's history", () => {
     });
   });
 
-  it("are all of the history where the page had none", () => {
+  it("takes the whole history if the page has no turns", () => {
     expect(
       reconcile(
         [],
@@ -81,13 +81,13 @@ describe("a page's turns beside the server's history", () => {
     ).toHaveLength(2);
   });
 
-  it("take nothing over when they have no turn in common: the history was cut or cleared", () => {
+  it("takes nothing if there is no common turn, as after a cleared history", () => {
     const turns = [turn("one", "done", "1")];
     expect(reconcile(turns, history([["other", "x"]])).missing).toEqual([]);
     expect(reconcile(turns, history([]))).toEqual({ finished: [], missing: [], running: [] });
   });
 
-  it("pass over commands, which no history holds, and know text behind a doubled slash", () => {
+  it("skips commands, which no history contains, and matches chat text with a leading `//`", () => {
     const chat = turn("//hello", "pending");
     const turns = [
       turn("one", "done", "1"),

@@ -15,8 +15,8 @@ const turn = (id: string, content = "answer"): Turn => ({
   content,
 });
 
-describe("the transcript of a tab", () => {
-  it("comes back as it was", () => {
+describe("a saved transcript", () => {
+  it("is restored unchanged", () => {
     const entries: Entry[] = [
       turn("1", 'a "b" \n\u2028 🙂 </script>'),
       { kind: "divider", text: "Cleared" },
@@ -28,7 +28,7 @@ describe("the transcript of a tab", () => {
     });
   });
 
-  it("keeps the latest when it grows too large", () => {
+  it("keeps only the latest entries when it is too large", () => {
     const entries = Array.from({ length: 500 }, (_, n) =>
       turn(`${n}`, "x".repeat(n % 7 === 0 ? 90_000 : 10)),
     );
@@ -50,5 +50,5 @@ describe("the transcript of a tab", () => {
     '{"conversation":"c","entries":[{"kind":"turn"}]}',
     '{"conversation":"c","entries":[null]}',
     '{"conversation":"c","entries":[{"kind":"divider","text":1}]}',
-  ])("is none when the storage holds %j", (text) => expect(unpackTranscript(text)).toBeUndefined());
+  ])("is undefined when the storage contains %j", (text) => expect(unpackTranscript(text)).toBeUndefined());
 });

@@ -12,7 +12,7 @@ function readColors(block: string): Map<string, string> {
   );
 }
 
-/** Relative luminance as WCAG 2 defines it. */
+/** Relative luminance as defined by WCAG 2. */
 function luminance(color: string): number {
   const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((at) => {
     const channel = Number.parseInt(color.slice(at, at + 2), 16) / 255;
@@ -26,7 +26,7 @@ function contrast(a: string, b: string): number {
   return (high + 0.05) / (low + 0.05);
 }
 
-const surfaces = ["page", "surface", "sunken", "said"];
+const surfaces = ["page", "surface", "sunken", "user-message"];
 const pairs: [ink: string, ground: string][] = [
   ...surfaces.flatMap((ground): [string, string][] => [
     ["ink", ground],
@@ -46,8 +46,8 @@ const pairs: [ink: string, ground: string][] = [
 describe.each([
   ["light", light],
   ["dark", dark],
-])("in the %s theme", (_theme, colors) => {
-  it.each(pairs)("%s on %s can be read (WCAG AA, 4.5 to 1)", (ink, ground) => {
+])("the %s theme", (_theme, colors) => {
+  it.each(pairs)("has a contrast of at least 4.5 to 1 for %s on %s (WCAG AA)", (ink, ground) => {
     const text = colors?.get(ink);
     const behind = colors?.get(ground);
     if (text === undefined || behind === undefined) throw new Error(`no colour ${ink} or ${ground}`);

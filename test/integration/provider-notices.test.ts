@@ -28,7 +28,7 @@ async function readyz(service: Service): Promise<Ready & { readonly http: number
   return { http: response.status, ...((await response.json()) as Ready) };
 }
 
-describe("news of the providers", () => {
+describe("notices about providers", () => {
   let upstream: FaultServer;
 
   beforeAll(async () => {
@@ -37,7 +37,7 @@ describe("news of the providers", () => {
 
   afterAll(() => upstream.close());
 
-  it("everybody is told when one is left alone and when it is back; /readyz and /metrics say so", async () => {
+  it("reach all sockets when a breaker opens and closes, as do /readyz and /metrics", async () => {
     const service = await startService({
       ...settings,
       AI_FALLBACK: "none",
@@ -53,7 +53,7 @@ describe("news of the providers", () => {
     await chat.ask("2");
     expect(await other.next(({ event }) => event === "provider_degraded")).toMatchObject({
       type: "system",
-      message: expect.stringMatching(/openai provider cannot answer for now/) as string,
+      message: expect.stringMatching(/openai provider is temporarily unavailable/) as string,
     });
     expect(await readyz(service)).toMatchObject({
       http: 503,
@@ -78,7 +78,7 @@ describe("news of the providers", () => {
     await service.stop();
   });
 
-  it("a fallback that cannot start is skipped with a log line, a system frame and what to fix", async () => {
+  it("report a fallback that cannot start, with a log line, a system frame and what to fix", async () => {
     upstream.play(status(500));
     const service = await startService({
       ...settings,
@@ -93,8 +93,8 @@ describe("news of the providers", () => {
       message: expect.stringMatching(/No provider could answer.*MODEL_PATH/) as string,
     });
     await chat.next(({ event, message }) => event === "provider_degraded" && /local/.test(String(message)));
-    await until(() => service.log.some(({ msg }) => /fallback could not start/.test(String(msg))));
-    // The first one is asked again all the same.
+    await until(() => service.log.some(({ msg }) => /fallback provider failed to start/.test(String(msg))));
+    // The first provider is still tried again.
     upstream.play(whole());
     expect(await chat.ask("hello")).toMatchObject({ type: "message", provider: "openai" });
     await chat.close();

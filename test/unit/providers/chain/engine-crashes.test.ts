@@ -3,15 +3,15 @@ import type { ScriptedCall } from "../../../support/scripted-provider.ts";
 import { settle } from "../../../support/virtual-clock.ts";
 import { chainBench, failure, type Reading } from "./chain-bench.ts";
 
-const died = (name = "local") => failure(name, "engine_crashed");
+const crashOf = (name = "local") => failure(name, "engine_crashed");
 
-/** Eight answers in the middle, by a message each. */
+/** Starts eight answers with different messages and emits some text of each. */
 async function eight(bench: ReturnType<typeof chainBench>): Promise<Reading[]> {
   const readings = Array.from({ length: 8 }, (_, index) =>
     bench.ask({ turns: [{ role: "user", content: `m${index}` }] }),
   );
   await settle();
-  for (const call of bench.back(0).calls) call.start().say("one ");
+  for (const call of bench.providerAt(0).calls) call.start().say("one ");
   await settle();
   return readings;
 }
@@ -19,15 +19,15 @@ async function eight(bench: ReturnType<typeof chainBench>): Promise<Reading[]> {
 const messageOf = (call: ScriptedCall): string => call.request.turns.at(-1)?.content ?? "";
 const running = (calls: readonly ScriptedCall[]) => calls.filter(({ stopped }) => !stopped);
 
-describe("the death of the engine", () => {
-  it("with nobody else left is followed by the engine itself, one suspect at a time, each with one notice", async () => {
+describe("a crash of the engine", () => {
+  it("is followed by retries on the engine if no other provider is left, one suspect at a time with one notice each", async () => {
     const bench = chainBench(["local"]);
     const readings = await eight(bench);
-    const death = died();
-    for (const call of bench.back(0).calls) call.fail(death);
+    const crash = crashOf();
+    for (const call of bench.providerAt(0).calls) call.fail(crash);
     await settle();
     for (let left = 8; left > 0; left--) {
-      const [call, ...more] = running(bench.back(0).calls);
+      const [call, ...more] = running(bench.providerAt(0).calls);
       expect(more).toEqual([]);
       expect(call?.request.continueFrom).toBe("one ");
       expect(bench.metrics.read("suspects_waiting")).toBe(left - 1);
@@ -44,15 +44,15 @@ describe("the death of the engine", () => {
     expect(bench.chain.status()[0]).toMatchObject({ breaker: "closed" });
   });
 
-  it("goes to another provider while one is left, and only then to the engine again", async () => {
-    const { ask, back } = chainBench(["local", "openai"]);
+  it("moves the answer to another provider first, and back to the engine only if none is left", async () => {
+    const { ask, providerAt } = chainBench(["local", "openai"]);
     const answer = ask();
     await settle();
-    back(0).call.start().say("one ").fail(died());
+    providerAt(0).call.start().say("one ").fail(crashOf());
     await settle();
-    back(1).call.start().fail(failure("openai", "provider_unavailable"));
+    providerAt(1).call.start().fail(failure("openai", "provider_unavailable"));
     await settle();
-    back(0).call.answer("two");
+    providerAt(0).call.answer("two");
     await settle();
     expect(answer.text()).toBe("one two");
     expect(answer.fallbacks()).toMatchObject([
@@ -61,27 +61,27 @@ describe("the death of the engine", () => {
     ]);
   });
 
-  it("by a poisoned prompt ends that one after the second death, and everybody else is answered", async () => {
+  it("caused by a poisoned prompt ends that request after the second crash, and all others are answered", async () => {
     const bench = chainBench(["local"]);
     const readings = await eight(bench);
     const poisoned = "m3";
-    const first = died();
-    for (const call of bench.back(0).calls) call.fail(first);
+    const first = crashOf();
+    for (const call of bench.providerAt(0).calls) call.fail(first);
     await settle();
     let fresh: Reading | undefined;
     for (let turn = 0; turn < 20; turn++) {
-      const calls = running(bench.back(0).calls);
+      const calls = running(bench.providerAt(0).calls);
       if (calls.length === 0) break;
-      const guilty = calls.find((call) => messageOf(call) === poisoned);
-      if (guilty && fresh === undefined) {
-        // Somebody new comes while it runs, and meets its second death.
+      const poisonedCall = calls.find((call) => messageOf(call) === poisoned);
+      if (poisonedCall && fresh === undefined) {
+        // A new request arrives while the poisoned one runs, and is in flight at the second crash.
         fresh = bench.ask({ turns: [{ role: "user", content: "fresh" }] });
         await settle();
-        bench.back(0).call.start();
-        guilty.start().say("x");
+        bench.providerAt(0).call.start();
+        poisonedCall.start().say("x");
         await settle();
-        const second = died();
-        for (const call of running(bench.back(0).calls)) call.fail(second);
+        const second = crashOf();
+        for (const call of running(bench.providerAt(0).calls)) call.fail(second);
       } else for (const call of calls) call.answer("two");
       await settle();
     }
@@ -95,46 +95,46 @@ describe("the death of the engine", () => {
     expect(bench.metrics.read("suspects_waiting")).toBe(0);
   });
 
-  it("costs those who only waited no suspicion at once", async () => {
+  it("does not make requests suspect that were only queued", async () => {
     const bench = chainBench(["local"]);
     const readings = [bench.ask(), bench.ask()];
     await settle();
-    const first = died();
-    for (const call of running(bench.back(0).calls)) call.fail(first);
+    const first = crashOf();
+    for (const call of running(bench.providerAt(0).calls)) call.fail(first);
     await settle();
-    // Both at the same time.
-    expect(running(bench.back(0).calls)).toHaveLength(2);
-    for (const call of running(bench.back(0).calls)) call.answer("x");
+    // Both are retried at the same time.
+    expect(running(bench.providerAt(0).calls)).toHaveLength(2);
+    for (const call of running(bench.providerAt(0).calls)) call.answer("x");
     await settle();
     expect(readings.map(({ ended }) => ended)).toEqual([null, null]);
   });
 
-  it("in the middle ends the answer with its error where nobody may go on, and it may be tried again", async () => {
+  it("ends an answer in the middle with a retryable error if continuing is disabled", async () => {
     const bench = chainBench(["local"], { continueMidStream: false });
     const [reading] = await eight(bench);
-    for (const call of bench.back(0).calls) call.fail(died());
+    for (const call of bench.providerAt(0).calls) call.fail(crashOf());
     await settle();
     expect(reading?.ended).toMatchObject({ code: "engine_crashed", retryable: true });
-    expect(bench.back(0).calls).toHaveLength(8);
+    expect(bench.providerAt(0).calls).toHaveLength(8);
   });
 
-  it("clears a suspect that has run for ten seconds, and lets the next one on beside it", async () => {
+  it("stops suspecting a request that has generated text for ten seconds, and starts the next suspect", async () => {
     const bench = chainBench(["local"]);
     const readings = await eight(bench);
-    const death = died();
-    for (const call of bench.back(0).calls) call.fail(death);
+    const crash = crashOf();
+    for (const call of bench.providerAt(0).calls) call.fail(crash);
     await settle();
-    const [first] = running(bench.back(0).calls);
+    const [first] = running(bench.providerAt(0).calls);
     first?.start().say("two ");
     await bench.clock.pass(9999);
-    expect(running(bench.back(0).calls)).toHaveLength(1);
+    expect(running(bench.providerAt(0).calls)).toHaveLength(1);
     await bench.clock.pass(1);
-    expect(running(bench.back(0).calls)).toHaveLength(2);
-    // Cleared is cleared: a death now is its first again.
-    first?.fail(died());
+    expect(running(bench.providerAt(0).calls)).toHaveLength(2);
+    // After it is cleared, another crash counts as its first.
+    first?.fail(crashOf());
     await settle();
     for (let turn = 0; turn < 10; turn++) {
-      for (const call of running(bench.back(0).calls)) call.answer("end");
+      for (const call of running(bench.providerAt(0).calls)) call.answer("end");
       await settle();
     }
     expect(readings.map(({ ended }) => ended)).toEqual(Array.from({ length: 8 }, () => null));
@@ -142,11 +142,11 @@ describe("the death of the engine", () => {
     expect(bench.clock.pending).toBe(0);
   });
 
-  it("lets a suspect be cancelled in its line, and those behind it move up", async () => {
+  it("allows suspects to be cancelled while they wait, and the next suspect then runs", async () => {
     const bench = chainBench(["local"]);
     const readings = await eight(bench);
-    const death = died();
-    for (const call of bench.back(0).calls) call.fail(death);
+    const crash = crashOf();
+    for (const call of bench.providerAt(0).calls) call.fail(crash);
     await settle();
     const places = readings.map(({ parts }) => parts.find(({ type }) => type === "queued"));
     expect(places.map((part) => part?.type === "queued" && part.position)).toEqual([
@@ -155,11 +155,11 @@ describe("the death of the engine", () => {
     ]);
     for (const index of [0, 1, 2, 3, 4, 5, 6]) readings[index]?.controller.abort(new Error("enough"));
     await settle();
-    const calls = running(bench.back(0).calls);
+    const calls = running(bench.providerAt(0).calls);
     expect(calls.map(messageOf)).toEqual(["m7"]);
     calls[0]?.answer("two");
     await settle();
     expect(readings[7]?.text()).toBe("one two");
-    expect(bench.back(0).calls).toHaveLength(10);
+    expect(bench.providerAt(0).calls).toHaveLength(10);
   });
 });

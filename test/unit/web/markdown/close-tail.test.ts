@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { closeTail } from "../../../../web/markdown/markdown-tail.ts";
+import { closeTail } from "../../../../web/markdown/close-tail.ts";
 import type { TreeNode } from "../../../../web/markdown/markdown-tree.ts";
-import { parseMarkdown } from "../../../../web/markdown/markdown.ts";
+import { parseMarkdown } from "../../../../web/markdown/parse-markdown.ts";
 
 function textOf(node: TreeNode): string {
   return typeof node === "string" ? node : node.children.map(textOf).join("");
 }
 
-describe("the end of a growing answer", () => {
+describe("closeTail", () => {
   it.each([
     ["a **bo", "a **bo**"],
     ["1. x\n2. **Creating a ", "1. x\n2. **Creating a**"],
@@ -24,9 +24,9 @@ describe("the end of a growing answer", () => {
     ["* ", "* "],
     ["*", "*"],
     ["", ""],
-  ])("%j is shown as %j", (text, shown) => expect(closeTail(text)).toBe(shown));
+  ])("turns %j into %j", (text, shown) => expect(closeTail(text)).toBe(shown));
 
-  it("never shows the markers of bold words while they are written", () => {
+  it("leaves no visible markers at any point of a growing text", () => {
     const whole = "Here: **Keep cool**, and use `code` in **two words** now";
     for (let end = 0; end <= whole.length; end++) {
       const shown = parseMarkdown(closeTail(whole.slice(0, end)))
@@ -36,7 +36,7 @@ describe("the end of a growing answer", () => {
     }
   });
 
-  it("loses no letter of any text", () => {
+  it("keeps every letter of any text", () => {
     const part = fc.constantFrom("a", "b", "*", "**", "`", " ", "\n", "```\n");
     fc.assert(
       fc.property(fc.array(part, { maxLength: 40 }), (parts) => {

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { TreeNode, TreeTag } from "../../../../web/markdown/markdown-tree.ts";
-import { parseMarkdown } from "../../../../web/markdown/markdown.ts";
+import { parseMarkdown } from "../../../../web/markdown/parse-markdown.ts";
 
 const tags: ReadonlySet<TreeTag> = new Set<TreeTag>(
   "p h3 h4 h5 h6 ul ol li blockquote hr codeblock code strong em a br".split(" ") as TreeTag[],
 );
 
-/** Writes a tree in short: `p(a strong(b))`. */
+/** Formats a tree in a short form such as `p("a" strong("b"))`. */
 function show(node: TreeNode): string {
   if (typeof node === "string") return JSON.stringify(node);
   const extra = node.href ?? node.language ?? node.start;
@@ -29,7 +29,7 @@ function visit(nodes: readonly TreeNode[], each: (node: Exclude<TreeNode, string
   }
 }
 
-describe("what models write", () => {
+describe("parseMarkdown with the Markdown of models", () => {
   it.each([
     ["one\ntwo\n\nthree", 'p("one" br() "two") p("three")'],
     [
@@ -51,25 +51,25 @@ describe("what models write", () => {
     ["[Site](https://example.org/a?b=c)", 'p(a<https://example.org/a?b=c>("Site"))'],
     ["see https://example.org/x.", 'p("see " a<https://example.org/x>("https://example.org/x") ".")'],
     ["2 * 3 * 4, snake_case_name, \\*not\\*", 'p("2 * 3 * 4, snake_case_name, *not*")'],
-  ])("reads %j", (text, tree) => {
+  ])("parses %j", (text, tree) => {
     expect(shown(text)).toBe(tree);
   });
 
-  it("shows text that is still being written, without waiting for its end", () => {
+  it("parses unfinished text", () => {
     expect(shown("```py\nprint(")).toBe('codeblock<py>("print(")');
     expect(shown("a **bo")).toBe('p("a **bo")');
     expect(shown("[Site](https://exa")).toContain('"[Site]("');
   });
 });
 
-describe("hostile text", () => {
+describe("parseMarkdown with hostile text", () => {
   it.each([
     "<img src=x onerror=alert(1)>",
     "<script>alert(1)</script>",
     "<svg/onload=alert(1)>",
     "<a href='javascript:alert(1)'>x</a>",
     "&lt;b&gt;",
-  ])("keeps the HTML %j as text, character by character", (text) => {
+  ])("keeps the HTML %j unchanged as text", (text) => {
     const tree = parseMarkdown(text);
     expect(tree.map(textOf).join("")).toBe(text);
     visit(tree, ({ tag }) => expect(tag).toBe("p"));
@@ -86,23 +86,23 @@ describe("hostile text", () => {
     "[x](https://)",
     "[x](file:///etc/passwd)",
     "[x](\u0001javascript:alert(1))",
-  ])("makes no link of %j", (text) => {
+  ])("creates no link for %j", (text) => {
     visit(parseMarkdown(text), ({ tag }) => expect(tag).not.toBe("a"));
     expect(parseMarkdown(text).map(textOf).join("")).toBe(text);
   });
 
-  it("puts no link inside a link and no markup into code", () => {
+  it("creates no link inside a link and no markup inside code", () => {
     expect(shown("[see https://a.example now](https://b.example/)")).toBe(
       'p(a<https://b.example/>("see " "https://a.example" " now"))',
     );
     expect(shown("```\n[x](https://a.example) **b**\n```")).toBe('codeblock("[x](https://a.example) **b**")');
   });
 
-  it("shows as language only what looks like one", () => {
+  it("drops a language name with special characters", () => {
     expect(shown('```<img/src="x">\na\n```')).toBe('codeblock("a")');
   });
 
-  it("gives only its own elements and safe addresses for any text", () => {
+  it("creates only known elements and http or https links for any text", () => {
     const alphabet = fc.constantFrom(
       ..."*_`[]()<>#-+1.)>~\\ \n\tab\u202e🙂".split(""),
       "http://",
@@ -156,7 +156,7 @@ describe("hostile text", () => {
     ["rules", `${"- ".repeat(30_000)}x`],
     ["addresses", "http://".repeat(9_000)],
     ["fences", "```\n".repeat(15_000)],
-  ])("reads 60 KB of %s without delay", (_name, text) => {
+  ])("parses 60 KB of %s in linear time", (_name, text) => {
     const start = performance.now();
     parseMarkdown(text);
     expect(performance.now() - start).toBeLessThan(8_000);

@@ -1,14 +1,18 @@
 import type { CommandResult } from "../../src/protocol/server-frames.ts";
 import { make } from "./dom.ts";
 
-/** Shows what a command brought; fields of a shape nobody expects are shown as they are. */
+/** Draws the result of a command. A result of an unexpected shape is drawn as JSON. */
 export function drawResult(
   command: string,
   result: CommandResult,
   onPick: (text: string) => void,
 ): HTMLElement {
   if (result.status === "error") {
-    return make("p", "fault", typeof result["message"] === "string" ? result["message"] : "It did not work.");
+    return make(
+      "p",
+      "fault",
+      typeof result["message"] === "string" ? result["message"] : "The command failed.",
+    );
   }
   switch (command.replace(/^\//, "")) {
     case "analyze":
@@ -16,7 +20,7 @@ export function drawResult(
     case "help":
       return drawHelp(result, onPick) ?? drawRaw(result);
     case "translate":
-      return drawText(result["translation"], labelled(result["target_language"])) ?? drawRaw(result);
+      return drawText(result["translation"], textOrNone(result["target_language"])) ?? drawRaw(result);
     case "summarize":
       return drawText(result["summary"], "Summary") ?? drawRaw(result);
     case "setcontext":
@@ -29,7 +33,7 @@ export function drawResult(
   }
 }
 
-/** The result as words, for copying and for screen readers. */
+/** Returns the result as plain text, for the clipboard and for screen readers. */
 export function resultAsText(command: string, result: CommandResult): string {
   for (const field of ["translation", "summary", "context", "message"]) {
     const value = result[field];
@@ -43,7 +47,7 @@ export function resultAsText(command: string, result: CommandResult): string {
   return JSON.stringify(result, null, 2);
 }
 
-function labelled(value: unknown): string | undefined {
+function textOrNone(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
@@ -53,7 +57,7 @@ function contextLabel(tokens: unknown): string {
 
 function drawText(value: unknown, label: string | undefined): HTMLElement | undefined {
   if (typeof value !== "string") return undefined;
-  const text = make("p", "plain", value === "" ? "(no text)" : value);
+  const text = make("p", "plain", value === "" ? "(empty)" : value);
   text.dir = "auto";
   return label === undefined ? text : make("div", "labelled", make("p", "label", label), text);
 }
@@ -62,9 +66,9 @@ function drawAnalysis(result: CommandResult): HTMLElement | undefined {
   const { sentiment, confidence, key_points: points } = result as Record<string, unknown>;
   if (typeof sentiment !== "string" || typeof confidence !== "number" || !Array.isArray(points))
     return undefined;
-  const percent = `${Math.round(Math.min(1, Math.max(0, confidence)) * 100)} %`;
+  const percent = `${Math.round(Math.min(1, Math.max(0, confidence)) * 100)}%`;
   const bar = make("span", "bar-fill");
-  bar.style.width = percent.replace(" ", "");
+  bar.style.width = percent;
   const meter = make("span", "confidence", bar);
   const badge = make("strong", "sentiment", sentiment);
   badge.dataset["sentiment"] = sentiment;
@@ -90,7 +94,7 @@ function drawHelp(result: CommandResult, onPick: (text: string) => void): HTMLEl
     };
     const line = make("button", "", make("code", "", String(usage ?? name)));
     line.type = "button";
-    line.title = "Write it into the message box";
+    line.title = "Put this command into the message box";
     line.addEventListener("click", () => onPick(String(usage ?? name)));
     list.append(make("dt", "", line), make("dd", "", description ?? ""));
   }

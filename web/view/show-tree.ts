@@ -1,7 +1,7 @@
 import { make, makeCopyButton } from "./dom.ts";
 import type { TreeElement, TreeNode } from "../markdown/markdown-tree.ts";
 
-/** What a drawn element was drawn from, and which node holds its children. */
+/** The tree element that a DOM element shows, and the DOM element that holds its children. */
 interface Drawn {
   readonly from: TreeElement;
   readonly host: HTMLElement;
@@ -10,8 +10,9 @@ interface Drawn {
 const drawn = new WeakMap<Node, Drawn>();
 
 /**
- * Makes the children of `host` show `nodes`, keeping what is already right: a growing answer appends to its last text
- * node, and a selection in what stands stays. Only elements of the tree are made, and text only as text.
+ * Makes the children of `host` show `nodes` and keeps DOM nodes that are already right. A growing answer therefore only
+ * appends to its last text node, and a text selection survives. Only elements of {@link TreeElement} are created, and
+ * text is never parsed as HTML.
  */
 export function showTree(host: HTMLElement, nodes: readonly TreeNode[]): void {
   nodes.forEach((node, index) => {

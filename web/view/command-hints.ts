@@ -1,20 +1,20 @@
-/** One command as the palette shows it. */
+/** A command as listed in the palette. */
 export interface CommandHint {
   readonly name: string;
-  /** What follows the name, as people write it; empty without arguments. */
+  /** Arguments as a user types them, such as `text="…"`. Empty if the command has none. */
   readonly usage: string;
   readonly description: string;
-  /** What completing the command writes; `|` marks where the caret goes. */
+  /** Text that completion inserts. `|` marks the caret position. */
   readonly template: string;
 }
 
-/** The commands of the server, in the order people look for them. A test holds this list against the server's own. */
+/** Commands of the server, the most useful first. A test compares this list with the server's command table. */
 export const commandHints: readonly CommandHint[] = [
   { name: "help", usage: "", description: "List all commands", template: "/help|" },
   {
     name: "analyze",
     usage: 'text="…"',
-    description: "Sentiment, confidence and key points of a text",
+    description: "Find the sentiment and key points of a text",
     template: '/analyze text="|"',
   },
   {
@@ -32,38 +32,43 @@ export const commandHints: readonly CommandHint[] = [
   {
     name: "setcontext",
     usage: 'text="…"',
-    description: "Give the model a text to keep in mind",
+    description: "Set a text for the model to keep in mind",
     template: '/setcontext text="|"',
   },
   {
     name: "getcontext",
     usage: "",
-    description: "Show what the model keeps in mind",
+    description: "Show the text the model keeps in mind",
     template: "/getcontext|",
   },
-  { name: "clearcontext", usage: "", description: "Forget the context", template: "/clearcontext|" },
+  {
+    name: "clearcontext",
+    usage: "",
+    description: "Clear the text the model keeps in mind",
+    template: "/clearcontext|",
+  },
   {
     name: "clear",
     usage: "",
-    description: "Forget this conversation's history",
+    description: "Make the model forget this conversation",
     template: "/clear|",
   },
 ];
 
-/** Commands whose only argument is a text: for them the page writes the quotes. */
-const singleText: ReadonlySet<string> = new Set(["analyze", "setcontext"]);
+/** Commands whose only argument is `text`. Their argument may be typed without a name and quotes. */
+const textOnlyCommands: ReadonlySet<string> = new Set(["analyze", "setcontext"]);
 
-/** Writes an argument's value so that the server reads back exactly `value`. */
+/** Quotes an argument value so that the server's parser returns exactly `value`. */
 export function quoteValue(value: string): string {
   return `"${value.replace(/["\\]/g, "\\$&")}"`;
 }
 
-/** The name of the command a text begins with, lower case; undefined for chat, `//text` included. */
+/** Lower-case name of the command at the start of `text`. Undefined for chat text, including `//text`. */
 export function commandName(text: string): string | undefined {
   return /^\s*\/(?!\/)([A-Za-z][\w-]*)(?=\s|$)/.exec(text)?.[1]?.toLowerCase();
 }
 
-/** The commands to offer while `text` is still the start of a name; undefined when no palette should show. */
+/** Commands to offer while `text` is the start of a command name. Undefined if the palette should be closed. */
 export function matchingCommands(text: string): readonly CommandHint[] | undefined {
   const typed = /^\/([A-Za-z]*)$/.exec(text)?.[1]?.toLowerCase();
   if (typed === undefined) return undefined;
@@ -71,16 +76,16 @@ export function matchingCommands(text: string): readonly CommandHint[] | undefin
   return matches.length > 0 ? matches : undefined;
 }
 
-/** The template's text and where the caret goes. */
+/** Text of the template, and the caret position in it. */
 export function completion(hint: CommandHint): { readonly text: string; readonly caret: number } {
   return { text: hint.template.replace("|", ""), caret: hint.template.indexOf("|") };
 }
 
-/** `/analyze I like it` becomes `/analyze text="I like it"`; everything else stays as it is. */
-export function writeOutShorthand(text: string): string {
+/** Expands `/analyze I like it` to `/analyze text="I like it"`. Returns any other text unchanged. */
+export function expandShorthand(text: string): string {
   const match = /^\s*\/([A-Za-z]+)\s+(\S[\s\S]*)$/.exec(text);
   const name = match?.[1]?.toLowerCase();
   const rest = match?.[2];
-  if (name === undefined || rest === undefined || !singleText.has(name)) return text;
+  if (name === undefined || rest === undefined || !textOnlyCommands.has(name)) return text;
   return /^[A-Za-z_][\w-]*=/.test(rest) ? text : `/${name} text=${quoteValue(rest.trimEnd())}`;
 }

@@ -1,11 +1,11 @@
 /**
- * Makes the end of a text that still grows read as it will once it is whole: an opened `**bold` or `` `code `` is closed
- * for the time being, and a marker with nothing behind it yet is left out.
+ * Closes unfinished markup at the end of a growing text, so that the text is shown as it will look when it is complete.
+ * An open `**bold` or `` `code `` is closed, and a marker without text after it is removed.
  */
 export function closeTail(text: string): string {
   const fences = text.match(/^ {0,3}(?:```|~~~)/gm)?.length ?? 0;
   if (fences % 2 === 1) return text;
-  // Half of a marker: the other half is on its way. A marker that begins a line may be a bullet.
+  // A single `*` at the end may be the first half of `**`. At the start of a line it may be a bullet and is kept.
   const kept = /[^*\n]\*$/.test(text) ? text.slice(0, -1).trimEnd() : text;
   const line = kept.slice(kept.lastIndexOf("\n") + 1);
   if (countOf(line, "`") % 2 === 1) return line.endsWith("`") ? kept.slice(0, -1) : `${kept}\``;

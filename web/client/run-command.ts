@@ -3,13 +3,13 @@ import { randomId } from "./browser-environment.ts";
 import type { ChatClient } from "./chat-client.ts";
 
 /**
- * Runs a command outside the visible conversation: in one of its own, so that it does not wait behind a long answer.
- * A failure is a result with `status: "error"` like any other.
+ * Runs a command in a separate conversation, so that it does not wait for an answer in the visible one. Never rejects:
+ * a failure is a result with `status: "error"`.
  */
-export function ask(client: ChatClient, text: string): Promise<CommandResult> {
+export function runCommand(client: ChatClient, text: string): Promise<CommandResult> {
   return new Promise((resolve) => {
     const id = randomId();
-    const leave = client.subscribe((event) => {
+    const unsubscribe = client.subscribe((event) => {
       if (!("id" in event) || event.id !== id) return;
       switch (event.type) {
         case "result":
@@ -19,14 +19,14 @@ export function ask(client: ChatClient, text: string): Promise<CommandResult> {
           resolve({ status: "error", message: event.message });
           break;
         case "withdrawn":
-          resolve({ status: "error", message: "Given up." });
+          resolve({ status: "error", message: "Cancelled." });
           break;
         default:
           return;
       }
-      leave();
+      unsubscribe();
     });
-    // After the listener: a text that is too long fails on the spot.
+    // Subscribed first, because a text that is too long fails during this call.
     client.send({ id, text, conversation: "page-panel" });
   });
 }

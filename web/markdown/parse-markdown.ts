@@ -1,8 +1,8 @@
-import { parseInline } from "./markdown-inline.ts";
+import { parseInline } from "./parse-inline.ts";
 import { element, type TreeElement, type TreeNode, type TreeTag } from "./markdown-tree.ts";
 
-/** Lists and quotes nest this deep; what is deeper stays text. */
-const DEEPEST = 5;
+/** Maximum nesting depth of lists and quotes. Deeper markers stay text. */
+const MAX_DEPTH = 5;
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*$/;
 const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*)$/;
@@ -14,13 +14,14 @@ const headings: readonly TreeTag[] = ["h3", "h4", "h5", "h6", "h6", "h6"];
 
 interface Block {
   readonly node: TreeElement;
-  /** The first line after the block. */
+  /** Index of the first line after the block. */
   readonly next: number;
 }
 
 /**
- * Reads the light Markdown that models write: paragraphs, headings, lists, quotes, code, and what stands within a line.
- * Any text is valid, also one that is still being written; HTML in it is text. Time grows with the length only.
+ * Parses the subset of Markdown that models write: paragraphs, headings, lists, quotes, code, rules and inline markup.
+ * Any text is valid input, including an unfinished answer. HTML is treated as text. The time is linear in the length of
+ * the text.
  */
 export function parseMarkdown(text: string): TreeElement[] {
   return parseBlocks(text.replaceAll("\r\n", "\n").split("\n"), 0);
@@ -50,8 +51,8 @@ function readBlock(lines: readonly string[], at: number, depth: number): Block {
   }
   if (FENCE.test(line)) return codeBlock(lines, at);
   if (RULE.test(line)) return { node: element("hr"), next: at + 1 };
-  if (depth < DEEPEST && QUOTE.test(line)) return quote(lines, at, depth);
-  if (depth < DEEPEST && ITEM.test(line)) return list(lines, at, depth);
+  if (depth < MAX_DEPTH && QUOTE.test(line)) return quote(lines, at, depth);
+  if (depth < MAX_DEPTH && ITEM.test(line)) return list(lines, at, depth);
   return paragraph(lines, at, depth);
 }
 
@@ -59,13 +60,13 @@ function isBlank(line: string | undefined): boolean {
   return line !== undefined && line.trim() === "";
 }
 
-/** Whether a line ends the paragraph before it. */
+/** Returns whether a line ends the paragraph before it. */
 function startsBlock(line: string, depth: number): boolean {
   return (
     HEADING.test(line) ||
     FENCE.test(line) ||
     RULE.test(line) ||
-    (depth < DEEPEST && (QUOTE.test(line) || ITEM.test(line)))
+    (depth < MAX_DEPTH && (QUOTE.test(line) || ITEM.test(line)))
   );
 }
 
@@ -82,7 +83,7 @@ function codeBlock(lines: readonly string[], start: number): Block {
   let next = start + 1;
   while (next < lines.length && !closesFence(lines[next] as string, fence)) next++;
   const code = lines.slice(start + 1, next).join("\n");
-  // Only what cannot be mistaken for anything but a name is shown as the language.
+  // The language is shown on the page, so only plain names are accepted.
   const language = /^[\w+#.-]{1,20}$/.exec(match[2] as string)?.[0] ?? "";
   return { node: element("codeblock", code === "" ? [] : [code], { language }), next: next + 1 };
 }
@@ -118,7 +119,7 @@ function list(lines: readonly string[], start: number, depth: number): Block {
   return { node: element("ol", items, { start: Number.parseInt(first[2] as string, 10) }), next };
 }
 
-/** Lists of one kind go on in one element; a bullet after a number begins another. */
+/** Kind of a list marker. Items of one kind form one list; a marker of the other kind starts a new list. */
 function kindOf(marker: RegExpExecArray): "-" | "1" {
   return /^\d/.test(marker[2] as string) ? "1" : "-";
 }
@@ -133,9 +134,9 @@ function listItem(lines: readonly string[], start: number, marker: RegExpExecArr
     if (isBlank(line)) {
       const after = lines.slice(next, next + 3).find((later) => !isBlank(later));
       if (after === undefined) break;
-      const goesOn = after.length - after.trimStart().length >= outer + 2;
-      // Blank lines between items of a loose list are passed over here, so that the list stays one.
-      if (!goesOn && !ITEM.test(after)) break;
+      const continues = after.length - after.trimStart().length >= outer + 2;
+      // A blank line between two items belongs to the item, so that a loose list stays one list.
+      if (!continues && !ITEM.test(after)) break;
       inner.push("");
     } else if (indent >= outer + 2) {
       inner.push(line.slice(Math.min(indent, marker[0].length)));
@@ -148,7 +149,7 @@ function listItem(lines: readonly string[], start: number, marker: RegExpExecArr
   return { node: element("li", unwrapSingle(parseBlocks(inner, depth + 1))), next };
 }
 
-/** A tight item holds its words directly, not in a paragraph. */
+/** Removes the paragraph around the text of an item if the item has only one paragraph. */
 function unwrapSingle(blocks: readonly TreeElement[]): readonly TreeNode[] {
   const [first, ...rest] = blocks;
   if (first?.tag !== "p" || rest.some((block) => block.tag === "p")) return blocks;

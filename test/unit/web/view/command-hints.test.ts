@@ -8,11 +8,11 @@ import {
   completion,
   matchingCommands,
   quoteValue,
-  writeOutShorthand,
-} from "../../../../web/view/commands.ts";
+  expandShorthand,
+} from "../../../../web/view/command-hints.ts";
 
-describe("the palette", () => {
-  it("offers exactly the server's commands, with their arguments", () => {
+describe("the command palette", () => {
+  it("lists exactly the commands of the server, with their arguments", () => {
     const offered = commandHints.map(({ name, usage }) => ({
       name,
       args: [...usage.matchAll(/(\w+)=/g)].map(([, arg]) => arg),
@@ -22,7 +22,7 @@ describe("the palette", () => {
     expect(offered.toSorted(byName)).toEqual(served.toSorted(byName));
   });
 
-  it("narrows while a name is typed, and shows for nothing else", () => {
+  it("filters while a command name is typed, and is closed for any other text", () => {
     expect(matchingCommands("/")).toHaveLength(commandHints.length);
     expect(matchingCommands("/CLEAR")?.map(({ name }) => name)).toEqual(["clearcontext", "clear"]);
     for (const text of ["", "hello", "/help ", "//", "/x", "a /", "/analyze text"]) {
@@ -30,7 +30,7 @@ describe("the palette", () => {
     }
   });
 
-  it("completes to a command the server can read, with the caret inside the text", () => {
+  it("completes to a command that the server can parse, with the caret inside the text argument", () => {
     for (const hint of commandHints) {
       const { text, caret } = completion(hint);
       const syntax = parseMessage(text);
@@ -40,8 +40,8 @@ describe("the palette", () => {
   });
 });
 
-describe("command names", () => {
-  it("are seen as the server sees them", () => {
+describe("commandName", () => {
+  it("recognizes the same commands as the server", () => {
     expect(commandName("/Help")).toBe("help");
     expect(commandName("  /analyze text=x")).toBe("analyze");
     for (const chat of ["//help", "help", "/", "/ help", "/1", "a/b"])
@@ -49,8 +49,8 @@ describe("command names", () => {
   });
 });
 
-describe("quoting", () => {
-  it("brings any value to the server unchanged", () => {
+describe("quoteValue", () => {
+  it("quotes any value so that the server parses it unchanged", () => {
     const hostile = fc.array(fc.constantFrom("\\", '"', "'", "“", "”", "\n", " ", "=", "/clear", "a"), {
       maxLength: 30,
     });
@@ -67,10 +67,10 @@ describe("quoting", () => {
   });
 });
 
-describe("shorthand", () => {
-  it("writes out the one text of a command", () => {
-    expect(writeOutShorthand('/analyze I like "it"')).toBe('/analyze text="I like \\"it\\""');
-    const syntax = parseMessage(writeOutShorthand("/SetContext it's\ntwo \\ lines"));
+describe("expandShorthand", () => {
+  it("adds the name and the quotes of a text argument", () => {
+    expect(expandShorthand('/analyze I like "it"')).toBe('/analyze text="I like \\"it\\""');
+    const syntax = parseMessage(expandShorthand("/SetContext it's\ntwo \\ lines"));
     expect(syntax.kind === "command" && syntax.command.args.get("text")).toBe("it's\ntwo \\ lines");
   });
 
@@ -82,5 +82,5 @@ describe("shorthand", () => {
     "/analyze TEXT=a",
     "/translate good morning",
     "//analyze x",
-  ])("leaves %j alone", (text) => expect(writeOutShorthand(text)).toBe(text));
+  ])("leaves %j unchanged", (text) => expect(expandShorthand(text)).toBe(text));
 });

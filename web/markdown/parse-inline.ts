@@ -1,8 +1,9 @@
 import { element, safeHref, type TreeElement, type TreeNode } from "./markdown-tree.ts";
 
-/** Emphasis reaches this many characters at most, which keeps hostile text cheap. */
-const LONGEST_SPAN = 2_000;
-const DEEPEST = 6;
+/** Maximum length of emphasis, code and links, in characters. Bounds the time for hostile text. */
+const MAX_SPAN_LENGTH = 2_000;
+/** Maximum nesting depth of emphasis and links. */
+const MAX_DEPTH = 6;
 
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
 const WORD = /[\p{L}\p{N}_]/u;
@@ -13,7 +14,7 @@ interface Found {
   readonly end: number;
 }
 
-/** Reads one block's text: code, bold, italic, links, line breaks; all else is text. */
+/** Parses the text of one block: code, bold, italic, links and line breaks. Everything else stays text. */
 export function parseInline(text: string, depth = 0): TreeNode[] {
   const nodes: TreeNode[] = [];
   const searched: Searched = new Map();
@@ -36,13 +37,13 @@ export function parseInline(text: string, depth = 0): TreeNode[] {
       at += 2;
       continue;
     }
-    const found = depth < DEEPEST ? findSpan(text, at, depth, searched) : undefined;
+    const found = depth < MAX_DEPTH ? findSpan(text, at, depth, searched) : undefined;
     if (found !== undefined) {
       add(found.node);
       at = found.end;
       continue;
     }
-    // A run of one marker is decided as a whole, or `***…` would be looked at once for each of its characters.
+    // Skips the whole run of a marker. Otherwise a long `***…` would be searched again from each of its characters.
     const run = char === "`" || char === "*" || char === "_" ? runLength(text, at) : 1;
     plain += text.slice(at, at + run);
     at += run;
@@ -51,7 +52,7 @@ export function parseInline(text: string, depth = 0): TreeNode[] {
   return nodes;
 }
 
-/** Up to where the text holds no end for a kind of emphasis: what was searched in vain is not searched again. */
+/** Per marker, the index up to which no closing marker was found. Keeps repeated searches linear in total. */
 type Searched = Map<string, number>;
 
 function findSpan(text: string, at: number, depth: number, searched: Searched): Found | undefined {
@@ -79,7 +80,7 @@ function runLength(text: string, at: number): number {
 
 function codeSpan(text: string, at: number): Found | undefined {
   const length = runLength(text, at);
-  const limit = Math.min(text.length, at + length + LONGEST_SPAN);
+  const limit = Math.min(text.length, at + length + MAX_SPAN_LENGTH);
   for (let index = at + length; index < limit;) {
     if (text[index] !== "`") {
       index++;
@@ -95,7 +96,7 @@ function codeSpan(text: string, at: number): Found | undefined {
   return undefined;
 }
 
-/** One blank inside each fence belongs to the notation: it lets code begin with a backtick. */
+/** Removes one space at each end of a code span. The spaces allow code to begin or end with a backtick. */
 function trimOne(code: string): string {
   const padded = code.startsWith(" ") && code.endsWith(" ") && code.trim() !== "";
   return padded ? code.slice(1, -1) : code;
@@ -114,9 +115,9 @@ function emphasis(text: string, at: number, depth: number, searched: Searched): 
   return { node: run === 3 ? element("em", [inner]) : inner, end: close + run };
 }
 
-/** Where a run of exactly these markers ends the emphasis whose text begins at `from`. */
+/** Index of the run of markers that closes the emphasis whose text begins at `from`. */
 function closingRun(text: string, from: number, marker: string, searched: Searched): number | undefined {
-  const limit = Math.min(text.length, from + LONGEST_SPAN);
+  const limit = Math.min(text.length, from + MAX_SPAN_LENGTH);
   const char = marker[0] as string;
   let next = Math.max(from, searched.get(marker) ?? 0);
   for (
@@ -142,13 +143,14 @@ function link(text: string, at: number, depth: number): Found | undefined {
   const label = text.slice(at + 1, close);
   const href = safeHref(text.slice(close + 2, end));
   if (href === undefined || label.trim() === "") return undefined;
-  // A link inside a link would be two addresses under one word.
+  // HTML does not allow a link inside a link.
   const children = parseInline(label, depth + 1).flatMap(withoutLinks);
   return { node: element("a", children, { href }), end: end + 1 };
 }
 
+/** Index of `char` on the same line, within {@link MAX_SPAN_LENGTH} characters of `from`. */
 function within(text: string, char: string, from: number): number | undefined {
-  const reach = text.slice(from, from + LONGEST_SPAN);
+  const reach = text.slice(from, from + MAX_SPAN_LENGTH);
   const index = reach.indexOf(char);
   if (index === -1) return undefined;
   const lineEnd = reach.indexOf("\n");
