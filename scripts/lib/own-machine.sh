@@ -1,5 +1,5 @@
 # Counts, folders and namespaces of the scripts that need a machine of their own. Sourced, not run.
-LEAST_FREE_GB=10
+MIN_FREE_GB=10
 PROJECT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 CACHE="${FRESH_MACHINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ai-chat-fresh-machine}"
 WORK_PARENT="${FRESH_MACHINE_WORK:-/var/tmp}"
@@ -141,8 +141,8 @@ require_machine() {
   done
   local free
   free="$(free_gb "$WORK_PARENT")"
-  if [ "$free" -lt "$LEAST_FREE_GB" ]; then
-    die "$WORK_PARENT has $free GB of room, and $LEAST_FREE_GB GB are needed"
+  if [ "$free" -lt "$MIN_FREE_GB" ]; then
+    die "$WORK_PARENT has $free GB of room, and $MIN_FREE_GB GB are needed"
   fi
 }
 
