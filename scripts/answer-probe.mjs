@@ -1,12 +1,12 @@
-// A client that needs no package, for scripts/fresh-machine.sh and scripts/image-check.sh. It prints one line and exits
-// with 1 on a failure.
+// A test client without dependencies, for scripts/fresh-machine.sh and scripts/image-check.sh. It prints one line and
+// exits with 1 on a failure.
 //   answer-probe.mjs port|ready|page PORT    answer-probe.mjs echo|chat PORT TEXT
 import { createServer } from "node:net";
 
-/** Time for one answer, in milliseconds. */
+/** Maximum time for one answer, in milliseconds. */
 const ANSWER_MS = 120_000;
 
-/** Time in which a close that belongs to the last frame would arrive, in milliseconds. */
+/** Time to wait after the last frame for a close that it may have caused, in milliseconds. */
 const CLOSE_MS = 1000;
 
 const [what = "", port = "", text = ""] = process.argv.slice(2);
@@ -22,7 +22,7 @@ function fail(reason) {
 }
 
 /**
- * Prints the wanted port where nothing listens on it, and otherwise a free one.
+ * Prints the wanted port if it is free, otherwise another free port.
  * @param {number} wanted
  */
 function printFreePort(wanted) {
@@ -36,7 +36,7 @@ function printFreePort(wanted) {
 }
 
 /**
- * Fails unless the path is served and its body matches.
+ * Requests a path. Fails unless the status is a success and the body matches.
  * @param {string} path
  * @param {RegExp} expected
  */
@@ -52,7 +52,7 @@ async function get(path, expected) {
 }
 
 /**
- * Opens a socket, sends the messages, and hands each frame to `onFrame`. Any error or close is a failure.
+ * Opens a socket, sends the messages, and passes each frame to `onFrame`. Any error or close is a failure.
  * @param {object[]} messages
  * @param {(frame: Record<string, unknown>) => void} onFrame
  */
@@ -72,7 +72,7 @@ function converse(messages, onFrame) {
 }
 
 /**
- * Prints the line and ends with 0, unless the socket closes before.
+ * Prints the line and exits with 0, unless the socket closes first.
  * @param {string} line
  */
 function succeed(line) {
@@ -82,7 +82,7 @@ function succeed(line) {
   }, CLOSE_MS);
 }
 
-/** One streamed answer: the tokens must add up to the closing message. */
+/** Requests one streamed answer. Its `token` frames must add up to the text of its `message` frame. */
 function chat() {
   const begin = performance.now();
   let streamed = "";
@@ -94,7 +94,8 @@ function chat() {
     }
     if (frame["type"] !== "message") return;
     const content = String(frame["content"]);
-    if (content === "" || content !== streamed) fail(`the tokens are ${streamed}, the message is ${content}`);
+    if (content === "" || content !== streamed)
+      fail(`the tokens (${streamed}) differ from the message (${content})`);
     const seconds = ((performance.now() - begin) / 1000).toFixed(1);
     succeed(
       `${tokens} token frames in ${seconds} s, ${String(frame["finish_reason"])}: ${JSON.stringify(content)}`,
@@ -102,12 +103,12 @@ function chat() {
   });
 }
 
-/** Stores a text and reads it back: an answer of the model may happen to be plain ASCII. */
+/** Stores a text and reads it back. An answer of the model may contain ASCII only and would then prove nothing. */
 function echo() {
   converse([{ message: `/setcontext text="${text}"` }, { message: "/getcontext" }], (frame) => {
     if (frame["type"] !== "command_response" || frame["command"] !== "getcontext") return;
     const result = JSON.stringify(frame["result"]);
-    if (!result.includes(text)) fail(`${text} came back as ${result}`);
+    if (!result.includes(text)) fail(`${text} was returned as ${result}`);
     succeed(text);
   });
 }

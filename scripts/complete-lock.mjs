@@ -64,7 +64,7 @@ export function platformOfName(name) {
   const libc = find(libraries);
   if (os === undefined || cpu === undefined) {
     throw new Error(
-      `cannot tell the platform of ${name} from its name; add its words to scripts/complete-lock.mjs`,
+      `cannot derive the platform of ${name} from its name; add its words to scripts/complete-lock.mjs`,
     );
   }
   return { os: [os], cpu: [cpu], ...(libc !== undefined && os === "linux" && { libc: [libc] }) };

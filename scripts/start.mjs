@@ -37,6 +37,6 @@ const fault = nodeFault(process.versions.node) ?? packagesFault();
 if (fault !== null) giveUp(fault);
 prepare(root);
 const main = join(root, "dist", "main.js");
-// main.js expects to be the entry point.
+// As after `node dist/main.js`, for code that reads the path of the entry point.
 process.argv[1] = main;
 await import(pathToFileURL(main).href);

@@ -1,28 +1,28 @@
 # A bare Debian with Node.js, npm and a clone of the project. Sourced, not run; needs own-machine.sh.
 
-# npm packages that hold bin/node alone, and the npm that goes with them.
+# Versions of the npm packages that contain only bin/node, and of npm.
 declare -A NODE_VERSIONS=([20]=20.20.2 [22]=22.23.5 [24]=24.22.3)
 NPM_VERSION=11.19.1
 declare -A CODENAMES=([12]=bookworm [13]=trixie)
 PACKAGES=(ca-certificates git procps python3-pip)
-# Inside a root: the clone, and the bundle of certificates.
+# Paths in a root: the clone, and the bundle of certificates.
 CLONE=/root/ai-chat
 CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt
-# Texts for the probe. JavaScript holds the first in one byte per character and the second in two, and the socket library
-# writes these two kinds in different ways.
+# Texts for the probe. V8 stores the first with one byte per character and the second with two, and the socket library
+# writes these two representations in different ways.
 LATIN='Grüße, ¿qué tal?'
 GREETING='Grüße, ¿qué tal? 你好 😀'
 
-# The mirror this machine takes Debian from, where apt knows one.
+# Prints the Debian mirror that apt uses on this machine, or the default one.
 debian_mirror() {
   local uri=""
-  # shellcheck disable=SC2016  # apt fills these in
+  # shellcheck disable=SC2016  # expanded by apt
   uri="$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 2>/dev/null |
     grep -m 1 -E '^https?://' || true)"
-  say "${uri:-http://deb.debian.org/debian}"
+  print_line "${uri:-http://deb.debian.org/debian}"
 }
 
-# Copies this machine's settings of npm, pip and apt, its certificates and its names of hosts into a root.
+# Copies this machine's settings of npm, pip and apt, its certificates and its host names into a root.
 put_settings() {
   local root=$1 file bundle="${SSL_CERT_FILE:-$CA_BUNDLE}"
   install -D -m 644 /dev/null "$root$CA_BUNDLE"
@@ -35,7 +35,7 @@ put_settings() {
   put_file /etc/pip.conf "$root/etc/pip.conf"
   put_file "$HOME/.config/pip/pip.conf" "$root/root/.config/pip/pip.conf"
   put_file "$HOME/.pip/pip.conf" "$root/root/.pip/pip.conf"
-  # Of apt's settings those on how to reach a mirror: others call programs that a bare root lacks.
+  # Only the settings of apt that concern access to a mirror. Others call programs that a bare root lacks.
   apt-config dump 2>/dev/null | grep -E '^Acquire::(http|https|Check-|Retries|ForceIPv)' \
     >"$root/etc/apt/apt.conf.d/00-host" || true
   for file in /etc/apt/auth.conf /etc/apt/auth.conf.d/*; do put_file "$file" "$root$file"; done
@@ -43,7 +43,7 @@ put_settings() {
 
 put_file() { if [ -f "$1" ]; then install -D -m 600 "$1" "$2"; fi; }
 
-# The same again: the kept tarballs hold none of it.
+# Removes these settings, so that the cached tarballs contain none of them.
 take_settings() {
   local root=$1
   rm -rf "$root/root/.npmrc" "$root/usr/local/etc/npmrc" "$root/root/.pip-config" "$root/etc/pip.conf" \
@@ -53,7 +53,7 @@ take_settings() {
   mkdir -p "$root/var/lib/apt/lists" "$root/var/log/apt" "$root/etc/apt/auth.conf.d"
 }
 
-# Environment of everything that runs in a root, in the array `inside_env`.
+# Sets the array `inside_env`: the environment of all commands in a root.
 set_inside_env() {
   inside_env=(HOME=/root USER=root LANG=C.UTF-8 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     DEBIAN_FRONTEND=noninteractive "SSL_CERT_FILE=$CA_BUNDLE" "NODE_EXTRA_CA_CERTS=$CA_BUNDLE")
@@ -70,7 +70,7 @@ set_inside_env() {
   if [ -n "${PIP_CONFIG_FILE:-}" ]; then inside_env+=(PIP_CONFIG_FILE=/root/.pip-config); fi
 }
 
-# What a running Debian has mounted. Of /dev only harmless nodes: the host's own folder is never within reach.
+# Mounts the file systems of a running Debian. /dev has harmless nodes only; the host's /dev must not be exposed.
 mount_system() {
   local root=$1 node
   mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
@@ -93,14 +93,14 @@ mount_system() {
 
 unmount_system() {
   local point
-  # The deepest first.
+  # Innermost mounts first.
   awk -v p="$1/" 'index($5, p) == 1 { print $5 }' /proc/self/mountinfo | sort -r | while read -r point; do
     umount "$point"
   done
 }
 
-# Puts a tarball of a Debian release into the cache, unless today's is there: `base` is what debootstrap makes of the
-# least set of packages, `packages` has those of PACKAGES too.
+# Adds a tarball of a Debian release to the cache, unless it has one of today. `base`: the minimal variant of
+# debootstrap. `packages`: the same with PACKAGES.
 make_tarball() {
   local release=$1 kind=$2 tarball root="$WORK/making"
   tarball="$(tarball_of "$release" "$kind")"
@@ -115,7 +115,7 @@ make_tarball() {
     unpack "$release" base "$root"
     mount_system "$root"
     put_settings "$root"
-    say "deb $(debian_mirror) ${CODENAMES[$release]} main" >"$root/etc/apt/sources.list"
+    print_line "deb $(debian_mirror) ${CODENAMES[$release]} main" >"$root/etc/apt/sources.list"
     quietly 300 chroot "$root" env -i "${inside_env[@]}" apt-get update -qq || die "apt-get update"
     quietly 900 chroot "$root" env -i "${inside_env[@]}" \
       apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" || die "apt-get install"
@@ -128,14 +128,14 @@ make_tarball() {
   remove_tree "$root"
 }
 
-tarball_of() { say "$CACHE/debian-$1-$2-$(date --utc +%F).tar"; }
+tarball_of() { print_line "$CACHE/debian-$1-$2-$(date --utc +%F).tar"; }
 
 unpack() {
   mkdir -p "$3"
   quietly 300 tar --extract --numeric-owner --file "$(tarball_of "$1" "$2")" --directory "$3" || die "tar"
 }
 
-# Two runs at once do not make the same tarball twice.
+# Unpacks a tarball. A lock prevents concurrent runs from creating the same tarball twice.
 bare_root() {
   local release=$1 kind=$2 root=$3 lock
   exec {lock}>"$CACHE/lock"
@@ -148,7 +148,7 @@ bare_root() {
 
 # ---- Node.js, npm and the clone ---------------------------------------------------------------------------------
 
-# Node.js and npm as the archive of nodejs.org lays them out, but for the parts that nothing here needs.
+# Installs Node.js and npm in the layout of the archive of nodejs.org, without the parts that are not needed here.
 put_node() {
   local root=$1 version="${NODE_VERSIONS[$2]}"
   step "Node.js $version and npm $NPM_VERSION"
@@ -170,14 +170,14 @@ fetch_package() {
   mv "$WORK/$name-$version.tgz" "$CACHE/"
 }
 
-# A clone is what others get: files that are not committed are not in it.
+# Clones the project, because users get a clone: it has no uncommitted files.
 put_clone() {
   step "clone of $(git -C "$PROJECT" log -1 --format='%h, %s')"
-  if [ -n "$(git -C "$PROJECT" status --porcelain)" ]; then say "note: changes that are not committed are not in it"; fi
+  if [ -n "$(git -C "$PROJECT" status --porcelain)" ]; then print_line "note: uncommitted changes are not included"; fi
   quietly 120 git clone --quiet --no-hardlinks "$PROJECT" "$1$CLONE" || die "git clone"
 }
 
-# A root with everything a newcomer has, mounted and ready, in $root. npm keeps its downloads beside the tarballs.
+# Prepares a root with everything that the README requires, in $root. npm caches its downloads beside the tarballs.
 prepare_root() {
   root="$WORK/root"
   bare_root "$1" packages "$root"
@@ -190,12 +190,12 @@ prepare_root() {
   put_probe "$root/root/probe.mjs"
 }
 
-# A command line in the clone, as a user types it. First word: its limit in seconds.
+# Runs a command line in the clone, as a user would type it. First argument: time limit in seconds.
 inside() {
   local limit=$1 line=$2
   shift 2
   timeout --kill-after=20 "$limit" chroot "$root" env -i "${inside_env[@]}" "$@" bash -c "cd $CLONE && $line" </dev/null
 }
 
-# A client without packages, for the service in a root or in a container.
+# Copies the test client, which has no dependencies, into a root or a container.
 put_probe() { cp "$PROJECT/scripts/answer-probe.mjs" "$1"; }

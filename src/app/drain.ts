@@ -26,7 +26,7 @@ export interface DrainOptions {
 }
 
 /**
- * Shuts the server down without losing an answer: accepts no new work, lets running answers finish until the deadline,
+ * Shuts the server down gracefully: accepts no new work, lets running answers finish until the deadline,
  * stops the rest, closes every socket with 1012, and closes the transport.
  */
 export async function drain({ transport, chat, sessions, clock, deadlineMs }: DrainOptions): Promise<void> {

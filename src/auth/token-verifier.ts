@@ -85,7 +85,7 @@ function verifierOf({ algorithm, key }: TokenKey, options: TokenVerifierOptions)
     key,
     algorithms: [algorithm],
     requiredClaims: required,
-    // The library takes an empty string for "any". Settings refuse one; this is the second line of defence.
+    // The library accepts any value if it is given an empty string. The settings refuse empty strings as well.
     ...(issuer ? { allowedIss: [issuer] } : {}),
     ...(audience ? { allowedAud: [audience] } : {}),
     cache: false,

@@ -51,7 +51,7 @@ export class AbandonTimer {
     };
   }
 
-  /** Stops the timer for good; called when the answer ends. */
+  /** Stops the timer permanently; called when the answer ends. */
   close(): void {
     this.#closed = true;
     this.#disarm();

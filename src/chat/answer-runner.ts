@@ -6,7 +6,7 @@ import { respond } from "./respond.ts";
 import type { RunningAnswer } from "./running-answer.ts";
 import type { RunningAnswers } from "./running-answers.ts";
 
-/** Longer than any answer takes. A lease only lapses when its process crashes. */
+/** Duration of a lease in milliseconds, longer than any answer takes: a lease lapses only if its process crashes. */
 const LEASE_MS = 600_000;
 
 /** Produces the outcome of an answer and finishes its log, its message id and its entry in the list of running ones. */

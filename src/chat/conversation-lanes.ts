@@ -19,7 +19,7 @@ export interface LaneLimits {
   readonly maxActivePerClient: number;
 }
 
-/** Suggested retry delay for refused messages: an estimate, about the length of a short answer. */
+/** Suggested retry delay for refused messages, in milliseconds: about the length of a short answer. */
 const RETRY_AFTER_MS = 1000;
 
 /** Runs one task of each conversation at a time, in order of arrival, and bounds how many wait and how many run. */
@@ -30,7 +30,10 @@ export class ConversationLanes<T extends LaneTask> {
   readonly #clients = new Map<string, Lane<T>[]>();
   #waiting = 0;
 
-  /** `runTask` is called when a task is first in its conversation; the next one follows when its promise resolves. */
+  /**
+   * `runTask` is called when a task is first in its conversation. The next task starts when the promise settles.
+   * It must not reject.
+   */
   constructor(limits: LaneLimits, runTask: (task: T) => Promise<void>) {
     this.#limits = limits;
     this.#runTask = runTask;

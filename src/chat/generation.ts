@@ -30,7 +30,7 @@ export interface GenerationOptions {
   readonly metrics: Metrics;
 }
 
-/** A reason to stop that is not a failure: the client cancelled or left, or the answer reached its maximum length. */
+/** A reason to stop that is not a failure: the answer was cancelled or abandoned, or reached its maximum length. */
 export class StopReason extends Error {
   readonly finishReason: "cancelled" | "abandoned" | "length";
 

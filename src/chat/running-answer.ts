@@ -94,7 +94,7 @@ export class RunningAnswer implements LaneTask, AnswerHandle {
     this.#stopper.abort(reason);
   }
 
-  /** Stops the abandon timer for good. */
+  /** Stops the abandon timer permanently. */
   close(): void {
     this.#abandonTimer.close();
   }

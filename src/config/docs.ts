@@ -62,13 +62,13 @@ const PAGE_HEAD = `<!-- Generated from src/config/schema.ts by \`npm run docs\`.
 # Configuration
 
 The service runs without any settings. To change a setting, set an environment variable of that name, or add it to a
-\`.env\` file in the folder where the service is started. [\`.env.example\`](../.env.example) lists every setting to copy from.
+\`.env\` file in the folder where the service is started. [\`.env.example\`](../.env.example) lists every setting.
 
 - **Environment variables take precedence** over the same name in \`.env\`.
 - **An invalid value prevents the start.** One message lists every error: the setting, the given value, and the allowed
   values. Values of secrets are never shown.
-- **An empty value is an error** for most settings: \`OPENAI_API_KEY=\` is nearly always a template that was not filled in.
-  Remove the line to use the default. Lists and \`SYSTEM_PROMPT\` may be empty.
+- **An empty value is an error** for most settings: \`OPENAI_API_KEY=\` is nearly always a template that was not filled
+  in. Remove the line to use the default. Lists and \`SYSTEM_PROMPT\` may be empty.
 - **An unknown variable** with the prefix of a setting (\`AI_\`, \`LOCAL_\`, \`MAX_\`, \`JWT_\` and so on) causes a warning at
   start that suggests the nearest name.
 
@@ -89,8 +89,8 @@ const PAGE_FOOT = `## Constraints between settings
   bits, EC keys must use the curve P-256, and EdDSA keys must use Ed25519.
 - \`MAX_OUTPUT_TOKENS\` must be less than \`LOCAL_CONTEXT_SIZE\` if that is set.
 - \`AI_FALLBACK=none\` cannot be combined with providers.
-- The request line and headers of a connection may have at most 4,096 bytes in total, cookies included. Send a long token
-  in \`Authorization: Bearer\` or in the subprotocol rather than in the query.`;
+- The request line and headers of a connection may have at most 4,096 bytes in total, cookies included. Send a long
+  token in \`Authorization: Bearer\` or in the subprotocol rather than in the query.`;
 
 /** Text of `docs/configuration.md`. */
 export function renderConfigurationPage(): string {

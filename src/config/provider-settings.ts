@@ -51,7 +51,7 @@ export const providerSettings = {
     doc: "Consecutive failures after which a provider is skipped. A rejected key or an unknown model is enough by itself.",
   }),
   AI_BREAKER_SECONDS: number(0.05, 86_400, 10, {
-    doc: "Seconds for which a failing provider is skipped. Then one message tries it again.",
+    doc: "Seconds for which a failing provider is skipped. Then one message is sent to it as a probe.",
   }),
   REMOTE_MAX_TOKENS_PER_DAY: integer(0, MAX_TOKENS_PER_DAY, 0, {
     doc:

@@ -238,7 +238,9 @@ export const settingGroups = {
         "three quarters, new messages are `overloaded`; if they use all of it, growing answers end with `length`.",
     }),
     MAX_BUFFERED_MB: integer(1, 1_048_576, 512, {
-      doc: "MiB of data waiting for slow readers, over all sockets. Above it, new messages are refused with `overloaded`.",
+      doc:
+        "MiB of data waiting for slow readers, over all sockets. Above 80 % of it, new messages are refused with `overloaded`. " +
+        "Above all of it, the socket that holds the most is closed with 1013.",
     }),
     ABANDON_SECONDS: integer(1, 86_400, 15, {
       doc: "Seconds after which an answer is stopped if no client watches it or reads its bytes.",

@@ -51,7 +51,7 @@ export function estimatePieceTokens(piece: string): number {
 /** Share of the window that a prompt fills after a cut. Large, rare cuts keep the KV prefix stable for longer. */
 export const FILL_AFTER_CUT = 0.6;
 
-/** A prompt fills at most this share of the window less the reserve for the answer after a cut. */
+/** After a cut, a prompt fills at most this share of the window less the reserve for the answer. */
 const MAX_FILL_OF_LIMIT = 0.8;
 
 /**

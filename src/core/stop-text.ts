@@ -6,7 +6,7 @@ export interface StopResult {
 
 /**
  * Ends a stream of text at the first stop text. No part of a stop text is released: when a piece ends with the
- * beginning of a stop text, that end is held back until later pieces decide.
+ * beginning of a stop text, that end is held back until later pieces complete the stop text or rule it out.
  */
 export class StopText {
   readonly #stops: readonly string[];

@@ -39,9 +39,9 @@ const MAX_RESUMES = 5;
 class LostConnectionError extends ModelFetchError {}
 
 /**
- * Downloads a model from the hub into `modelsDir`. The data goes to a `.part` file, which gets its final name after
- * size and hash are checked. An existing `.part` file is resumed. After a failure it stays for the next attempt, unless
- * its content is wrong. Two processes may download the same file at once: both write the same bytes to the same
+ * Downloads a model from the hub into `modelsDir`. The data is written to a `.part` file, which gets its final name
+ * after size and hash are checked. An existing `.part` file is resumed. After a failure it stays for the next attempt,
+ * unless its content is wrong. Two processes may download the same file at once: both write the same bytes to the same
  * offsets.
  *
  * @returns the path of the model.

@@ -27,7 +27,7 @@ export interface EngineRequest {
   readonly continueFrom?: string;
 }
 
-/** Sent when a client sets its context. The engine processes the prefix of its prompts before the next request. */
+/** Sent when a client sets its context. The engine can then process the common prefix of its prompts in advance. */
 export type PrepareRequest = Pick<EngineRequest, "system" | "context" | "client" | "accountKey" | "weight">;
 
 /** Deletes the KV of a client, or of one of its conversations. */
@@ -44,7 +44,10 @@ export interface WireUsage {
   readonly cachedTokens: number;
 }
 
-/** Events of a request, in this order. `finished` or `failed` is the last one and occurs once. */
+/**
+ * Events of a request, in this order. After a preemption, `queued` and `progress` can occur again; `started` occurs at
+ * most once. `finished` or `failed` is the last event and occurs once.
+ */
 export interface RequestEvents<Failure = unknown> {
   queued(position: number, etaMs: number | undefined): void;
   started(promptTokens: number, cachedTokens: number, droppedTurns: number): void;

@@ -11,10 +11,11 @@ import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
 
 /**
  * Entry point of the engine process. The first line on the control channel holds the settings. When that channel
- * closes, the main process is gone and the engine exits.
+ * closes, the main process has ended, and the engine exits.
  */
 
-// Ctrl-C in a terminal and service managers signal the whole process group. Main decides when the engine stops.
+// Ctrl-C in a terminal and service managers signal the whole process group. Only the main process acts on the signal.
+// It stops the engine through the control channel.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
 
@@ -96,8 +97,8 @@ function report(error: unknown): void {
 }
 
 /**
- * Removes the engine's files and exits after main is gone, since no other process removes them. A native step may
- * still be running, so the engine does not try to stop cleanly.
+ * Removes the engine's files and exits after the main process has ended, since no other process removes them. A
+ * native step may still be running, so the engine does not try to stop cleanly.
  */
 async function exitWithoutMain(): Promise<void> {
   try {

@@ -98,7 +98,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
   ]);
   const breakers = gauge(
     "breaker_state",
-    "Circuit breaker of a provider: 0 closed (in use), 1 half open (one message tries it), 2 open (skipped)",
+    "Circuit breaker of a provider: 0 closed (in use), 1 half open (one message probes it), 2 open (skipped)",
     ["provider"],
   );
   return {

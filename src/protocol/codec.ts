@@ -14,7 +14,7 @@ const QUOTED_CHARS = 40;
 
 /** Compiles the validators once and returns the decoder for all frames. */
 export function createFrameDecoder(limits: FrameLimits): FrameDecoder {
-  // allErrors would let one frame cost as much as its sender likes. Lengths are in code points, Ajv's default.
+  // With allErrors a client could make one frame arbitrarily expensive. Lengths are in code points, Ajv's default.
   const ajv = new Ajv({ allErrors: false, strict: true, ownProperties: true });
   const schemas = clientFrameSchemas(limits);
   const validators = new Map<string, ValidateFunction>();

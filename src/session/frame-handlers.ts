@@ -64,7 +64,7 @@ const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = {
   "auth.refresh": refresh,
 };
 
-/** Milliseconds until another socket has closed or slow readers have caught up; a guess. */
+/** Milliseconds until another socket has closed or slow readers have caught up; an estimate. */
 const FULL_RETRY_MS = 5000;
 
 /** Handles one frame. @throws ServiceError whose message is sent to the client */

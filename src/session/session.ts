@@ -26,7 +26,7 @@ const PONG = Buffer.from(encode({ type: "pong" }));
 /** Maximum number of frames that wait while an earlier one, such as a `resume`, waits for the store. */
 const MAX_WAITING_FRAMES = 64;
 
-/** What a session is opened with. */
+/** Arguments of {@link Session.open}. */
 export interface SessionInit {
   readonly socket: Socket;
   readonly record: SessionRecord;
@@ -57,7 +57,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
   #expirySecond: number | null = null;
   #ended = false;
 
-  /** Only stores its arguments. Sessions are created by {@link Session.open}. */
+  /** Without side effects; {@link Session.open} registers the session. */
   constructor(host: SessionHost, secretHash: string, { socket, record, owner, streaming }: SessionInit) {
     this.host = host;
     this.#socket = socket;
@@ -136,7 +136,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     this.#writer.drained(() => this.#feed?.pump());
   }
 
-  /** Releases what the closed socket held. Its answers continue until their abandon timers expire. */
+  /** Releases what the closed socket held. Its answers continue, and are abandoned if no other socket watches them. */
   onClose(): void {
     this.#end();
     this.#stopExpiry();

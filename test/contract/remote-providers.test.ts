@@ -17,7 +17,7 @@ async function make(name: RemoteName): Promise<ProviderUnderTest> {
     slow: () => server.play((request) => slowDrip(25, [...tokensOf(request), ..." and so on".repeat(20)])),
     upstreamStopped: async () => {
       const last = server.requests.at(-1);
-      if (last === undefined) throw new Error("no request came");
+      if (last === undefined) throw new Error("no request arrived");
       await last.over;
       if (!last.abandoned) throw new Error("the request ran to its end");
     },

@@ -156,7 +156,7 @@ describe.each(remoteNames)("the %s provider", (name) => {
     expect(parts.at(-1)).toMatchObject({ type: "finish", reason: "length" });
   });
 
-  it("switches to max_completion_tokens if max_tokens is rejected, and remembers it", async () => {
+  it("switches to max_completion_tokens if max_tokens is rejected, also for later requests", async () => {
     server.play(rejecting(["max_tokens"], whole()));
     expect(textOf(await answerOf(provider, chatRequest("Hi", { maxTokens: 9 })))).toBe(answerText);
     expect(server.requests).toHaveLength(2);
@@ -194,7 +194,7 @@ describe.each(remoteNames)("the %s provider", (name) => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it("omits sampling parameters that the server does not support, and remembers it", async () => {
+  it("omits sampling parameters that the server does not support, also in later requests", async () => {
     server.play(rejecting(["temperature", "stop", "max_tokens"], whole()));
     const request = chatRequest("Hi", { sampling: { temperature: 1, topP: 0.9, stop: ["xyz"] } });
     expect(textOf(await answerOf(provider, request))).toBe(answerText);

@@ -39,7 +39,7 @@ async function start(name: RemoteName, baseUrl: string | undefined, apiKey: stri
 }
 
 describe.each(remoteNames)("the start of %s", (name) => {
-  it("requests the model list with the key in the header, and logs nothing if all is well", async () => {
+  it("requests the model list with the key in the header, and logs nothing if the check succeeds", async () => {
     server.playModels(list({ id: "other" }, { id: "the-model", max_model_len: 32_768 }));
     const started = await start(name, server.baseUrl);
     expect(server.modelRequests).toHaveLength(1);

@@ -112,7 +112,7 @@ describe("hostile input", () => {
 
   afterAll(() => service.stop());
 
-  it("of 2,000 and more kinds each gets a frame or its close code, and the service keeps running", async () => {
+  it("gets a reply frame or the expected close code for each of over 2,000 inputs, and the service keeps running", async () => {
     const inputs = [...wrongFields(), ...generated()];
     expect(inputs.length).toBeGreaterThanOrEqual(2000);
     const problems: string[] = [];
@@ -137,7 +137,7 @@ describe("hostile input", () => {
     expect(metrics).toMatch(/^chat_answers_running 0$/m);
   }, 120_000);
 
-  it("too many bad frames close the socket with 1008", async () => {
+  it("closes the socket with 1008 after too many bad frames", async () => {
     const strict = await startService({ AI_PROVIDER: "echo", MAX_BAD_FRAMES: "5" });
     const chat = await ChatSocket.greeted(`${strict.url}/ws/chat`);
     for (let index = 0; index < 6; index++) chat.send("not json");
@@ -146,7 +146,7 @@ describe("hostile input", () => {
     await strict.stop();
   });
 
-  it("an error frame names the field and what was expected", async () => {
+  it("gets an error frame that names the field and what was expected", async () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
     chat.send({ message: "hi", max_tokens: 100_000, id: "mine" });
     expect(await chat.next(({ type }) => type === "error")).toMatchObject({

@@ -54,7 +54,7 @@ describe("the idle timeout of a slow reader", () => {
 
     expect(await dropped()).toBe(1);
     expect(await connected()).toBe(3);
-    // The client has read nothing since it stalled, so it notices its close only now.
+    // The client has read nothing since it stalled, so its close event fires only now.
     silent.resume();
     expect(await silent.closed).toMatchObject({ code: 1006 });
     const resumed = await WireClient.greeted(service.port);

@@ -229,7 +229,7 @@ describe("every limit, reached over real sockets", () => {
     }),
   );
 
-  it("has a counter that starts at zero, also if it is tested elsewhere", async () => {
+  it("has a counter that starts at zero, even if another suite tests the limit", async () => {
     const elsewhere: LimitName[] = ["pending_messages", "active_answers", "buffered_bytes", "replay_rate"];
     for (const limit of elsewhere) expect(await hits(service, limit)).toBe(0);
     expect([...reached, ...elsewhere].toSorted()).toEqual(Object.keys(limits).toSorted());

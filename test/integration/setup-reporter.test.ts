@@ -26,8 +26,8 @@ async function runTests(files: Readonly<Record<string, string>>) {
   });
 }
 
-describe("the end of a test run", () => {
-  it("is a line with the counts, after the reasons for skipped tests", async () => {
+describe("the test reporter", () => {
+  it("ends with one line of counts, after the reasons for skipped tests", async () => {
     const { failed, lines } = await runTests({
       "a.test.ts": `${head}it("a", () => expect(1).toBe(1));
         it("b", ({ skip }) => skip("no model here"));
@@ -57,7 +57,7 @@ describe("the end of a test run", () => {
     expect(failed).toBe(true);
   });
 
-  it("is a failure if every test was skipped", async () => {
+  it("fails a run in which every test was skipped", async () => {
     const { failed, lines } = await runTests({
       "a.test.ts": `${head}it.skip("a", () => expect(1).toBe(1));`,
     });
@@ -68,7 +68,7 @@ describe("the end of a test run", () => {
     expect(failed).toBe(true);
   });
 
-  it("is a failure if there is no test", async () => {
+  it("fails a run without tests", async () => {
     const { failed, lines } = await runTests({});
     expect(lines.at(-1)).toBe("0 passed, 0 failed, 0 skipped");
     expect(failed).toBe(true);

@@ -72,7 +72,7 @@ describe("text of all Unicode planes", () => {
             const message = randomText(random);
             const id = `m${index}`;
             const seen = chat.frames.length;
-            // Half of the frames are escaped as by Python's encoder, the only way to send a lone surrogate.
+            // Half of the frames are escaped to ASCII, as Python's encoder does. A lone surrogate needs an escape.
             const json = JSON.stringify({ message, id });
             chat.send(index % 2 === 0 ? json : json.replaceAll(/[^\0-\x7f]/g, escaped));
             const end = await chat.next((frame) => frame["id"] === id && ENDS.includes(frame.type), seen);

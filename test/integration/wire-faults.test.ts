@@ -101,7 +101,7 @@ describe("unusual but allowed framing", () => {
     ["a binary frame", wireFrame(opcodes.binary, bytes(1, 2, 3))],
     ["a binary frame in fragments", [wireFrame(opcodes.binary, "a", { fin: false }), more("b")]],
     [
-      "text masked with another key than the header has",
+      "text masked with a key other than the one in the header",
       text("nonsense", { maskedWith: bytes(0x37, 0xfa, 0x21, 0x3c) }),
     ],
   ])("%s is answered with an error frame, and the socket stays open", async (_name, sent) => {

@@ -77,7 +77,7 @@ async function main(): Promise<number> {
   }
   const load = (loadavg()[0] ?? 0).toFixed(1);
   console.log(`${k6.version}; ${availableParallelism()} cores, load ${load} before the run`);
-  // An interrupt reaches k6 and the service directly. This process stays alive to report how they ended.
+  // An interrupt reaches k6 and the service directly. This process keeps running to report how they ended.
   process.on("SIGINT", () => {});
   if (plan.url !== undefined) return runScript(k6, plan, socketUrl(plan.url));
   buildOnce();

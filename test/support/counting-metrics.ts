@@ -91,7 +91,7 @@ export class CountingMetrics implements Metrics {
   /** Current value of a gauge or counter. */
   read(name: string): number {
     const read = this.gauges.get(name);
-    if (read === undefined) throw new Error(`no gauge ${name}`);
+    if (read === undefined) throw new Error(`no gauge or counter ${name}`);
     return read();
   }
 }

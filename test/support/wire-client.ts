@@ -14,10 +14,8 @@ export interface WireOptions {
   readonly path?: string;
   /** Additional header lines of the upgrade request. */
   readonly headers?: readonly string[];
-  /** Milliseconds between the bytes of the upgrade request from `dripFrom` on; 0 sends it at once. */
+  /** Milliseconds between the bytes of the upgrade request after its request line; 0 sends it at once. */
   readonly drip?: number;
-  /** Bytes of the upgrade request that are sent at once before the others; default: the request line. */
-  readonly dripFrom?: number;
   /** Number of bytes of the upgrade request that are sent; default: all. */
   readonly handshakeBytes?: number;
   /** Whether the client replies to pings, as every real client does; default true. */
@@ -27,7 +25,7 @@ export interface WireOptions {
 /** Timeout of waits, in milliseconds. */
 const WAIT_MS = 20_000;
 
-/** How a connection ends that had no close frame. */
+/** Close code and reason reported for a connection that ended without a close frame. */
 const DROPPED: Closed = { code: 1006, reason: "" };
 
 /**
@@ -186,7 +184,7 @@ export class WireClient {
       this.write(request);
       return;
     }
-    const { dripFrom = request.indexOf("\n") + 1 } = options;
+    const dripFrom = request.indexOf("\n") + 1;
     this.write(request.slice(0, dripFrom));
     for (const char of request.slice(dripFrom)) {
       this.write(char);

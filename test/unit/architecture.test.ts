@@ -53,7 +53,7 @@ describe("the source files", () => {
     expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
   });
 
-  it("use # for private members instead of a keyword", () => {
+  it("use # for private members instead of the private or protected keyword", () => {
     const offenders = sources.filter(({ text }) => /^\s*(private|protected)\s/m.test(withoutComments(text)));
     expect(offenders.map(({ path }) => path)).toEqual([]);
   });
@@ -103,7 +103,7 @@ describe("the import checker", () => {
     ],
     ["an engine file that imports its host", "src/engine/a.ts", "../engine-host/supervisor.ts"],
     ["an engine host that imports the model", "src/engine-host/a.ts", "../engine/model/load-model.ts"],
-    ["a layer that imports the composition root", "src/session/a.ts", "../server.ts"],
+    ["a layer that imports the composition root", "src/session/a.ts", "../app/server.ts"],
     ["a page that imports the server", "web/a.ts", "../src/core/errors.ts"],
     ["a page that imports a package", "web/a.ts", "left-pad"],
     ["a client of the page that imports the view", "web/client/a.ts", "../view/b.ts"],
@@ -125,7 +125,7 @@ describe("the import checker", () => {
     ["core in a store", "src/stores/memory/a.ts", "../../core/errors.ts"],
     ["a port of chat in a store", "src/stores/memory/a.ts", "../../chat/answer-log.ts"],
     ["the engine wire in the local provider", "src/providers/local/a.ts", "../../engine-wire/requests.ts"],
-    ["everything in the composition root", "src/app/server.ts", "./chat/chat-service.ts"],
+    ["everything in the composition root", "src/app/server.ts", "../chat/chat-service.ts"],
   ])("allows %s", (_, path, specifier) => {
     expect(importFaults([file(path, specifier)])).toEqual([]);
   });

@@ -26,11 +26,11 @@ const scripts: readonly SourceFile[] = filesOf("scripts")
 const MAX_FILES_IN_A_FOLDER = 20;
 
 describe("folders", () => {
-  it("of src hold main.ts alone at the root", () => {
+  it("of src contain only main.ts at the root", () => {
     expect(filesOf("src").filter((path) => dirname(path) === "src")).toEqual(["src/main.ts"]);
   });
 
-  it(`of src and web hold at most ${MAX_FILES_IN_A_FOLDER} files each`, () => {
+  it(`of src and web contain at most ${MAX_FILES_IN_A_FOLDER} files each`, () => {
     const counts = new Map<string, number>();
     for (const path of filesOf("src", "web")) {
       counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
@@ -46,14 +46,14 @@ describe("folders", () => {
   });
 });
 
-/** Words that have one replacement each, by the table of names in CONTRIBUTING.md. */
+/** Retired words, each with its replacement. CONTRIBUTING.md lists the current names. */
 const RETIRED: readonly (readonly [name: string, pattern: RegExp])[] = [
   ["MOST_ and LEAST_ (MAX_ and MIN_)", /\b(MOST|LEAST)_/],
   ["BackEnd (provider)", /back[-_ ]?ends?\b/i],
   ["mend (fix)", /\bmend(s|ed|ing)?\b/i],
 ];
 
-/** A field of /readyz and an option of Podman, which keep the old word. */
+/** A field of /readyz and an option of Podman, which contain the old word. */
 const KEPT = /\bback_ends\b|--events-backend\b/g;
 
 describe("names", () => {
@@ -79,7 +79,7 @@ describe("names", () => {
   });
 });
 
-/** Metrics whose names are written in the code, by the call that makes them. */
+/** Names of the metrics that are created by `call` with a literal name. */
 function metricNames(call: "gauge" | "counter"): string[] {
   const pattern = new RegExp(String.raw`\b${call}\(\s*(?:hot\(\s*)?"([a-z_]+)"`, "g");
   return readSources(root, ["src"]).flatMap(({ text }) =>
@@ -88,7 +88,7 @@ function metricNames(call: "gauge" | "counter"): string[] {
 }
 
 describe("metrics", () => {
-  it("that only grow end in _total, and no other does", () => {
+  it("that are counters end in _total, and no gauge does", () => {
     const counters = metricNames("counter");
     const gauges = metricNames("gauge");
     expect(Math.min(counters.length, gauges.length)).toBeGreaterThan(5);
@@ -96,13 +96,13 @@ describe("metrics", () => {
     expect(gauges.filter((name) => name.endsWith("_total"))).toEqual([]);
   });
 
-  it("measure time in seconds", () => {
+  it("have no time unit other than seconds in their names", () => {
     const names = [...metricNames("counter"), ...metricNames("gauge")];
     expect(names.filter((name) => /_(ms|millis|milliseconds|minutes)(_|$)/.test(name))).toEqual([]);
   });
 });
 
-/** Exported for tests alone: pure functions and constants whose rules are tested directly. */
+/** Exports that only tests use: functions, classes and constants that are tested directly. */
 const FOR_TESTS: readonly string[] = [
   "scripts/build.mjs sourceStamp",
   "scripts/complete-lock.mjs platformOfName",
@@ -135,7 +135,7 @@ const FOR_TESTS: readonly string[] = [
 ];
 
 describe("exports", () => {
-  it("are used by another file of the product, but for listed pure functions and constants", () => {
+  it("are used by another source file or script, except those listed for tests", () => {
     const sources = [...readSources(root, ["src", "web"]), ...scripts];
     const unused = sources.flatMap(({ path, text }) =>
       [...text.matchAll(/^export (?:async )?(?:function\*?|class|const) (\w+)/gm)]

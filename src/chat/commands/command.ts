@@ -28,16 +28,16 @@ export interface CommandContext {
   readonly systemPrompt: string;
   /** Maximum tokens of the answer to this message. */
   readonly maxTokens: number;
-  /** The setting MAX_OUTPUT_TOKENS: maximum tokens of an answer when a message names none. */
+  /** The setting MAX_OUTPUT_TOKENS: maximum tokens of an answer when the message sets no limit. */
   readonly maxOutputTokens: number;
   /** Sampling parameters of the message's frame. */
   readonly sampling: Sampling;
   /** Size of the model's window in tokens; null when there is no provider. */
   readonly windowTokens: number | null;
   countTokens(text: string): Promise<number>;
-  /** Lets the provider prepare for the client's new context. */
+  /** Prepares the provider for the client's new context. */
   prepare(context: string): void;
-  /** Lets the provider drop its cached state of this conversation, or with `all` that of all of this client's. */
+  /** Drops the provider's cached state of this conversation, or with `all` of every conversation of this client. */
   forget(all: boolean): void;
   /** Asks the model. @throws ServiceError when it cannot answer, StopReason when the command was stopped. */
   ask(question: Question): Promise<Generation>;

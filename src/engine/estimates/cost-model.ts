@@ -7,7 +7,7 @@ const MIN_VARIANCE = 1;
 const STEP_DOUBT = 0.15;
 /** Assumed relative error of the learned cost of prompts. */
 const PROMPT_DOUBT = 0.1;
-/** Weight of a step without prompts that follows steps with prompts: none of those has shown decoding alone. */
+/** Weight of a step without prompts that follows steps with prompts, which give no measurement of decoding alone. */
 const RARE_WEIGHT = 0.4;
 /** Assumed error for each sequence beyond the number seen lately, in prompt tokens. */
 const UNSEEN_TOKENS = 4;
@@ -77,8 +77,8 @@ export class CostModel {
 
   /**
    * Share of a prediction error that is attributed to decoding, in a step with prompts, by the assumed errors of both
-   * costs. While a crowd arrives, every step has prompts and each one has more generating slots: the cost of the new
-   * slots must not be attributed to prompts.
+   * costs. While a crowd arrives, every step has prompts, and more generating slots than the step before. The cost of
+   * the new slots must not be attributed to prompts.
    */
   #decodingShare(stepMs: number, promptMs: number, generating: number): number {
     const near = this.#seen ? Math.sqrt(Math.max(0, this.#meanSquare - this.#meanCount ** 2)) : 0;

@@ -1,4 +1,4 @@
-/** Weight of one observation in an estimate: it follows a change of load in about ten steps, and one outlier hardly. */
+/** Weight of one observation: an estimate follows a change of load in about ten steps, but hardly a single outlier. */
 export const WEIGHT = 0.15;
 
 /** Cap of an observation, as a multiple of the expected time: a longer time is a hiccup of the machine. */

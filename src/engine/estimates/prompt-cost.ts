@@ -4,7 +4,7 @@ import { OUTLIER, WEIGHT } from "./observation.ts";
 const SLOPE_WEIGHT = 0.02;
 /** Below this standard deviation of depths, in tokens, differences in cost cannot be attributed to depth. */
 const MIN_DEPTH_SPREAD = 64;
-/** Number of observed chunks from which on a line is used. */
+/** Number of chunks that must be observed before a line is used. */
 const MIN_SEEN = 4;
 /** Shortest chunk, in tokens, that is learned from: with fewer tokens a step takes about as long as with this many. */
 const MIN_INFORMATIVE_WEIGHT = 16;

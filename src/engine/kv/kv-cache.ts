@@ -189,7 +189,7 @@ export class KvCache {
 
   #observe(ms: number, tokens: number): void {
     if (tokens === 0) return;
-    // One slow call must not make storing look useless.
+    // One slow call must not raise the estimate so far that nothing is stored.
     const bounded = Math.min(ms / tokens, Math.max(this.#measured, MIN_MS_PER_TOKEN) * MAX_OUTLIER);
     this.#measured += WEIGHT * (bounded - this.#measured);
   }

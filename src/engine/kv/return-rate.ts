@@ -1,6 +1,6 @@
 import { LruCache } from "../../core/lru-cache.ts";
 
-/** Displaced conversations that are remembered: about the users of a busy hour on a small machine. */
+/** Displaced conversations that are tracked: about the users of a busy hour on a small machine. */
 const MAX_REMEMBERED = 4096;
 /** Weight of a displacement relative to the next one: about the last fifty count. */
 const DECAY = 0.98;

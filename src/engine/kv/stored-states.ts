@@ -8,7 +8,7 @@ import type { Slot } from "../generation/slot.ts";
 
 /** Tokens that loading must save at least. Fewer are processed about as fast as they are loaded. */
 const MIN_GAIN_TOKENS = 32;
-/** A state is saved once and loaded once. Both together must cost less time than they save. */
+/** A state is saved once and loaded once. Both together must take less time than processing its tokens again. */
 const MOVES = 2;
 
 /** A stored state that shares a prefix with a prompt. */

@@ -100,7 +100,7 @@ export class Admission {
     return this.resume();
   }
 
-  /** Continues {@link run} after a failure, within the same budget for moves. Returns like `run`. */
+  /** Continues {@link run} once the failed slot is free, within the same budget for moves. Returns like `run`. */
   async resume(): Promise<AdmissionFailure | undefined> {
     await this.#preempt();
     const failure = await this.#admit();

@@ -51,7 +51,7 @@ export class QueuePositions {
     return this.#rates.intervalMs(this.#slots.length, this.#cost.sequenceMs);
   }
 
-  /** Reports the position of a request that was just queued, unless a free slot will take it. */
+  /** Reports the position of a request that was just queued, unless a slot is free for it. */
   added(request: RequestState): void {
     if (request.background) return;
     const free = this.#slots.filter((slot) => !slot.request).length;

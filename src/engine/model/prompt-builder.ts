@@ -30,8 +30,8 @@ export interface PromptBuilderOptions {
 }
 
 /**
- * Attempts to fit a prompt. The tokens of a whole are not exactly the sum of its parts, so a fitted prompt that turns
- * out too long is fitted again to a smaller window.
+ * Attempts to fit a prompt. The token count of a prompt is not exactly the sum of the counts of its parts, so a fitted
+ * prompt that is still too long is fitted again to a smaller window.
  */
 const FITTING_ROUNDS = 4;
 /** Tokenized system texts kept. */
@@ -223,7 +223,7 @@ function sample(role: string): Turn {
   return { role: role === "user" ? "user" : "assistant", content: "x" };
 }
 
-/** Bounds the weight, so that an invalid one of one gateway cannot block the requests of others. */
+/** Bounds the weight, so that an invalid value from one gateway cannot block the requests of others. */
 function boundedWeight(weight = 1): number {
   return Number.isFinite(weight) ? Math.min(Math.max(weight, MIN_WEIGHT), MAX_WEIGHT) : 1;
 }

@@ -27,7 +27,7 @@ export async function singleStreamThreads(
 ): Promise<number> {
   if (threads === 1) return 1;
   const best = { one: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY };
-  // The variants alternate, so that a short load on the machine does not decide the result.
+  // The variants alternate, so that a short load on the machine does not distort the result.
   for (let step = 0; step < STEPS * 2; step++) {
     const which = step % 2 === 0 ? "one" : "all";
     use(which === "one" ? 1 : threads);

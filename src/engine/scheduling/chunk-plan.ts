@@ -13,7 +13,7 @@ export const MIN_CHUNK = 16;
  */
 export const CPU_TILE_TOKENS = 64;
 
-/** Shortest prompt, in tiles, of which tokens are processed again to fill a tile: only attention gets cheaper by it. */
+/** Shortest prompt, in tiles, that is processed again in part to fill a tile, which makes only attention cheaper. */
 const REFILL_TILES = 4;
 /** Smallest share of the time that must be saved by processing tokens again. */
 const REFILL_GAIN = 0.1;

@@ -63,9 +63,9 @@ class PrincipalAccount<T> extends Account {
 }
 
 /**
- * Requests that wait for a slot, and what each principal and client has been served. The principal served least is next,
- * in it the client served least, and in that the shortest prompt, with ageing. A request is added, taken, perhaps
- * requeued and taken again, and finally done; its served tokens are charged meanwhile. No I/O and no clock.
+ * Requests that wait for a slot, and the service that each principal and client has received. The shortest prompt (with
+ * ageing) of the least served client of the least served principal is next. A request is added, taken, perhaps requeued
+ * and taken again, and finally done; its served tokens are charged meanwhile. No I/O and no clock.
  */
 export class FairQueue<T extends QueuedJob> {
   readonly limits: FairQueueLimits;
@@ -203,7 +203,7 @@ export class FairQueue<T extends QueuedJob> {
     let bestCapped = true;
     for (const principal of this.#principals.values()) {
       if ((background ? principal.backgroundJobs : principal.waiting) === 0) continue;
-      // A principal at its cap comes after all others, but no slot stays empty because of the cap.
+      // A principal at its cap ranks after all others, but no slot stays empty because of the cap.
       const capped = principal.held >= capOf(principal.weight, total, slots);
       if (best && (capped === bestCapped ? !isServedBefore(principal, best) : capped)) continue;
       best = principal;

@@ -36,7 +36,7 @@ export class CircuitBreaker {
   #failures = 0;
   #openedAt = 0;
   #lastError: Error | null = null;
-  /** Whether the last failure came after text. Then only a whole answer closes the breaker. */
+  /** Whether the last failure occurred after text. Then only a whole answer closes the breaker. */
   #failedLate = false;
   /** Incremented by each opening and closing. Outcomes of requests from an earlier era are ignored. */
   #era = 0;

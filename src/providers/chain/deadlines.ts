@@ -53,8 +53,7 @@ type Phase = "queued" | "first" | "gap";
 
 /**
  * Enforces the deadlines of one try on one provider. `signal` aborts with `provider_timeout` when a deadline passes,
- * and also when the caller's signal aborts. A token only updates a timestamp: a single timer checks when the last token
- * came.
+ * and also when the caller's signal aborts. A token only updates a timestamp, which a single timer checks.
  */
 export class Watch {
   readonly #options: WatchOptions;

@@ -12,7 +12,7 @@ export interface EchoAnswer {
 /**
  * Repeats `text` to exactly `bytes` bytes of UTF-8. A last character that does not fit is replaced by dots.
  *
- * @param enoughUnits number of UTF-16 units that the caller uses at most; the result may end after them
+ * @param enoughUnits maximum number of UTF-16 units that the caller uses; the result may end after them
  */
 export function repeatToBytes(text: string, bytes: number, enoughUnits: number): string {
   const unit = text === "" ? "." : text;

@@ -64,7 +64,7 @@ const engineMetrics: readonly (readonly [
   ["engine_parked_states", "Number of stored KV states.", ({ storedStates }) => storedStates],
   [
     "engine_parkings_total",
-    "Running answers preempted to free their slot for a time.",
+    "Running answers preempted to free their slot temporarily.",
     ({ preemptions }) => preemptions,
   ],
   [

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../../core/error-codes.ts";
 
-/** Names of a provider and its settings (never their values), for messages that tell operators what to fix. */
+/** Names of a provider and its settings (never their values), for messages that name the setting to fix. */
 export interface RemoteNames {
   readonly provider: "openai" | "huggingface";
   readonly keySetting: string;

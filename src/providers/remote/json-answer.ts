@@ -26,7 +26,7 @@ function validatorOf(schema: JsonSchema): ValidateFunction {
 
 /**
  * Extracts the JSON from an answer. Removes a code fence, or words before and after the JSON, which models often add if
- * only the prompt asks for JSON. Null if there is no JSON.
+ * JSON is requested by the prompt only. Null if there is no JSON.
  */
 export function jsonOf(answer: string): string | null {
   const reasoningEnd = answer.lastIndexOf(REASONING_END);

@@ -135,7 +135,7 @@ const servicePrincipal = {
 };
 
 /**
- * Requests one token. Throws a failure that every message would meet; logs a failure that may be temporary.
+ * Requests one token. Throws a failure that would affect every message; logs a failure that may be temporary.
  *
  * @param remedy what the operator can do about a failure, in one sentence
  * @throws ProviderError that is not retryable

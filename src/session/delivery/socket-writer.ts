@@ -83,7 +83,7 @@ export class SocketWriter {
     });
   }
 
-  /** Stops sending for good. */
+  /** Stops sending permanently. */
   shut(): void {
     this.#shut = true;
   }

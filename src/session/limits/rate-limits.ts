@@ -84,7 +84,7 @@ export class SocketRates {
   }
 }
 
-/** What there is too much of, by limit. */
+/** Noun for the message of an exceeded limit. */
 const nouns: Readonly<Partial<Record<LimitName, string>>> = {
   frame_rate: "frames on this connection",
   ack_rate: "ack frames on this connection",

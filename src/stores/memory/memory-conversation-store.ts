@@ -132,7 +132,7 @@ export class MemoryConversationStore implements ConversationStore {
     const bytes = Buffer.byteLength(text) + RECORD_BYTES;
     const earlier = this.#contexts.get(client);
     const freed = earlier?.bytes ?? 0;
-    // A client with a new address frees what its previous address was charged, not its present one.
+    // If the client's address has changed, replacing its context frees the charge of its previous address only.
     const freedOfAccount = earlier?.accountKey === accountKey ? freed : 0;
     const charged = (this.#contextBytesByAccount.get(accountKey) ?? 0) - freedOfAccount;
     if (this.#contextBytes[kind] - freed + bytes > budget || charged + bytes > budget * CONTEXT_SHARE) {
@@ -167,7 +167,7 @@ export class MemoryConversationStore implements ConversationStore {
     return Promise.resolve();
   }
 
-  // Leases need no time to live here: they do not outlive the process.
+  // Leases need no expiry here, because they end with the process.
   lease(client: string, conversation: string): Promise<() => void> {
     return this.#leases.take(keyOf(client, conversation));
   }
@@ -181,7 +181,10 @@ export class MemoryConversationStore implements ConversationStore {
     names.add(history.conversation);
   }
 
-  /** Cuts a history over its limit to half the limit. Cuts are large and rare, since each one costs the KV prefix. */
+  /**
+   * Cuts a history over its limit to half the limit. Cuts are large and rare, because each one invalidates the KV
+   * prefix.
+   */
   #trim(history: History, added: number): void {
     const maxBytes = this.#options.maxHistoryBytes;
     if (history.bytes <= maxBytes) return;

@@ -16,14 +16,17 @@ export interface AddressLimitOptions {
 export interface AddressRefusal {
   readonly limit: Extract<LimitName, "address_connections" | "upgrade_rate">;
   readonly retryAfterMs: number;
-  /** Whether the address ignores refusals: not even an upgrade to send a close code is worth its cost. */
+  /**
+   * Whether the limit of refusals is exceeded too. Such requests are rejected without an upgrade, since sending close
+   * codes to a flood would cost too much.
+   */
   readonly flood: boolean;
 }
 
 /** Maximum number of addresses with a budget. Over it the least recently used budget is dropped. */
 const MAX_ADDRESSES = 100_000;
 
-/** Milliseconds until another socket of the address has closed; a guess. */
+/** Milliseconds until another socket of the address has closed; an estimate. */
 const FULL_RETRY_MS = 5000;
 
 /** Counts sockets and upgrades by address. Addresses are account keys: IPv6 addresses are counted by their /64. */

@@ -21,13 +21,13 @@ export interface HttpRouterOptions {
   readonly logger: Logger;
 }
 
-/** Supported methods, as the Allow header names them. */
+/** Supported methods, as a value of the Allow header. */
 const METHODS = "GET, HEAD";
 
 /** Paths exempt from ALLOWED_HOSTS: probes connect by IP address, and the replies hold nothing confidential. */
 const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 
-/** Creates the handler of all plain HTTP requests; unsupported ones get an error that names what is supported. */
+/** Creates the handler of all plain HTTP requests. Errors for unsupported requests list what is supported. */
 export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse, req: HttpRequest) => void {
   return (res, req) => {
     let aborted = false;

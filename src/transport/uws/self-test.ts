@@ -26,7 +26,7 @@ const CLOSE_REASON = "à bientôt";
 
 const CLOSE_CODE = 1000;
 
-/** Timeout in milliseconds. The test itself takes a few milliseconds, and far less than this on a busy machine. */
+/** Timeout in milliseconds. The test takes a few milliseconds, and on a busy machine far less than the timeout. */
 const DEADLINE_MS = 10_000;
 
 const NO_REPLY = "The self-test of uWebSockets.js timed out: no reply on 127.0.0.1.";

@@ -48,7 +48,7 @@ export function loadSocketLibrary(
   const file = join(folder, name);
   const sum = sumOf(file);
   if (sum === null) {
-    throw new Error(`uWebSockets.js has no binary for ${hostName()}. ${SUPPORTED}, or macOS or Windows.`);
+    throw new Error(`uWebSockets.js has no binary for ${runtimeName()}. ${SUPPORTED}, or macOS or Windows.`);
   }
   if (sum !== binarySums[name] && !allowedSums.includes(sum)) {
     throw new Error(
@@ -79,15 +79,16 @@ function loadFault(error: unknown): string {
   const library = /GLIBC_([\d.]+)/.exec(text)?.[1];
   if (library !== undefined) {
     return (
-      `uWebSockets.js for ${hostName()} needs glibc ${library}, and this system has ${glibcVersion()}. ` +
+      `uWebSockets.js for ${runtimeName()} needs glibc ${library}, and this system has ${glibcVersion()}. ` +
       "Use Node 20, or a system such as Debian 13 or Ubuntu 24.04."
     );
   }
-  if (/musl/.test(text)) return `uWebSockets.js has no binary for musl (Alpine). ${SUPPORTED}.`;
-  return `The binary of uWebSockets.js for ${hostName()} could not be loaded: ${text.split("\n", 1)[0] ?? ""}`;
+  // On musl the loader reports that the glibc loader ld-linux is missing.
+  if (/musl|ld-linux/.test(text)) return `uWebSockets.js has no binary for musl (Alpine). ${SUPPORTED}.`;
+  return `The binary of uWebSockets.js for ${runtimeName()} could not be loaded: ${text.split("\n", 1)[0] ?? ""}`;
 }
 
-function hostName(): string {
+function runtimeName(): string {
   return `Node ${process.versions.node} on ${process.platform}-${process.arch}`;
 }
 

@@ -36,7 +36,10 @@ export type UpgradeDecision =
       readonly message: string;
       readonly retryAfterMs?: number;
     }
-  /** Upgraded and closed at once with a code, because browsers hide the HTTP status of a failed upgrade from pages. */
+  /**
+   * Upgraded and closed at once with a code, because browsers hide the HTTP status of a failed upgrade from pages. A
+   * `reason` over 123 bytes is truncated when it is sent.
+   */
   | { readonly kind: "refuse"; readonly code: number; readonly reason: string; readonly subprotocol: string }
   | { readonly kind: "admit"; readonly identity: ConnectionIdentity; readonly subprotocol: string };
 
@@ -59,7 +62,7 @@ export interface UpgradePolicyOptions {
   draining(): boolean;
 }
 
-/** Milliseconds until a client may retry when a limit is reached; a guess. */
+/** Milliseconds until a client may retry when a limit is reached; an estimate. */
 const RETRY_AFTER_MS = 5000;
 
 /** Creates the function that decides on upgrades. It is synchronous, since a delayed upgrade can lose its socket. */

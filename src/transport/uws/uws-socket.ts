@@ -14,7 +14,10 @@ export interface SocketHost {
   endedWithBytes(): void;
 }
 
-/** Wraps a socket of uWebSockets.js, whose methods throw after its end, so that all calls are safe then. */
+/**
+ * Wraps a socket of uWebSockets.js. Methods of the library's socket throw once it has ended; the methods of this class
+ * can be called at any time.
+ */
 export class UwsSocket<UserData> implements Socket, BufferHolder {
   readonly #host: SocketHost;
   #ws: WebSocket<UserData> | null;

@@ -60,7 +60,7 @@ const PAYLOAD_HEADROOM = 4;
 
 /**
  * Buffer bytes for each byte of the longest answer. The final `message` holds the whole answer, JSON can encode one
- * byte as six, and a close frame must still fit after it, or the library would drop that.
+ * byte as six, and a close frame must still fit after it, or the library would drop the close frame.
  */
 const BACK_PRESSURE_PER_ANSWER_BYTE = 8;
 

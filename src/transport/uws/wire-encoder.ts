@@ -3,7 +3,10 @@ import { MAX_CLOSE_REASON_BYTES } from "../../protocol/close-codes.ts";
 /** Size of the buffer that all short texts share, in bytes. Nearly every frame is far smaller. */
 const SHARED_BYTES = 65_536;
 
-/** Views of the shared buffer up to this length, in bytes, are cached: creating one costs more than the encoding. */
+/**
+ * Views of the shared buffer up to this length, in bytes, are cached: creating one costs more than the encoding. All
+ * cached views together need less than 1 MB.
+ */
 const MAX_CACHED_VIEW = 4096;
 
 /** Maximum UTF-8 bytes of one UTF-16 code unit. */
@@ -29,7 +32,7 @@ export class WireEncoder {
   encode(text: string | Uint8Array, head?: Uint8Array): Uint8Array {
     if (typeof text !== "string") return head === undefined ? text : Buffer.concat([head, text]);
     const offset = head?.length ?? 0;
-    // encodeInto stops at the end of its buffer without an error, so the text must be certain to fit.
+    // encodeInto stops at the end of its buffer without an error, so only text that certainly fits is encoded there.
     if (offset + text.length * MAX_BYTES_PER_UNIT > SHARED_BYTES) {
       const bytes = Buffer.from(text, "utf8");
       return head === undefined ? bytes : Buffer.concat([head, bytes]);

@@ -9,7 +9,8 @@ const HEADER_TEXT = /^[\t\x20-\x7e]*$/;
  * Writes a complete reply. Call it within a cork or synchronously in the request handler. A HEAD request gets only the
  * headers.
  *
- * @throws Error before anything is written, if the status line or a header contains other characters than ASCII
+ * @throws Error before anything is written, if the status line or a header contains characters other than printable
+ *   ASCII or tab
  */
 export function writeReply(res: HttpResponse, reply: HttpReply, method: string, encoder: WireEncoder): void {
   const status = statusLine(reply.status);

@@ -105,7 +105,8 @@ export class PlainReader {
     if (frame.type === "token") this.#takeText(frame);
     else if (frame.type === "message") this.#end(frame);
     else if (frame.type === "error") this.#settle?.(new Error(`error ${frame.code ?? ""}`));
-    else if (frame.type !== "queued") this.#settle?.(new Error(`got ${frame.type} ${frame.event ?? ""}`));
+    else if (frame.type !== "queued")
+      this.#settle?.(new Error(`unexpected frame: ${frame.type} ${frame.event ?? ""}`));
   }
 
   #takeText({ answer, content = "", from = 0, to = 0 }: Frame): void {

@@ -29,7 +29,7 @@ interface Plan {
   readonly seconds: number;
   /** Bytes per answer of the stalled readers. */
   readonly bytes: number;
-  /** Whether the stalled readers send `ack`. If not, the service notices the stall only by the full socket. */
+  /** Whether the stalled readers send `ack`. If not, the service detects the stall only by the full socket. */
   readonly acks: boolean;
 }
 

@@ -174,7 +174,7 @@ describe("an answer without a watcher", () => {
     expectBalanced(bench);
   });
 
-  it("does not take along an answer before it, which has a timer of its own", async () => {
+  it("is abandoned without the answer before it, which has a timer of its own", async () => {
     const bench = chatBench();
     await bench.say("runs");
     const before = await bench.submit("before");

@@ -31,7 +31,7 @@ describe("TokenBucket", () => {
             now += pause;
             tokens = Math.min(burst, tokens + (pause * perSecond) / 1000);
             const wait = bucket.take(now, cost);
-            // Rounding decides at the edge.
+            // At the edge, the result depends on rounding.
             if (Math.abs(tokens - cost) < 1e-6) {
               if (wait === 0) tokens -= cost;
               continue;

@@ -31,6 +31,7 @@ function useAll(metrics: PrometheusMetrics): void {
   metrics.breakerState("openai", "open");
   metrics.spendRefused("client");
   metrics.gauge("queue_length", "Length of the queue", () => 7);
+  metrics.counter("lines_dropped_total", "Lines dropped", () => 2);
 }
 
 describe("the rendered metrics", () => {
@@ -201,5 +202,16 @@ describe("a gauge", () => {
     const metrics = createPrometheusMetrics();
     metrics.gauge("queue_length", "Length of the queue", () => 0);
     expect(() => metrics.gauge("queue_length", "Again", () => 0)).toThrow(/queue_length/);
+  });
+});
+
+describe("a counter that is read", () => {
+  it("shows the current value on each scrape instead of adding it to the last one", async () => {
+    const metrics = createPrometheusMetrics();
+    let dropped = 5;
+    metrics.counter("lines_dropped_total", "Lines dropped", () => dropped);
+    expect(await series(metrics, "lines_dropped_total")).toEqual(["chat_lines_dropped_total 5"]);
+    dropped = 8;
+    expect(await series(metrics, "lines_dropped_total")).toEqual(["chat_lines_dropped_total 8"]);
   });
 });

@@ -15,7 +15,7 @@ vi.mock(import("ajv"), async (original) => {
   return { ...real, Ajv: Recorded };
 });
 
-// allErrors would let one frame cost as much as its sender likes; removeAdditional deletes valid fields.
+// With allErrors a client could make one frame arbitrarily expensive; removeAdditional deletes valid fields.
 it("the frame decoder stops at the first fault of a frame and removes no fields", () => {
   const decode = createFrameDecoder({ maxMessageChars: 100, maxOutputTokens: 100 });
   expect(seen).toHaveLength(1);

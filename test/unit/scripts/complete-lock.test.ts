@@ -81,6 +81,6 @@ describe("completeLock", () => {
   ])("derives the platform of %s", (name, platform) => expect(platformOfName(name)).toEqual(platform));
 
   it("rejects a name without a platform", () => {
-    expect(() => platformOfName("@tool/wasm")).toThrow("cannot tell the platform");
+    expect(() => platformOfName("@tool/wasm")).toThrow("cannot derive the platform");
   });
 });

@@ -18,7 +18,7 @@ describe("an expired token", () => {
     expect(bench.metrics.finished).toEqual(["local abandoned"]);
   });
 
-  it("of a closed socket leaves no timer", async () => {
+  it("leaves no timer if its socket has already closed", async () => {
     const bench = sessionBench();
     bench.connectAs("ada", 60).socket.vanish();
     await bench.clock.pass(200_000);

@@ -60,7 +60,7 @@ describe("a socket without the extension", () => {
       fromProvider: "local",
       toProvider: "openai",
       phase: "before_first_token",
-      reason: "it died",
+      reason: "it crashed",
     });
     provider.call.start().say("a", "b").finish();
     await clock.pass(2000);
@@ -69,7 +69,7 @@ describe("a socket without the extension", () => {
     await client.send({ type: "ping" });
     await client.send({ message: "late" });
     await client.send("{");
-    provider.call.fail(new ProviderError("local", "engine_crashed", "It died."));
+    provider.call.fail(new ProviderError("local", "engine_crashed", "It crashed."));
     await settle();
     const { types, frames } = client.socket;
     for (const type of types) expect(ORIGINAL).toContain(type);

@@ -14,7 +14,7 @@ export interface ServiceTargetOptions {
   readonly threads: number;
   /** Settings given on the command line. They override those of the scenario. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Name in the report, to tell two configurations apart. Default: `service`. */
+  /** Name in the report, to distinguish two configurations. Default: `service`. */
   readonly name?: string;
 }
 

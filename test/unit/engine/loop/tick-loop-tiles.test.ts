@@ -60,7 +60,7 @@ function setUp(slotCount: number) {
 }
 
 describe("TickLoop with tiles", () => {
-  it("processes the end of its KV again where that fills a tile, and does not count it as cached", async () => {
+  it("processes the end of the reusable KV again where that fills a tile, and does not count it as cached", async () => {
     const { submit, context } = setUp(1);
     const first = submit({ length: 400, maxTokens: 1, conversation: "c" });
     await until(() => isOver(first.events));
@@ -73,7 +73,7 @@ describe("TickLoop with tiles", () => {
     expect(context.batches.at(-1)?.items).toEqual([{ id: 0, tokens: TILE - 1 }]);
   });
 
-  it("keeps all of its KV where few prompt tokens are left", async () => {
+  it("keeps all of the reusable KV where few prompt tokens are left", async () => {
     const { submit } = setUp(1);
     const first = submit({ length: 400, maxTokens: 1, conversation: "c" });
     await until(() => isOver(first.events));

@@ -354,7 +354,7 @@ describe("TickLoop", () => {
     expect(asked.events.lines.at(-1)).toBe("finished length 642 1 640");
   });
 
-  it("fails only the request that cannot have its slot, and gives the slot to the next one", async () => {
+  it("fails only the request that could not be given its slot, and gives the slot to the next one", async () => {
     const { submit, sequences, loop, faults } = setUp(1);
     const [sequence] = sequences;
     const first = submit({ maxTokens: 3 });
@@ -394,7 +394,7 @@ describe("TickLoop", () => {
     expect(loop.stats()).toMatchObject({ storedStates: 1, running: 0 });
   });
 
-  it("counts only tokens that it never processed as cached, even after a preemption", async () => {
+  it("counts no token as cached that was processed for the same request, even after a preemption", async () => {
     const { submit, context, loop } = setUp(1, 100, 1e6);
     const system = Array.from({ length: 150 }, (_, index) => index);
     const ask = (name: string, maxTokens: number, accountKey = name) => {

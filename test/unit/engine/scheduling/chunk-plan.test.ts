@@ -65,7 +65,7 @@ describe("planChunks", () => {
           expect(tokens).toBeGreaterThan(0);
           expect(tokens).toBeLessThanOrEqual(remaining);
           expect(tokens >= MIN_CHUNK || tokens === remaining).toBe(true);
-          // After the first chunk come whole prompts and at most one part, which is the last.
+          // The first chunk is followed by whole prompts and at most one part, which is the last.
           expect(index === 0 || tokens === remaining || index === chunks.length - 1).toBe(true);
         }
       }),

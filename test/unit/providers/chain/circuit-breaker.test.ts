@@ -80,7 +80,7 @@ describe("the circuit breaker", () => {
     expect(breaker.state).toBe("closed");
   });
 
-  it("closes at the first text of the probe if earlier failures came before text, otherwise after a whole answer", () => {
+  it("closes at the first text of the probe if earlier failures occurred before text, otherwise after a whole answer", () => {
     const early = make(1);
     early.fail();
     early.clock.advance(1000);

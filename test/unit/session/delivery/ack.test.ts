@@ -78,7 +78,7 @@ describe("a client that acknowledges", () => {
     expect(client.socket.frames.at(-1)).toMatchObject({ type: "message", finish_reason: "abandoned" });
   });
 
-  it("may wait any time for the model after it has acknowledged everything", async () => {
+  it("may wait for the model for any length of time after it has acknowledged everything", async () => {
     const { clock, provider, ack } = await reading();
     await ack(10);
     await clock.pass(100_000);

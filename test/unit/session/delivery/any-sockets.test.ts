@@ -41,7 +41,7 @@ class Reader {
   }
 }
 
-describe("a client with any course of back pressure, acks and reconnects", () => {
+describe("a client with any sequence of back pressure, acks and reconnects", () => {
   it("receives every byte exactly once, and never more than its credit beyond its last ack", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 50 }), async (steps) => {

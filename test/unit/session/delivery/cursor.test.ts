@@ -110,7 +110,7 @@ describe("a streaming socket", () => {
       fromProvider: "local",
       toProvider: "openai",
       phase: "mid_stream",
-      reason: "it died",
+      reason: "it crashed",
     } as const;
     writer?.append("b");
     writer?.addEvent(event);
@@ -204,7 +204,7 @@ describe("a socket without streaming", () => {
       fromProvider: "local",
       toProvider: "openai",
       phase: "mid_stream",
-      reason: "it died",
+      reason: "it crashed",
     });
     await settle();
     expect(client.socket.frames.slice(1)).toMatchObject([{ type: "system", event: "provider_changed" }]);

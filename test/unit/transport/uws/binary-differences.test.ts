@@ -116,7 +116,7 @@ describe("a request", () => {
   });
 });
 
-describe("a connection after a reply", () => {
+describe("a connection with several requests", () => {
   const get = (path: string) => `GET ${path} HTTP/1.1\r\n${host}\r\n`;
   const head = (path: string) => `HEAD ${path} HTTP/1.1\r\n${host}\r\n`;
 
@@ -159,7 +159,7 @@ describe("a connection after a reply", () => {
   it.each<[string, string]>([
     ["a length", "POST /now HTTP/1.1\r\nContent-Length: 3\r\n"],
     ["chunks", "POST /now HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"],
-  ])("has skipped an unused body with %s", async (name, start) => {
+  ])("skips an unused body with %s", async (name, start) => {
     const body = name === "chunks" ? "3\r\nabc\r\n0\r\n\r\n" : "abc";
     const connection = await exchange([`${start}${host}\r\n${body}${get("/now")}`], 2);
     expect(connection.statuses).toEqual([405, 200]);

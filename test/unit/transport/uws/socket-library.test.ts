@@ -91,6 +91,10 @@ describe("loadSocketLibrary", () => {
       "needs glibc 2.38, and this system has glibc",
     ],
     ["libc.musl-x86_64.so.1: cannot open shared object file", "musl (Alpine)"],
+    [
+      "Error loading shared library ld-linux-x86-64.so.2: No such file or directory (needed by …)",
+      "musl (Alpine)",
+    ],
     ["invalid ELF header\nmore", "could not be loaded: invalid ELF header"],
   ])("shortens the system's error to one line: %j", (message, expected) => {
     writeFileSync(join(folder, name), "official");
