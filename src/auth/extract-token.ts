@@ -1,9 +1,9 @@
 /** Places where a client may put its token. */
 export interface TokenPlaces {
-  /** Decoded value of the query parameter `token`. */
-  readonly query?: string | undefined;
-  /** The `Authorization` header. */
-  readonly authorization?: string | undefined;
+  /** Decoded values of the query parameter `token`. */
+  readonly query?: readonly string[];
+  /** The `Authorization` headers. */
+  readonly authorizations?: readonly string[];
   /** Subprotocols offered by the client: the header, or its list of values. */
   readonly protocols?: string | readonly string[] | undefined;
 }
@@ -18,11 +18,11 @@ const PROTOCOL_PREFIX = "bearer.";
 
 /** Finds the token of a request. Empty values and other authorization schemes are ignored. */
 export function extractToken(places: TokenPlaces): FoundToken {
-  const found = new Set<string>();
-  if (places.query) found.add(places.query);
-  const authorization = places.authorization ?? "";
-  const bearer = /^bearer /i.test(authorization) ? authorization.slice("bearer ".length).trim() : "";
-  if (bearer) found.add(bearer);
+  const found = new Set(places.query?.filter((token) => token !== ""));
+  for (const authorization of places.authorizations ?? []) {
+    const bearer = /^bearer /i.test(authorization) ? authorization.slice("bearer ".length).trim() : "";
+    if (bearer !== "") found.add(bearer);
+  }
   const words = typeof places.protocols === "string" ? places.protocols.split(",") : (places.protocols ?? []);
   for (const word of words.map((each) => each.trim())) {
     if (word.startsWith(PROTOCOL_PREFIX) && word.length > PROTOCOL_PREFIX.length) {

@@ -10,7 +10,9 @@ export interface Metrics {
   connectionOpened(kind: "anonymous" | "authenticated"): void;
   connectionClosed(kind: "anonymous" | "authenticated", code: number): void;
   /** A socket or request was refused before a session was created. */
-  connectionRefused(reason: "origin" | "host" | "token" | "anonymous" | "limit" | "draining"): void;
+  connectionRefused(
+    reason: "origin" | "host" | "token" | "anonymous" | "limit" | "draining" | "headers",
+  ): void;
   /** `type` is a client frame type of the protocol, or `invalid`. */
   frameReceived(type: string): void;
   /** `type` is a server frame type of the protocol. */

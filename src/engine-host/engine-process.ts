@@ -19,6 +19,8 @@ export interface EngineExit {
   readonly failure: string | undefined;
   /** Folder of its stored states, if it reported one. */
   readonly stateFolder: string | undefined;
+  /** The last lines of its standard error, oldest first; at most {@link MAX_LAST_LINES}. */
+  readonly lastLines: readonly string[];
 }
 
 export interface EngineProcessOptions {
@@ -35,6 +37,10 @@ export interface EngineProcessOptions {
 
 /** Time from the stop message to SIGKILL, in milliseconds. */
 const STOP_MS = 2000;
+/** Lines of standard error that an exit reports. */
+const MAX_LAST_LINES = 20;
+/** Time after an exit in which the rest of standard error is read, in milliseconds. */
+const LAST_LINES_MS = 200;
 /** Longer lines of the engine's standard error are cut in the log; in UTF-16 units. */
 const MAX_LOG_LINE_CHARS = 500;
 
@@ -45,6 +51,7 @@ export class EngineProcess {
   readonly #exited: Promise<void>;
   #failure: string | undefined;
   #stateFolder: string | undefined;
+  readonly #lastLines: string[] = [];
 
   constructor(options: EngineProcessOptions) {
     this.#child = spawn(process.execPath, [...options.args], {
@@ -57,8 +64,16 @@ export class EngineProcess {
       const end = (code: number | null, signal: NodeJS.Signals | null): void => {
         if (ended) return;
         ended = true;
-        options.onExit({ code, signal, failure: this.#failure, stateFolder: this.#stateFolder });
-        resolve();
+        void this.#standardErrorRead().then(() => {
+          options.onExit({
+            code,
+            signal,
+            failure: this.#failure,
+            stateFolder: this.#stateFolder,
+            lastLines: this.#lastLines,
+          });
+          resolve();
+        });
       };
       this.#child.once("exit", end);
       this.#child.once("error", (error) => {
@@ -108,10 +123,23 @@ export class EngineProcess {
     createInterface({ input: stderr }).on("line", (line) => {
       // Native code prints the source of a rejected grammar, which may contain text of a client.
       if (line.includes("::=")) return;
-      options.logger.warn(
-        { engine: this.#child.pid, line: line.slice(0, MAX_LOG_LINE_CHARS) },
-        "engine stderr",
-      );
+      const shown = line.slice(0, MAX_LOG_LINE_CHARS);
+      this.#lastLines.push(shown);
+      if (this.#lastLines.length > MAX_LAST_LINES) this.#lastLines.shift();
+      options.logger.warn({ engine: this.#child.pid, line: shown }, "engine stderr");
+    });
+  }
+
+  /** Resolves when standard error has ended, or after a while: a process that inherited it may keep it open. */
+  #standardErrorRead(): Promise<void> {
+    const { stderr } = this.#child;
+    if (stderr === null || stderr.readableEnded || stderr.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, LAST_LINES_MS);
+      stderr.once("close", () => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
   }
 }

@@ -60,7 +60,8 @@ function engineEnvironment(env: Readonly<Record<string, string | undefined>>): R
 export class EngineSupervisor {
   readonly #options: SupervisorOptions;
   readonly #policy: RestartPolicy;
-  readonly #folder: SocketFolder;
+  /** Folder of the current run's socket. */
+  #folder: SocketFolder | undefined;
   readonly #listeners = new Set<(status: EngineStatus) => void>();
   #process: EngineProcess | undefined;
   #watchdog: Watchdog | undefined;
@@ -74,12 +75,11 @@ export class EngineSupervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#policy = new RestartPolicy(options.restart ?? defaultRestartPolicy);
-    this.#folder = createSocketFolder();
   }
 
-  /** Path of the engine's socket; it stays the same across restarts. */
+  /** Path of the engine's socket; each run of the engine has another one. Empty before the first run. */
   get socketPath(): string {
-    return this.#folder.socketPath;
+    return this.#folder?.socketPath ?? "";
   }
 
   /** Process id of the running engine; undefined between two runs. */
@@ -100,8 +100,8 @@ export class EngineSupervisor {
   /**
    * Starts the engine and waits until it is ready.
    *
-   * @throws Error when it cannot start with these settings, or crashes repeatedly; the message gives the reason. After
-   * a failure due to the settings there is no further attempt.
+   * @throws Error when it cannot start, whether it reported a reason or its process ended; the message gives the cause and
+   * what to do. There is no further attempt.
    */
   start(): Promise<EngineInfo> {
     return new Promise((resolve, reject) => {
@@ -122,22 +122,41 @@ export class EngineSupervisor {
     this.#set({ ...this.#current, state: "down", reason: "The server is stopping." });
     await this.#process?.stop();
     await this.#cleanup;
-    this.#folder.remove();
+    this.#folder?.remove();
   }
 
   #launch(): void {
     const { args, env, settings, logger, clock } = this.#options;
     this.#startedAt = clock.now();
+    const folder = this.#makeFolder();
+    if (folder === undefined) return;
     this.#process = new EngineProcess({
       args,
       env: engineEnvironment(env),
-      socketPath: this.#folder.socketPath,
+      socketPath: folder.socketPath,
       settings,
       logger,
       onPulse: (pulse) => this.#watchdog?.pulse(pulse),
       onReady: (info) => this.#ready(info),
       onExit: (exit) => this.#exited(exit),
     });
+  }
+
+  /** A new folder for the next run: a cleaner of temporary files may have removed the last one. */
+  #makeFolder(): SocketFolder | undefined {
+    try {
+      this.#folder?.remove();
+      this.#folder = createSocketFolder();
+      return this.#folder;
+    } catch (error) {
+      this.#folder = undefined;
+      const cause = error instanceof Error ? error.message : String(error);
+      const failure =
+        `The folder of the engine's socket cannot be created (${cause}). ` +
+        "Set TMPDIR to a folder that the service can write to.";
+      this.#exited({ code: null, signal: null, failure, stateFolder: undefined, lastLines: [] });
+      return undefined;
+    }
   }
 
   #ready(info: EngineInfo): void {
@@ -164,7 +183,7 @@ export class EngineSupervisor {
     clock.after(CHECK_MS, check);
   }
 
-  #exited({ code, signal, failure, stateFolder }: EngineExit): void {
+  #exited({ code, signal, failure, stateFolder, lastLines }: EngineExit): void {
     const { logger, metrics, clock } = this.#options;
     const pid = this.pid;
     this.#process = undefined;
@@ -172,10 +191,10 @@ export class EngineSupervisor {
     if (stateFolder !== undefined) this.#cleanup = this.#removeStates(stateFolder);
     if (this.#stopped) return;
     const { info } = this.#current;
-    const lastInfo = info ? { info } : {};
-    if (failure !== undefined && !info) {
-      logger.error({ engine: pid, failure }, "engine process failed to start");
-      this.#set({ state: "down", reason: failure });
+    // Before the first success a restart would most likely fail in the same way, and another provider can take over.
+    if (!info) {
+      logger.error({ engine: pid, code, signal, failure, lastLines }, "engine process failed to start");
+      this.#set({ state: "down", reason: failure ?? loadFailure(code, signal) });
       return;
     }
     const delay = this.#policy.recordExit(clock.now() - this.#startedAt);
@@ -185,10 +204,10 @@ export class EngineSupervisor {
       this.#set({
         state: "degraded",
         reason: `The engine keeps crashing (${cause}). It is restarted once a minute.`,
-        ...lastInfo,
+        info,
       });
     } else {
-      this.#set({ state: "starting", reason: "The engine crashed and is restarting.", ...lastInfo });
+      this.#set({ state: "starting", reason: "The engine crashed and is restarting.", info });
     }
     this.#cancelRestart = clock.after(delay, () => {
       if (this.#stopped) return;
@@ -211,4 +230,12 @@ export class EngineSupervisor {
     this.#current = status;
     for (const listener of this.#listeners) listener(status);
   }
+}
+
+/** Cause and remedy of an engine process that ended while it loaded the model, without a reason of its own. */
+function loadFailure(code: number | null, signal: NodeJS.Signals | null): string {
+  const ended = `The engine process ended while it loaded the model (${signal ?? `exit code ${code}`}).`;
+  return signal === "SIGKILL"
+    ? `${ended} The system may have run out of memory: use a smaller model or fewer LOCAL_SLOTS.`
+    : `${ended} The model file may be damaged; the log has the last lines of the engine.`;
 }

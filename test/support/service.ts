@@ -49,7 +49,10 @@ process.once("SIGTERM", () => {
 });
 
 /** Starts the service with these settings, in an empty folder so that no `.env` is read. */
-export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
+export async function startService(
+  settings: Readonly<Record<string, string>>,
+  spawned: (pid: number) => void = () => {},
+): Promise<Service> {
   const cwd = mkdtempSync(join(tmpdir(), "chat-service-"));
   const child = spawn(process.execPath, [entry], {
     cwd,
@@ -57,6 +60,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     stdio: ["ignore", "pipe", "pipe"],
   });
   running.add(child);
+  spawned(child.pid as number);
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
   const log: Record<string, unknown>[] = [];

@@ -3,6 +3,8 @@ export interface HttpReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array;
+  /** Whether the connection is closed after the reply. */
+  readonly closes?: true;
 }
 
 /** The parts of a request that routes may use, copied before any await. */
@@ -23,6 +25,7 @@ const statusTexts: Readonly<Record<number, string>> = {
   200: "OK",
   204: "No Content",
   304: "Not Modified",
+  400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",
   404: "Not Found",
@@ -49,6 +52,16 @@ export function jsonReply(
     headers: { "content-type": "application/json; charset=utf-8", "cache-control": "no-store", ...headers },
     body: `${JSON.stringify(value)}\n`,
   };
+}
+
+/** Error text for a header that may come once and has different values. */
+export function contradictionMessage(header: string): string {
+  return `The request has different ${header} headers; expected one.`;
+}
+
+/** Refuses such a request and closes the connection: what follows could be the rest of a body or another request. */
+export function contradictionReply(header: string): HttpReply {
+  return { ...errorReply(400, contradictionMessage(header)), closes: true };
 }
 
 /** A refusal; `message` names the cause and what to do. */

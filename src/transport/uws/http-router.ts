@@ -1,9 +1,16 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 import type { AddressResolver } from "../../auth/client-address.ts";
 import type { HostPolicy } from "../../auth/host-policy.ts";
 import type { OriginPolicy } from "../../auth/origin-policy.ts";
 import type { Logger } from "../../core/logger.ts";
-import { errorReply, type HttpReply, type HttpRequestFacts, type HttpRoute } from "./http-reply.ts";
+import {
+  contradictionReply,
+  errorReply,
+  type HttpReply,
+  type HttpRequestFacts,
+  type HttpRoute,
+} from "./http-reply.ts";
 import { peerFacts } from "./peer-facts.ts";
 import type { WireEncoder } from "./wire-encoder.ts";
 import { writeReply } from "./write-reply.ts";
@@ -46,7 +53,17 @@ export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse
         writeReply(res, failed(error), facts.method, options.encoder);
       }
     };
-    const reply = refusal ?? route(facts, options);
+    const answer = (): HttpReply | Promise<HttpReply> => {
+      // The library ends a connection on which a request follows before the reply. So nothing behind a request that has
+      // to close its connection is ever served, even if it came in the same packet.
+      if (refusal?.closes === true) return nextTurn().then(() => refusal);
+      try {
+        return refusal ?? route(facts, options);
+      } catch (error) {
+        return failed(error);
+      }
+    };
+    const reply = answer();
     if (!(reply instanceof Promise)) {
       write(reply);
       return;
@@ -77,11 +94,14 @@ function examine(res: HttpResponse, req: HttpRequest, options: HttpRouterOptions
   const facts: HttpRequestFacts = {
     method: req.getMethod().toUpperCase(),
     path: req.getUrl(),
-    authorization: req.getHeader("authorization"),
+    // Two different ones match no expected value.
+    authorization: peer.authorizations.join(", "),
     ifNoneMatch: req.getHeader("if-none-match"),
     // A proxy on this machine makes every client look local, so forwarded requests do not count.
     fromLoopback: peer.forwardedFor === "" && (address === "::1" || address.startsWith("127.")),
   };
+  if (peer.contradiction !== undefined)
+    return { facts, cors: "", refusal: contradictionReply(peer.contradiction) };
   const hostDecision = options.hostPolicy.check(host);
   if (!hostDecision.allowed && !PROBES.has(facts.path))
     return { facts, cors: "", refusal: errorReply(421, hostDecision.message) };

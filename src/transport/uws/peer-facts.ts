@@ -1,26 +1,39 @@
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 
-/** Addresses of a request. */
+/** What a request says about its sender, copied out of the library's buffers. */
 export interface PeerFacts {
   /** Address of the TCP peer. */
   readonly peer: string;
   /** All X-Forwarded-For lines in order, joined by commas; empty if there are none. */
   readonly forwardedFor: string;
-}
-
-/** The addresses of a request, copied out of the library's buffers. */
-export function peerFacts(res: HttpResponse, req: HttpRequest): PeerFacts {
-  return { peer: Buffer.from(res.getRemoteAddressAsText()).toString(), forwardedFor: forwardedFor(req) };
+  /** All different Authorization lines, in order. */
+  readonly authorizations: readonly string[];
+  /**
+   * Name of a header that may come once and has different values: a proxy in front could follow another one than this
+   * server. Undefined where there is none.
+   */
+  readonly contradiction: "Host" | "Content-Length" | undefined;
 }
 
 /**
- * Reads every X-Forwarded-For line. The library's `getHeader` returns only the first one, which the client may have
- * forged while its proxy added a second line.
+ * Reads every line of the headers that a client can repeat. The library's `getHeader` returns only the first one, which
+ * the client may have forged while its proxy added a second line.
  */
-function forwardedFor(req: HttpRequest): string {
-  const lines: string[] = [];
+export function peerFacts(res: HttpResponse, req: HttpRequest): PeerFacts {
+  const forwardedFor: string[] = [];
+  const authorizations: string[] = [];
+  const lengths: string[] = [];
+  const hosts: string[] = [];
   req.forEach((name, value) => {
-    if (name === "x-forwarded-for") lines.push(value);
+    if (name === "x-forwarded-for") forwardedFor.push(value);
+    else if (name === "authorization" && !authorizations.includes(value)) authorizations.push(value);
+    else if (name === "content-length" && !lengths.includes(value)) lengths.push(value);
+    else if (name === "host" && !hosts.includes(value)) hosts.push(value);
   });
-  return lines.join(",");
+  return {
+    peer: Buffer.from(res.getRemoteAddressAsText()).toString(),
+    forwardedFor: forwardedFor.join(","),
+    authorizations,
+    contradiction: hosts.length > 1 ? "Host" : lengths.length > 1 ? "Content-Length" : undefined,
+  };
 }

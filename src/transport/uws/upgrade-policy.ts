@@ -8,6 +8,7 @@ import type { Metrics } from "../../core/metrics.ts";
 import { closeCodes, retryAfterReason, type CloseReason } from "../../protocol/close-codes.ts";
 import type { ConnectionIdentity } from "../../session/session-registry.ts";
 import type { AddressLimits } from "./address-limits.ts";
+import { contradictionMessage } from "./http-reply.ts";
 
 /** The subprotocol that requests the extended frames; the only one that is ever echoed. */
 const SUBPROTOCOL = "chat.v1";
@@ -18,13 +19,16 @@ export interface UpgradeRequest {
   readonly host: string;
   readonly origin: string;
   readonly query: URLSearchParams;
-  readonly authorization: string;
+  /** All different Authorization lines. */
+  readonly authorizations: readonly string[];
   /** The header Sec-WebSocket-Protocol, unchanged. */
   readonly protocols: string;
   /** Address of the TCP peer. */
   readonly peer: string;
   /** All X-Forwarded-For lines, joined by commas. */
   readonly forwardedFor: string;
+  /** Name of a header that may come once and has different values. */
+  readonly contradiction: string | undefined;
 }
 
 /** What happens to an upgrade request. */
@@ -32,7 +36,7 @@ export type UpgradeDecision =
   /** Refused with an HTTP status, without an upgrade: wrong host or origin, and floods. */
   | {
       readonly kind: "reject";
-      readonly status: 403 | 421 | 503;
+      readonly status: 400 | 403 | 421 | 503;
       readonly message: string;
       readonly retryAfterMs?: number;
     }
@@ -71,6 +75,10 @@ export function createUpgradePolicy(
 ): (facts: UpgradeRequest) => UpgradeDecision {
   const { metrics } = options;
   return (facts) => {
+    if (facts.contradiction !== undefined) {
+      metrics.connectionRefused("headers");
+      return { kind: "reject", status: 400, message: contradictionMessage(facts.contradiction) };
+    }
     const host = options.hostPolicy.check(facts.host);
     if (!host.allowed) {
       metrics.connectionRefused("host");
@@ -171,8 +179,8 @@ function checkToken(
   offered: readonly string[],
   options: UpgradePolicyOptions,
 ): VerifiedToken | Refused {
-  const { authorization, query } = facts;
-  const found = extractToken({ query: query.get("token") ?? undefined, authorization, protocols: offered });
+  const { authorizations, query } = facts;
+  const found = extractToken({ query: query.getAll("token"), authorizations, protocols: offered });
   try {
     // Without a configured key every token fails, so that error takes precedence over a missing token.
     if (found.kind === "token" || !options.tokenVerifier.configured) {

@@ -192,7 +192,6 @@ function upgradeFacts(res: HttpResponse, req: HttpRequest, endpoint: Endpoint): 
     host: req.getHeader("host"),
     origin: req.getHeader("origin"),
     query: new URLSearchParams(req.getQuery()),
-    authorization: req.getHeader("authorization"),
     protocols: req.getHeader("sec-websocket-protocol"),
     ...peerFacts(res, req),
   };
@@ -205,7 +204,17 @@ function reject(
 ): void {
   const headers: Record<string, string> =
     retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
-  writeReply(res, errorReply(status, message, headers), "GET", encoder);
+  const reply = errorReply(status, message, headers);
+  if (status !== 400) {
+    writeReply(res, reply, "GET", encoder);
+    return;
+  }
+  // As in the HTTP router: nothing behind a request with contradicting headers is served.
+  let aborted = false;
+  res.onAborted(() => (aborted = true));
+  setImmediate(() => {
+    if (!aborted) res.cork(() => writeReply(res, { ...reply, closes: true }, "GET", encoder));
+  });
 }
 
 function accept(

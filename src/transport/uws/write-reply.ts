@@ -29,7 +29,7 @@ export function writeReply(res: HttpResponse, reply: HttpReply, method: string, 
   const body = encoder.encode(reply.body);
   // The library accepts no further request on a connection after a reply without a body, so the reply closes it.
   if (method === "HEAD") res.endWithoutBody(body.byteLength, true);
-  else res.end(body);
+  else res.end(body, reply.closes === true);
 }
 
 function assertAscii(text: string): void {

@@ -5,32 +5,39 @@ const found = (token: string) => ({ kind: "token", token });
 
 describe("extractToken", () => {
   it("finds the token in each place", () => {
-    expect(extractToken({ query: "a.b.c" })).toEqual(found("a.b.c"));
-    expect(extractToken({ authorization: "Bearer a.b.c" })).toEqual(found("a.b.c"));
-    expect(extractToken({ authorization: "bearer   a.b.c " })).toEqual(found("a.b.c"));
+    expect(extractToken({ query: ["a.b.c"] })).toEqual(found("a.b.c"));
+    expect(extractToken({ authorizations: ["Bearer a.b.c"] })).toEqual(found("a.b.c"));
+    expect(extractToken({ authorizations: ["bearer   a.b.c "] })).toEqual(found("a.b.c"));
     expect(extractToken({ protocols: ["chat.v1", "bearer.a.b.c"] })).toEqual(found("a.b.c"));
     expect(extractToken({ protocols: "bearer.a.b.c , chat.v1" })).toEqual(found("a.b.c"));
   });
 
   it("finds no token in empty values and other schemes", () => {
     expect(extractToken({})).toEqual({ kind: "none" });
-    expect(extractToken({ query: "", authorization: "", protocols: "" })).toEqual({ kind: "none" });
-    expect(extractToken({ authorization: "Basic YTpi", protocols: ["chat.v1", "bearer."] })).toEqual({
+    expect(extractToken({ query: [""], authorizations: [""], protocols: "" })).toEqual({ kind: "none" });
+    expect(extractToken({ authorizations: ["Basic YTpi"], protocols: ["chat.v1", "bearer."] })).toEqual({
       kind: "none",
     });
-    expect(extractToken({ authorization: "Bearer " })).toEqual({ kind: "none" });
-    expect(extractToken({ authorization: "Bearera.b.c" })).toEqual({ kind: "none" });
+    expect(extractToken({ authorizations: ["Bearer "] })).toEqual({ kind: "none" });
+    expect(extractToken({ authorizations: ["Bearera.b.c"] })).toEqual({ kind: "none" });
   });
 
   it("accepts the same token in several places", () => {
-    expect(extractToken({ query: "t", authorization: "Bearer t", protocols: ["bearer.t"] })).toEqual(
+    expect(extractToken({ query: ["t"], authorizations: ["Bearer t"], protocols: ["bearer.t"] })).toEqual(
       found("t"),
     );
   });
 
   it("reports two different tokens as a conflict, in any places", () => {
-    expect(extractToken({ query: "a", authorization: "Bearer b" })).toEqual({ kind: "conflict" });
-    expect(extractToken({ query: "a", protocols: ["bearer.b"] })).toEqual({ kind: "conflict" });
+    expect(extractToken({ query: ["a"], authorizations: ["Bearer b"] })).toEqual({ kind: "conflict" });
+    expect(extractToken({ query: ["a"], protocols: ["bearer.b"] })).toEqual({ kind: "conflict" });
     expect(extractToken({ protocols: ["bearer.a", "bearer.b"] })).toEqual({ kind: "conflict" });
+    expect(extractToken({ query: ["a", "b"] })).toEqual({ kind: "conflict" });
+    expect(extractToken({ authorizations: ["Bearer a", "Bearer b"] })).toEqual({ kind: "conflict" });
+  });
+
+  it("accepts the same token that is repeated in one place, and ignores empty repetitions", () => {
+    expect(extractToken({ query: ["a", "a", ""] })).toEqual(found("a"));
+    expect(extractToken({ authorizations: ["Bearer a", "bearer a", "Basic YTpi"] })).toEqual(found("a"));
   });
 });

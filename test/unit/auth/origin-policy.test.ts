@@ -59,6 +59,13 @@ describe("origin policy without CORS_ORIGINS", () => {
     expect(Buffer.byteLength(result.message)).toBeLessThanOrEqual(123);
   });
 
+  it("refuses an origin that is not ASCII, even if all are allowed", () => {
+    const any = createOriginPolicy({ allowedOrigins: ["*"] });
+    for (const origin of ["https://bücher.example", "https://a.example\u0000", "https://a b"]) {
+      expect(any.check({ origin, host: "a.example" })).toMatchObject({ outcome: "refused" });
+    }
+  });
+
   it("truncates a long origin in its message", () => {
     const result = check([], `http://${"x".repeat(4000)}`, "a.example");
     expect(JSON.stringify(result).length).toBeLessThan(200);

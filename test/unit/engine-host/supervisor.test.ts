@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
 import type { Logger } from "../../../src/core/logger.ts";
 import { usableCores } from "../../../src/core/usable-cores.ts";
@@ -89,15 +89,34 @@ describe("EngineSupervisor", () => {
     }
   });
 
-  it("restarts a killed engine with a new process on the same socket", async () => {
+  it("restarts a killed engine with a new process on a new socket", async () => {
     const { supervisor, states, restarts } = await supervise(healthyEngine);
     await supervisor.start();
     const { pid, socketPath } = supervisor;
     process.kill(pid ?? 0, "SIGKILL");
     await expect.poll(() => supervisor.status().state === "ready" && supervisor.pid !== pid).toBe(true);
     expect(states.map(({ state }) => state)).toEqual(["ready", "starting", "ready"]);
-    expect(supervisor.socketPath).toBe(socketPath);
+    expect(supervisor.socketPath).not.toBe(socketPath);
+    expect(existsSync(dirname(supervisor.socketPath))).toBe(true);
+    expect(existsSync(dirname(socketPath))).toBe(false);
     expect(restarts()).toBe(1);
+  });
+
+  it("restarts an engine whose socket folder was removed, in a new folder", async () => {
+    const { supervisor } = await supervise(healthyEngine);
+    await supervisor.start();
+    const { pid, socketPath } = supervisor;
+    rmSync(dirname(socketPath), { recursive: true });
+    process.kill(pid ?? 0, "SIGKILL");
+    await expect.poll(() => supervisor.status().state === "ready" && supervisor.pid !== pid).toBe(true);
+    expect(existsSync(dirname(supervisor.socketPath))).toBe(true);
+  });
+
+  it("names the folder that cannot be created, and what to set", async () => {
+    vi.stubEnv("TMPDIR", "/nonexistent/for/sure");
+    const { supervisor, restarts } = await supervise(healthyEngine);
+    await expect(supervisor.start()).rejects.toThrow(/\/nonexistent\/for\/sure.*Set TMPDIR/);
+    expect(restarts()).toBe(0);
   });
 
   it("becomes degraded when the engine keeps crashing, keeps restarting it, and recovers", async () => {
@@ -105,10 +124,14 @@ describe("EngineSupervisor", () => {
     const { supervisor, restarts } = await supervise(
       `const fs = require("node:fs"); const runs = fs.existsSync("${marker}") ? fs.readFileSync("${marker}", "utf8").length : 0;
        fs.appendFileSync("${marker}", "x");
-       if (runs < 4) process.exit(3); else { fs.rmSync("${marker}"); ${healthyEngine} }`,
+       if (runs > 0 && runs < 4) process.exit(3);
+       if (runs === 4) fs.rmSync("${marker}");
+       ${healthyEngine}`,
     );
-    await expect(supervisor.start()).rejects.toThrow(/keeps crashing.*code 3/);
-    expect(supervisor.status().state).toBe("degraded");
+    await supervisor.start();
+    process.kill(supervisor.pid ?? 0, "SIGKILL");
+    await expect.poll(() => supervisor.status().state).toBe("degraded");
+    expect(supervisor.status().reason).toMatch(/keeps crashing.*code 3/);
     await expect.poll(() => supervisor.status().state, { timeout: 5000 }).toBe("ready");
     expect(restarts()).toBe(4);
   });
@@ -142,10 +165,26 @@ describe("EngineSupervisor", () => {
     expect(existsSync(dirname(socketPath))).toBe(false);
   });
 
-  it("rejects the start with the exit code when the process exits at once", async () => {
-    const { supervisor } = await supervise("process.exit(9)");
-    await expect(supervisor.start()).rejects.toThrow(/code 9/);
-  });
+  it.each([
+    ["exits", "process.exit(9)", /ended while it loaded the model \(exit code 9\).*damaged/],
+    ["aborts", 'process.kill(process.pid, "SIGABRT")', /\(SIGABRT\).*damaged/],
+    ["is killed", 'process.kill(process.pid, "SIGKILL")', /\(SIGKILL\).*out of memory/],
+  ])(
+    "rejects the start with cause and remedy, and does not restart, when the process %s",
+    async (_how, end, reason) => {
+      const { supervisor, lines, restarts } = await supervise(
+        `require("node:fs").writeSync(2, "ggml: first\\nggml: last\\n"); ${end}`,
+      );
+      await expect(supervisor.start()).rejects.toThrow(reason);
+      expect(supervisor.status().state).toBe("down");
+      const failed = lines.find(({ message }) => message === "engine process failed to start");
+      expect(failed?.fields).toMatchObject({
+        lastLines: expect.arrayContaining(["ggml: first", "ggml: last"]) as unknown,
+      });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(restarts()).toBe(0);
+    },
+  );
 
   it("kills and restarts a busy engine that makes no progress", async () => {
     const marker = `${process.env["TMPDIR"] ?? "/tmp"}/engine-hangs-${process.pid}`;

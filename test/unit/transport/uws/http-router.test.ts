@@ -42,6 +42,12 @@ const routes = new Map<string, HttpRoute>([
   ["/healthz", () => jsonReply(200, {})],
   ["/readyz", () => jsonReply(200, {})],
   ["/later", () => Promise.resolve(jsonReply(200, { later: true }))],
+  [
+    "/fails-at-once",
+    () => {
+      throw new Error("with a secret");
+    },
+  ],
   ["/fails", () => Promise.reject(new Error("with a secret"))],
   ["/bad-header", () => jsonReply(200, {}, { "x-name": "é" })],
   ["/bad-header-later", () => Promise.resolve(jsonReply(200, {}, { "x-name": "two\r\nlines" }))],
@@ -68,7 +74,8 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
   const answer: Answer = { status: "", headers: {}, body: "", ends: 0, bodyless: null, closes: false };
   let abort = (): void => {};
   const { method = "get", path = "/", headers = [], peer = "127.0.0.1", aborts = false } = asked;
-  const all = [...headers, ["host", "localhost:8000"] as const];
+  const named = headers.some(([name]) => name === "host");
+  const all = named ? headers : [...headers, ["host", "localhost:8000"] as const];
   const response = {
     onAborted: (handler: () => void) => (abort = handler),
     getRemoteAddressAsText: () => new TextEncoder().encode(peer).buffer,
@@ -135,12 +142,15 @@ describe("the HTTP router", () => {
     expect(await ask({ path: "/later", aborts: true })).toMatchObject({ ends: 0, status: "", faults: [] });
   });
 
-  it("replies to a failing route with 500, without the text of the error", async () => {
-    const answer = await ask({ path: "/fails" });
-    expect(answer.status).toBe("500 Internal Server Error");
-    expect(answer.body).not.toContain("secret");
-    expect(answer.faults).toEqual(["HTTP request failed"]);
-  });
+  it.each(["/fails", "/fails-at-once"])(
+    "replies to a failing route with 500, without the text of the error: %s",
+    async (path) => {
+      const answer = await ask({ path });
+      expect(answer.status).toBe("500 Internal Server Error");
+      expect(answer.body).not.toContain("secret");
+      expect(answer.faults).toEqual(["HTTP request failed"]);
+    },
+  );
 
   it.each(["/bad-header", "/bad-header-later"])(
     "replies with 500 instead of a header that is not printable ASCII: %s",

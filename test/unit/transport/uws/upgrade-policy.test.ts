@@ -40,7 +40,8 @@ function decideOn(facts: Partial<UpgradeRequest> = {}, options: Partial<UpgradeP
     host: "localhost:8000",
     origin: "",
     query: new URLSearchParams(),
-    authorization: "",
+    authorizations: [],
+    contradiction: undefined,
     protocols: "",
     peer: "192.0.2.7",
     forwardedFor: "",
@@ -263,6 +264,18 @@ describe("the upgrade policy", () => {
   );
 });
 
+describe("an upgrade request whose headers contradict each other", () => {
+  it.each(["Host", "Content-Length"])("is rejected with 400: %s", (contradiction) => {
+    const { decision, refused } = decideOn({ contradiction });
+    expect(decision).toEqual({
+      kind: "reject",
+      status: 400,
+      message: `The request has different ${contradiction} headers; expected one.`,
+    });
+    expect(refused).toEqual(["headers"]);
+  });
+});
+
 describe("the upgrade policy of the authenticated endpoint", () => {
   const expiresAt = () => Math.floor(clock.wall() / 1000) + 60;
 
@@ -270,9 +283,9 @@ describe("the upgrade policy of the authenticated endpoint", () => {
     const token = sign("ada", 60);
     const places: Partial<UpgradeRequest>[] = [
       withToken(token),
-      { authorization: `Bearer ${token}` },
+      { authorizations: [`Bearer ${token}`] },
       { protocols: `chat.v1, bearer.${token}` },
-      { ...withToken(token), authorization: `bearer ${token}`, protocols: `bearer.${token}` },
+      { ...withToken(token), authorizations: [`bearer ${token}`], protocols: `bearer.${token}` },
     ];
     for (const facts of places) {
       const decision = admitted(authenticated(facts).decision);
@@ -290,7 +303,19 @@ describe("the upgrade policy of the authenticated endpoint", () => {
     ["an empty token", withToken(""), 4401, "a token is missing"],
     [
       "two different tokens",
-      { ...withToken(sign("ada", 60)), authorization: `Bearer ${sign("bob", 60)}` },
+      { ...withToken(sign("ada", 60)), authorizations: [`Bearer ${sign("bob", 60)}`] },
+      4401,
+      "two different tokens",
+    ],
+    [
+      "two different tokens in the query",
+      { query: new URLSearchParams(`token=${sign("ada", 60)}&token=${sign("bob", 60)}`) },
+      4401,
+      "two different tokens",
+    ],
+    [
+      "two different Authorization headers",
+      { authorizations: [`Bearer ${sign("ada", 60)}`, `Bearer ${sign("bob", 60)}`] },
       4401,
       "two different tokens",
     ],
