@@ -27,8 +27,8 @@ export interface OriginPolicy {
 }
 
 const ALLOWED: OriginDecision = { outcome: "allowed" };
-/** Printable ASCII without blanks. */
-const ASCII = /^[\x21-\x7e]+$/;
+/** Printable ASCII. */
+const ASCII = /^[\x20-\x7e]+$/;
 /** Characters of a refused origin that are shown in the message. */
 const SHOWN_CHARS = 60;
 const NULL_MESSAGE = "pages opened from disk (Origin: null) may not connect; CORS_ORIGINS=null allows them";
@@ -43,7 +43,7 @@ export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): Ori
     check({ origin, host }) {
       if (!origin) return ALLOWED;
       // No browser sends another one (RFC 6454, section 7), and it could not be repeated in a reply's header.
-      if (!ASCII.test(origin)) return { outcome: "refused", message: "the Origin header is not ASCII" };
+      if (!ASCII.test(origin)) return { outcome: "refused", message: "the Origin header is not printable ASCII" };
       const lowerCase = origin.toLowerCase();
       if (listed.has("*") || listed.has(lowerCase)) return { outcome: "allowed", cors: origin };
       if (lowerCase === "null") return { outcome: "refused_null", message: NULL_MESSAGE };

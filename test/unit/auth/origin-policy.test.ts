@@ -61,7 +61,7 @@ describe("origin policy without CORS_ORIGINS", () => {
 
   it("refuses an origin that is not ASCII, even if all are allowed", () => {
     const any = createOriginPolicy({ allowedOrigins: ["*"] });
-    for (const origin of ["https://bücher.example", "https://a.example\u0000", "https://a b"]) {
+    for (const origin of ["https://bücher.example", "https://a.example\u0000"]) {
       expect(any.check({ origin, host: "a.example" })).toMatchObject({ outcome: "refused" });
     }
   });
