@@ -43,7 +43,8 @@ export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): Ori
     check({ origin, host }) {
       if (!origin) return ALLOWED;
       // No browser sends another one (RFC 6454, section 7), and it could not be repeated in a reply's header.
-      if (!ASCII.test(origin)) return { outcome: "refused", message: "the Origin header is not printable ASCII" };
+      if (!ASCII.test(origin))
+        return { outcome: "refused", message: "the Origin header is not printable ASCII" };
       const lowerCase = origin.toLowerCase();
       if (listed.has("*") || listed.has(lowerCase)) return { outcome: "allowed", cors: origin };
       if (lowerCase === "null") return { outcome: "refused_null", message: NULL_MESSAGE };
