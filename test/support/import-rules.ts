@@ -89,6 +89,14 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "web/view/": ["src/protocol/", "web/client/", "web/markdown/"],
 };
 
+/** The import rules as the rows of the table in docs/architecture.md. */
+export function importTable(): string[] {
+  return Object.entries(allowedImports).map(([folder, targets]) => {
+    const named = targets.map((target) => (target === "" ? "everything" : `\`${target}\``));
+    return `| \`${folder}\` | ${named.length === 0 ? "nothing" : named.join(", ")} |`;
+  });
+}
+
 /** For each guarded library, the only folder that may import it. */
 export const libraryOwners: Readonly<Record<string, string>> = {
   "uWebSockets.js": "src/transport/uws/",

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import {
   importCycles,
   importFaults,
   importsOf,
+  importTable,
   libraryOwners,
   longFiles,
   readSources,
@@ -36,6 +37,16 @@ describe("the source files", () => {
       .map(({ name }) => `src/engine/${name}/`);
     expect(folders.filter((folder) => !(folder in allowedImports))).toEqual([]);
     expect(Object.keys(allowedImports).filter((folder) => !existsSync(join(root, folder)))).toEqual([]);
+  });
+
+  it("have the import rules that docs/architecture.md shows", () => {
+    const page = readFileSync(join(root, "docs/architecture.md"), "utf8");
+    const section = page.slice(page.indexOf("## Import rules\n"));
+    const rows = section
+      .slice(0, section.indexOf("\n## "))
+      .split("\n")
+      .filter((line) => line.startsWith("| `"));
+    expect(rows).toEqual(importTable());
   });
 
   it("have no import cycle", () => {
