@@ -1,18 +1,22 @@
+import { IndexedHeap, type HeapItem } from "./indexed-heap.ts";
+
 interface Entry<V> {
   readonly key: string;
   readonly owner: Owner<V>;
   readonly value: V;
   bytes: number;
   pinned: boolean;
-  /** Neighbours in the owner's list. */
+  /** Neighbours in the owner's list; only entries that are not pinned are in it. */
   older: Entry<V> | null;
   newer: Entry<V> | null;
 }
 
-/** An owner with a linked list of its entries. Most owners have one entry, so a table for each would cost too much. */
-interface Owner<V> {
+/** An owner, with a linked list of its entries that can be evicted. */
+interface Owner<V> extends HeapItem {
   readonly name: string;
+  /** Bytes of all its entries, pinned ones included. */
   bytes: number;
+  entries: number;
   /** Least recently used. */
   oldest: Entry<V> | null;
   newest: Entry<V> | null;
@@ -21,11 +25,13 @@ interface Owner<V> {
 /**
  * A map with a byte budget and fair eviction: it evicts the least recently used entry of the owner that holds the most
  * bytes. So a flood by one owner evicts its own entries and never those of a smaller owner. Pinned entries are never
- * evicted.
+ * evicted. Every operation takes O(log n) of the number of owners, so that no flood of owners can block the process.
  */
 export class OwnerLru<V> {
   readonly #entries = new Map<string, Entry<V>>();
   readonly #owners = new Map<string, Owner<V>>();
+  /** The owners that have an entry to evict. */
+  readonly #evictable = new IndexedHeap<Owner<V>>();
   readonly #budget: number;
   readonly #evicted: (key: string, value: V) => void;
   #bytes = 0;
@@ -64,14 +70,14 @@ export class OwnerLru<V> {
   add(key: string, owner: string, value: V, bytes: number, pinned = false): void {
     let holder = this.#owners.get(owner);
     if (holder === undefined) {
-      holder = { name: owner, bytes: 0, oldest: null, newest: null };
+      holder = { name: owner, bytes: 0, entries: 0, oldest: null, newest: null, heapIndex: -1 };
       this.#owners.set(owner, holder);
     }
-    const entry: Entry<V> = { key, owner: holder, value, bytes, pinned, older: null, newer: null };
+    const entry: Entry<V> = { key, owner: holder, value, bytes, pinned: true, older: null, newer: null };
     this.#entries.set(key, entry);
-    append(entry);
-    holder.bytes += bytes;
-    this.#bytes += bytes;
+    holder.entries++;
+    this.#charge(entry, bytes);
+    if (!pinned) this.#unpin(entry);
   }
 
   /** Changes the size of an entry by `delta` bytes. */
@@ -79,24 +85,24 @@ export class OwnerLru<V> {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     entry.bytes += delta;
-    entry.owner.bytes += delta;
-    this.#bytes += delta;
+    this.#charge(entry, delta);
   }
 
+  /** Protects an entry from eviction, or ends that; it is then the most recently used one of its owner. */
   pin(key: string, pinned: boolean): void {
     const entry = this.#entries.get(key);
-    if (entry !== undefined) entry.pinned = pinned;
+    if (entry === undefined || entry.pinned === pinned) return;
+    if (pinned) this.#pin(entry);
+    else this.#unpin(entry);
   }
 
   delete(key: string): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
     this.#entries.delete(key);
-    this.#bytes -= entry.bytes;
-    const { owner } = entry;
-    unlink(entry);
-    owner.bytes -= entry.bytes;
-    if (owner.oldest === null) this.#owners.delete(owner.name);
+    if (!entry.pinned) this.#pin(entry);
+    this.#charge(entry, -entry.bytes);
+    if (--entry.owner.entries === 0) this.#owners.delete(entry.owner.name);
     return entry.value;
   }
 
@@ -110,36 +116,40 @@ export class OwnerLru<V> {
    * count as already held by `owner`, so that a request never evicts entries of another owner that holds as much.
    */
   shrink(incoming = 0, owner?: string): boolean {
-    const exhausted = new Set<string>();
     while (this.#bytes + incoming > this.#budget) {
-      const heaviest = this.#heaviest(exhausted, incoming, owner);
-      if (heaviest === undefined) return false;
-      if (!this.#evictOldest(heaviest)) exhausted.add(heaviest);
+      const entry = this.#heaviest(incoming, owner)?.oldest ?? null;
+      if (entry === null) return false;
+      this.delete(entry.key);
+      this.#evicted(entry.key, entry.value);
     }
     return true;
   }
 
-  // Scans all owners: evictions are rare compared with writes, and an ordered index would slow down every write.
-  #heaviest(except: ReadonlySet<string>, incoming: number, incomingOwner?: string): string | undefined {
-    let heaviest: string | undefined;
-    let heaviestBytes = -1;
-    for (const [owner, { bytes }] of this.#owners) {
-      const held = owner === incomingOwner ? bytes + incoming : bytes;
-      if (held > heaviestBytes && !except.has(owner)) {
-        heaviest = owner;
-        heaviestBytes = held;
-      }
-    }
-    return heaviest;
+  #heaviest(incoming: number, incomingOwner?: string): Owner<V> | undefined {
+    const { top } = this.#evictable;
+    const owner = incomingOwner === undefined ? undefined : this.#owners.get(incomingOwner);
+    if (top === undefined || owner === undefined || owner.oldest === null) return top;
+    return owner.bytes + incoming >= top.bytes ? owner : top;
   }
 
-  #evictOldest(owner: string): boolean {
-    let entry = this.#owners.get(owner)?.oldest ?? null;
-    while (entry?.pinned === true) entry = entry.newer;
-    if (entry === null) return false;
-    this.delete(entry.key);
-    this.#evicted(entry.key, entry.value);
-    return true;
+  #charge({ owner }: Entry<V>, delta: number): void {
+    owner.bytes += delta;
+    this.#bytes += delta;
+    this.#evictable.moved(owner);
+  }
+
+  #pin(entry: Entry<V>): void {
+    const { owner } = entry;
+    entry.pinned = true;
+    unlink(entry);
+    if (owner.oldest === null) this.#evictable.remove(owner);
+  }
+
+  #unpin(entry: Entry<V>): void {
+    const { owner } = entry;
+    entry.pinned = false;
+    append(entry);
+    if (owner.heapIndex === -1) this.#evictable.add(owner);
   }
 }
 
@@ -158,4 +168,5 @@ function unlink<V>(entry: Entry<V>): void {
   else older.newer = newer;
   if (newer === null) owner.newest = older;
   else newer.older = older;
+  entry.older = entry.newer = null;
 }
