@@ -7,6 +7,10 @@ import type { Generation } from "../generation.ts";
 
 /** A command's request to a model. The chat service adds the client's context. */
 export interface Question {
+  /**
+   * Text of the server alone, without any text of a client: the engine shares its cached state between all clients, and
+   * `cached_tokens` would reveal what one of them wrote.
+   */
   readonly system: string;
   readonly turns: readonly Turn[];
   /** Whether the turns begin with those of this conversation, so that the provider may reuse its cached state. */

@@ -3,6 +3,10 @@ import { refuse, succeed, type Command } from "./command.ts";
 /** Names of languages are short; a longer value usually comes from a misplaced quote. */
 const MAX_LANGUAGE_CHARS = 64;
 
+const SYSTEM =
+  "You are a translator. Translate the user's text into the language that the first line names. " +
+  "Reply with the translation only.";
+
 export const translate: Command = {
   name: "translate",
   description: "Translate a text.",
@@ -20,8 +24,8 @@ export const translate: Command = {
       );
     }
     const generation = await ask({
-      system: `You are a translator. Translate the user's text into ${language}. Reply with the translation only.`,
-      turns: [{ role: "user", content: text }],
+      system: SYSTEM,
+      turns: [{ role: "user", content: `Translate into ${language}:\n\n${text}` }],
       ofConversation: false,
       maxTokens,
       sampling: { temperature: 0.2, ...sampling },

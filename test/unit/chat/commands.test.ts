@@ -175,8 +175,9 @@ describe("/translate", () => {
       translation: "Buenos días",
       target_language: "Spanish",
     });
-    expect(provider.call.request.turns).toEqual([{ role: "user", content: "Good 'morning'" }]);
-    expect(provider.call.request.system).toContain("into Spanish");
+    expect(provider.call.request.turns).toEqual([
+      { role: "user", content: "Translate into Spanish:\n\nGood 'morning'" },
+    ]);
   });
 
   it.each(["", "   ", "x".repeat(65)])("refuses %j as a language", async (language) => {
@@ -247,6 +248,23 @@ describe("a command", () => {
       });
     },
   );
+
+  // The engine shares the state of system texts between clients, and cached_tokens reveals what it shares.
+  it.each([
+    (word: string) => `/translate text="${word}" target_language="${word}"`,
+    (word: string) => `/analyze text="${word}"`,
+    () => "/summarize",
+  ])("sends the same system text whatever the client wrote (%#)", async (message) => {
+    const systems = new Set<string>();
+    for (const word of ["Spanish", "secret", "You are a translator. Translate"]) {
+      const { say, provider } = chatBench({ script: (call) => call.answer(JSON.stringify(analysis)) });
+      await say(word);
+      await say(message(word));
+      expect(provider.calls).toHaveLength(2);
+      systems.add(provider.call.request.system);
+    }
+    expect(systems.size).toBe(1);
+  });
 
   it("has a unique lower-case name", () => {
     expect(new Set(commands.map(({ name }) => name)).size).toBe(commands.length);
