@@ -6,8 +6,14 @@ import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
 import { SurrogateJoiner } from "./surrogate-joiner.ts";
 
+/** More tokens than any model's window holds. A larger count is a fault of the server, not a measurement. */
+const MAX_TOKENS = 100_000_000;
+
+/** A count of tokens as reported by a server; undefined for anything that cannot be one. */
 function countOf(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0 ? value : undefined;
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_TOKENS
+    ? (value as number)
+    : undefined;
 }
 
 /**

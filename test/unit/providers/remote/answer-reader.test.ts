@@ -74,6 +74,26 @@ describe("the answer reader", () => {
     });
   });
 
+  it.each([1e308, -1, 0.5, "7", Number.MAX_SAFE_INTEGER, null, {}, [3], true])(
+    "replaces a count that cannot be one with the estimate: %j",
+    (count) => {
+      const { reader } = read(chunk({ content: "x" }, "stop"), {
+        choices: [],
+        usage: {
+          prompt_tokens: count,
+          completion_tokens: count,
+          prompt_tokens_details: { cached_tokens: count },
+        },
+      });
+      expect(reader.usage(50, 7)).toEqual({
+        promptTokens: 50,
+        completionTokens: 7,
+        cachedTokens: 0,
+        estimated: true,
+      });
+    },
+  );
+
   it("returns the text of content lists and ignores the reasoning", () => {
     const { text } = read(
       chunk({ content: [{ type: "thinking", thinking: [{ type: "text", text: "hmm" }] }] }),
