@@ -72,7 +72,7 @@ The service runs without any settings. To change a setting, set an environment v
 - **An unknown variable** with the prefix of a setting (\`AI_\`, \`LOCAL_\`, \`MAX_\`, \`JWT_\` and so on) causes a warning at
   start that suggests the nearest name.
 
-Format of \`.env\`:
+## The file \`.env\`
 
 - A line is \`NAME=value\`, optionally preceded by \`export\`.
 - A \`#\` at the beginning of a line or after whitespace starts a comment.
@@ -95,7 +95,22 @@ const PAGE_FOOT = `## Constraints between settings
 /** Text of `docs/configuration.md`. */
 export function renderConfigurationPage(): string {
   const sections = groups.map(([title, group]) => `## ${title}\n\n${tableOf(group)}`);
-  return `${[PAGE_HEAD, ...sections, PAGE_FOOT].join("\n\n")}\n`;
+  return `${withContents([PAGE_HEAD, ...sections, PAGE_FOOT].join("\n\n"))}\n`;
+}
+
+/** The page with links to its sections below its title. */
+function withContents(page: string): string {
+  const titles = [...page.matchAll(/^## (.+)$/gm)].map((match) => match[1] as string);
+  const links = titles.map((title) => `- [${title}](#${anchorOf(title)})`);
+  return page.replace("# Configuration\n", `# Configuration\n\n${links.join("\n")}\n`);
+}
+
+/** The anchor that GitHub gives to a heading. */
+function anchorOf(title: string): string {
+  return title
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9 _-]/g, "")
+    .replaceAll(" ", "-");
 }
 
 function tableOf(group: Readonly<Record<string, Setting<unknown>>>): string {
