@@ -29,6 +29,10 @@ export interface ScenarioResult {
 
 /** `npm run bench -- engine`. The service must have been built. @returns the exit code */
 export async function engineBench(args: readonly string[]): Promise<number> {
+  if (args.includes("--help")) {
+    console.log(engineUsage(scenarios));
+    return 0;
+  }
   let options: EngineBenchOptions;
   try {
     options = readEngineOptions(args, scenarios);
