@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ChatSocket, type Frame } from "../support/chat-socket.ts";
 import { emitted, expectNoSecrets, seenAnswer } from "../support/fallbacks.ts";
 import { faultCases, startBadAddresses, type FaultCase } from "../support/fault-cases.ts";
-import { answerText, answerTokens, whole } from "../support/fault-scripts.ts";
+import { answerText, answerTokens, status, whole } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { startService, type Service } from "../support/service.ts";
 
@@ -59,6 +59,13 @@ describe.each(["none", "huggingface"] as const)("with AI_FALLBACK=%s, the servic
       HF_BASE_URL: next.baseUrl,
     });
     chat = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
+    if (fallback === "none") return;
+    // The first use of the fallback loads its SDK, which can take longer than the deadline of these tests.
+    upstream.play(status(500));
+    await expect
+      .poll(async () => (await chat.ask(USER_TEXT))["provider"], { timeout: 20_000 })
+      .toBe("huggingface");
+    await delay(BREAKER_MS + 20);
   });
 
   afterAll(async () => {
