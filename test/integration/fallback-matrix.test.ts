@@ -5,7 +5,7 @@ import { emitted, expectNoSecrets, seenAnswer } from "../support/fallbacks.ts";
 import { faultCases, startBadAddresses, type FaultCase } from "../support/fault-cases.ts";
 import { answerText, answerTokens, status, whole } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
-import { startService, type Service } from "../support/service.ts";
+import { startService, until, type Service } from "../support/service.ts";
 
 const KEY = "sk-never-to-be-seen-0123456789";
 const URL_SECRET = "url-credential-0123456789";
@@ -62,9 +62,7 @@ describe.each(["none", "huggingface"] as const)("with AI_FALLBACK=%s, the servic
     if (fallback === "none") return;
     // The first use of the fallback loads its SDK, which can take longer than the deadline of these tests.
     upstream.play(status(500));
-    await expect
-      .poll(async () => (await chat.ask(USER_TEXT))["provider"], { timeout: 20_000 })
-      .toBe("huggingface");
+    await until(async () => (await chat.ask(USER_TEXT))["provider"] === "huggingface", 20_000);
     await delay(BREAKER_MS + 20);
   });
 

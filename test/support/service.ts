@@ -159,9 +159,9 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Waits until `holds` returns true. @throws Error if it does not within `ms` milliseconds. */
-export async function until(holds: () => boolean, ms = 10_000): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
   const end = Date.now() + ms;
-  while (!holds()) {
+  while (!(await holds())) {
     if (Date.now() > end) throw new Error(`condition not met within ${ms} ms: ${holds.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
