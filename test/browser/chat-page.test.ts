@@ -198,7 +198,8 @@ describe("commands on the chat page", () => {
     await page.keyboard.type("Good morning");
     await page.keyboard.press("Enter");
     await settled(page);
-    await expectText(".labelled", /Spanish\s+Good morning/);
+    // The echo provider repeats the request to the model, which begins with the language.
+    await expectText(".labelled", /Spanish\s+Translate into Spanish:\s+Good morning/);
     await page.keyboard.type("/");
     await page.keyboard.press("ArrowDown");
     expect(await box().getAttribute("aria-activedescendant")).toBe("command-1");
