@@ -106,10 +106,8 @@ export class MemoryConversationStore implements ConversationStore {
     this.#trim(history, turns.length);
     this.#histories.grow(key, history.bytes - before);
     this.#touch(history);
-    this.#histories.pin(key, true);
     this.#capNames(client);
-    this.#histories.shrink();
-    this.#histories.pin(key, false);
+    if (this.#histories.isOver) this.#evictOthers(key);
     return Promise.resolve();
   }
 
@@ -198,6 +196,13 @@ export class MemoryConversationStore implements ConversationStore {
     }
     history.turns = turns.slice(cut);
     history.bytes = bytes;
+  }
+
+  /** Evicts other histories until the budget holds. Pinning one costs too much for every message. */
+  #evictOthers(key: string): void {
+    this.#histories.pin(key, true);
+    this.#histories.shrink();
+    this.#histories.pin(key, false);
   }
 
   #capNames(client: string): void {

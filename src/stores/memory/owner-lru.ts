@@ -46,6 +46,11 @@ export class OwnerLru<V> {
     return this.#bytes;
   }
 
+  /** Whether the entries exceed the budget. */
+  get isOver(): boolean {
+    return this.#bytes > this.#budget;
+  }
+
   get size(): number {
     return this.#entries.size;
   }
