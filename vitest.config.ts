@@ -31,8 +31,8 @@ export default defineConfig({
     restoreMocks: true,
     reporters: ["default", "./test/support/summary-reporter.ts"],
     projects: [
-      project("unit", 0, { timeoutMs: 10_000 }),
-      project("contract", 0, { timeoutMs: 10_000 }),
+      project("unit", 0, { timeoutMs: 30_000 }),
+      project("contract", 0, { timeoutMs: 30_000 }),
       project("integration", 1, { timeoutMs: 60_000, alone: true }),
       project("model", 2, { timeoutMs: 180_000, alone: true }),
       project("browser", 3, { timeoutMs: 120_000, alone: true }),

@@ -1,22 +1,48 @@
 import type { Config } from "../config/schema.ts";
 import { BucketTable } from "../core/bucket-table.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
 import { RateLimits } from "../session/limits/rate-limits.ts";
 import { AddressLimits } from "../transport/uws/address-limits.ts";
+import { ConnectionLimits } from "../transport/uws/connection-limits.ts";
 
-/** The limits that RATE_LIMITS=off disables. All are null then. */
+/** The limits of the service. Those that RATE_LIMITS=off disables are null then. */
 export interface ServiceLimits {
   readonly rates: RateLimits | null;
   readonly addresses: AddressLimits | null;
   readonly replays: BucketTable | null;
+  readonly connections: ConnectionLimits;
+}
+
+interface LimitHost {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
 }
 
 /** Size of a replay burst, in seconds of the replay rate. */
 const REPLAY_BURST_SECONDS = 2;
 
-export function createLimits(config: Config, clock: Clock, metrics: Metrics): ServiceLimits {
-  if (!config.RATE_LIMITS) return { rates: null, addresses: null, replays: null };
+/** Creates all limits. `descriptors`: the number of connections that the system allows; undefined if unknown. */
+export function createLimits(
+  config: Config,
+  descriptors: number | undefined,
+  host: LimitHost,
+): ServiceLimits {
+  const { clock, metrics } = host;
+  const connections = new ConnectionLimits({
+    ...host,
+    maxHttpConnections: config.MAX_HTTP_CONNECTIONS,
+    maxDescriptors: descriptors,
+    rates: config.RATE_LIMITS
+      ? {
+          requestsPerMinute: config.MAX_HTTP_REQUESTS_PER_MINUTE,
+          upgradesPerMinute: config.MAX_UPGRADES_PER_MINUTE,
+        }
+      : null,
+  });
+  if (!config.RATE_LIMITS) return { rates: null, addresses: null, replays: null, connections };
   const rates = new RateLimits({
     framesPerSecond: config.MAX_FRAMES_PER_SECOND,
     acksPerSecond: config.MAX_ACKS_PER_SECOND,
@@ -35,8 +61,8 @@ export function createLimits(config: Config, clock: Clock, metrics: Metrics): Se
   metrics.gauge(
     "rate_budgets",
     "Rate-limit budgets of clients and addresses that are not full",
-    () => rates.size + addresses.budgets + replays.size,
+    () => rates.size + addresses.budgets + replays.size + connections.budgets,
   );
   metrics.gauge("addresses", "Addresses with at least one open socket", () => addresses.size);
-  return { rates, addresses, replays };
+  return { rates, addresses, replays, connections };
 }

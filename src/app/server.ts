@@ -8,8 +8,10 @@ import type { Config } from "../config/schema.ts";
 import { systemClock as clock } from "../core/clock.ts";
 import { systemEventLoop } from "../core/event-loop.ts";
 import type { Logger } from "../core/logger.ts";
+import { watchEventLoop } from "../observability/event-loop-watch.ts";
 import type { PrometheusMetrics } from "../observability/prometheus-metrics.ts";
 import { createFrameDecoder } from "../protocol/codec.ts";
+import { descriptorLimit, descriptorWarning } from "./descriptor-limit.ts";
 import { announceHealth } from "./health-notices.ts";
 import { readiness } from "./readiness.ts";
 import { welcomeFor } from "./welcome.ts";
@@ -71,8 +73,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     maxWeight: config.MAX_CLIENT_WEIGHT,
     clock,
   });
-  const limits = createLimits(config, clock, options.metrics);
-  const buffers = new BufferAccount(config.MAX_BUFFERED_MB * MIB);
+  const descriptors = descriptorLimit();
+  const limits = createLimits(config, descriptors, {
+    clock,
+    logger: options.logger,
+    metrics: options.metrics,
+  });
+  const buffers = new BufferAccount(config.MAX_BUFFERED_MB * MIB, clock, config.RATE_LIMITS ? undefined : 1);
   options.metrics.gauge(
     "buffered_bytes",
     "Bytes buffered for slow readers, over all sockets",
@@ -100,7 +107,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return {
     port,
     authenticates: tokenVerifier.configured,
-    warnings: hostPolicy.startWarning === undefined ? [] : [hostPolicy.startWarning],
+    warnings: [hostPolicy.startWarning, descriptorWarning(config, descriptors)].filter(
+      (warning) => warning !== undefined,
+    ),
     async drain() {
       draining = true;
       for (const stop of notices) stop();
@@ -263,10 +272,11 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
     port: config.PORT,
     maxFrameBytes: config.MAX_FRAME_BYTES,
     maxAnswerBytes: config.MAX_ANSWER_BYTES,
+    maxConnections: config.MAX_CONNECTIONS,
+    connections: parts.limits.connections,
     idleTimeoutSeconds: config.IDLE_TIMEOUT_SECONDS,
     upgradePolicy: {
       allowAnonymous: config.ALLOW_ANONYMOUS,
-      maxConnections: config.MAX_CONNECTIONS,
       originPolicy: createOriginPolicy({ allowedOrigins: config.CORS_ORIGINS }),
       hostPolicy: parts.hostPolicy,
       resolveAddress: createAddressResolver(config.TRUSTED_PROXIES),
@@ -276,6 +286,8 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
     routes: new Map([...loadStaticFiles(options.webFolder), ...statusRoutes]),
     sessions: parts.sessions,
     buffers: parts.buffers,
+    clock,
+    watch: watchEventLoop(clock, logger, metrics),
     logger,
     metrics,
   });

@@ -18,7 +18,11 @@ export interface ClientAddress {
   readonly accountKey: string;
 }
 
-export type AddressResolver = (request: AddressRequest) => ClientAddress;
+export interface AddressResolver {
+  (request: AddressRequest): ClientAddress;
+  /** Whether a peer, in any notation, is a trusted proxy. */
+  isProxy(peer: string): boolean;
+}
 
 /**
  * Creates a function that determines the address of a client. X-Forwarded-For is only used if the peer is in
@@ -30,7 +34,7 @@ export type AddressResolver = (request: AddressRequest) => ClientAddress;
 export function createAddressResolver(trustedProxies: readonly string[]): AddressResolver {
   const trusted = rangesOf(trustedProxies);
   const isTrusted = (address: string) => trusted.check(address, familyOf(address));
-  return ({ peer, forwardedFor }) => {
+  const resolve = ({ peer, forwardedFor }: AddressRequest): ClientAddress => {
     let address = parseAddress(peer) ?? "unknown";
     if (address === "unknown" || !forwardedFor) return { address, accountKey: accountKeyOf(address) };
     const entries = forwardedFor.split(",");
@@ -42,6 +46,11 @@ export function createAddressResolver(trustedProxies: readonly string[]): Addres
     }
     return { address, accountKey: accountKeyOf(address) };
   };
+  const isProxy = (peer: string): boolean => {
+    const address = parseAddress(peer);
+    return address !== undefined && isTrusted(address);
+  };
+  return Object.assign(resolve, { isProxy });
 }
 
 /** Canonical form of an address with or without port, brackets and zone; undefined when the text is not an address. */

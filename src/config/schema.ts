@@ -167,6 +167,12 @@ export const settingGroups = {
     MAX_CONNECTIONS_PER_ADDRESS: integer(1, 1_000_000, 1000, {
       doc: "Maximum open sockets per IP address (IPv6: /64 network). Further ones are closed with 1013. An office may share one address.",
     }),
+    MAX_HTTP_CONNECTIONS: integer(1, 1_000_000, 4096, {
+      doc: "Maximum number of open connections without a WebSocket. Further ones are closed.",
+    }),
+    MAX_HTTP_REQUESTS_PER_MINUTE: integer(1, 10_000_000, 1200, {
+      doc: "Maximum HTTP requests per minute and IP address, in one burst or spread out. Further ones get 429.",
+    }),
     MAX_UPGRADES_PER_MINUTE: integer(1, 1_000_000, 1200, {
       doc: "Maximum new sockets per minute and IP address, refused ones included. Further sockets are closed with 1013.",
     }),
@@ -191,7 +197,9 @@ export const settingGroups = {
       doc: "The same limit for all anonymous clients of one IP address together, since a client can open any number of sessions.",
     }),
     RATE_LIMITS: flag(true, {
-      doc: "`off` lifts the limits on frames, acks, messages, upgrades and replayed text, and all limits per address. For load tests.",
+      doc:
+        "`off` lifts the limits on frames, acks, messages, upgrades, HTTP requests and replayed text, and all limits per " +
+        "address. For load tests.",
     }),
     MAX_FRAME_BYTES: integer(1024, 4 * MIB, 65_536, {
       doc: "Maximum bytes of a frame from a client. A larger frame closes the socket with 1009.",
@@ -239,8 +247,9 @@ export const settingGroups = {
     }),
     MAX_BUFFERED_MB: integer(1, 1_048_576, 512, {
       doc:
-        "MiB of data waiting for slow readers, over all sockets. Above 80 % of it, new messages are refused with `overloaded`. " +
-        "Above all of it, the socket that holds the most is closed with 1013.",
+        "MiB of data waiting for slow readers, over all sockets. Above 80 % of it, sockets that have sent nothing for 5 s are " +
+        "cut; if that is not enough, new messages are refused with `overloaded`. Above all of it, or a quarter of it for one " +
+        "address, the socket that holds the most is cut; its client can reconnect and resume.",
     }),
     ABANDON_SECONDS: integer(1, 86_400, 15, {
       doc: "Seconds after which an answer is stopped if no client watches it or reads its bytes.",

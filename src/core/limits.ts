@@ -26,6 +26,28 @@ export const limits = {
     repeated: "the same",
     rate: true,
   },
+  http_connections: {
+    setting: "MAX_HTTP_CONNECTIONS",
+    first: "the new connection is closed without a reply",
+    repeated: "the same",
+  },
+  http_requests: {
+    setting: "MAX_HTTP_REQUESTS_PER_MINUTE",
+    first: "HTTP 429 with `Retry-After`, and the connection is closed",
+    repeated: "the same",
+    rate: true,
+  },
+  http_connects: {
+    setting: "MAX_HTTP_REQUESTS_PER_MINUTE",
+    first: "above it and twice `MAX_UPGRADES_PER_MINUTE`, new connections are closed without a reply",
+    repeated: "the same",
+    rate: true,
+  },
+  descriptors: {
+    setting: "ulimit -n",
+    first: "above 95 %, new sockets are closed with 1013 and `retry_after_ms`; one line in the log",
+    repeated: "when full, new connections are closed without a reply",
+  },
   upgrade_rate: {
     setting: "MAX_UPGRADES_PER_MINUTE",
     first: OVERLOADED,
@@ -80,8 +102,10 @@ export const limits = {
   },
   buffered_bytes: {
     setting: "MAX_BUFFERED_MB",
-    first: "above 80 %, new messages get `overloaded` with `retry_after_ms`",
-    repeated: "when full, the socket with the most buffered bytes is closed with 1013; its client can resume",
+    first:
+      "above 80 %, sockets that have sent nothing for 5 s are cut; if that is not enough, new messages get `overloaded` with `retry_after_ms`",
+    repeated:
+      "when full, or when one address holds a quarter, its socket with the most buffered bytes is cut; the client can resume",
   },
 } as const satisfies Record<string, Limit>;
 

@@ -88,6 +88,12 @@ function quoted(value: unknown): string {
   return JSON.stringify(`${head}…`);
 }
 
+/** The `id` of a frame, valid or not, as an object that an error frame can include; empty if it has none. */
+export function idOf(decoded: Decoded): { readonly id?: string } {
+  const id = decoded.ok ? (decoded.frame as { readonly id?: string }).id : decoded.id;
+  return id === undefined ? {} : { id };
+}
+
 function describe(error: ErrorObject | undefined, type: string): string {
   if (error === undefined) return `The ${type} frame is malformed.`;
   const path = error.instancePath.slice(1).replaceAll("/", ".");

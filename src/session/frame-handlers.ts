@@ -79,7 +79,7 @@ export function handleFrame(
 async function message(connection: Connection, frame: MessageFrame): Promise<void> {
   const { host, owner, record } = connection;
   host.rates?.takeMessage(owner);
-  if (host.buffers.isNearlyFull) {
+  if (host.buffers.relieve()) {
     const text = "Too much output is waiting for slow clients; try again in a few seconds.";
     throw new ServiceError("overloaded", text, { retryAfterMs: FULL_RETRY_MS, limit: "buffered_bytes" });
   }

@@ -2,7 +2,8 @@ import type { ChatService } from "../chat/chat-service.ts";
 import type { SessionStore } from "../chat/session-store.ts";
 import type { TokenVerifier } from "../auth/token-verifier.ts";
 import type { FrameDecoder } from "../protocol/codec.ts";
-import type { WireLimits } from "../protocol/server-frames.ts";
+import type { Principal } from "../core/principal.ts";
+import type { WelcomeFrame, WireLimits } from "../protocol/server-frames.ts";
 import type { BufferAccount } from "./delivery/buffer-account.ts";
 import type { DeliveryHost } from "./delivery/delivery-host.ts";
 import type { ClientSockets } from "./client-sockets.ts";
@@ -31,4 +32,20 @@ export interface SessionHost extends DeliveryHost, GuardHost {
   readonly buffers: BufferAccount;
   readonly tokenVerifier: TokenVerifier;
   welcome(): Welcome;
+}
+
+/** The first frame of a session; `secret` is what its client resumes it with. */
+export function welcomeFrame(host: SessionHost, secret: string, { publicId }: Principal): WelcomeFrame {
+  const { message, provider, model, textMayLeave } = host.welcome();
+  return {
+    type: "system",
+    event: "welcome",
+    message,
+    session: secret,
+    client: publicId,
+    provider,
+    model,
+    text_may_leave: textMayLeave,
+    limits: host.limits,
+  };
 }

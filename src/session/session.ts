@@ -5,8 +5,8 @@ import { reportOf, ServiceError } from "../core/errors.ts";
 import { hashOf, newSessionSecret } from "../core/ids.ts";
 import type { Principal } from "../core/principal.ts";
 import type { AckFrame } from "../protocol/client-frames.ts";
-import { closeCodes, retryAfterReason, type CloseReason } from "../protocol/close-codes.ts";
-import type { Decoded } from "../protocol/codec.ts";
+import { closeCodes, type CloseReason } from "../protocol/close-codes.ts";
+import { idOf } from "../protocol/codec.ts";
 import type { NoticeFrame, ServerFrame } from "../protocol/server-frames.ts";
 import { AnswerFeed, type FeedOwner } from "./delivery/answer-feed.ts";
 import { encode, errorFrame } from "./delivery/answer-frames.ts";
@@ -14,12 +14,9 @@ import type { Expiring } from "./expiry-wheel.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
 import { InboundGuard } from "./limits/inbound-guard.ts";
 import { SocketWriter, type WriteFault, type SocketWriterOwner } from "./delivery/socket-writer.ts";
-import type { SessionHost } from "./session-host.ts";
+import { welcomeFrame, type SessionHost } from "./session-host.ts";
 import type { Socket } from "./delivery/socket.ts";
 import { SerialQueue } from "./serial-queue.ts";
-
-/** Milliseconds until a slow reader whose socket was closed may reconnect. */
-const RETRY_AFTER_MS = 5000;
 
 const PONG = Buffer.from(encode({ type: "pong" }));
 
@@ -75,7 +72,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     host.sessions.create(session.#secretHash, init.record);
     session.#expireAt(init.owner.expiresAt);
     host.clients.enter(init.owner.client, session);
-    session.#welcome(secret);
+    session.reply(welcomeFrame(host, secret, init.owner));
     return session;
   }
 
@@ -110,8 +107,8 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     // An `ack` counts even if it exceeds the rate; otherwise a refusal could stall an answer.
     if (decoded.ok && decoded.frame.type === "ack") this.#ack(decoded.frame);
     const tooFast = this.#guard.admit(type);
-    if (tooFast !== null) this.refuse(tooFast, namesOf(decoded));
-    else if (!decoded.ok) this.refuse(new ServiceError("bad_frame", decoded.message), namesOf(decoded));
+    if (tooFast !== null) this.refuse(tooFast, idOf(decoded));
+    else if (!decoded.ok) this.refuse(new ServiceError("bad_frame", decoded.message), idOf(decoded));
     else if (decoded.frame.type === "ping") this.#writer.deliver("pong", PONG);
     else if (decoded.frame.type !== "ack") this.#queue(decoded.frame, this.#frames === 1);
   }
@@ -122,6 +119,16 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     this.#guard ??= new InboundGuard(this.host);
     const message = "Binary frames are not supported; send a text frame that holds JSON.";
     this.refuse(this.#guard.admit("invalid") ?? new ServiceError("bad_frame", message));
+  }
+
+  /** Counts a ping or pong of the WebSocket protocol. The library has already queued the reply to a ping. */
+  onControl(): void {
+    this.#socket.bufferedBytes();
+    this.#guard ??= new InboundGuard(this.host);
+    const tooFast = this.#guard.admit("control");
+    // An error frame for each ping would be more than the client has sent.
+    const decision = tooFast === null ? null : this.#guard.refused(tooFast);
+    if (decision !== null) this.close(decision.reason, decision.text);
   }
 
   onTooBig(bytes: number): void {
@@ -159,10 +166,11 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     this.#closeWhenRetired();
   }
 
-  /** Closes the socket because its unsent bytes use too much memory. The client can resume its answers. */
+  /** Cuts the socket because its unsent bytes use too much memory. The client can reconnect and resume its answers. */
   closeToFreeMemory(): void {
     this.host.metrics.limitHit("buffered_bytes");
-    this.close("overloaded", retryAfterReason(RETRY_AFTER_MS));
+    this.#end();
+    this.#socket.terminate();
   }
 
   /** Sends a notice. While the socket is blocked, only the newest notice of each event is kept. */
@@ -241,21 +249,6 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     else this.close("serverFault", "a frame did not fit the buffer");
   }
 
-  #welcome(secret: string): void {
-    const { message, provider, model, textMayLeave } = this.host.welcome();
-    this.reply({
-      type: "system",
-      event: "welcome",
-      message,
-      session: secret,
-      client: this.#owner.publicId,
-      provider,
-      model,
-      text_may_leave: textMayLeave,
-      limits: this.host.limits,
-    });
-  }
-
   #queue(frame: OrderedFrame, first: boolean): void {
     this.#serial ??= new SerialQueue(MAX_WAITING_FRAMES);
     const accepted = this.#serial.add(
@@ -292,9 +285,4 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     if (this.#expirySecond !== null) this.host.expiry.remove(this.#expirySecond, this);
     this.#expirySecond = null;
   }
-}
-
-function namesOf(decoded: Decoded): { readonly id?: string } {
-  const id = decoded.ok ? (decoded.frame as { readonly id?: string }).id : decoded.id;
-  return id === undefined ? {} : { id };
 }

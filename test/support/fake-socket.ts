@@ -65,6 +65,10 @@ export class FakeSocket implements Socket {
     write();
   }
 
+  terminate(): void {
+    this.end(1006, "");
+  }
+
   end(code: number, reason: string): void {
     if (this.#closed) return;
     if (Buffer.byteLength(reason) > MAX_CLOSE_REASON_BYTES) this.breaches.push(`reason too long: ${reason}`);

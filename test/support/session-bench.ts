@@ -105,7 +105,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
         : store.forgetClient(record.client));
     },
   });
-  const buffers = new BufferAccount(1_000_000);
+  const buffers = new BufferAccount(1_000_000, clock);
   const registry = new SessionRegistry({
     chat,
     sessions,

@@ -3,13 +3,15 @@ import { createAddressResolver } from "../../src/auth/client-address.ts";
 import { createHostPolicy } from "../../src/auth/host-policy.ts";
 import { createOriginPolicy } from "../../src/auth/origin-policy.ts";
 import { createTokenVerifier } from "../../src/auth/token-verifier.ts";
-import { systemClock } from "../../src/core/clock.ts";
+import { systemClock, type Clock } from "../../src/core/clock.ts";
 import type { Logger } from "../../src/core/logger.ts";
+import type { LoopWatch } from "../../src/core/loop-watch.ts";
 import { noMetrics } from "../../src/core/metrics.ts";
 import { BufferAccount } from "../../src/session/delivery/buffer-account.ts";
 import type { Session } from "../../src/session/session.ts";
 import type { SessionRegistry } from "../../src/session/session-registry.ts";
 import type { Socket } from "../../src/session/delivery/socket.ts";
+import { ConnectionLimits } from "../../src/transport/uws/connection-limits.ts";
 import type { HttpRoute } from "../../src/transport/uws/http-reply.ts";
 import { createUwsTransport, type UwsTransport } from "../../src/transport/uws/uws-transport.ts";
 
@@ -23,6 +25,8 @@ export interface StartedTransport {
   readonly closeCodes: number[];
   /** Number of drain events reported to sessions. */
   readonly drains: { count: number };
+  /** Number of pings and pongs reported to sessions. */
+  readonly controls: { count: number };
   stop(): void;
 }
 
@@ -32,6 +36,8 @@ export interface TransportSettings {
   readonly port?: number;
   readonly idleTimeoutSeconds?: number;
   readonly routes?: ReadonlyMap<string, HttpRoute>;
+  readonly connections?: ConnectionLimits;
+  readonly clock?: Clock;
 }
 
 /** Starts a transport whose sessions do nothing. Each socket buffers 1 MiB, the minimum. */
@@ -40,11 +46,13 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
   const sockets: Socket[] = [];
   const closeCodes: number[] = [];
   const drains = { count: 0 };
+  const controls = { count: 0 };
   const ignored = (): void => {};
   const session = {
     onText: ignored,
     onBinary: ignored,
     onTooBig: ignored,
+    onControl: () => controls.count++,
     onDrain: () => drains.count++,
     closeToFreeMemory: ignored,
   };
@@ -60,10 +68,11 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
     port,
     maxFrameBytes: 65_536,
     maxAnswerBytes: 65_536,
+    maxConnections: 100,
+    connections: settings.connections ?? unlimitedConnections(),
     idleTimeoutSeconds,
     upgradePolicy: {
       allowAnonymous: true,
-      maxConnections: 100,
       originPolicy: createOriginPolicy({ allowedOrigins: [] }),
       hostPolicy: createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] }),
       resolveAddress: createAddressResolver([]),
@@ -72,7 +81,9 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
     },
     routes,
     sessions: sessions as unknown as SessionRegistry,
-    buffers: new BufferAccount(Infinity),
+    buffers: new BufferAccount(Infinity, systemClock),
+    watch: noLoopWatch,
+    clock: settings.clock ?? systemClock,
     logger: quiet,
     metrics: { ...noMetrics, connectionClosed: (_endpoint, code) => void closeCodes.push(code) },
   });
@@ -82,11 +93,27 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
     sockets,
     closeCodes,
     drains,
+    controls,
     stop() {
       transport.stopListening();
       transport.close();
     },
   };
+}
+
+/** Records nothing. */
+export const noLoopWatch: LoopWatch = { begin() {}, end() {} };
+
+/** Connection limits that no test reaches. */
+export function unlimitedConnections(): ConnectionLimits {
+  return new ConnectionLimits({
+    maxHttpConnections: Infinity,
+    maxDescriptors: undefined,
+    rates: null,
+    clock: systemClock,
+    logger: quiet,
+    metrics: noMetrics,
+  });
 }
 
 const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {} };

@@ -42,7 +42,9 @@ describe("docs/operations.md", () => {
     const wanted = Object.entries(limits).map(([name, limit]) => [
       `\`${name}\`${"rate" in limit ? " †" : ""}`,
       `\`${limit.setting}\``,
-      settings[limit.setting].shownDefault,
+      limit.setting in settings
+        ? settings[limit.setting as keyof typeof settings].shownDefault
+        : "of the system",
       limit.first,
       limit.repeated,
     ]);

@@ -119,6 +119,7 @@ const FOR_TESTS: readonly string[] = [
   "src/engine/scheduling/decode-pauses.ts shortestFirst",
   "src/engine/scheduling/decode-pauses.ts demandOf",
   "src/engine/speculation/prompt-lookup.ts MAX_GUESSES",
+  "src/observability/event-loop-watch.ts EventLoopWatch",
   "src/observability/pino-logger.ts describeError",
   "src/protocol/client-frames.ts MAX_HISTORY_TURNS",
   "src/providers/chain/text-gates.ts HELD_CHARACTERS",

@@ -1,51 +1,113 @@
+import type { Clock } from "../../core/clock.ts";
+
 /** A socket with unsent bytes. */
 export interface BufferHolder {
-  /** Closes the socket to release its bytes; its client can reconnect and resume. */
+  /** Account key of the address that is charged. */
+  readonly address: string;
+  /** Closes the socket at once and releases its bytes; its client can reconnect and resume. */
   closeToFreeMemory(): void;
 }
 
+interface Held {
+  bytes: number;
+  /** `Clock.now()` when the bytes last decreased, or when the first ones were added. */
+  since: number;
+}
+
+/** Default share of the limit that the sockets of one address can hold. */
+const ADDRESS_SHARE = 1 / 4;
+
+/** Share of the limit above which stalled sockets are closed and then new messages are refused. */
+const NEARLY_FULL_SHARE = 0.8;
+
+/** Time in which a socket has sent none of its bytes, after which it counts as stalled, in milliseconds. */
+const STALLED_MS = 5000;
+
+/** Minimum time between two searches for stalled sockets, in milliseconds: a search visits all holders. */
+const SEARCH_INTERVAL_MS = 100;
+
 /**
- * Unsent bytes of all sockets. Over the limit the socket that holds most is closed: its answers stay in their logs and
+ * Unsent bytes of all sockets. Each address has a share of the limit; over it, the socket of the address that holds most
+ * is closed. Above 80 % of the limit, sockets that are not read are closed, the largest first, before anyone is
+ * refused. Over the limit the socket that holds most is closed. The answers of a closed socket stay in their logs and
  * can be resumed, while running out of memory would end all connections.
  */
 export class BufferAccount {
   readonly #maxBytes: number;
-  /** Bytes by socket; only the few sockets that hold any. */
-  readonly #held = new Map<BufferHolder, number>();
+  readonly #maxBytesPerAddress: number;
+  readonly #clock: Clock;
+  /** Only the few sockets that hold any bytes. */
+  readonly #held = new Map<BufferHolder, Held>();
+  readonly #byAddress = new Map<string, number>();
   #bytes = 0;
+  #searchedAt = -Infinity;
 
-  constructor(maxBytes: number) {
+  /** `addressShare`: share of `maxBytes` that the sockets of one address can hold. */
+  constructor(maxBytes: number, clock: Clock, addressShare = ADDRESS_SHARE) {
     this.#maxBytes = maxBytes;
+    this.#maxBytesPerAddress = maxBytes * addressShare;
+    this.#clock = clock;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether so many bytes are unsent that new messages should be refused. */
-  get isNearlyFull(): boolean {
-    return this.#bytes > this.#maxBytes * NEARLY_FULL_SHARE;
+  /** Closes stalled sockets if much is unsent. Returns whether new messages must be refused nevertheless. */
+  relieve(): boolean {
+    const comfortable = this.#maxBytes * NEARLY_FULL_SHARE;
+    if (this.#bytes <= comfortable) return false;
+    this.#closeStalled(comfortable);
+    return this.#bytes > comfortable;
   }
 
   /** Sets the number of bytes that a socket holds now; 0 when it is closed. */
   set(holder: BufferHolder, bytes: number): void {
-    const before = this.#held.get(holder) ?? 0;
+    const held = this.#held.get(holder);
+    const before = held?.bytes ?? 0;
     if (bytes === before) return;
-    this.#bytes += bytes - before;
+    this.#charge(holder.address, bytes - before);
     if (bytes === 0) this.#held.delete(holder);
-    else this.#held.set(holder, bytes);
-    if (bytes > before && this.#bytes > this.#maxBytes) this.#largest()?.closeToFreeMemory();
+    else if (held === undefined) this.#held.set(holder, { bytes, since: this.#clock.now() });
+    else {
+      if (bytes < before) held.since = this.#clock.now();
+      held.bytes = bytes;
+    }
+    if (bytes < before) return;
+    if ((this.#byAddress.get(holder.address) ?? 0) > this.#maxBytesPerAddress)
+      this.#largest(holder.address)?.closeToFreeMemory();
+    else if (this.#bytes > this.#maxBytes) this.#largest()?.closeToFreeMemory();
+    else this.relieve();
   }
 
-  #largest(): BufferHolder | undefined {
+  #charge(address: string, delta: number): void {
+    this.#bytes += delta;
+    const bytes = (this.#byAddress.get(address) ?? 0) + delta;
+    if (bytes === 0) this.#byAddress.delete(address);
+    else this.#byAddress.set(address, bytes);
+  }
+
+  #closeStalled(target: number): void {
+    const now = this.#clock.now();
+    if (now - this.#searchedAt < SEARCH_INTERVAL_MS) return;
+    this.#searchedAt = now;
+    const stalled = [...this.#held]
+      .filter(([, { since }]) => now - since > STALLED_MS)
+      .toSorted(([, a], [, b]) => b.bytes - a.bytes);
+    for (const [holder] of stalled) {
+      if (this.#bytes <= target) return;
+      holder.closeToFreeMemory();
+    }
+  }
+
+  /** The socket that holds most, of one address or of all. */
+  #largest(address?: string): BufferHolder | undefined {
     let largest: BufferHolder | undefined;
     let most = 0;
-    for (const [holder, bytes] of this.#held) {
-      if (bytes > most) [largest, most] = [holder, bytes];
+    for (const [holder, { bytes }] of this.#held) {
+      if (bytes > most && (address === undefined || holder.address === address))
+        [largest, most] = [holder, bytes];
     }
     return largest;
   }
 }
-
-/** Share of the limit above which new messages are refused, so that slow readers can catch up. */
-const NEARLY_FULL_SHARE = 0.8;

@@ -15,4 +15,6 @@ export interface Socket {
   cork(write: () => void): void;
   /** Sends a close frame after all unsent bytes and closes the socket. A `reason` over 123 bytes is truncated. */
   end(code: number, reason: string): void;
+  /** Closes the socket at once, without a close frame, and discards its unsent bytes. */
+  terminate(): void;
 }

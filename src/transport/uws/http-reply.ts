@@ -32,6 +32,7 @@ const statusTexts: Readonly<Record<number, string>> = {
   405: "Method Not Allowed",
   421: "Misdirected Request",
   426: "Upgrade Required",
+  429: "Too Many Requests",
   500: "Internal Server Error",
   503: "Service Unavailable",
 };
@@ -62,6 +63,13 @@ export function contradictionMessage(header: string): string {
 /** Refuses such a request and closes the connection: what follows could be the rest of a body or another request. */
 export function contradictionReply(header: string): HttpReply {
   return { ...errorReply(400, contradictionMessage(header)), closes: true };
+}
+
+/** Refuses a request of an address that sends too many, and closes the connection. */
+export function tooManyRequestsReply(waitMs: number): HttpReply {
+  const seconds = Math.ceil(waitMs / 1000);
+  const message = `Too many requests from your address; wait ${seconds} s.`;
+  return { ...errorReply(429, message, { "retry-after": String(seconds) }), closes: true };
 }
 
 /** A refusal; `message` names the cause and what to do. */

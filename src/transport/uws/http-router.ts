@@ -1,19 +1,20 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 import type { AddressResolver } from "../../auth/client-address.ts";
 import type { HostPolicy } from "../../auth/host-policy.ts";
 import type { OriginPolicy } from "../../auth/origin-policy.ts";
-import type { Logger } from "../../core/logger.ts";
+import type { LoopWatch } from "../../core/loop-watch.ts";
+import type { Metrics } from "../../core/metrics.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 import {
   contradictionReply,
   errorReply,
+  tooManyRequestsReply,
   type HttpReply,
   type HttpRequestFacts,
   type HttpRoute,
 } from "./http-reply.ts";
+import { HttpExchange, type HttpHost } from "./http-exchange.ts";
 import { peerFacts } from "./peer-facts.ts";
-import type { WireEncoder } from "./wire-encoder.ts";
-import { writeReply } from "./write-reply.ts";
 
 /** Routes and checks of plain HTTP requests. */
 export interface HttpRouterOptions {
@@ -24,8 +25,10 @@ export interface HttpRouterOptions {
   readonly originPolicy: OriginPolicy;
   readonly hostPolicy: HostPolicy;
   readonly resolveAddress: AddressResolver;
-  readonly encoder: WireEncoder;
-  readonly logger: Logger;
+  readonly connections: ConnectionLimits;
+  readonly metrics: Metrics;
+  readonly watch: LoopWatch;
+  readonly http: HttpHost;
 }
 
 /** Supported methods, as a value of the Allow header. */
@@ -37,45 +40,23 @@ const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 /** Creates the handler of all plain HTTP requests. Errors for unsupported requests list what is supported. */
 export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse, req: HttpRequest) => void {
   return (res, req) => {
-    let aborted = false;
-    res.onAborted(() => {
-      aborted = true;
-    });
-    const { facts, cors, refusal } = examine(res, req, options);
+    options.watch.begin("http");
+    const method = req.getMethod().toUpperCase();
+    const exchange = new HttpExchange(res, method, options.http);
+    const { facts, cors, refusal } = examine(res, req, method, options);
     const failed = (error: unknown): HttpReply => {
-      options.logger.error({ err: error, path: facts.path }, "HTTP request failed");
+      options.http.logger.error({ err: error, path: facts.path }, "HTTP request failed");
       return errorReply(500, "Unexpected server error; it was logged.");
     };
-    const write = (reply: HttpReply): void => {
-      try {
-        writeReply(res, withCors(reply, cors), facts.method, options.encoder);
-      } catch (error) {
-        writeReply(res, failed(error), facts.method, options.encoder);
-      }
-    };
-    const answer = (): HttpReply | Promise<HttpReply> => {
-      // The library ends a connection on which a request follows before the reply. So nothing behind a request that has
-      // to close its connection is ever served, even if it came in the same packet.
-      if (refusal?.closes === true) return nextTurn().then(() => refusal);
-      try {
-        return refusal ?? route(facts, options);
-      } catch (error) {
-        return failed(error);
-      }
-    };
-    const reply = answer();
-    if (!(reply instanceof Promise)) {
-      write(reply);
-      return;
+    try {
+      const reply = refusal ?? route(facts, options);
+      if (reply instanceof Promise)
+        exchange.reply(reply.catch(failed).then((finished) => withCors(finished, cors)));
+      else exchange.reply(withCors(reply, cors));
+    } catch (error) {
+      exchange.reply(withCors(failed(error), cors));
     }
-    reply
-      .catch(failed)
-      .then((finished) => {
-        if (!aborted) res.cork(() => write(finished));
-      })
-      .catch((error: unknown) =>
-        options.logger.error({ err: error, path: facts.path }, "writing an HTTP reply failed"),
-      );
+    options.watch.end();
   };
 }
 
@@ -87,12 +68,12 @@ interface Examined {
   readonly refusal: HttpReply | null;
 }
 
-function examine(res: HttpResponse, req: HttpRequest, options: HttpRouterOptions): Examined {
+function examine(res: HttpResponse, req: HttpRequest, method: string, options: HttpRouterOptions): Examined {
   const host = req.getHeader("host");
   const peer = peerFacts(res, req);
-  const { address } = options.resolveAddress(peer);
+  const { address, accountKey } = options.resolveAddress(peer);
   const facts: HttpRequestFacts = {
-    method: req.getMethod().toUpperCase(),
+    method,
     path: req.getUrl(),
     // Two different ones match no expected value.
     authorization: peer.authorizations.join(", "),
@@ -102,6 +83,11 @@ function examine(res: HttpResponse, req: HttpRequest, options: HttpRouterOptions
   };
   if (peer.contradiction !== undefined)
     return { facts, cors: "", refusal: contradictionReply(peer.contradiction) };
+  const waitMs = options.connections.requested(accountKey);
+  if (waitMs > 0) {
+    options.metrics.limitHit("http_requests");
+    return { facts, cors: "", refusal: tooManyRequestsReply(waitMs) };
+  }
   const hostDecision = options.hostPolicy.check(host);
   if (!hostDecision.allowed && !PROBES.has(facts.path))
     return { facts, cors: "", refusal: errorReply(421, hostDecision.message) };

@@ -20,20 +20,28 @@ export interface PeerFacts {
  * the client may have forged while its proxy added a second line.
  */
 export function peerFacts(res: HttpResponse, req: HttpRequest): PeerFacts {
-  const forwardedFor: string[] = [];
-  const authorizations: string[] = [];
-  const lengths: string[] = [];
-  const hosts: string[] = [];
+  let forwardedFor = "";
+  let authorizations = NONE;
+  let host: string | undefined;
+  let length: string | undefined;
+  let contradiction: PeerFacts["contradiction"];
   req.forEach((name, value) => {
-    if (name === "x-forwarded-for") forwardedFor.push(value);
-    else if (name === "authorization" && !authorizations.includes(value)) authorizations.push(value);
-    else if (name === "content-length" && !lengths.includes(value)) lengths.push(value);
-    else if (name === "host" && !hosts.includes(value)) hosts.push(value);
+    if (name === "host") {
+      if ((host ??= value) !== value) contradiction = "Host";
+    } else if (name === "x-forwarded-for") {
+      forwardedFor = forwardedFor === "" ? value : `${forwardedFor},${value}`;
+    } else if (name === "authorization") {
+      if (!authorizations.includes(value)) authorizations = [...authorizations, value];
+    } else if (name === "content-length" && (length ??= value) !== value) {
+      contradiction ??= "Content-Length";
+    }
   });
   return {
     peer: Buffer.from(res.getRemoteAddressAsText()).toString(),
-    forwardedFor: forwardedFor.join(","),
+    forwardedFor,
     authorizations,
-    contradiction: hosts.length > 1 ? "Host" : lengths.length > 1 ? "Content-Length" : undefined,
+    contradiction,
   };
 }
+
+const NONE: readonly string[] = [];

@@ -1,11 +1,13 @@
 import { once } from "node:events";
 import { connect } from "node:net";
+import { systemClock } from "../../core/clock.ts";
+import { silentLogger } from "../../core/logger.ts";
 import { BufferAccount } from "../../session/delivery/buffer-account.ts";
+import { HttpExchange, TurnQuota } from "./http-exchange.ts";
 import { listenOn } from "./listen.ts";
 import type { SocketLibrary } from "./socket-library.ts";
 import { UwsSocket } from "./uws-socket.ts";
 import { WireEncoder } from "./wire-encoder.ts";
-import { writeReply } from "./write-reply.ts";
 
 /**
  * Texts in different string representations of V8: one byte per character, which a faulty binary garbles; two bytes
@@ -50,27 +52,28 @@ const PAGE_REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
  * @throws Error with one line if the bytes differ or do not arrive
  */
 export async function checkTextOutput(library: SocketLibrary, encoder = new WireEncoder()): Promise<void> {
-  const host = { buffers: new BufferAccount(Infinity), encoder, endedWithBytes() {} };
+  const clock = systemClock;
+  const host = { buffers: new BufferAccount(Infinity, clock), clock, encoder, endedWithBytes() {} };
+  const http = { encoder, clock, logger: silentLogger, turn: new TurnQuota() };
   const app = library.App();
   app.ws("/*", {
     open(ws) {
-      const socket = new UwsSocket(ws, host);
+      const socket = new UwsSocket(ws, "", host);
       for (const text of PROBES) socket.send(text);
       for (const text of PROBES) socket.send(text, Buffer.from(text));
       socket.end(CLOSE_CODE, CLOSE_REASON);
     },
   });
-  app.any("/*", (res) =>
-    writeReply(res, { status: 200, headers: { "content-type": "text/plain" }, body: BODY }, "GET", encoder),
-  );
+  const page = { status: 200, headers: { "content-type": "text/plain" }, body: BODY };
+  app.any("/*", (res) => new HttpExchange(res, "GET", http).reply(page));
   const listener = await listenOn(app, "127.0.0.1", 0);
   try {
     const port = library.us_socket_local_port(listener);
-    const [frames, page] = await Promise.all([
+    const [framesMatch, pageMatches] = await Promise.all([
       exchange(port, UPGRADE_REQUEST, expectedFrames()),
       exchange(port, PAGE_REQUEST, Buffer.from(BODY)),
     ]);
-    const faults = [frames ? "" : "WebSocket frames", page ? "" : "HTTP bodies"].filter(
+    const faults = [framesMatch ? "" : "WebSocket frames", pageMatches ? "" : "HTTP bodies"].filter(
       (each) => each !== "",
     );
     if (faults.length > 0) {

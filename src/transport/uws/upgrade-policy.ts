@@ -50,7 +50,6 @@ export type UpgradeDecision =
 /** Checks and limits of upgrade requests. */
 export interface UpgradePolicyOptions {
   readonly allowAnonymous: boolean;
-  readonly maxConnections: number;
   readonly originPolicy: OriginPolicy;
   readonly hostPolicy: HostPolicy;
   readonly resolveAddress: AddressResolver;
@@ -58,8 +57,8 @@ export interface UpgradePolicyOptions {
   /** Null with RATE_LIMITS=off. */
   readonly addresses: AddressLimits | null;
   readonly metrics: Metrics;
-  /** Number of connected sockets. */
-  connections(): number;
+  /** Whether the server has its maximum number of sockets, or too few file descriptors for another one. */
+  full(): boolean;
   /** Whether a subject has its maximum number of sockets and the oldest one is not to be replaced. */
   subjectFull(subject: string): boolean;
   /** Whether the server is stopping. */
@@ -134,13 +133,10 @@ interface ExceededLimit {
 }
 
 /** The connection limit of the server or the address that one more socket would exceed; null if none. */
-function checkLimits(
-  address: string,
-  { addresses, connections, maxConnections }: UpgradePolicyOptions,
-): ExceededLimit | null {
+function checkLimits(address: string, { addresses, full }: UpgradePolicyOptions): ExceededLimit | null {
   const refusal = addresses?.refusal(address) ?? null;
   if (refusal !== null) return refusal;
-  if (connections() < maxConnections) return null;
+  if (!full()) return null;
   return { limit: "connections", retryAfterMs: RETRY_AFTER_MS, flood: false };
 }
 

@@ -5,7 +5,9 @@ import type {
   us_socket_context_t,
   WebSocket,
 } from "uWebSockets.js";
+import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
+import type { LoopWatch } from "../../core/loop-watch.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import type { BufferAccount } from "../../session/delivery/buffer-account.ts";
 import type { Session } from "../../session/session.ts";
@@ -16,14 +18,15 @@ import {
   type UpgradeRequest,
   type UpgradeDecision,
 } from "./upgrade-policy.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 import { errorReply, type HttpRoute } from "./http-reply.ts";
+import { HttpExchange, TurnQuota, type HttpHost } from "./http-exchange.ts";
 import { createHttpRouter } from "./http-router.ts";
 import { listenOn } from "./listen.ts";
 import { peerFacts } from "./peer-facts.ts";
 import type { SocketLibrary } from "./socket-library.ts";
 import { UwsSocket, type SocketHost } from "./uws-socket.ts";
 import { WireEncoder } from "./wire-encoder.ts";
-import { writeReply } from "./write-reply.ts";
 
 /** Settings and collaborators of the transport. */
 export interface UwsTransportOptions {
@@ -33,12 +36,17 @@ export interface UwsTransportOptions {
   readonly port: number;
   readonly maxFrameBytes: number;
   readonly maxAnswerBytes: number;
+  readonly connections: ConnectionLimits;
   /** 8 to 960; uWebSockets.js aborts the process for any other value. */
   readonly idleTimeoutSeconds: number;
-  readonly upgradePolicy: Omit<UpgradePolicyOptions, "connections" | "subjectFull" | "draining" | "metrics">;
+  /** Maximum number of open sockets. */
+  readonly maxConnections: number;
+  readonly upgradePolicy: Omit<UpgradePolicyOptions, "full" | "subjectFull" | "draining" | "metrics">;
   readonly routes: ReadonlyMap<string, HttpRoute>;
   readonly sessions: SessionRegistry;
   readonly buffers: BufferAccount;
+  readonly clock: Clock;
+  readonly watch: LoopWatch;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -85,29 +93,29 @@ interface UserData {
   readonly endpoint: Endpoint;
   /** Null once the socket is open, to save memory on thousands of idle sockets. */
   decision: Exclude<UpgradeDecision, { kind: "reject" }> | null;
-  /** Account key of the address that the socket is counted for. */
-  address: string;
   socket: UwsSocket<UserData> | null;
   session: Session | null;
 }
 
 /** Creates the transport on uWebSockets.js: one port for HTTP and all WebSockets. */
 export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
-  const { library, sessions, metrics, logger, maxFrameBytes } = options;
+  const { library, sessions, metrics, clock, watch, logger, connections, maxFrameBytes } = options;
   const { addresses } = options.upgradePolicy;
   let draining = false;
   let endedWithBytes = false;
   const encoder = new WireEncoder();
   const host: SocketHost = {
     buffers: options.buffers,
+    clock,
     encoder,
     endedWithBytes: () => (endedWithBytes = true),
   };
+  const http: HttpHost = { encoder, clock, logger, turn: new TurnQuota() };
   let listener: us_listen_socket | null = null;
   const decide = createUpgradePolicy({
     ...options.upgradePolicy,
     metrics,
-    connections: () => sessions.size,
+    full: () => sessions.size >= options.maxConnections || connections.isNearlyFull,
     subjectFull: (subject) => sessions.subjectFull(subject),
     draining: () => draining,
   });
@@ -120,37 +128,62 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => {
+        watch.begin("upgrade");
         const decision = decide(upgradeFacts(res, req, endpoint));
-        if (decision.kind === "reject") reject(res, decision, encoder);
+        if (decision.kind === "reject") reject(res, decision, http);
         else accept(res, req, context, endpoint, decision);
+        watch.end();
       },
       open: (ws) => open(ws, host, options),
       message: (ws, message, isBinary) => {
-        const { session } = ws.getUserData();
-        if (session === null) return;
+        const { session, socket } = ws.getUserData();
+        if (session === null || socket?.ending === true) return;
+        watch.begin("frame");
         if (message.byteLength > maxFrameBytes) session.onTooBig(message.byteLength);
         else if (isBinary) session.onBinary();
         // Decoding copies the bytes; the library reuses its buffer after this call.
         else session.onText(Buffer.from(message).toString("utf8"));
+        watch.end();
       },
+      // The library has already answered the ping.
+      ping: (ws) => ws.getUserData().session?.onControl(),
+      pong: (ws) => ws.getUserData().session?.onControl(),
       drain: (ws) => {
         // Not within the event. If several sockets drain in one turn and are filled again in their drain events, the
         // library stops polling some of them for writability, and their readers would wait forever.
         const data = ws.getUserData();
-        setImmediate(() => data.session?.onDrain());
+        setImmediate(() => {
+          watch.begin("drain");
+          if (data.socket?.drained() !== true) data.session?.onDrain();
+          watch.end();
+        });
       },
       close: (ws, code) => {
         const data = ws.getUserData();
+        connections.socketClosed();
         data.socket?.markClosed();
-        if (data.session === null) return;
+        if (data.session === null || data.socket === null) return;
         metrics.connectionClosed(endpoint, code);
-        addresses?.closed(data.address);
+        addresses?.closed(data.socket.address);
         sessions.closed(data.session);
         data.session = null;
       },
     });
   }
   const { originPolicy, hostPolicy, resolveAddress } = options.upgradePolicy;
+  app.filter((res, change) => {
+    if (Number(change) < 0) {
+      connections.disconnected();
+      return;
+    }
+    const peer = Buffer.from(res.getRemoteAddressAsText()).toString();
+    const address = resolveAddress.isProxy(peer) ? null : resolveAddress({ peer }).accountKey;
+    const exceeded = connections.connected(address);
+    if (exceeded === null) return;
+    metrics.connectionRefused("limit");
+    metrics.limitHit(exceeded);
+    res.close();
+  });
   const socketPaths = Object.keys(endpoints);
   app.any(
     "/*",
@@ -160,8 +193,10 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       originPolicy,
       hostPolicy,
       resolveAddress,
-      encoder,
-      logger,
+      connections,
+      metrics,
+      watch,
+      http,
     }),
   );
 
@@ -200,21 +235,11 @@ function upgradeFacts(res: HttpResponse, req: HttpRequest, endpoint: Endpoint): 
 function reject(
   res: HttpResponse,
   { status, message, retryAfterMs }: Extract<UpgradeDecision, { kind: "reject" }>,
-  encoder: WireEncoder,
+  http: HttpHost,
 ): void {
   const headers: Record<string, string> =
     retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
-  const reply = errorReply(status, message, headers);
-  if (status !== 400) {
-    writeReply(res, reply, "GET", encoder);
-    return;
-  }
-  // As in the HTTP router: nothing behind a request with contradicting headers is served.
-  let aborted = false;
-  res.onAborted(() => (aborted = true));
-  setImmediate(() => {
-    if (!aborted) res.cork(() => writeReply(res, { ...reply, closes: true }, "GET", encoder));
-  });
+  new HttpExchange(res, "GET", http).reply({ ...errorReply(status, message, headers), closes: true });
 }
 
 function accept(
@@ -226,15 +251,16 @@ function accept(
 ): void {
   const key = req.getHeader("sec-websocket-key");
   const extensions = req.getHeader("sec-websocket-extensions");
-  const data: UserData = { endpoint, decision, address: "", socket: null, session: null };
+  const data: UserData = { endpoint, decision, socket: null, session: null };
   res.upgrade(data, key, decision.subprotocol, extensions, context);
 }
 
 function open(
   ws: WebSocket<UserData>,
   host: SocketHost,
-  { sessions, metrics, upgradePolicy }: UwsTransportOptions,
+  { sessions, metrics, connections, upgradePolicy }: UwsTransportOptions,
 ): void {
+  connections.upgraded();
   const data = ws.getUserData();
   const { decision, endpoint } = data;
   if (decision === null) return;
@@ -244,9 +270,9 @@ function open(
     return;
   }
   metrics.connectionOpened(endpoint);
-  data.address = decision.identity.address;
-  upgradePolicy.addresses?.opened(data.address);
-  const socket = new UwsSocket(ws, host);
+  const { address } = decision.identity;
+  upgradePolicy.addresses?.opened(address);
+  const socket = new UwsSocket(ws, address, host);
   data.socket = socket;
   data.session = sessions.open(socket, decision.identity);
   socket.closeToFreeMemory = () => data.session?.closeToFreeMemory();

@@ -4,6 +4,9 @@ import { createAddressResolver } from "../../../../src/auth/client-address.ts";
 import { createHostPolicy } from "../../../../src/auth/host-policy.ts";
 import { createOriginPolicy } from "../../../../src/auth/origin-policy.ts";
 import type { Logger } from "../../../../src/core/logger.ts";
+import { noMetrics } from "../../../../src/core/metrics.ts";
+import type { ConnectionLimits } from "../../../../src/transport/uws/connection-limits.ts";
+import { TurnQuota } from "../../../../src/transport/uws/http-exchange.ts";
 import {
   jsonReply,
   type HttpRequestFacts,
@@ -11,7 +14,8 @@ import {
 } from "../../../../src/transport/uws/http-reply.ts";
 import { createHttpRouter } from "../../../../src/transport/uws/http-router.ts";
 import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
-import { settle } from "../../../support/virtual-clock.ts";
+import { noLoopWatch, unlimitedConnections } from "../../../support/started-transport.ts";
+import { settle, VirtualClock } from "../../../support/virtual-clock.ts";
 
 /** A simulated request. */
 interface Asked {
@@ -22,6 +26,7 @@ interface Asked {
   readonly peer?: string;
   /** Whether the client disconnects before the reply is ready. */
   readonly aborts?: boolean;
+  readonly connections?: ConnectionLimits;
 }
 
 /** What the router wrote. */
@@ -68,8 +73,10 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
     originPolicy: createOriginPolicy({ allowedOrigins: ["https://chat.example.org"] }),
     hostPolicy: createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] }),
     resolveAddress: createAddressResolver(["127.0.0.1"]),
-    encoder: new WireEncoder(),
-    logger,
+    connections: asked.connections ?? unlimitedConnections(),
+    metrics: noMetrics,
+    watch: noLoopWatch,
+    http: { encoder: new WireEncoder(), clock: new VirtualClock(), logger, turn: new TurnQuota() },
   });
   const answer: Answer = { status: "", headers: {}, body: "", ends: 0, bodyless: null, closes: false };
   let abort = (): void => {};
@@ -82,14 +89,21 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
     writeStatus: (status: string) => (answer.status = status),
     writeHeader: (name: string, value: string) => (answer.headers[name] = value),
     // Some binaries of the library garble strings, so a body must be bytes.
-    end: (body: Uint8Array = Buffer.alloc(0)) => {
+    end: (body: Uint8Array, close: boolean) => {
       answer.ends++;
       if (!(body instanceof Uint8Array)) throw new TypeError("a body that is not bytes");
       answer.body = Buffer.from(body).toString();
+      answer.closes = close;
     },
-    endWithoutBody: (length: number, close: boolean) => {
+    tryEnd: (body: Uint8Array) => {
       answer.ends++;
-      answer.bodyless = length;
+      if (!(body instanceof Uint8Array)) throw new TypeError("a body that is not bytes");
+      answer.body = Buffer.from(body).toString();
+      return [true, true];
+    },
+    endWithoutBody: (length: number | undefined, close: boolean) => {
+      answer.ends++;
+      answer.bodyless = length ?? null;
       answer.closes = close;
     },
     cork: (write: () => void) => write(),
@@ -106,6 +120,8 @@ async function ask(asked: Asked = {}): Promise<Answer & { faults: string[] }> {
   router(response as unknown as HttpResponse, request as unknown as HttpRequest);
   if (aborts) abort();
   await settle();
+  // Replies that close their connection are written in the next turn.
+  await new Promise(setImmediate);
   return { ...answer, faults };
 }
 
@@ -158,7 +174,7 @@ describe("the HTTP router", () => {
       const answer = await ask({ path });
       expect(answer).toMatchObject({ status: "500 Internal Server Error", ends: 1 });
       expect(answer.headers).not.toHaveProperty("x-name");
-      expect(answer.faults).toEqual(["HTTP request failed"]);
+      expect(answer.faults).toEqual(["HTTP reply is invalid"]);
     },
   );
 

@@ -17,6 +17,7 @@ import { UwsSocket } from "../../../../src/transport/uws/uws-socket.ts";
 import { createUwsTransport, type UwsTransport } from "../../../../src/transport/uws/uws-transport.ts";
 import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
 import { systemClock } from "../../../../src/core/clock.ts";
+import { noLoopWatch, unlimitedConnections } from "../../../support/started-transport.ts";
 import { WireClient } from "../../../support/wire-client.ts";
 import { opcodes } from "../../../support/wire-frames.ts";
 
@@ -60,10 +61,11 @@ describe("the transport on uWebSockets.js", () => {
       port: 0,
       maxFrameBytes: 65_536,
       maxAnswerBytes: 65_536,
+      maxConnections: 10,
+      connections: unlimitedConnections(),
       idleTimeoutSeconds: 120,
       upgradePolicy: {
         allowAnonymous: true,
-        maxConnections: 10,
         originPolicy: createOriginPolicy({ allowedOrigins: [] }),
         hostPolicy,
         resolveAddress: createAddressResolver([]),
@@ -72,7 +74,9 @@ describe("the transport on uWebSockets.js", () => {
       },
       routes: new Map([["/later", later]]),
       sessions: sessions as unknown as SessionRegistry,
-      buffers: new BufferAccount(1_000_000),
+      buffers: new BufferAccount(1_000_000, systemClock),
+      clock: systemClock,
+      watch: noLoopWatch,
       logger,
       metrics: noMetrics,
     });
@@ -157,14 +161,19 @@ describe("a socket that has ended", () => {
   let listener: us_listen_socket;
   let raw: WebSocket<Data>;
   let socket: UwsSocket<Data>;
-  const buffers = new BufferAccount(1_000_000);
+  const buffers = new BufferAccount(1_000_000, systemClock);
 
   beforeAll(() => {
     const app = uWS.App().ws<Data>("/*", {
       maxBackpressure: 8_000_000,
       open: (ws) => {
         raw = ws;
-        socket = new UwsSocket(ws, { buffers, encoder: new WireEncoder(), endedWithBytes() {} });
+        socket = new UwsSocket(ws, "", {
+          buffers,
+          clock: systemClock,
+          encoder: new WireEncoder(),
+          endedWithBytes() {},
+        });
       },
       close: () => socket.markClosed(),
     });

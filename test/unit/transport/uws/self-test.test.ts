@@ -47,7 +47,8 @@ function faultyLibrary(outputs: {
             handler({
               writeStatus: (status: string) => res.writeStatus(status),
               writeHeader: (name: string, value: string) => res.writeHeader(name, value),
-              end: (body: Output) => res.end(write(body, outputs.bodies)),
+              onAborted: (handler: () => void) => res.onAborted(handler),
+              tryEnd: (body: Output) => (res.end(write(body, outputs.bodies)), [true, true]),
             }),
           ),
         listen: app.listen.bind(app),

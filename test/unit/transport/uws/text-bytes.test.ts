@@ -6,7 +6,9 @@ import { BufferAccount } from "../../../../src/session/delivery/buffer-account.t
 import { listenOn } from "../../../../src/transport/uws/listen.ts";
 import { UwsSocket } from "../../../../src/transport/uws/uws-socket.ts";
 import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
-import { writeReply } from "../../../../src/transport/uws/write-reply.ts";
+import { silentLogger } from "../../../../src/core/logger.ts";
+import { systemClock } from "../../../../src/core/clock.ts";
+import { HttpExchange, TurnQuota } from "../../../../src/transport/uws/http-exchange.ts";
 import { WireClient } from "../../../support/wire-client.ts";
 
 /** Long enough that V8 stores a string made from a buffer outside of its heap. */
@@ -42,22 +44,25 @@ describe("a text", () => {
   let text = "";
   let head: Uint8Array | undefined;
   let end: "with a reason" | "after a frame" = "after a frame";
-  const buffers = new BufferAccount(Infinity);
+  const buffers = new BufferAccount(Infinity, systemClock);
   const encoder = new WireEncoder();
+  const http = { encoder, clock: systemClock, logger: silentLogger, turn: new TurnQuota() };
+  let socket: UwsSocket<unknown>;
 
   beforeAll(async () => {
     const app = uWS.App();
     app.ws("/*", {
       maxBackpressure: 64_000_000,
       open: (ws) => {
-        const socket = new UwsSocket(ws, { buffers, encoder, endedWithBytes() {} });
+        socket = new UwsSocket(ws, "", { buffers, clock: systemClock, encoder, endedWithBytes() {} });
         if (end === "after a frame") socket.send(JSON.stringify(text), head);
         socket.end(1000, end === "with a reason" ? text : "");
       },
+      drain: () => socket.drained(),
     });
     app.any("/*", (res) => {
       const reply = { status: 200, headers: { "content-type": "text/plain; charset=utf-8" }, body: text };
-      writeReply(res, reply, "GET", encoder);
+      new HttpExchange(res, "GET", http).reply(reply);
     });
     listener = await listenOn(app, "127.0.0.1", 0);
     port = uWS.us_socket_local_port(listener);

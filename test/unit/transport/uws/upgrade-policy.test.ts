@@ -23,14 +23,13 @@ function decideOn(facts: Partial<UpgradeRequest> = {}, options: Partial<UpgradeP
   const metrics = new CountingMetrics();
   const decide = createUpgradePolicy({
     allowAnonymous: true,
-    maxConnections: 10,
     originPolicy: createOriginPolicy({ allowedOrigins: ["https://chat.example.org"] }),
     hostPolicy: createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: ["chat.example.org"] }),
     resolveAddress: createAddressResolver(["10.0.0.1"]),
     tokenVerifier: verifier,
     metrics,
     addresses: null,
-    connections: () => 0,
+    full: () => false,
     subjectFull: () => false,
     draining: () => false,
     ...options,
@@ -93,7 +92,7 @@ const reasons = [
     reason: "limit",
     decision: { kind: "refuse", code: 1013 },
     facts: {},
-    options: { connections: () => 10 },
+    options: { full: () => true },
   },
   {
     reason: "token",
@@ -105,7 +104,7 @@ const reasons = [
 
 describe("the upgrade policy under limits", () => {
   it.each([
-    ["connections", {}, { connections: () => 10 }],
+    ["connections", {}, { full: () => true }],
     ["address_connections", {}, { addresses: crowded(3, 100, 3) }],
     ["upgrade_rate", {}, { addresses: crowded(100, 3, 3) }],
     [
@@ -226,10 +225,10 @@ describe("the upgrade policy", () => {
   });
 
   it("sends the time to wait as JSON in the close reason", () => {
-    const { decision } = decideOn({}, { connections: () => 11 });
+    const { decision } = decideOn({}, { full: () => true });
     if (decision.kind !== "refuse") throw new Error("admitted");
     expect(JSON.parse(decision.reason)).toEqual({ retry_after_ms: expect.any(Number) as number });
-    admitted(decideOn({}, { connections: () => 9 }).decision);
+    admitted(decideOn({}, { full: () => false }).decision);
   });
 
   it("refuses anonymous clients if they are not allowed, and names the other endpoint", () => {
