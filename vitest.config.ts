@@ -29,10 +29,12 @@ export default defineConfig({
     // Restores environment variables that a test has stubbed, so that they do not affect the next test.
     unstubEnvs: true,
     restoreMocks: true,
+    // The default of 1 s is too short for real sockets and processes on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     reporters: ["default", "./test/support/summary-reporter.ts"],
     projects: [
-      project("unit", 0, { timeoutMs: 10_000 }),
-      project("contract", 0, { timeoutMs: 10_000 }),
+      project("unit", 0, { timeoutMs: 30_000 }),
+      project("contract", 0, { timeoutMs: 30_000 }),
       project("integration", 1, { timeoutMs: 60_000, alone: true }),
       project("model", 2, { timeoutMs: 180_000, alone: true }),
       project("browser", 3, { timeoutMs: 120_000, alone: true }),
