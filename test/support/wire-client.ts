@@ -85,6 +85,14 @@ export class WireClient {
     if (this.#socket.writable) this.#socket.write(bytes);
   }
 
+  /** Resolves when the kernel has received everything written so far, or the connection has ended. */
+  written(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.writable) this.#socket.write("", () => resolve());
+      else resolve();
+    });
+  }
+
   /** Sends one WebSocket frame. */
   frame(opcode: number, payload: Buffer | string = "", shape: FrameShape = {}): void {
     this.write(wireFrame(opcode, payload, shape));
