@@ -23,7 +23,7 @@ export interface WireOptions {
 }
 
 /** Timeout of waits, in milliseconds. */
-const WAIT_MS = 20_000;
+const WAIT_MS = 50_000;
 
 /** Close code and reason reported for a connection that ended without a close frame. */
 const DROPPED: Closed = { code: 1006, reason: "" };
