@@ -29,6 +29,8 @@ export default defineConfig({
     // Restores environment variables that a test has stubbed, so that they do not affect the next test.
     unstubEnvs: true,
     restoreMocks: true,
+    // The default of 1 s is too short for real sockets and processes on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
     reporters: ["default", "./test/support/summary-reporter.ts"],
     projects: [
       project("unit", 0, { timeoutMs: 30_000 }),

@@ -11,6 +11,8 @@ import {
 import { startService, type Service } from "../support/service.ts";
 
 const LONG = "One two three four five six seven eight nine ten. ".repeat(12).trim();
+/** An answer of 15 seconds, for tests that act while it runs. */
+const LONGER = Array.from({ length: 4 }, () => LONG).join(" ");
 
 let testBrowser: TestBrowser;
 let service: Service;
@@ -43,7 +45,7 @@ describe("the chat page", () => {
   it("starts with examples, sends with Enter and shows a growing answer", async () => {
     const { page } = open;
     await page.getByRole("heading", { name: "Ask away." }).waitFor();
-    await sendMessage(page, LONG);
+    await sendMessage(page, `${LONG} ${LONG}`);
     const prose = turns(page).last().locator(".prose");
     const lengths: number[] = [];
     while ((await turns(page).last().getAttribute("data-status")) === "pending") {
@@ -52,7 +54,7 @@ describe("the chat page", () => {
     }
     const growing = lengths.filter((length, index) => length > (lengths[index - 1] ?? 0));
     expect(growing.length).toBeGreaterThan(5);
-    expect(await prose.innerText()).toBe(LONG);
+    expect(await prose.innerText()).toBe(`${LONG} ${LONG}`);
     await expectText(".facts", /echo.*\d+ tokens.*first word.*Copy/s);
     expect(await page.getByRole("heading", { name: "Ask away." }).isVisible()).toBe(false);
   });
@@ -74,14 +76,14 @@ describe("the chat page", () => {
 
   it("stops an answer with the button, keeps its text so far, and accepts the next message", async () => {
     const { page } = open;
-    await sendMessage(page, LONG);
+    await sendMessage(page, LONGER);
     await page.locator(".prose.growing").waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
     await settled(page);
     const text = await turns(page).last().locator(".prose").innerText();
     expect(text.length).toBeGreaterThan(0);
-    expect(text.length).toBeLessThan(LONG.length);
-    expect(LONG.startsWith(text)).toBe(true);
+    expect(text.length).toBeLessThan(LONGER.length);
+    expect(LONGER.startsWith(text)).toBe(true);
     await expectText(".facts", /Stopped/);
     expect(await page.getByRole("button", { name: "Stop" }).isVisible()).toBe(false);
     await sendMessage(page, "still there?");
@@ -91,7 +93,7 @@ describe("the chat page", () => {
 
   it("stops the running answer and the queued message with Escape", async () => {
     const { page } = open;
-    await sendMessage(page, LONG);
+    await sendMessage(page, LONGER);
     await page.locator(".prose.growing").waitFor();
     await sendMessage(page, "and this one");
     await page.getByText("Waiting for the previous answer").waitFor();
@@ -103,21 +105,21 @@ describe("the chat page", () => {
   it("follows a growing answer until the user scrolls up, and again after a click on the button", async () => {
     const { page } = open;
     await page.setViewportSize({ width: 500, height: 420 });
-    await sendMessage(page, `${LONG} ${LONG} ${LONG}`);
+    await sendMessage(page, LONGER);
     const jump = page.getByRole("button", { name: "Latest" });
     await page.waitForTimeout(2_500);
     expect(await jump.isVisible()).toBe(false);
-    expect(await distanceToEnd()).toBeLessThan(40);
+    await expect.poll(distanceToEnd).toBeLessThan(40);
     await page.mouse.move(250, 200);
     await page.mouse.wheel(0, -200);
     await jump.waitFor();
-    const before = await scrollTop();
+    const before = await restingScrollTop();
     await page.waitForTimeout(1_000);
     expect(await scrollTop()).toBe(before);
     await jump.click();
     await jump.waitFor({ state: "hidden" });
     await page.waitForTimeout(600);
-    expect(await distanceToEnd()).toBeLessThan(40);
+    await expect.poll(distanceToEnd).toBeLessThan(40);
   });
 
   it("restores the conversation after a reload, including its history on the server", async () => {
@@ -180,7 +182,7 @@ describe("the chat page", () => {
     const { page } = open;
     await sendMessage(page, "read this out");
     await settled(page);
-    expect(await page.locator("#announcer").textContent()).toBe("read this out");
+    await expect.poll(() => page.locator("#announcer").textContent()).toBe("read this out");
     expect(await page.locator("#thread").getAttribute("aria-live")).toBeNull();
   });
 });
@@ -247,7 +249,7 @@ describe("commands on the chat page", () => {
 
   it("of the context panel do not wait for a running answer", async () => {
     const { page } = open;
-    await sendMessage(page, `${LONG} ${LONG}`);
+    await sendMessage(page, LONGER);
     await page.locator(".prose.growing").waitFor();
     await page.getByRole("button", { name: "Context" }).click();
     await page.getByText("No context is set.").waitFor();
@@ -261,6 +263,18 @@ async function expectText(selector: string, pattern: RegExp): Promise<void> {
 
 function scrollTop(): Promise<number> {
   return open.page.locator("#scroller").evaluate((node: { scrollTop: number }) => node.scrollTop);
+}
+
+/** The scroll position once the page no longer moves after a turn of the wheel. */
+async function restingScrollTop(): Promise<number> {
+  let last = Number.NaN;
+  const rests = async (): Promise<boolean> => {
+    const before = last;
+    last = await scrollTop();
+    return last === before;
+  };
+  await expect.poll(rests, { interval: 200 }).toBe(true);
+  return last;
 }
 
 function distanceToEnd(): Promise<number> {

@@ -130,7 +130,7 @@ it("shows why a token was refused, and asks for a new one when it expires", asyn
     .first()
     .waitFor();
   await page.getByRole("button", { name: "Enter a token" }).click();
-  await enter(mintToken("alice", 3));
+  await enter(mintToken("alice", 8));
   await page.locator('#connection-open[data-tone="good"]').waitFor();
   await sendMessage(page, "for a moment");
   await settled(page);

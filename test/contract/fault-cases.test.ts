@@ -11,32 +11,48 @@ import {
   type BadAddress,
   type FaultCase,
 } from "../support/fault-cases.ts";
-import { answerText, slowDrip, status, whole } from "../support/fault-scripts.ts";
+import { answerText, answerTokens, slowDrip, status, whole } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { remoteNames, remoteProvider, secretKey, type RemoteName } from "../support/remote-provider.ts";
 import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
-/** Milliseconds without a part after which a request is stopped. Stands in for the deadlines of the chain. */
+/** Milliseconds without a part after which a request that stalls is stopped. Stands in for the chain's deadlines. */
 const SILENCE_MS = 250;
-/** The same for addresses without a server: looking up a name or a handshake takes long on a busy machine. */
-const ADDRESS_SILENCE_MS = 5000;
+/** The same while more parts are due. Looking up a name or a handshake takes long on a busy machine. */
+const PATIENCE_MS = 10_000;
+
+/** An expected stall: it begins when the request has been received and this text has arrived. */
+interface Stall {
+  readonly request: Promise<unknown>;
+  readonly text: string;
+}
 
 async function run(
   name: RemoteName,
   baseUrl: string,
-  silenceMs = SILENCE_MS,
+  stall?: Stall,
 ): Promise<{ parts: readonly SeenPart[]; thrown: unknown; health: string }> {
   const provider = remoteProvider(name, baseUrl);
   const controller = new AbortController();
   const expire = () =>
     controller.abort(new ProviderError(name, "provider_timeout", "no part arrived in time"));
-  let timer = setTimeout(expire, silenceMs);
   const parts: SeenPart[] = [];
+  let received = false;
+  let timer: NodeJS.Timeout | undefined;
+  const wait = (): void => {
+    clearTimeout(timer);
+    const stalls = received && textOf(parts) === stall?.text;
+    timer = setTimeout(expire, stalls ? SILENCE_MS : PATIENCE_MS);
+  };
+  wait();
+  void stall?.request.then(() => {
+    received = true;
+    wait();
+  });
   try {
     for await (const part of partsOf(provider, chatRequest(userText), { signal: controller.signal })) {
-      clearTimeout(timer);
-      timer = setTimeout(expire, silenceMs);
       parts.push(part);
+      wait();
     }
     return { parts, thrown: undefined, health: JSON.stringify(provider.health()) };
   } catch (thrown) {
@@ -68,7 +84,13 @@ describe.each(remoteNames)("the %s provider maps", (name) => {
     );
     const before = server.requests.length;
     server.play(script);
-    const { parts, thrown, health } = await run(name, server.baseUrl);
+    const beginning = when === "mid_stream" ? answerTokens.slice(0, 4).join("") : "";
+    const stall = { request: server.request(before), text: beginning };
+    const { parts, thrown, health } = await run(
+      name,
+      server.baseUrl,
+      outcome === "provider_timeout" ? stall : undefined,
+    );
     const text = textOf(parts);
     expect(answerText.startsWith(text)).toBe(true);
     expect(text !== "").toBe(when === "mid_stream");
@@ -116,7 +138,7 @@ describe.each(remoteNames)("the %s provider reports provider_unavailable for", (
     const { name: kind, baseUrl, networkCode } = address(index);
     expect(kind).toBe(what);
     const url = baseUrl.replace("://", `://user:${secretKey}@`);
-    const { parts, thrown } = await run(name, url, ADDRESS_SILENCE_MS);
+    const { parts, thrown } = await run(name, url);
     expect(textOf(parts)).toBe("");
     expect(thrown).toMatchObject({ provider: name, code: "provider_unavailable", retryable: true });
     if (networkCode !== undefined) expect((thrown as Error).message).toContain(networkCode);

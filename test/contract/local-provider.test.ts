@@ -24,7 +24,7 @@ providerContract(
   "local",
   make,
   // The weights are random, so answers do not depend on the meaning of the message.
-  { repeatsMessage: false, timeoutMs: 30_000 },
+  { repeatsMessage: false },
 );
 
 windowContract("local", make);

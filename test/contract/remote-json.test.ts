@@ -102,7 +102,7 @@ describe.each(remoteNames)("the %s provider, for an answer with a schema,", (nam
 
   it("emits progress while there is no text to show", async () => {
     const blank = { send: usageChunk() };
-    const wait = { waitMs: 1100 };
+    const wait = { waitMs: 2000 };
     server.play({ steps: [blank, wait, blank, wait, ...whole([json]).steps] });
     const types = (await answerOf(provider, request)).map(({ type }) => type);
     expect(types.filter((type) => type === "progress")).toHaveLength(2);

@@ -127,7 +127,7 @@ describe.each(remoteNames)("the %s provider reads the stream of", (name) => {
 
   it("a model with long reasoning, and emits progress without the reasoning", async () => {
     const reasoning = { send: chunk({ reasoning_content: "secret thought" }) };
-    const wait = { waitMs: 1100 };
+    const wait = { waitMs: 2000 };
     const answer = [chunk({ content: "Hello" }), chunk({}, "stop"), done].map((send) => ({ send }));
     server.play({ steps: [reasoning, wait, reasoning, reasoning, wait, reasoning, ...answer] });
     const parts = await answerOf(provider, chatRequest("Hi"));

@@ -4,8 +4,6 @@ import { startService, type Service } from "../support/service.ts";
 import { WireClient } from "../support/wire-client.ts";
 import { opcodes } from "../support/wire-frames.ts";
 
-const WAIT = { timeout: 30_000 };
-
 let service: Service;
 beforeAll(async () => {
   service = await startService({
@@ -38,7 +36,7 @@ describe("pings and pongs of the WebSocket protocol", () => {
     const client = await WireClient.greeted(service.port);
     for (let count = 1; count <= 20; count++) {
       client.frame(opcodes.ping, `${count}`);
-      await expect.poll(() => client.pongs.length, WAIT).toBe(count);
+      await expect.poll(() => client.pongs.length).toBe(count);
     }
     expect(client.isClosed).toBe(false);
     client.cut();
@@ -56,7 +54,7 @@ describe("pings and pongs of the WebSocket protocol", () => {
     expect(reason).toBe("stop");
     for (const client of flooding) client.resume();
     await Promise.all(flooding.map(({ closed }) => closed));
-    await expect.poll(() => metric("chat_buffered_bytes"), WAIT).toBe(0);
+    await expect.poll(() => metric("chat_buffered_bytes")).toBe(0);
     await honest.close();
   });
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ChatSocket } from "../support/chat-socket.ts";
-import { startService, type Service } from "../support/service.ts";
+import { startService, until, type Service } from "../support/service.ts";
 
 const ANSWER_BYTES = 4_000_000;
 
@@ -61,7 +61,9 @@ describe("the close frame of a stalled reader", () => {
     const slow = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
     slow.pause();
     slow.send({ message: "a lot", id: "slow" });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await until(async () =>
+      /^chat_frames_received_total\{type="message"\} 1$/m.test(await (await service.http("/metrics")).text()),
+    );
     service.kill("SIGTERM");
     await new Promise((resolve) => setTimeout(resolve, 200));
     slow.resume();
@@ -93,7 +95,7 @@ describe("several stalled readers", () => {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     for (const reader of readers) reader.resume();
     for (const reader of readers) {
-      const end = await reader.next(({ type }) => type === "message", 0, 15_000);
+      const end = await reader.next(({ type }) => type === "message");
       expect(Buffer.byteLength(end["content"] as string)).toBe(bytes);
       expect(reader.streamed(end["answer"]) === end["content"]).toBe(true);
       reader.cut();

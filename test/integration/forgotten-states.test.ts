@@ -41,7 +41,7 @@ describe("the KV states of a client", () => {
       before = count;
       return same;
     };
-    await expect.poll(unchanged, { timeout: 10_000, interval: 1200 }).toBe(true);
+    await expect.poll(unchanged, { interval: 1200 }).toBe(true);
     return before;
   };
 
@@ -71,15 +71,15 @@ describe("the KV states of a client", () => {
       await Promise.all([ask(ada, text("ada"), conversation), ask(bob, text("bob"), conversation)]);
     }
     // One per client, and possibly that of the system text.
-    await expect.poll(() => figure("parked_states"), { timeout: 5000 }).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => figure("parked_states")).toBeGreaterThanOrEqual(2);
     const stored = await settled();
 
     await ada.ask("/clear", { conversation: "stored", id: "clear 1" });
-    await expect.poll(() => figure("forgotten_total"), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => figure("forgotten_total")).toBe(1);
     await expect.poll(() => figure("parked_states")).toBe(stored - 1);
     expect(files()).toHaveLength(stored - 1);
     await ada.ask("/clear", { conversation: "slot", id: "clear 2" });
-    await expect.poll(() => emptiedSlots(stored), { timeout: 5000 }).toBe(1);
+    await expect.poll(() => emptiedSlots(stored)).toBe(1);
 
     // The same prompt as the first one: without the deletion all of it would be cached.
     expect(cachedShare(await ask(ada, long("slot ada"), "slot"))).toBeLessThan(0.3);
@@ -98,7 +98,7 @@ describe("the KV states of a client", () => {
     const stored = await settled();
     const before = await emptiedSlots(stored);
     await eve.close();
-    await expect.poll(() => emptiedSlots(stored), { timeout: 8000 }).toBe(before + 1);
+    await expect.poll(() => emptiedSlots(stored)).toBe(before + 1);
     expect(cachedShare(await ask(ida, "And?", "a"))).toBeGreaterThan(0.7);
     await ida.close();
   });
@@ -106,12 +106,12 @@ describe("the KV states of a client", () => {
   it("are deleted when the engine is killed", async () => {
     const socket = await as("kim");
     for (const conversation of ["a", "b", "c"]) await ask(socket, long("kim"), conversation);
-    await expect.poll(() => files().length, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => files().length).toBeGreaterThan(0);
     const pid = service.enginePid();
     process.kill(pid as number, "SIGKILL");
     const left = () => readdirSync("/dev/shm").filter((name) => name.startsWith(`chat-engine-kv-${pid}-`));
-    await expect.poll(left, { timeout: 3000, interval: 20 }).toEqual([]);
-    await expect.poll(() => service.enginePid(), { timeout: 20_000 }).not.toBe(pid);
+    await expect.poll(left, { interval: 20 }).toEqual([]);
+    await expect.poll(() => service.enginePid()).not.toBe(pid);
     expect(await ask(socket, "Still there?", "a")).toMatchObject({ type: "message" });
     await socket.close();
   });

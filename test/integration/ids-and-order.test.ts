@@ -66,7 +66,7 @@ describe("ids and order of messages", () => {
 
   it("the id of a cancelled message can be reused", async () => {
     const chat = await connect("cleo");
-    chat.send({ message: "a b c d e f g h", id: "again" });
+    chat.send({ message: "a b c d e f g h ".repeat(50), id: "again" });
     await chat.next(({ type }) => type === "token");
     chat.send({ type: "cancel", id: "again" });
     expect(await chat.next(({ type }) => type === "message")).toMatchObject({ finish_reason: "cancelled" });
@@ -79,7 +79,9 @@ describe("ids and order of messages", () => {
 
   it("messages of a conversation are answered one at a time in order, and waiting ones receive their position", async () => {
     const chat = await connect("olga");
-    for (const message of ["first one", "second one", "third one"]) chat.send({ message, id: message });
+    // The first answer takes a second, so that all messages have arrived before it ends.
+    for (const id of ["first one", "second one", "third one"])
+      chat.send({ message: id === "first one" ? "first one ".repeat(20) : id, id });
     await chat.next(({ type, id }) => type === "message" && id === "third one");
     const ends = chat.frames.filter(({ type }) => type === "message").map(({ id }) => id);
     expect(ends).toEqual(["first one", "second one", "third one"]);
@@ -95,13 +97,13 @@ describe("ids and order of messages", () => {
   it("messages over a limit are refused with busy, and no other message is lost", async () => {
     const chat = await connect("bea");
     for (let index = 0; index < 5; index++)
-      chat.send({ message: `number ${index}`, id: `${index}`, conversation: "a" });
+      chat.send({ message: `number ${index} `.repeat(20), id: `${index}`, conversation: "a" });
     expect(await chat.next(({ type }) => type === "error")).toMatchObject({
       code: "busy",
       id: "4",
       retryable: true,
     });
-    chat.send({ message: "elsewhere", conversation: "b", id: "b" });
+    chat.send({ message: "elsewhere ".repeat(20), conversation: "b", id: "b" });
     chat.send({ message: "one too many", conversation: "c", id: "c" });
     expect(await chat.next(({ type, id }) => type === "error" && id === "c")).toMatchObject({ code: "busy" });
     for (const id of ["0", "1", "2", "3", "b"])
@@ -123,10 +125,9 @@ describe("ids and order of messages", () => {
     chat.send({ message, id: "left", conversation: "c" });
     await chat.next(({ type }) => type === "token");
     chat.cut();
-    await new Promise((resolve) => setTimeout(resolve, 1800));
-    const metrics = await (await quick.http("/metrics")).text();
-    expect(metrics).toMatch(/^chat_answer_seconds_count\{provider="echo",outcome="abandoned"\} 1$/m);
-    expect(metrics).toMatch(/^chat_answers_running 0$/m);
+    const metrics = async () => (await quick.http("/metrics")).text();
+    await expect.poll(metrics).toMatch(/^chat_answers_running 0$/m);
+    expect(await metrics()).toMatch(/^chat_answer_seconds_count\{provider="echo",outcome="abandoned"\} 1$/m);
     const reconnected = await ChatSocket.greeted(url);
     expect(await reconnected.ask("/summarize", { conversation: "c" })).toMatchObject({
       result: { status: "success" },
@@ -137,7 +138,7 @@ describe("ids and order of messages", () => {
 
   it("a client that reconnects in time after a cut gets its running answer from the start", async () => {
     const chat = await connect("rita");
-    const message = Array.from({ length: 40 }, (_, index) => `w${index}`).join(" ");
+    const message = Array.from({ length: 120 }, (_, index) => `w${index}`).join(" ");
     const frame = { message, id: "resumed", conversation: "r" };
     chat.send(frame);
     await chat.next(({ type }) => type === "token");

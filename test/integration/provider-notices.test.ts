@@ -5,7 +5,7 @@ import { answerText, status, whole } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { startService, until, type Service } from "../support/service.ts";
 
-const BREAKER_MS = 300;
+const BREAKER_MS = 4000;
 const settings = {
   AI_PROVIDER: "openai",
   OPENAI_API_KEY: "sk-never-to-be-seen-0123456789",

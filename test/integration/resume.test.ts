@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ChatSocket, type Frame } from "../support/chat-socket.ts";
-import { startService, type Service } from "../support/service.ts";
+import { startService, until, type Service } from "../support/service.ts";
 
 const sha256 = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
 
-/** An answer of half a second at 2 ms per token, with UTF-8 characters of every length. */
+/** An answer of two seconds at 8 ms per token, with UTF-8 characters of every length. */
 const MESSAGE = "Ein Bär aß für 5 € Honig 🍯 und schlief. ".repeat(25);
 
 /** The bytes of one answer that a client has received over all its sockets. */
@@ -43,8 +43,8 @@ describe("resume over real sockets", () => {
   beforeAll(async () => {
     service = await startService({
       AI_PROVIDER: "echo",
-      ECHO_TOKEN_MS: "2",
-      ABANDON_SECONDS: "5",
+      ECHO_TOKEN_MS: "8",
+      ABANDON_SECONDS: "30",
       MAX_UNACKED_BYTES: "1024",
     });
   });
@@ -80,7 +80,7 @@ describe("resume over real sockets", () => {
     await first.closed;
     const received = new ReceivedAnswer();
     received.take(first.frames, token["answer"]);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await until(async () => /^chat_answers_running 0$/m.test(await (await service.http("/metrics")).text()));
     const second = await resume(first.welcome["session"], [
       { answer: token["answer"], from: received.bytes.length },
     ]);

@@ -69,9 +69,12 @@ export function finishedBy(reason: string, tokens: readonly string[] = answerTok
   return { steps: sends(...streamed(tokens), finishChunk(reason), usageChunk(), done) };
 }
 
+/** Milliseconds between the last text and a cut, so that a busy client has read the text. */
+const CUT_MS = 100;
+
 /** Sends `n` tokens and then destroys the connection; 0: right after the head and the role. */
 export function cutAfter(n: number, tokens: readonly string[] = answerTokens): FaultScript {
-  return { steps: [...sends(...streamed(tokens.slice(0, n))), { waitMs: 20 }, { cut: true }] };
+  return { steps: [...sends(...streamed(tokens.slice(0, n))), { waitMs: CUT_MS }, { cut: true }] };
 }
 
 /** Sends `n` tokens and then ends the response properly without a finish reason: a silently truncated answer. */
@@ -152,6 +155,6 @@ export function duplicateFinal(): FaultScript {
 export function bareEnding(after: "end" | "cut" | "stall"): FaultScript {
   const steps = sends(...streamed(answerTokens), finishChunk("stop"));
   if (after === "stall") steps.push({ stall: true });
-  if (after === "cut") steps.push({ waitMs: 20 }, { cut: true });
+  if (after === "cut") steps.push({ waitMs: CUT_MS }, { cut: true });
   return { steps };
 }

@@ -37,6 +37,14 @@ export class RawConnection {
     if (this.#socket.writable) this.#socket.write(bytes);
   }
 
+  /** Resolves when the kernel has received everything written so far, or the connection has ended. */
+  written(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.writable) this.#socket.write("", () => resolve());
+      else resolve();
+    });
+  }
+
   /** Writes `byte` every `everyMs` milliseconds until the connection ends. */
   drip(byte: string, everyMs: number): void {
     const timer = setInterval(() => this.write(byte), everyMs);

@@ -159,7 +159,7 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Waits until `holds` returns true. @throws Error if it does not within `ms` milliseconds. */
-export async function until(holds: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, ms = 25_000): Promise<void> {
   const end = Date.now() + ms;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`condition not met within ${ms} ms: ${holds.toString()}`);

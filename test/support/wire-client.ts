@@ -23,7 +23,7 @@ export interface WireOptions {
 }
 
 /** Timeout of waits, in milliseconds. */
-const WAIT_MS = 20_000;
+const WAIT_MS = 50_000;
 
 /** Close code and reason reported for a connection that ended without a close frame. */
 const DROPPED: Closed = { code: 1006, reason: "" };
@@ -83,6 +83,14 @@ export class WireClient {
   /** Writes bytes unchanged; does nothing after the connection has ended. */
   write(bytes: Buffer | string): void {
     if (this.#socket.writable) this.#socket.write(bytes);
+  }
+
+  /** Resolves when the kernel has received everything written so far, or the connection has ended. */
+  written(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#socket.writable) this.#socket.write("", () => resolve());
+      else resolve();
+    });
   }
 
   /** Sends one WebSocket frame. */

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { downloadFromHub, type DownloadOptions } from "../../../src/engine-host/model-download.ts";
+import { until } from "../../support/service.ts";
 import { silentProgress } from "../../support/silent-progress.ts";
 import { hubEntry, modelBytes, serve, temporaryFolder } from "../../support/model-entry.ts";
 
@@ -17,8 +18,8 @@ async function setUp(hubUrl: string, more: Partial<DownloadOptions> = {}) {
     hubUrl,
     progress: silentProgress,
     signal: new AbortController().signal,
-    connectTimeoutMs: 300,
-    stallTimeoutMs: 300,
+    connectTimeoutMs: 20_000,
+    stallTimeoutMs: 20_000,
     ...more,
   };
   const target = join(modelsDir, entry.file);
@@ -29,8 +30,15 @@ function startOfRange(header: string | undefined): number {
   return Number(/^bytes=(\d+)-$/.exec(header ?? "bytes=0-")?.[1]);
 }
 
-/** A hub that supports ranges. It closes the connection after `cutAfter` bytes of a request's body. */
-function rangeHub(log: number[], cutAfter: (request: number) => number = () => Infinity) {
+/**
+ * A hub that supports ranges. It sends only `cutAfter` bytes of a request's body, and closes the connection when
+ * `stored` is resolved.
+ */
+function rangeHub(
+  log: number[],
+  cutAfter: (request: number) => number = () => Infinity,
+  stored: (bytes: number) => Promise<unknown> = () => Promise.resolve(),
+) {
   return serve((request, response) => {
     const from = startOfRange(request.headers.range);
     log.push(from);
@@ -41,7 +49,10 @@ function rangeHub(log: number[], cutAfter: (request: number) => number = () => I
     });
     const limit = cutAfter(log.length);
     if (limit === Infinity) response.end(content.subarray(from));
-    else response.write(content.subarray(from, from + limit), () => setTimeout(() => response.destroy(), 20));
+    else {
+      response.write(content.subarray(from, from + limit));
+      void stored(from + limit).then(() => response.destroy());
+    }
   });
 }
 
@@ -70,11 +81,16 @@ describe("downloadFromHub", () => {
 
   it("resumes after a lost connection", async () => {
     const log: number[] = [];
-    const hub = await rangeHub(log, (request) => (request < 3 ? 100_000 : Infinity));
-    const { options, target } = await setUp(hub);
+    let done = 0;
+    const hub = await rangeHub(
+      log,
+      (request) => (request < 3 ? 100_000 : Infinity),
+      (bytes) => until(() => done === bytes),
+    );
+    const progress = { ...silentProgress, update: (_: string, bytes: number) => (done = bytes) };
+    const { options, target } = await setUp(hub, { progress });
     await downloadFromHub(entry, options);
-    expect(log).toHaveLength(3);
-    expect(log[2]).toBeGreaterThan(0);
+    expect(log).toEqual([0, 100_000, 200_000]);
     expect((await readFile(target)).equals(content)).toBe(true);
   });
 
@@ -128,10 +144,8 @@ describe("downloadFromHub", () => {
     onTestFinished(() => void silent.close());
     const address = silent.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
-    const { options } = await setUp(`http://127.0.0.1:${port}`);
-    const begin = performance.now();
+    const { options } = await setUp(`http://127.0.0.1:${port}`, { connectTimeoutMs: 300 });
     await expect(downloadFromHub(entry, options)).rejects.toThrow("no response from the hub within 0.3 s");
-    expect(performance.now() - begin).toBeLessThan(2000);
   });
 
   it("fails when the body stalls and keeps the bytes received so far", async () => {
@@ -139,8 +153,8 @@ describe("downloadFromHub", () => {
       response.writeHead(200, { "content-length": content.length });
       response.write(content.subarray(0, 100_000));
     });
-    const { options, part } = await setUp(hub);
-    await expect(downloadFromHub(entry, options)).rejects.toThrow("no more data from the hub within 0.3 s");
+    const { options, part } = await setUp(hub, { stallTimeoutMs: 1500 });
+    await expect(downloadFromHub(entry, options)).rejects.toThrow("no more data from the hub within 1.5 s");
     expect((await stat(part)).size).toBe(100_000);
   });
 
@@ -154,7 +168,7 @@ describe("downloadFromHub", () => {
     await expect(downloadFromHub(entry, options)).rejects.toThrow(
       "the hub (hub.invalid) cannot be reached: getaddrinfo ENOTFOUND hub.invalid",
     );
-    expect(performance.now() - begin).toBeLessThan(2000);
+    expect(performance.now() - begin).toBeLessThan(10_000);
   });
 
   it("rejects with the signal's reason when aborted, and can be resumed later", async () => {
@@ -177,7 +191,7 @@ describe("downloadFromHub", () => {
         if (done === 100_000) stop.abort(new Error("interrupted"));
       },
     };
-    const { options, target } = await setUp(hub, { signal: stop.signal, progress, stallTimeoutMs: 5000 });
+    const { options, target } = await setUp(hub, { signal: stop.signal, progress });
     await expect(downloadFromHub(entry, options)).rejects.toThrow("interrupted");
     await downloadFromHub(entry, { ...options, signal: new AbortController().signal });
     expect(log).toEqual([0, 100_000]);

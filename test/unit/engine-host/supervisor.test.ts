@@ -121,7 +121,7 @@ describe("EngineSupervisor", () => {
 
   it("becomes degraded when the engine keeps crashing, keeps restarting it, and recovers", async () => {
     const marker = `${process.env["TMPDIR"] ?? "/tmp"}/engine-runs-${process.pid}`;
-    const { supervisor, restarts } = await supervise(
+    const { supervisor, states, restarts } = await supervise(
       `const fs = require("node:fs"); const runs = fs.existsSync("${marker}") ? fs.readFileSync("${marker}", "utf8").length : 0;
        fs.appendFileSync("${marker}", "x");
        if (runs > 0 && runs < 4) process.exit(3);
@@ -130,9 +130,11 @@ describe("EngineSupervisor", () => {
     );
     await supervisor.start();
     process.kill(supervisor.pid ?? 0, "SIGKILL");
-    await expect.poll(() => supervisor.status().state).toBe("degraded");
-    expect(supervisor.status().reason).toMatch(/keeps crashing.*code 3/);
-    await expect.poll(() => supervisor.status().state, { timeout: 5000 }).toBe("ready");
+    // The state is degraded only for a moment.
+    const degraded = () => states.find(({ state }) => state === "degraded");
+    await expect.poll(degraded).toBeDefined();
+    expect(degraded()?.reason).toMatch(/keeps crashing.*code 3/);
+    await expect.poll(() => supervisor.status().state).toBe("ready");
     expect(restarts()).toBe(4);
   });
 
@@ -192,13 +194,13 @@ describe("EngineSupervisor", () => {
       `const fs = require("node:fs"); const first = !fs.existsSync("${marker}"); fs.writeFileSync("${marker}", "x"); ${healthyEngine}
        setInterval(() => send({ type: "pulse", busy: first, moved: 1, tickMs: 1, longWork: false }), 200);`,
       {},
-      1500,
+      3000,
     );
     try {
       await supervisor.start();
       const { pid } = supervisor;
       const restarted = () => supervisor.pid !== pid && supervisor.status().state === "ready";
-      await expect.poll(restarted, { timeout: 9000 }).toBe(true);
+      await expect.poll(restarted).toBe(true);
       expect(states.map(({ state }) => state)).toEqual(["ready", "starting", "ready"]);
       expect(restarts()).toBe(1);
       const exited = lines.find(({ message }) => message === "engine process exited");
@@ -209,5 +211,5 @@ describe("EngineSupervisor", () => {
     } finally {
       rmSync(marker, { force: true });
     }
-  }, 15_000);
+  });
 });

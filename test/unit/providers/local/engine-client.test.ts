@@ -261,8 +261,12 @@ describe("the connection of LocalProvider to the engine", () => {
   it("omits fields of the request that the engine does not use", async () => {
     await engineUp();
     const request = chatRequest("Hello", { continueFrom: "Hi", jsonSchema: { type: "string" } });
-    const stream = collect(partsOf(provider, request, { signal: AbortSignal.timeout(200) }));
-    await expect(stream).rejects.toThrow();
+    const abort = new AbortController();
+    const stream = collect(partsOf(provider, request, { signal: abort.signal }));
+    const ended = expect(stream).rejects.toThrow("enough");
+    await expect.poll(() => starts().length).toBe(1);
+    abort.abort(new Error("enough"));
+    await ended;
     const { principal, ...rest } = request;
     expect(starts()[0]).toMatchObject({
       request: { ...rest, client: principal.client, accountKey: principal.accountKey },

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jsonReply, type HttpRoute } from "../../../../src/transport/uws/http-reply.ts";
 import { RawConnection } from "../../../support/raw-connection.ts";
+import { serverTurn } from "../../../support/server-turn.ts";
 import { startTransport, type StartedTransport } from "../../../support/started-transport.ts";
 
 // The npm package contains binaries of different ages: docs/decisions/2026-11-30-binaries-by-node-version.md.
@@ -9,7 +10,7 @@ const newer = Number(process.versions.modules) >= 127;
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Milliseconds after which a test that expects no reply gives up waiting; enough for a reply on a busy machine. */
+/** Milliseconds that a test waits to show that no reply arrives. */
 const SILENCE_MS = 400;
 
 const routes: ReadonlyMap<string, HttpRoute> = new Map<string, HttpRoute>([
@@ -28,17 +29,16 @@ beforeAll(async () => {
 });
 afterAll(() => started.stop());
 
-/** Writes pieces with pauses between them, then waits for `replies` replies, the end, or {@link SILENCE_MS}. */
+/** Writes pieces, each after the server has read the previous one, and waits for `replies` replies or the end. */
 async function exchange(pieces: readonly string[], replies = 1): Promise<RawConnection> {
   const connection = new RawConnection(started.port);
   for (const piece of pieces) {
     connection.write(piece);
-    await pause(25);
-    // On a busy machine the timer may fire before the server has read; these turns give it time.
-    for (let turns = 0; turns < 3; turns++) await new Promise(setImmediate);
+    await connection.written();
+    await serverTurn(started.port);
   }
-  const done = () => connection.statuses.length >= replies || connection.openMs !== null;
-  for (let waited = 0; !done() && waited < SILENCE_MS; waited += 20) await pause(20);
+  if (replies === 0) await pause(SILENCE_MS);
+  await expect.poll(() => connection.statuses.length >= replies || connection.openMs !== null).toBe(true);
   return connection;
 }
 
@@ -86,7 +86,8 @@ describe("a request", () => {
     ["NUL in a header", "HOST\r\nA: b\0c\r\n", 400],
     ["99 headers", `HOST\r\n${"A: b\r\n".repeat(98)}`, 431],
   ])("with %s never reaches a route", async (_name, headers, status) => {
-    const connection = await exchange([`${START}${headers.replace("HOST\r\n", host)}\r\n`]);
+    const request = `${START}${headers.replace("HOST\r\n", host)}\r\n`;
+    const connection = await exchange([request], newer ? 1 : 0);
     expect(connection.statuses).toEqual(newer ? [status] : []);
     connection.cut();
   });
@@ -144,7 +145,9 @@ describe("a connection with several requests", () => {
 
   // An older binary ends the connection when the next request arrives, a newer one at once.
   it.each(["/now", "/later"])("accepts no request after a HEAD of %s", async (path) => {
-    const connection = await exchange([head(path), "", "", ""]);
+    const connection = await exchange([head(path)]);
+    if (newer) await connection.ended;
+    else await pause(SILENCE_MS);
     expect(connection.openMs !== null).toBe(newer);
     connection.write(get("/now"));
     await connection.ended;
@@ -159,7 +162,9 @@ describe("a connection with several requests", () => {
     ["/nowhere", 404],
     ["/ws/chat", 426],
   ])("accepts the next request after a GET of %s", async (path, status) => {
-    const connection = await exchange([get(path), "", get("/now")], 2);
+    const connection = await exchange([get(path)]);
+    connection.write(get("/now"));
+    await expect.poll(() => connection.statuses.length).toBe(2);
     expect(connection.statuses).toEqual([status, 200]);
     connection.cut();
   });

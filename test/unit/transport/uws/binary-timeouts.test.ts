@@ -68,6 +68,7 @@ describe("an inactive connection", () => {
     request("half a body", "POST /now HTTP/1.1\r\nHOST\r\nContent-Length: 9999\r\n\r\na").drip("a", 1000);
     request("waiting", "GET /slow HTTP/1.1\r\nHOST\r\n\r\n");
     request("pausing", "GET /large HTTP/1.1\r\nHOST\r\n\r\n").pause();
+    setTimeout(() => http["pausing"]?.resume(), 5000);
     request("stalled", "GET /large HTTP/1.1\r\nHOST\r\n\r\n").pause();
     await open("silent", strict, false);
     await open("answering", strict);
@@ -76,7 +77,6 @@ describe("an inactive connection", () => {
     stall("stalled");
     stall("ended");
     of("ended").socket.end(4001, "ended");
-    setTimeout(() => http["pausing"]?.resume(), 5000);
     setTimeout(() => of("ended").client.resume(), 9000);
     await pause(WATCHED_MS);
     http["stalled"]?.resume();
@@ -96,7 +96,7 @@ describe("an inactive connection", () => {
     "after a reply",
     "after a late reply",
     "half a body",
-  ])("over HTTP is closed: %s", (name) => expect(http[name]?.openMs).not.toBeNull());
+  ])("over HTTP is closed: %s", (name) => expect.poll(() => http[name]?.openMs).not.toBeNull());
 
   it("over HTTP is kept open while its reply is prepared", async () => {
     await expect.poll(() => http["waiting"]?.statuses).toEqual([200]);
@@ -108,12 +108,12 @@ describe("an inactive connection", () => {
     expect(http["stalled"]?.bytes).toBeLessThan(LARGE.length);
   });
 
-  it("over a WebSocket is closed if it does not reply to pings, and kept open if it does", () => {
-    expect(of("silent").client.isClosed).toBe(true);
+  it("over a WebSocket is closed if it does not reply to pings, and kept open if it does", async () => {
+    await expect.poll(() => of("silent").client.isClosed).toBe(true);
     expect(of("silent").client.pings).toBe(1);
     expect(strict.closeCodes).toEqual([1006]);
     expect(of("answering").client.isClosed).toBe(false);
-    expect(of("answering").client.pings).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => of("answering").client.pings).toBeGreaterThanOrEqual(2);
   });
 
   // Unsent bytes do not shorten the timeout in any binary: only IDLE_TIMEOUT_SECONDS ends a reader that stalls.

@@ -12,8 +12,6 @@ import {
 import { VirtualClock } from "../../../support/virtual-clock.ts";
 import { WireClient } from "../../../support/wire-client.ts";
 
-const WAIT = { timeout: 20_000 };
-
 /** More than the kernel's buffers can hold. */
 const LARGE_BYTES = 32_000_000;
 
@@ -74,7 +72,7 @@ describe("a connection with HTTP requests", () => {
     const { port } = await start();
     const connection = connect(port);
     connection.write(get("/small").repeat(64));
-    await expect.poll(() => connection.statuses.length, WAIT).toBe(64);
+    await expect.poll(() => connection.statuses.length).toBe(64);
     expect(connection.openMs).toBeNull();
   });
 
@@ -82,12 +80,12 @@ describe("a connection with HTTP requests", () => {
     const { port } = await start();
     const connection = connect(port);
     connection.write(get(path));
-    await expect.poll(() => connection.text, WAIT).not.toBe("");
-    await expect.poll(() => connection.bytes, WAIT).toBeGreaterThan(LARGE_BYTES);
+    await expect.poll(() => connection.text).not.toBe("");
+    await expect.poll(() => connection.bytes).toBeGreaterThan(LARGE_BYTES);
     const head = connection.text.indexOf("\r\n\r\n") + 4;
-    await expect.poll(() => connection.bytes, WAIT).toBe(head + LARGE_BYTES);
+    await expect.poll(() => connection.bytes).toBe(head + LARGE_BYTES);
     connection.write(get("/small"));
-    await expect.poll(() => connection.bytes, WAIT).toBeGreaterThan(head + LARGE_BYTES);
+    await expect.poll(() => connection.bytes).toBeGreaterThan(head + LARGE_BYTES);
   });
 
   it("is not served further while its client does not read, and is closed by the next request", async () => {
@@ -95,7 +93,7 @@ describe("a connection with HTTP requests", () => {
     const connection = connect(port);
     connection.pause();
     connection.write(get("/large"));
-    await expect.poll(() => served, WAIT).toBe(1);
+    await expect.poll(() => served).toBe(1);
     connection.write(get("/small"));
     connection.resume();
     await connection.ended;
@@ -109,7 +107,7 @@ describe("a connection with HTTP requests", () => {
     const connection = connect(port);
     connection.pause();
     connection.write(get("/large"));
-    await expect.poll(() => clock.pending, WAIT).toBe(1);
+    await expect.poll(() => clock.pending).toBe(1);
     clock.advance(30_000);
     connection.resume();
     await connection.ended;
@@ -138,7 +136,7 @@ describe("a connection with HTTP requests", () => {
     const connection = connect(port);
     for (let sent = 1; sent <= 60; sent++) {
       connection.write(get("/small"));
-      await expect.poll(() => connection.statuses.length, WAIT).toBe(sent);
+      await expect.poll(() => connection.statuses.length).toBe(sent);
     }
     connection.write(get("/small"));
     await connection.ended;
@@ -148,19 +146,19 @@ describe("a connection with HTTP requests", () => {
     clock.advance(1000);
     const later = connect(port);
     later.write(get("/small"));
-    await expect.poll(() => later.statuses, WAIT).toEqual([200]);
+    await expect.poll(() => later.statuses).toEqual([200]);
   });
 
   it("is closed without a reply when its address connects more often than its rates allow", async () => {
     const { connections: limits, clock } = limited({ rates: { requestsPerMinute: 2, upgradesPerMinute: 1 } });
     const { port } = await start({ connections: limits });
     const first = Array.from({ length: 4 }, () => connect(port));
-    await expect.poll(() => limits.open, WAIT).toBe(4);
+    await expect.poll(() => limits.open).toBe(4);
     await connect(port).ended;
     expect(first.every(({ openMs }) => openMs === null)).toBe(true);
     clock.advance(15_000);
     const later = connect(port);
-    await expect.poll(() => limits.open, WAIT).toBe(5);
+    await expect.poll(() => limits.open).toBe(5);
     expect(later.openMs).toBeNull();
   });
 
@@ -168,19 +166,19 @@ describe("a connection with HTTP requests", () => {
     const { connections: limits, metrics } = limited({ maxHttpConnections: 2 });
     const { port, sockets } = await start({ connections: limits });
     const clients = Array.from({ length: 5 }, () => new WireClient(port));
-    await expect.poll(() => sockets.length, WAIT).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => sockets.length).toBeGreaterThanOrEqual(2);
     for (const client of clients) client.cut();
-    await expect.poll(() => limits.open, WAIT).toBe(0);
+    await expect.poll(() => limits.open).toBe(0);
     const two = [connect(port), connect(port)];
-    await expect.poll(() => limits.open, WAIT).toBe(2);
+    await expect.poll(() => limits.open).toBe(2);
     const before = metrics.gauges.get("http_connections")?.();
     await connect(port).ended;
     expect([before, metrics.gauges.get("http_connections")?.()]).toEqual([2, 2]);
     two[0]?.cut();
-    await expect.poll(() => limits.open, WAIT).toBe(1);
+    await expect.poll(() => limits.open).toBe(1);
     const next = connect(port);
     next.write(get("/small"));
-    await expect.poll(() => next.statuses, WAIT).toEqual([200]);
+    await expect.poll(() => next.statuses).toEqual([200]);
   });
 
   it("is counted once as a WebSocket, which is refused with 1013 before the last descriptors are used", async () => {
@@ -191,7 +189,7 @@ describe("a connection with HTTP requests", () => {
     const clients: WireClient[] = [];
     for (let count = 1; count <= 18; count++) {
       clients.push(new WireClient(port));
-      await expect.poll(() => sockets.length, WAIT).toBe(count);
+      await expect.poll(() => sockets.length).toBe(count);
     }
     expect(limits.open).toBe(18);
     for (let refusal = 0; refusal < 3; refusal++) {
@@ -200,13 +198,13 @@ describe("a connection with HTTP requests", () => {
     }
     const probe = connect(port);
     probe.write(get("/small"));
-    await expect.poll(() => probe.statuses, WAIT).toEqual([200]);
+    await expect.poll(() => probe.statuses).toEqual([200]);
     expect(lines).toEqual([expect.stringContaining("file descriptors are nearly used up")]);
     for (const client of clients) client.cut();
     probe.cut();
-    await expect.poll(() => limits.open, WAIT).toBe(0);
+    await expect.poll(() => limits.open).toBe(0);
     const accepted = new WireClient(port);
-    await expect.poll(() => sockets.length, WAIT).toBe(19);
+    await expect.poll(() => sockets.length).toBe(19);
     accepted.cut();
   });
 });

@@ -18,6 +18,7 @@ import { createUwsTransport, type UwsTransport } from "../../../../src/transport
 import { WireEncoder } from "../../../../src/transport/uws/wire-encoder.ts";
 import { systemClock } from "../../../../src/core/clock.ts";
 import { noLoopWatch, unlimitedConnections } from "../../../support/started-transport.ts";
+import { serverTurn } from "../../../support/server-turn.ts";
 import { WireClient } from "../../../support/wire-client.ts";
 import { opcodes } from "../../../support/wire-frames.ts";
 
@@ -31,6 +32,8 @@ describe("the transport on uWebSockets.js", () => {
   /** Texts that a session has kept. */
   const texts: string[] = [];
   let replied = 0;
+  /** Each function lets `/held` reply to one request. */
+  const held: (() => void)[] = [];
   /** Steps of an upgrade, in order. */
   const steps: string[] = [];
   const hosts = createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] });
@@ -45,6 +48,11 @@ describe("the transport on uWebSockets.js", () => {
   /** Returns the facts of its request after other requests have arrived. */
   const later: HttpRoute = async (facts) => {
     await pause(50);
+    return jsonReply(200, facts);
+  };
+  /** Replies when the test releases it. */
+  const whenReleased: HttpRoute = async (facts) => {
+    await new Promise<void>((resolve) => held.push(resolve));
     replied++;
     return jsonReply(200, facts);
   };
@@ -72,7 +80,10 @@ describe("the transport on uWebSockets.js", () => {
         tokenVerifier: createTokenVerifier({ clock: systemClock }),
         addresses: null,
       },
-      routes: new Map([["/later", later]]),
+      routes: new Map([
+        ["/later", later],
+        ["/held", whenReleased],
+      ]),
       sessions: sessions as unknown as SessionRegistry,
       buffers: new BufferAccount(1_000_000, systemClock),
       clock: systemClock,
@@ -127,7 +138,8 @@ describe("the transport on uWebSockets.js", () => {
       const client = new WireClient(port, { handshakeBytes: 0 });
       const start = `GET /later HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n`;
       client.write(`${start}Cookie: ${"c".repeat(cookieBytes)}`);
-      await pause(20);
+      await client.written();
+      await serverTurn(port);
       client.write("\r\n\r\n");
       await expect.poll(() => client.head).not.toBe("");
       return client;
@@ -140,13 +152,15 @@ describe("the transport on uWebSockets.js", () => {
   });
 
   it("does not use a response whose client has disconnected before the reply was ready", async () => {
-    const before = replied;
     const socket = connect(port, "127.0.0.1");
     await once(socket, "connect");
-    socket.write(`GET /later HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
-    await pause(20);
+    socket.write(`GET /held HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+    await expect.poll(() => held.length).toBe(1);
     socket.resetAndDestroy();
-    await expect.poll(() => replied).toBe(before + 1);
+    await once(socket, "close");
+    await serverTurn(port);
+    held.splice(0).forEach((release) => release());
+    await expect.poll(() => replied).toBe(1);
     const reply = request({ port, path: "/later" }).end();
     const [{ statusCode }] = (await once(reply, "response")) as [{ statusCode: number }];
     expect(statusCode).toBe(200);
