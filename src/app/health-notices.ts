@@ -12,13 +12,11 @@ export function announceHealth(
   notify: (event: NoticeFrame["event"], message: string) => void,
 ): () => void {
   let degraded = false;
-  const onChange = ({ state, reason }: ProviderHealth): void => {
+  const onChange = ({ state }: ProviderHealth): void => {
     if ((state === "degraded" || state === "down") && !degraded) {
       degraded = true;
-      notify(
-        "provider_degraded",
-        `The ${provider.name} provider is temporarily unavailable. ${reason}`.trim(),
-      );
+      // The reason is in the log: it may name settings and causes.
+      notify("provider_degraded", `The ${provider.name} provider is temporarily unavailable.`);
     } else if (state === "ready" && degraded) {
       degraded = false;
       notify("provider_recovered", `The ${provider.name} provider is available again.`);

@@ -183,7 +183,7 @@ function createStores({ config, chain, logger, metrics }: ServerOptions): Stores
 }
 
 function createChat(options: ServerOptions, stores: Stores): ChatService {
-  const { config, selection, chain, logger, metrics } = options;
+  const { config, chain, logger, metrics } = options;
   return new ChatService({
     settings: {
       systemPrompt: config.SYSTEM_PROMPT,
@@ -194,7 +194,6 @@ function createChat(options: ServerOptions, stores: Stores): ChatService {
       answerRetentionMs: config.ANSWER_RETENTION_SECONDS * 1000,
     },
     provider: chain,
-    remedy: selection.remedy,
     log: stores.log,
     store: stores.conversations,
     clock,

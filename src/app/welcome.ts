@@ -1,27 +1,20 @@
+import { NO_PROVIDER_TEXT } from "../core/errors.ts";
 import type { Selection } from "../providers/select-provider.ts";
 import type { Welcome } from "../session/session-host.ts";
 
-/** Content of the welcome frame: the provider in use, and the providers that could not start. */
-export function welcomeFor({ provider, skipped, textMayLeave, remedy }: Selection): Welcome {
+/** Content of the welcome frame: the provider in use. Why others could not start is for the log and the start banner. */
+export function welcomeFor({ provider, textMayLeave }: Selection): Welcome {
   if (provider === null) {
     return {
-      message: `Welcome. No provider is available yet. ${remedy}`,
+      message: `Welcome. ${NO_PROVIDER_TEXT}`,
       provider: null,
       model: null,
       textMayLeave,
     };
   }
   const { model } = provider.describe();
-  const failed = skipped.map(({ name, reason }) => `${name} could not start: ${reason.replace(/\.$/, "")}.`);
   const place = placeOf(provider.name, textMayLeave);
-  const message = [
-    `Welcome. You are talking to ${model} (${provider.name}).`,
-    ...failed,
-    place,
-    "/help lists the commands.",
-  ]
-    .filter((part) => part !== "")
-    .join(" ");
+  const message = `Welcome. You are talking to ${model} (${provider.name}). ${place} /help lists the commands.`;
   return { message, provider: provider.name, model, textMayLeave };
 }
 

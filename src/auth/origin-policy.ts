@@ -31,7 +31,7 @@ const ALLOWED: OriginDecision = { outcome: "allowed" };
 const ASCII = /^[\x20-\x7e]+$/;
 /** Characters of a refused origin that are shown in the message. */
 const SHOWN_CHARS = 60;
-const NULL_MESSAGE = "pages opened from disk (Origin: null) may not connect; CORS_ORIGINS=null allows them";
+const NULL_MESSAGE = "pages opened from disk (Origin: null) may not connect to this server";
 
 /**
  * Browsers let any page open a WebSocket to any server and only send its origin along, so the server must check it.
@@ -50,7 +50,7 @@ export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): Ori
       if (lowerCase === "null") return { outcome: "refused_null", message: NULL_MESSAGE };
       if (isSameOrigin(lowerCase, host)) return ALLOWED;
       const shown = origin.length > SHOWN_CHARS ? `${origin.slice(0, SHOWN_CHARS)}…` : origin;
-      return { outcome: "refused", message: `Origin ${shown} may not connect: it is not in CORS_ORIGINS` };
+      return { outcome: "refused", message: `Origin ${shown} may not connect to this server` };
     },
   };
 }

@@ -67,7 +67,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   const { secret, publicKeyPem } = options;
   if (secret !== undefined) return verifierOf(secretKey(secret), options);
   if (publicKeyPem !== undefined) return verifierOf(publicKey(publicKeyPem), options);
-  const message = "authentication is not set up on this server (set JWT_SECRET or JWT_PUBLIC_KEY)";
+  const message = "authentication is not set up on this server";
   return {
     configured: false,
     verify() {

@@ -23,8 +23,6 @@ export interface ChatServiceOptions {
   readonly settings: ChatSettings;
   /** Null when no provider could be started. */
   readonly provider: AnswerSource | null;
-  /** Message of the `no_provider` error: what to do about a missing provider. */
-  readonly remedy: string;
   readonly log: AnswerLog;
   readonly store: ConversationStore;
   readonly clock: Clock;

@@ -1,4 +1,4 @@
-import { ServiceError } from "../core/errors.ts";
+import { NO_PROVIDER_TEXT, ServiceError } from "../core/errors.ts";
 import { randomId } from "../core/ids.ts";
 import { parseMessage, type MessageSyntax } from "../protocol/command-syntax.ts";
 import type { Turn } from "../core/fit-prompt.ts";
@@ -156,7 +156,7 @@ export class ChatService {
     answer: string,
     key: MessageKey | null,
   ): RunningAnswer {
-    const { log, clock, settings, provider, remedy } = this.#options;
+    const { log, clock, settings, provider } = this.#options;
     const { owner, conversation } = submission;
     if (!this.#accepting) {
       const message =
@@ -164,7 +164,7 @@ export class ChatService {
       throw new ServiceError("draining", message);
     }
     const command = commandOf(syntax);
-    if (command === null && provider === null) throw new ServiceError("no_provider", remedy);
+    if (command === null && provider === null) throw new ServiceError("no_provider", NO_PROVIDER_TEXT);
     this.#lanes.check(owner.client, conversation);
     const id = submission.id ?? answer;
     const writer = log.create({

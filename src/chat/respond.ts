@@ -1,4 +1,4 @@
-import { ServiceError } from "../core/errors.ts";
+import { NO_PROVIDER_TEXT, ServiceError } from "../core/errors.ts";
 import { estimateTokens, type Turn } from "../core/fit-prompt.ts";
 import type { MessageSyntax } from "../protocol/command-syntax.ts";
 import type { ChatRequest } from "../providers/provider.ts";
@@ -100,8 +100,8 @@ async function ask(
   options: ChatServiceOptions,
   question: Question,
 ): Promise<Generation> {
-  const { provider, remedy, store, clock, metrics } = options;
-  if (provider === null) throw new ServiceError("no_provider", remedy);
+  const { provider, store, clock, metrics } = options;
+  if (provider === null) throw new ServiceError("no_provider", NO_PROVIDER_TEXT);
   const { owner, conversation } = running.submission;
   const context = await store.context(owner.client);
   const { system, turns, ofConversation, maxTokens, sampling, jsonSchema } = question;

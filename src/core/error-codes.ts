@@ -53,7 +53,10 @@ export const errorCodes = {
     retryable: false,
     meaning: "The memory for contexts is full; the previous context stays in effect.",
   },
-  no_provider: { retryable: true, meaning: "No provider could be started; the message explains what to do." },
+  no_provider: {
+    retryable: true,
+    meaning: "No provider could be started; the log of the server has the reasons.",
+  },
   provider_unavailable: { retryable: true, meaning: "The provider cannot be reached or is still starting." },
   provider_timeout: { retryable: true, meaning: "The provider did not respond within a deadline." },
   provider_auth: { retryable: false, meaning: "The provider rejected its API key." },

@@ -1,10 +1,10 @@
 import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import type { LimitName } from "./limits.ts";
 
-/** A failure as reported to a client: never contains a stack trace, a key, or text of another user. */
+/** A failure as reported to a client, or to the log: never contains a stack trace, a key, or text of another user. */
 export interface ErrorReport {
   readonly code: ErrorCode;
-  /** For users: what happened, why, and what to do. */
+  /** What happened and what to do. */
   readonly message: string;
   readonly retryable: boolean;
   /** Milliseconds after which a retry may succeed; absent when unknown. */
@@ -17,16 +17,22 @@ export interface ServiceErrorOptions {
   retryAfterMs?: number | undefined;
   /** The limit that was reached; for the metrics. */
   limit?: LimitName | undefined;
+  /** Text for the client, if the message is for operators only because it names a setting, a path or a cause. */
+  clientMessage?: string | undefined;
   /** For the log only; never shown to a client. */
   cause?: unknown;
 }
 
-/** A failure whose message may be shown to the affected client. */
+/**
+ * A failure that the affected client is informed about. The client receives `clientMessage`, which is the message unless
+ * another text is given.
+ */
 export class ServiceError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
   readonly limit: LimitName | undefined;
+  readonly clientMessage: string;
 
   constructor(code: ErrorCode, message: string, options: ServiceErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -35,21 +41,48 @@ export class ServiceError extends Error {
     this.retryable = options.retryable ?? errorCodes[code].retryable;
     this.retryAfterMs = options.retryAfterMs;
     this.limit = options.limit;
+    this.clientMessage = options.clientMessage ?? message;
   }
 
+  /** The failure as a client may see it. */
   report(): ErrorReport {
+    return this.#reportAs(this.clientMessage);
+  }
+
+  /** The failure with the message for operators. Only for the log and for other processes of this service. */
+  operatorReport(): ErrorReport {
+    return this.#reportAs(this.message);
+  }
+
+  #reportAs(message: string): ErrorReport {
     return {
       code: this.code,
-      message: this.message,
+      message,
       retryable: this.retryable,
       ...(this.retryAfterMs !== undefined && { retryAfterMs: this.retryAfterMs }),
     };
   }
 }
 
-/** Converts anything thrown into a report. Anything but a {@link ServiceError} becomes `internal`, without its text. */
+/** Text of the code `internal` for clients. */
+export const INTERNAL_TEXT = "An unexpected error occurred on the server and was logged. Try again.";
+/** Text of the code `no_provider` for clients. */
+export const NO_PROVIDER_TEXT =
+  "No AI service is available right now. The operator of this server finds the reason in its log.";
+
+/**
+ * Converts anything thrown into a report for a client. Anything but a {@link ServiceError} becomes `internal`, without
+ * its text.
+ */
 export function reportOf(error: unknown): ErrorReport {
-  if (error instanceof ServiceError) return error.report();
-  const message = "An unexpected error occurred on the server and was logged. Try again.";
-  return { code: "internal", message, retryable: true };
+  return error instanceof ServiceError ? error.report() : unexpectedReport();
+}
+
+/** As {@link reportOf}, with the message for operators. Only for the log and for other processes of this service. */
+export function operatorReportOf(error: unknown): ErrorReport {
+  return error instanceof ServiceError ? error.operatorReport() : unexpectedReport();
+}
+
+function unexpectedReport(): ErrorReport {
+  return { code: "internal", message: INTERNAL_TEXT, retryable: true };
 }

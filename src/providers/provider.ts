@@ -70,7 +70,7 @@ export interface FallbackPart {
   readonly toProvider: string;
   /** Whether text of this answer had been passed on. */
   readonly phase: "before_first_token" | "mid_stream";
-  /** Readable reason; safe to show to clients. */
+  /** Readable reason that clients see. */
   readonly reason: string;
 }
 

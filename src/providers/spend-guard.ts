@@ -186,11 +186,11 @@ export class SpendGuard {
     const left = Math.max(0, this.#limits[name] - used);
     // The rest of the total is not shown, because it would reveal the use of other clients.
     const detail = name === "total" ? "" : `: it may take ${tokens} tokens and ${left} are left`;
-    return new ServiceError(
-      "spend_limit",
-      `This message would exceed the daily limit ${scopeOf[name]} for tokens of remote providers${detail} ` +
-        `(${settingOf[name]}). The limit resets at 00:00 UTC, in ${duration(retryAfterMs)}.`,
-      { retryAfterMs },
-    );
+    const what = `This message would exceed the daily limit ${scopeOf[name]} for tokens of remote providers${detail}`;
+    const reset = `The limit resets at 00:00 UTC, in ${duration(retryAfterMs)}.`;
+    return new ServiceError("spend_limit", `${what} (${settingOf[name]}). ${reset}`, {
+      retryAfterMs,
+      clientMessage: `${what}. ${reset}`,
+    });
   }
 }

@@ -58,8 +58,8 @@ export function limitSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
       return guard.reserve(payerOf(request.principal), maxTokens);
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
-      const { code, message, retryable, retryAfterMs } = error;
-      throw new ProviderError(provider.name, code, message, { retryable, retryAfterMs });
+      const { code, message, clientMessage, retryable, retryAfterMs } = error;
+      throw new ProviderError(provider.name, code, message, { clientMessage, retryable, retryAfterMs });
     }
   }
 

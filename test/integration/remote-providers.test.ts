@@ -115,7 +115,7 @@ describe("when the chosen provider cannot start", () => {
 
   afterAll(() => upstream.close());
 
-  it("falls back to openai if it has a key, and reports it in the log, the start banner and the welcome", async () => {
+  it("falls back to openai if it has a key, and reports it in the log and the start banner", async () => {
     const service = await startService({
       MODEL_PATH: "/no/such/model.gguf",
       OPENAI_API_KEY: KEY,
@@ -124,7 +124,7 @@ describe("when the chosen provider cannot start", () => {
     const chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
     expect(chat.welcome).toMatchObject({
       provider: "openai",
-      message: expect.stringMatching(/local could not start: .*MODEL_PATH/) as unknown,
+      message: expect.not.stringMatching(/could not start|MODEL_PATH/) as unknown,
     });
     expect(await chat.ask("hello")).toMatchObject({
       type: "message",

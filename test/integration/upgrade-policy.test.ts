@@ -205,14 +205,20 @@ describe("connection checks", () => {
       await expect(ChatSocket.open(url, [], { origin })).rejects.toThrow("HTTP 403");
     }
     const answer = await get(service.port, "/healthz", { origin: "https://evil.example.org" });
-    expect(answer).toMatchObject({ status: 403, body: expect.stringContaining("CORS_ORIGINS") as unknown });
+    expect(answer).toMatchObject({
+      status: 403,
+      body: expect.stringContaining("may not connect") as unknown,
+    });
     const listed = await get(service.port, "/healthz", { origin: "https://chat.example.org" });
     expect(listed.headers["access-control-allow-origin"]).toBe("https://chat.example.org");
   });
 
   it("close a page opened from disk with 4403 and name the setting", async () => {
     const closed = await refused(`${service.url}/ws/chat`, [], { origin: "null" });
-    expect(closed).toMatchObject({ code: 4403, reason: expect.stringContaining("CORS_ORIGINS") as unknown });
+    expect(closed).toMatchObject({
+      code: 4403,
+      reason: expect.stringContaining("may not connect") as unknown,
+    });
   });
 
   it("answer a foreign host name with 421 before any upgrade", async () => {
@@ -263,7 +269,7 @@ describe("plain HTTP", () => {
     ["POST", "/ws/chat/auth", 426, /WebSocket/],
     ["POST", "/healthz", 405, /GET, HEAD/],
     ["DELETE", "/", 405, /GET, HEAD/],
-    ["GET", "/metrics", 401, /METRICS_TOKEN/],
+    ["GET", "/metrics", 401, /token of the operator/],
     ["GET", "/%2e%2e/package.json", 404, /Nothing/],
   ])("answers %s %s with %i", async (method, path, status, message) => {
     const answer = await get(service.port, path, {}, method);
@@ -287,16 +293,18 @@ describe("plain HTTP", () => {
 
   it("serves health, readiness and metrics", async () => {
     expect(await get(service.port, "/healthz")).toMatchObject({ status: 200 });
-    expect(JSON.parse((await get(service.port, "/readyz")).body)).toMatchObject({
+    expect(JSON.parse((await get(service.port, "/readyz")).body)).toEqual({ status: "ready" });
+    const authorization = "Bearer metrics-secret";
+    expect(JSON.parse((await get(service.port, "/readyz", { authorization })).body)).toMatchObject({
       status: "ready",
       provider: "echo",
     });
-    const metrics = await get(service.port, "/metrics", { authorization: "Bearer metrics-secret" });
+    const metrics = await get(service.port, "/metrics", { authorization });
     expect(metrics.status).toBe(200);
     expect(metrics.body).toMatch(/^chat_requests_running 0$/m);
   });
 
-  it("starts without any provider, reports it, and answers each message with what to fix", async () => {
+  it("starts without any provider, reports it, and answers each message with an error", async () => {
     const bare = await startService({ AI_PROVIDER: "openai", AI_FALLBACK: "none" });
     const ready = await get(bare.port, "/readyz");
     expect(ready).toMatchObject({ status: 503, body: expect.stringContaining("OPENAI_API_KEY") as unknown });
@@ -306,7 +314,7 @@ describe("plain HTTP", () => {
     expect(await chat.ask("hi")).toMatchObject({
       type: "error",
       code: "no_provider",
-      message: expect.stringContaining("OPENAI_API_KEY") as unknown,
+      message: expect.stringContaining("No AI service is available") as unknown,
     });
     expect(await chat.command("/help")).toMatchObject({ status: "success" });
     await chat.close();

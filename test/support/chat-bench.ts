@@ -69,7 +69,6 @@ export function chatBench(options: ChatBenchOptions = {}) {
   const chat = new ChatService({
     settings,
     provider: options.hasProvider === false ? null : provider,
-    remedy: "Set a key.",
     log,
     store,
     clock,

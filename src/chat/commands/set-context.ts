@@ -23,7 +23,8 @@ export const setContext: Command = {
     try {
       await store.setContext(owner, text);
     } catch (error) {
-      if (error instanceof ServiceError && error.code === "context_refused") return refuse(error.message);
+      if (error instanceof ServiceError && error.code === "context_refused")
+        return refuse(error.clientMessage);
       throw error;
     }
     // Cached state of prompts with the previous context is not reusable.

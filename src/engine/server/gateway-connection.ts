@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { reportOf } from "../../core/errors.ts";
+import { operatorReportOf } from "../../core/errors.ts";
 import type { RequestState } from "../generation/request-state.ts";
 import { TickBatch } from "./tick-batch.ts";
 import { encodeLine, LineDecoder } from "../../engine-wire/line-codec.ts";
@@ -133,7 +133,7 @@ export class GatewayConnection {
       },
       failed: (error) => {
         this.#requests.delete(id);
-        batch.failed(id, reportOf(error));
+        batch.failed(id, operatorReportOf(error));
         this.#host.requestFlush();
       },
     };

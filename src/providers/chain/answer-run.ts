@@ -152,7 +152,7 @@ export class AnswerRun {
   failed(member: ChainMember, error: ServiceError): void {
     this.#failures.push({ provider: member.name, error });
     // If several providers fail in a row without taking over, the notice names the first of them.
-    this.#hop ??= { fromProvider: member.name, reason: error.message };
+    this.#hop ??= { fromProvider: member.name, reason: error.clientMessage };
     if (error.code !== "engine_crashed") return;
     this.#crashScore += this.#started ? CRASH_WHILE_RUNNING : CRASH_WHILE_QUEUED;
     this.#crashedMember = member;

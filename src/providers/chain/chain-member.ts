@@ -1,4 +1,4 @@
-import { reportOf, ServiceError } from "../../core/errors.ts";
+import { operatorReportOf, ServiceError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
@@ -164,7 +164,7 @@ export class ChainMember {
 
   #lastReason(): string {
     const { lastError } = this.breaker;
-    return lastError === null ? "" : reportOf(lastError).message;
+    return lastError === null ? "" : operatorReportOf(lastError).message;
   }
 
   #breakerChanged(state: BreakerState): void {

@@ -99,6 +99,7 @@ export function combinedError(failures: readonly Failure[]): ServiceError {
     `No provider could answer. ${latest.map(({ error }) => error.message).join(" ")}`,
     {
       retryable: main.error.retryable,
+      clientMessage: main.error.clientMessage,
       ...(waits.length > 0 && { retryAfterMs: Math.min(...waits) }),
       cause: main.error,
     },

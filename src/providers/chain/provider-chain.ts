@@ -176,14 +176,15 @@ export class ProviderChain implements AnswerSource {
     if (!(thrown instanceof ServiceError)) {
       logger.error({ provider: name, err: thrown }, "provider failed unexpectedly");
     }
-    const error = thrown instanceof ServiceError ? thrown : unexpected(name, thrown);
+    const error = providerError(name, thrown);
     const counts = countsAgainstProvider(error);
     if (counts) call.failed(error, opensAtOnce(error));
     else call.left();
     const { code, message } = error;
     const status = error instanceof ProviderError ? error.status : undefined;
     const fields = { provider: name, code, status, midStream: run.hasText, reason: message };
-    logger[counts ? "warn" : "debug"](fields, "provider request failed");
+    // Clients learn no details, so an operator must find a wrong model or address in the log.
+    logger[counts || code === "bad_request" ? "warn" : "debug"](fields, "provider request failed");
     return error;
   }
 
@@ -197,6 +198,14 @@ export class ProviderChain implements AnswerSource {
     const message = "The local engine crashed twice while generating this answer. It is not retried.";
     return new ProviderError("local", "engine_crashed", message, { retryable: false, cause: error });
   }
+}
+
+/** The text of any other error may be for operators, so only a ProviderError is passed on as it is. */
+function providerError(provider: string, thrown: unknown): ProviderError {
+  if (thrown instanceof ProviderError) return thrown;
+  if (!(thrown instanceof ServiceError)) return unexpected(provider, thrown);
+  const { code, message, retryable, retryAfterMs } = thrown;
+  return new ProviderError(provider, code, message, { retryable, retryAfterMs, cause: thrown });
 }
 
 function unexpected(provider: string, cause: unknown): ProviderError {

@@ -265,5 +265,7 @@ export class EngineClient {
 }
 
 function fromReport({ code, message, retryable, retryAfterMs }: ErrorReport): ProviderError {
-  return new ProviderError("local", code, message, { retryable, retryAfterMs });
+  // The engine's message for a long prompt names only token counts and fields of the request.
+  const clientMessage = code === "prompt_too_long" ? message : undefined;
+  return new ProviderError("local", code, message, { retryable, retryAfterMs, clientMessage });
 }

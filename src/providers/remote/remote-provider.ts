@@ -1,3 +1,4 @@
+import { modelLabel } from "./model-label.ts";
 import { estimatePieceTokens, estimateTokens } from "../../core/fit-prompt.ts";
 import { ProviderError } from "../provider-error.ts";
 import type {
@@ -45,6 +46,7 @@ class RemoteProvider implements ChatProvider {
   readonly name: RemoteNames["provider"];
   readonly remote: boolean;
   readonly #spec: RemoteProviderSpec;
+  readonly #modelLabel: string;
   readonly #deps: RemoteDependencies;
   readonly #running = new Set<RunningCall>();
   readonly #streams: CompletionStreams;
@@ -55,12 +57,13 @@ class RemoteProvider implements ChatProvider {
     this.name = spec.names.provider;
     this.remote = spec.remote;
     this.#spec = spec;
+    this.#modelLabel = modelLabel(spec.model);
     this.#deps = deps;
     this.#streams = new CompletionStreams(spec, deps);
   }
 
   describe(): { readonly model: string; readonly contextTokens: number } {
-    return { model: this.#spec.model, contextTokens: this.#spec.contextTokens };
+    return { model: this.#modelLabel, contextTokens: this.#spec.contextTokens };
   }
 
   countTokens(text: string): Promise<number> {
@@ -92,7 +95,7 @@ class RemoteProvider implements ChatProvider {
     };
     const { droppedTurns, promptTokens } = fitted;
     try {
-      emit({ type: "started", provider: this.name, model: this.#spec.model, droppedTurns, promptTokens });
+      emit({ type: "started", provider: this.name, model: this.#modelLabel, droppedTurns, promptTokens });
       const { jsonSchema: schema } = request;
       const finish = await (schema
         ? this.#jsonAnswer(request, schema, { call, emit, promptTokens })

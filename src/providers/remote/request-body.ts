@@ -203,7 +203,9 @@ function fit(request: ChatRequest, system: string, tail: readonly Turn[], target
     return { ...fitted, promptTokens: fitted.promptTokens + reserved };
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
-    throw new ProviderError(target.provider, error.code, error.message);
+    const { code, message } = error;
+    // Names only token counts and fields of the request.
+    throw new ProviderError(target.provider, code, message, { clientMessage: message });
   }
 }
 

@@ -72,14 +72,17 @@ function examine(res: HttpResponse, req: HttpRequest, method: string, options: H
   const host = req.getHeader("host");
   const peer = peerFacts(res, req);
   const { address, accountKey } = options.resolveAddress(peer);
+  const hostDecision = options.hostPolicy.check(host);
   const facts: HttpRequestFacts = {
     method,
     path: req.getUrl(),
     // Two different ones match no expected value.
     authorization: peer.authorizations.join(", "),
     ifNoneMatch: req.getHeader("if-none-match"),
-    // A proxy on this machine makes every client look local, so forwarded requests do not count.
-    fromLoopback: peer.forwardedFor === "" && (address === "::1" || address.startsWith("127.")),
+    // A proxy on this machine makes every client look local, so forwarded requests do not count. Nor does a request for
+    // a foreign host: it may be from a page that reaches this machine through a domain of its own.
+    fromLoopback:
+      hostDecision.allowed && peer.forwardedFor === "" && (address === "::1" || address.startsWith("127.")),
   };
   if (peer.contradiction !== undefined)
     return { facts, cors: "", refusal: contradictionReply(peer.contradiction) };
@@ -88,7 +91,6 @@ function examine(res: HttpResponse, req: HttpRequest, method: string, options: H
     options.metrics.limitHit("http_requests");
     return { facts, cors: "", refusal: tooManyRequestsReply(waitMs) };
   }
-  const hostDecision = options.hostPolicy.check(host);
   if (!hostDecision.allowed && !PROBES.has(facts.path))
     return { facts, cors: "", refusal: errorReply(421, hostDecision.message) };
   const origin = options.originPolicy.check({ origin: req.getHeader("origin"), host });

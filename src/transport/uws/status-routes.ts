@@ -10,7 +10,7 @@ import {
 /** Whether the server can answer messages. */
 export interface Readiness {
   readonly ready: boolean;
-  /** Why not, as text for people; empty when ready. */
+  /** Why not, as text for operators; empty when ready. */
   readonly reason: string;
   readonly provider: string | null;
   readonly model: string | null;
@@ -24,7 +24,7 @@ export interface ProviderStatus {
   readonly state: string;
   /** Circuit breaker: `closed`; `open` after failures, no requests; `half_open`, one trial request. */
   readonly breaker: string;
-  /** Why the provider is not ready, as text for people; empty when ready. */
+  /** Why the provider is not ready, as text for operators; empty when ready. */
   readonly reason: string;
 }
 
@@ -33,7 +33,7 @@ export interface StatusRoutesOptions {
   readiness(): Readiness;
   renderMetrics(): Promise<string>;
   readonly metricsContentType: string;
-  /** Bearer token of /metrics; undefined: only loopback addresses may read it. */
+  /** Bearer token of /metrics and of the details of /readyz; undefined: only loopback addresses may read them. */
   readonly metricsToken: string | undefined;
 }
 
@@ -42,39 +42,47 @@ export function createStatusRoutes(options: StatusRoutesOptions): ReadonlyMap<st
   return new Map<string, HttpRoute>([
     // Any reply shows that the event loop is running.
     ["/healthz", () => jsonReply(200, { status: "ok" })],
-    ["/readyz", () => readyz(options.readiness())],
+    ["/readyz", (request) => readyz(request, options)],
     ["/metrics", (request) => metrics(request, options)],
   ]);
 }
 
-function readyz({ ready, reason, provider, model, providers }: Readiness): HttpReply {
-  const body = {
-    status: ready ? "ready" : "not_ready",
+/** The status is public, for probes. The reasons name settings and causes, so they are for operators. */
+function readyz(request: HttpRequestFacts, options: StatusRoutesOptions): HttpReply {
+  const { ready, reason, provider, model, providers } = options.readiness();
+  const code = ready ? 200 : 503;
+  const status = ready ? "ready" : "not_ready";
+  if (accessOf(request, options.metricsToken) !== "granted") return jsonReply(code, { status });
+  return jsonReply(code, {
+    status,
     ...(reason !== "" && { reason }),
     provider,
     model,
     back_ends: providers.map((each) => ({ ...each, reason: each.reason === "" ? undefined : each.reason })),
-  };
-  return jsonReply(ready ? 200 : 503, body);
+  });
+}
+
+/** Whether a request may read what is for operators: with the token, or from this machine if no token is set. */
+function accessOf(
+  { authorization, fromLoopback }: HttpRequestFacts,
+  metricsToken: string | undefined,
+): "granted" | "token_required" | "loopback_only" {
+  if (metricsToken === undefined) return fromLoopback ? "granted" : "loopback_only";
+  const matches = sameSecret(authorization.replace(/^bearer /i, "Bearer "), `Bearer ${metricsToken}`);
+  return matches ? "granted" : "token_required";
 }
 
 function metrics(request: HttpRequestFacts, options: StatusRoutesOptions): HttpReply | Promise<HttpReply> {
-  const { metricsToken, metricsContentType } = options;
-  if (metricsToken === undefined) {
-    if (!request.fromLoopback) {
-      return errorReply(
-        403,
-        "/metrics is available only on this machine; set METRICS_TOKEN to read it from another one.",
-      );
-    }
-  } else if (!sameSecret(request.authorization.replace(/^bearer /i, "Bearer "), `Bearer ${metricsToken}`)) {
-    return errorReply(401, "/metrics requires the header Authorization: Bearer <METRICS_TOKEN>.", {
-      "www-authenticate": "Bearer",
-    });
+  const access = accessOf(request, options.metricsToken);
+  if (access === "loopback_only")
+    return errorReply(403, "/metrics is available only on the server's machine.");
+  if (access === "token_required") {
+    const message = "/metrics requires the header Authorization: Bearer, with the token of the operator.";
+    return errorReply(401, message, { "www-authenticate": "Bearer" });
   }
   return options.renderMetrics().then((body) => ({
     status: 200,
-    headers: { "content-type": metricsContentType, "cache-control": "no-store" },
+    headers: { "content-type": options.metricsContentType, "cache-control": "no-store" },
     body,
   }));
 }

@@ -41,14 +41,9 @@ describe("the welcome", () => {
     expect(welcome.textMayLeave).toBe(true);
   });
 
-  it("adds one sentence for each provider that could not start, whether or not the reason ends with a period", () => {
-    const skipped = [
-      { name: "local", reason: "there is no model in models/" },
-      { name: "huggingface", reason: "HF_API_KEY is not set." },
-    ] as const;
-    expect(welcomeFor(selection({ skipped })).message).toContain(
-      "local could not start: there is no model in models/. huggingface could not start: HF_API_KEY is not set. Your",
-    );
+  it("does not repeat why a provider could not start", () => {
+    const skipped = [{ name: "local", reason: "there is no model in models/; set MODEL_PATH" }] as const;
+    expect(welcomeFor(selection({ skipped }))).toEqual(welcomeFor(selection()));
   });
 
   it("explains the echo provider", () => {
@@ -57,9 +52,10 @@ describe("the welcome", () => {
     expect(message).not.toContain("stays");
   });
 
-  it("states what to do if no provider could be started", () => {
+  it("states that nothing can answer, and where the operator finds the reason", () => {
     expect(welcomeFor(noProvider)).toEqual({
-      message: "Welcome. No provider is available yet. No provider could be started. Set a key.",
+      message:
+        "Welcome. No AI service is available right now. The operator of this server finds the reason in its log.",
       provider: null,
       model: null,
       textMayLeave: false,

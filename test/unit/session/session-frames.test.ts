@@ -186,7 +186,7 @@ describe("the frames of an answer", () => {
     await settle();
     expect(client.socket.frames[1]).toEqual({
       type: "error",
-      message: "Full.",
+      message: "The AI service is busy right now. Try again in a few seconds.",
       code: "overloaded",
       retryable: true,
       retry_after_ms: 700,

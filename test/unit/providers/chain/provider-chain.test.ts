@@ -49,7 +49,7 @@ describe("a failure before the first token", () => {
         fromProvider: "local",
         toProvider: "openai",
         phase: "before_first_token",
-        reason: "local: provider_unavailable.",
+        reason: "The AI service is not available right now. Try again in a moment.",
       },
     ]);
     expect(providerAt(1).call.request).toMatchObject({ maxTokens: 50 });

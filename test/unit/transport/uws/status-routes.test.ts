@@ -33,7 +33,7 @@ describe("/healthz and /readyz", () => {
   });
 
   it("report at /readyz the provider that answers, or why none can", async () => {
-    const yes = await ask("/readyz");
+    const yes = await ask("/readyz", { fromLoopback: true });
     expect([yes.status, jsonOf(yes)]).toEqual([
       200,
       { status: "ready", provider: "local", model: "m", back_ends: [] },
@@ -43,7 +43,7 @@ describe("/healthz and /readyz", () => {
       { name: "openai", state: "ready", breaker: "closed", reason: "" },
     ];
     const readiness = { ready: false, reason: "Set a key.", provider: null, model: null, providers };
-    const no = await ask("/readyz", {}, { readiness });
+    const no = await ask("/readyz", { fromLoopback: true }, { readiness });
     expect(no.status).toBe(503);
     expect(jsonOf(no)).toEqual({
       status: "not_ready",
@@ -56,6 +56,25 @@ describe("/healthz and /readyz", () => {
       ],
     });
     expect(no.headers["cache-control"]).toBe("no-store");
+  });
+
+  it("report at /readyz the status alone to requests that may not read /metrics", async () => {
+    const down = { ...ready, ready: false, reason: "Set OPENAI_API_KEY." };
+    const requests: [Partial<HttpRequestFacts>, { metricsToken?: string }][] = [
+      [{}, {}],
+      [{ authorization: "Bearer undefined" }, {}],
+      [{ fromLoopback: true }, { metricsToken: "s3cret" }],
+      [{ authorization: "Bearer other" }, { metricsToken: "s3cret" }],
+    ];
+    for (const [request, options] of requests) {
+      const yes = await ask("/readyz", request, options);
+      expect([yes.status, jsonOf(yes)]).toEqual([200, { status: "ready" }]);
+      const no = await ask("/readyz", request, { ...options, readiness: down });
+      expect([no.status, jsonOf(no)]).toEqual([503, { status: "not_ready" }]);
+    }
+    const withToken = { authorization: "Bearer s3cret" };
+    const full = await ask("/readyz", withToken, { metricsToken: "s3cret", readiness: down });
+    expect(jsonOf(full)).toMatchObject({ reason: "Set OPENAI_API_KEY." });
   });
 });
 
@@ -70,7 +89,7 @@ describe("/metrics", () => {
     const remote = await ask("/metrics", { authorization: "Bearer undefined" });
     expect(remote.status).toBe(403);
     expect(jsonOf(remote)).toMatchObject({
-      error: { message: expect.stringContaining("METRICS_TOKEN") as string },
+      error: { message: expect.stringContaining("only on the server's machine") as string },
     });
   });
 
