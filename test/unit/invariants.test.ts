@@ -132,6 +132,7 @@ const FOR_TESTS: readonly string[] = [
   "src/session/delivery/flush-scheduler.ts windowFor",
   "src/session/limits/inbound-guard.ts BreachCounter",
   "src/session/limits/inbound-guard.ts BadFrameCounter",
+  "web/markdown/parse-markdown.ts parseMarkdown",
   "web/view/dom.ts copyText",
 ];
 

@@ -22,6 +22,8 @@ export interface TreeElement {
   readonly children: readonly TreeNode[];
   /** Only on `a`: an absolute http or https URL. */
   readonly href?: string;
+  /** Only on `a`: the host of the URL, to be shown beside the link. Absent if the text of the link shows it already. */
+  readonly host?: string;
   /** Only on `codeblock`: the language name after the fence, empty if there is none. */
   readonly language?: string;
   /** Only on `ol`: the number of the first item. */
@@ -35,7 +37,7 @@ export type TreeNode = string | TreeElement;
 export function element(
   tag: TreeTag,
   children: readonly TreeNode[] = [],
-  extra: Pick<TreeElement, "href" | "language" | "start"> = {},
+  extra: Pick<TreeElement, "href" | "host" | "language" | "start"> = {},
 ): TreeElement {
   return { tag, children, ...extra };
 }
@@ -56,4 +58,24 @@ export function safeHref(address: string): string | undefined {
   // https://your-bank.com@evil.example looks like a link to the bank.
   if (url.username !== "" || url.password !== "") return undefined;
   return url.href;
+}
+
+/** The text in a tree, without line breaks. */
+export function textOf(nodes: readonly TreeNode[]): string {
+  return nodes.map((node) => (typeof node === "string" ? node : textOf(node.children))).join("");
+}
+
+/** An address with a plain host: nothing in it is invisible, changes the direction of text or looks like another letter. */
+const PLAIN_ADDRESS = /^https?:\/\/([a-z0-9.:[\]-]+)(?=$|[/?#])[!-~]*$/;
+
+/**
+ * Creates a link. Its host is shown beside it, unless the text of the link is an address whose host reads exactly as
+ * that of the URL. Any other text could name another host, in more ways than can be recognized.
+ *
+ * @param href - A result of {@link safeHref}.
+ */
+export function linkTo(href: string, children: readonly TreeNode[]): TreeElement {
+  const { host } = new URL(href);
+  const shown = PLAIN_ADDRESS.exec(textOf(children))?.[1];
+  return element("a", children, shown === host ? { href } : { href, host });
 }

@@ -1,4 +1,4 @@
-import { element, safeHref, type TreeElement, type TreeNode } from "./markdown-tree.ts";
+import { element, linkTo, safeHref, type TreeElement, type TreeNode } from "./markdown-tree.ts";
 
 /** Maximum length of emphasis, code and links, in characters. Bounds the time for hostile text. */
 const MAX_SPAN_LENGTH = 2_000;
@@ -17,7 +17,7 @@ interface Found {
 /** Parses the text of one block: code, bold, italic, links and line breaks. Everything else stays text. */
 export function parseInline(text: string, depth = 0): TreeNode[] {
   const nodes: TreeNode[] = [];
-  const searched: Searched = new Map();
+  const searched: Searched = { markers: new Map(), next: new Map(), refusedLabelEnd: -1 };
   let plain = "";
   let at = 0;
   const add = (node: TreeNode): void => {
@@ -39,7 +39,8 @@ export function parseInline(text: string, depth = 0): TreeNode[] {
     }
     const found = depth < MAX_DEPTH ? findSpan(text, at, depth, searched) : undefined;
     if (found !== undefined) {
-      add(found.node);
+      if (typeof found.node === "string") plain += found.node;
+      else add(found.node);
       at = found.end;
       continue;
     }
@@ -52,18 +53,25 @@ export function parseInline(text: string, depth = 0): TreeNode[] {
   return nodes;
 }
 
-/** Per marker, the index up to which no closing marker was found. Keeps repeated searches linear in total. */
-type Searched = Map<string, number>;
+/** Results of searches in one text. They keep repeated searches linear in total. */
+interface Searched {
+  /** Per marker, the index up to which no closing marker was found. */
+  readonly markers: Map<string, number>;
+  /** Per kind of search, the index at which it found its character last; Infinity if there is none. */
+  readonly next: Map<string, number>;
+  /** Index of the last `]` whose address is not one to link to. */
+  refusedLabelEnd: number;
+}
 
 function findSpan(text: string, at: number, depth: number, searched: Searched): Found | undefined {
   switch (text[at]) {
     case "`":
-      return codeSpan(text, at);
+      return codeSpan(text, at, searched);
     case "*":
     case "_":
       return emphasis(text, at, depth, searched);
     case "[":
-      return link(text, at, depth);
+      return link(text, at, depth, searched);
     case "h":
     case "H":
       return bareAddress(text, at);
@@ -78,10 +86,12 @@ function runLength(text: string, at: number): number {
   return end - at;
 }
 
-function codeSpan(text: string, at: number): Found | undefined {
+function codeSpan(text: string, at: number, { markers }: Searched): Found | undefined {
   const length = runLength(text, at);
   const limit = Math.min(text.length, at + length + MAX_SPAN_LENGTH);
-  for (let index = at + length; index < limit;) {
+  const key = `code ${length}`;
+  let index = Math.max(at + length, markers.get(key) ?? 0);
+  while (index < limit) {
     if (text[index] !== "`") {
       index++;
       continue;
@@ -93,6 +103,7 @@ function codeSpan(text: string, at: number): Found | undefined {
     }
     index += closing;
   }
+  markers.set(key, index);
   return undefined;
 }
 
@@ -116,10 +127,10 @@ function emphasis(text: string, at: number, depth: number, searched: Searched): 
 }
 
 /** Index of the run of markers that closes the emphasis whose text begins at `from`. */
-function closingRun(text: string, from: number, marker: string, searched: Searched): number | undefined {
+function closingRun(text: string, from: number, marker: string, { markers }: Searched): number | undefined {
   const limit = Math.min(text.length, from + MAX_SPAN_LENGTH);
   const char = marker[0] as string;
-  let next = Math.max(from, searched.get(marker) ?? 0);
+  let next = Math.max(from, markers.get(marker) ?? 0);
   for (
     let index = text.indexOf(char, next);
     index !== -1 && index < limit;
@@ -130,31 +141,44 @@ function closingRun(text: string, from: number, marker: string, searched: Search
     const endsWord = !/\s/.test(text[index - 1] ?? " ");
     const free = char === "*" || !WORD.test(text[next] ?? " ");
     if (length === marker.length && endsWord && free) return index;
-    searched.set(marker, next);
+    markers.set(marker, next);
   }
   return undefined;
 }
 
-function link(text: string, at: number, depth: number): Found | undefined {
-  const close = within(text, "]", at + 1);
-  if (close === undefined || text[close + 1] !== "(") return undefined;
-  const end = within(text, ")", close + 2);
+function link(text: string, at: number, depth: number, searched: Searched): Found | undefined {
+  const close = within(text, "]", at + 1, searched);
+  if (close === undefined || text[close + 1] !== "(" || close === searched.refusedLabelEnd) return undefined;
+  const end = within(text, ")", close + 2, searched);
   if (end === undefined) return undefined;
   const label = text.slice(at + 1, close);
   const href = safeHref(text.slice(close + 2, end));
+  if (href === undefined) searched.refusedLabelEnd = close;
   if (href === undefined || label.trim() === "") return undefined;
   // HTML does not allow a link inside a link.
   const children = parseInline(label, depth + 1).flatMap(withoutLinks);
-  return { node: element("a", children, { href }), end: end + 1 };
+  return { node: linkTo(href, children), end: end + 1 };
 }
 
 /** Index of `char` on the same line, within {@link MAX_SPAN_LENGTH} characters of `from`. */
-function within(text: string, char: string, from: number): number | undefined {
-  const reach = text.slice(from, from + MAX_SPAN_LENGTH);
-  const index = reach.indexOf(char);
-  if (index === -1) return undefined;
-  const lineEnd = reach.indexOf("\n");
-  return lineEnd !== -1 && lineEnd < index ? undefined : from + index;
+function within(text: string, char: "]" | ")", from: number, searched: Searched): number | undefined {
+  const index = nextOf(text, char, from, char, searched);
+  if (index >= from + MAX_SPAN_LENGTH) return undefined;
+  return nextOf(text, "\n", from, `line of ${char}`, searched) < index ? undefined : index;
+}
+
+/**
+ * Index of `char` at or after `from`; Infinity if there is none.
+ *
+ * @param kind - Name of the search. Its calls never go back: each `from` is at least that of the call before.
+ */
+function nextOf(text: string, char: string, from: number, kind: string, { next }: Searched): number {
+  const known = next.get(kind);
+  if (known !== undefined && known >= from) return known;
+  const index = text.indexOf(char, from);
+  const found = index === -1 ? Number.POSITIVE_INFINITY : index;
+  next.set(kind, found);
+  return found;
 }
 
 function withoutLinks(node: TreeNode): readonly TreeNode[] {
@@ -173,5 +197,6 @@ function bareAddress(text: string, at: number): Found | undefined {
   while (end > 0 && ".,;:!?)]}*_~".includes(match[end - 1] as string)) end--;
   const address = match.slice(0, end);
   const href = safeHref(address);
-  return href === undefined ? undefined : { node: element("a", [address], { href }), end: at + end };
+  // All of a refused address is text. It may contain further addresses, and they are part of it.
+  return { node: href === undefined ? address : linkTo(href, [address]), end: at + end };
 }

@@ -4,13 +4,21 @@ import { element, type TreeElement, type TreeNode, type TreeTag } from "./markdo
 /** Maximum nesting depth of lists and quotes. Deeper markers stay text. */
 const MAX_DEPTH = 5;
 
-const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*$/;
+/** The run of a fence. Greedy, so that no character of the run is left over. */
+const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*)$/;
 const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(?:[ \t]+|$)/;
 
 const headings: readonly TreeTag[] = ["h3", "h4", "h5", "h6", "h6", "h6"];
+
+interface Fence {
+  /** The run of backticks or tildes. */
+  readonly marker: string;
+  /** The first word behind it. */
+  readonly language: string;
+}
 
 interface Block {
   readonly node: TreeElement;
@@ -24,10 +32,21 @@ interface Block {
  * the text.
  */
 export function parseMarkdown(text: string): TreeElement[] {
-  return parseBlocks(text.replaceAll("\r\n", "\n").split("\n"), 0);
+  return parseBlocks(linesOf(text), 0);
 }
 
-function parseBlocks(lines: readonly string[], depth: number): TreeElement[] {
+/** Lines of a text, without line breaks. */
+export function linesOf(text: string): string[] {
+  return text.replaceAll("\r\n", "\n").split("\n");
+}
+
+/**
+ * Parses lines into blocks.
+ *
+ * @param depth - Number of lists and quotes around the lines.
+ * @param starts - Receives the index of the first line of each block.
+ */
+export function parseBlocks(lines: readonly string[], depth: number, starts: number[] = []): TreeElement[] {
   const blocks: TreeElement[] = [];
   for (let at = 0; at < lines.length;) {
     if (isBlank(lines[at])) {
@@ -35,6 +54,7 @@ function parseBlocks(lines: readonly string[], depth: number): TreeElement[] {
       continue;
     }
     const { node, next } = readBlock(lines, at, depth);
+    starts.push(at);
     blocks.push(node);
     at = next;
   }
@@ -49,7 +69,8 @@ function readBlock(lines: readonly string[], at: number, depth: number): Block {
     const title = (heading[2] as string).trim().replace(/[ \t]#+$/, "");
     return { node: element(tag, parseInline(title)), next: at + 1 };
   }
-  if (FENCE.test(line)) return codeBlock(lines, at);
+  const fence = openingFence(line);
+  if (fence !== undefined) return codeBlock(lines, at, fence);
   if (RULE.test(line)) return { node: element("hr"), next: at + 1 };
   if (depth < MAX_DEPTH && QUOTE.test(line)) return quote(lines, at, depth);
   if (depth < MAX_DEPTH && ITEM.test(line)) return list(lines, at, depth);
@@ -64,7 +85,7 @@ function isBlank(line: string | undefined): boolean {
 function startsBlock(line: string, depth: number): boolean {
   return (
     HEADING.test(line) ||
-    FENCE.test(line) ||
+    openingFence(line) !== undefined ||
     RULE.test(line) ||
     (depth < MAX_DEPTH && (QUOTE.test(line) || ITEM.test(line)))
   );
@@ -77,14 +98,21 @@ function paragraph(lines: readonly string[], start: number, depth: number): Bloc
   return { node: element("p", parseInline(text.join("\n"))), next };
 }
 
-function codeBlock(lines: readonly string[], start: number): Block {
-  const match = FENCE.exec(lines[start] as string) as RegExpExecArray;
-  const fence = match[1] as string;
+/** Reads the line that begins a block of code. In steps, because one expression would try quadratically many splits. */
+function openingFence(line: string): Fence | undefined {
+  const marker = FENCE.exec(line)?.[1];
+  if (marker === undefined) return undefined;
+  const rest = line.slice(line.indexOf(marker) + marker.length);
+  if (rest.includes("`")) return undefined;
+  return { marker, language: /\S+/.exec(rest)?.[0] ?? "" };
+}
+
+function codeBlock(lines: readonly string[], start: number, { marker, language: word }: Fence): Block {
   let next = start + 1;
-  while (next < lines.length && !closesFence(lines[next] as string, fence)) next++;
+  while (next < lines.length && !closesFence(lines[next] as string, marker)) next++;
   const code = lines.slice(start + 1, next).join("\n");
   // The language is shown on the page, so only plain names are accepted.
-  const language = /^[\w+#.-]{1,20}$/.exec(match[2] as string)?.[0] ?? "";
+  const language = /^[\w+#.-]{1,20}$/.exec(word)?.[0] ?? "";
   return { node: element("codeblock", code === "" ? [] : [code], { language }), next: next + 1 };
 }
 

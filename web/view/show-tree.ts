@@ -3,7 +3,7 @@ import type { TreeElement, TreeNode } from "../markdown/markdown-tree.ts";
 
 /** The tree element that a DOM element shows, and the DOM element that holds its children. */
 interface Drawn {
-  readonly from: TreeElement;
+  from: TreeElement;
   readonly host: HTMLElement;
 }
 
@@ -13,13 +13,16 @@ const drawn = new WeakMap<Node, Drawn>();
  * Makes the children of `host` show `nodes` and keeps DOM nodes that are already right. A growing answer therefore only
  * appends to its last text node, and a text selection survives. Only elements of {@link TreeElement} are created, and
  * text is never parsed as HTML.
+ *
+ * @param unchanged - Number of the first nodes that are the same as in the previous call.
  */
-export function showTree(host: HTMLElement, nodes: readonly TreeNode[]): void {
-  nodes.forEach((node, index) => {
+export function showTree(host: HTMLElement, nodes: readonly TreeNode[], unchanged = 0): void {
+  for (let index = unchanged; index < nodes.length; index++) {
+    const node = nodes[index] as TreeNode;
     const present = host.childNodes[index];
     if (present === undefined) host.append(draw(node));
     else if (!update(present, node)) present.replaceWith(draw(node));
-  });
+  }
   while (host.childNodes.length > nodes.length) host.lastChild?.remove();
 }
 
@@ -37,18 +40,36 @@ function update(present: ChildNode, node: TreeNode): boolean {
   const same =
     from.tag === node.tag &&
     from.href === node.href &&
+    from.host === node.host &&
     from.language === node.language &&
     from.start === node.start;
-  if (same) showTree(host, node.children);
-  return same;
+  if (!same) return false;
+  before.from = node;
+  showTree(host, node.children);
+  return true;
 }
 
 function draw(node: TreeNode): Node {
   if (typeof node === "string") return document.createTextNode(node);
-  const { outer, host } = node.tag === "codeblock" ? drawCode(node) : drawPlain(node);
+  const { outer, host } = drawElement(node);
   drawn.set(outer, { from: node, host });
   showTree(host, node.children);
   return outer;
+}
+
+function drawElement(node: TreeElement): { outer: HTMLElement; host: HTMLElement } {
+  if (node.tag === "codeblock") return drawCode(node);
+  const drawnPlain = drawPlain(node);
+  return node.host === undefined ? drawnPlain : addHost(drawnPlain.outer, node.host);
+}
+
+/** Shows the host of a link behind its text, as a part of the link. */
+function addHost(outer: HTMLElement, name: string): { outer: HTMLElement; host: HTMLElement } {
+  const host = make("span");
+  const shown = make("span", "host", `(${name})`);
+  shown.dir = "ltr";
+  outer.append(host, " ", shown);
+  return { outer, host };
 }
 
 function drawPlain(node: TreeElement): { outer: HTMLElement; host: HTMLElement } {

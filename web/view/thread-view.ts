@@ -1,11 +1,12 @@
 import { make } from "./dom.ts";
 import type { Entry, Turn } from "../client/transcript.ts";
+import { DrawPace } from "./draw-pace.ts";
 import { TurnView, type TurnActions } from "./turn-view.ts";
 
 /** Distance from the end, in CSS pixels, within which the view follows new text. */
 const FOLLOW_PX = 32;
 
-/** The list of turns. Draws at most once per animation frame, and follows new text unless the user scrolled up. */
+/** The list of turns. Draws at most once per animation frame and for a limited share of the time, and follows new text unless the user scrolled up. */
 export class ThreadView {
   readonly #scroller: HTMLElement;
   readonly #list: HTMLElement;
@@ -13,6 +14,7 @@ export class ThreadView {
   readonly #actions: TurnActions;
   readonly #views = new Map<Turn, TurnView>();
   readonly #stale = new Set<Turn>();
+  readonly #pace = new DrawPace();
   #following = true;
   #lastTop = 0;
   #drawRequested = false;
@@ -51,17 +53,25 @@ export class ThreadView {
     return this.#views.get(turn);
   }
 
-  /** Redraws the turn in the next animation frame. */
+  /** Redraws the turn in one of the next animation frames. */
   refresh(turn: Turn): void {
     this.#stale.add(turn);
     if (this.#drawRequested) return;
     this.#drawRequested = true;
-    requestAnimationFrame(() => {
-      this.#drawRequested = false;
-      for (const stale of this.#stale) this.#views.get(stale)?.show();
-      this.#stale.clear();
-      this.#scrollToEnd();
-    });
+    requestAnimationFrame(() => this.#drawStale());
+  }
+
+  #drawStale(): void {
+    const begin = performance.now();
+    if (!this.#pace.mayDraw(begin)) {
+      requestAnimationFrame(() => this.#drawStale());
+      return;
+    }
+    this.#drawRequested = false;
+    for (const stale of this.#stale) this.#views.get(stale)?.show();
+    this.#stale.clear();
+    this.#scrollToEnd();
+    this.#pace.drew(begin, performance.now());
   }
 
   /** Scrolls to the end and follows new text from then on. */

@@ -1,8 +1,7 @@
 import type { FallbackFrame, ProgressFrame, QueuedFrame } from "../../src/protocol/server-frames.ts";
 import { commandName } from "./command-hints.ts";
 import { make, makeButton, makeCopyButton, screenReaderText } from "./dom.ts";
-import { closeTail } from "../markdown/close-tail.ts";
-import { parseMarkdown } from "../markdown/parse-markdown.ts";
+import { GrowingMarkdown } from "../markdown/growing-markdown.ts";
 import { drawResult, resultAsText } from "./draw-result.ts";
 import type { Turn } from "../client/transcript.ts";
 import { showTree } from "./show-tree.ts";
@@ -21,6 +20,7 @@ export class TurnView {
   readonly #actions: TurnActions;
   readonly #wait = make("p", "wait");
   readonly #prose = make("div", "prose");
+  readonly #markdown = new GrowingMarkdown();
   readonly #reply: HTMLElement;
   readonly #tail = make("div", "tail");
   #stopCountdown: () => void = () => {};
@@ -65,7 +65,8 @@ export class TurnView {
     this.#wait.hidden = !pending || content !== "";
     this.#prose.classList.toggle("growing", pending && content !== "");
     if (result === undefined || command === undefined) {
-      showTree(this.#prose, parseMarkdown(pending ? closeTail(content) : content));
+      const { blocks, unchanged } = this.#markdown.update(content, !pending);
+      showTree(this.#prose, blocks, unchanged);
     } else {
       this.#prose.replaceChildren(drawResult(command, result, (text) => this.#actions.edit(text)));
     }
