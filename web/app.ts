@@ -1,24 +1,25 @@
 import { browserEnvironment, randomId, tabValue } from "./client/browser-environment.ts";
 import { ChatClient } from "./client/chat-client.ts";
 import type { Endpoint } from "./client/connection.ts";
+import { probeEndpoint } from "./client/probe-endpoint.ts";
 import { ConnectionPanel } from "./view/connection-panel.ts";
 import { ContextPanel } from "./view/context-panel.ts";
 import { Conversation } from "./view/conversation.ts";
 import { find } from "./view/dom.ts";
-import { readToken } from "./view/status-text.ts";
+import { describeTokenRefusal, readToken } from "./view/status-text.ts";
 
 const session = tabValue("chat.session");
 const token = tabValue("chat.token");
 
-/** URL of the chat endpoint. It is relative to the page, so a reverse proxy can serve both under any path. */
-function endpoint(): Endpoint {
-  const bearer = token.load();
+/** The chat endpoint for a token. It is relative to the page, so a reverse proxy can serve both under any path. */
+function endpointFor(bearer: string | null): Endpoint {
   const url = new URL(bearer === null ? "ws/chat" : "ws/chat/auth", document.baseURI);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return bearer === null ? { url: url.href } : { url: url.href, token: bearer };
 }
 
-const client = new ChatClient(endpoint(), browserEnvironment(session));
+const environment = browserEnvironment(session);
+const client = new ChatClient(endpointFor(token.load()), environment);
 
 const conversation = new Conversation(client, {
   saved: tabValue("chat.transcript"),
@@ -36,19 +37,23 @@ function changeIdentity(): void {
 
 const connection = new ConnectionPanel(client, {
   token: () => token.load(),
-  useToken(next) {
+  async useToken(next) {
+    // Nothing is dropped before the server has accepted the new token.
+    const probe = await probeEndpoint(endpointFor(next), environment);
+    if (!probe.accepted) return describeTokenRefusal(probe.code, probe.reason);
     const before = token.load();
     const same = before !== null && readToken(before)?.subject === readToken(next)?.subject;
     if (!same) changeIdentity();
     token.save(next);
-    const { url } = endpoint();
+    const { url } = endpointFor(next);
     if (same) client.renew({ url, token: next });
     else client.use({ url, token: next });
+    return undefined;
   },
   forgetToken() {
     changeIdentity();
     token.save(null);
-    client.use(endpoint());
+    client.use(endpointFor(null));
   },
 });
 

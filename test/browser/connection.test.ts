@@ -126,10 +126,9 @@ it("shows why a token was refused, and asks for a new one when it expires", asyn
   await page.getByRole("button", { name: /^Connection/ }).click();
   await enter(`${mintToken("alice", 3600).slice(0, -4)}AAAA`);
   await page
-    .getByText(/You need a valid token to connect/)
-    .first()
+    .locator("#token-state")
+    .getByText(/You need a valid token to connect.*are kept/)
     .waitFor();
-  await page.getByRole("button", { name: "Enter a token" }).click();
   await enter(mintToken("alice", 8));
   await page.locator('#connection-open[data-tone="good"]').waitFor();
   await sendMessage(page, "for a moment");
@@ -146,6 +145,38 @@ it("shows why a token was refused, and asks for a new one when it expires", asyn
   await settled(page);
   expect(await turns(page).count()).toBe(2);
   expect(await turns(page).last().locator(".labelled").innerText()).toContain("Summary");
+  await close();
+  await service.stop();
+});
+
+it("keeps the conversation and the identity when a new token is refused", async () => {
+  const service = await startService({ AI_PROVIDER: "echo", JWT_SECRET: SECRET });
+  const { page, close } = await openChat(testBrowser.browser, service.page);
+  const forged = `${mintToken("mallory", 3600).slice(0, -4)}AAAA`;
+  const refuse = async (token: string, text: RegExp): Promise<void> => {
+    await page.getByRole("button", { name: /^Connection/ }).click();
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.locator("#token-state").getByText(text).waitFor();
+    await page.keyboard.press("Escape");
+    expect(await page.locator("#connection-open").getAttribute("data-tone")).toBe("good");
+  };
+  const stored = (): Promise<string> =>
+    page.evaluate(() => {
+      const { sessionStorage } = globalThis as unknown as { sessionStorage: Record<string, string> };
+      return `${sessionStorage["chat.session"]} ${sessionStorage["chat.token"]}`;
+    });
+  await sendMessage(page, "anonymous message");
+  await settled(page);
+  const anonymous = await stored();
+  await refuse(forged, /You need a valid token/);
+  await refuse(mintToken("alice", -5), /This token has expired/);
+  expect(await stored()).toBe(anonymous);
+  // The server still has the conversation as well.
+  await sendMessage(page, "/summarize");
+  await settled(page);
+  expect(await turns(page).last().locator(".labelled").innerText()).toContain("Summary");
+  expect(await turns(page).count()).toBe(2);
   await close();
   await service.stop();
 });

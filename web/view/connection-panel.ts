@@ -5,7 +5,8 @@ import { describeConnection, describePrivacy, readToken } from "./status-text.ts
 export interface ConnectionActions {
   /** The token in use, or null if the user is anonymous. */
   token(): string | null;
-  useToken(token: string): void;
+  /** Resolves to why the token is not used; undefined if it is used now. */
+  useToken(token: string): Promise<string | undefined>;
   forgetToken(): void;
 }
 
@@ -22,6 +23,8 @@ export class ConnectionPanel {
   readonly #tokenBox = find("token", HTMLInputElement);
   readonly #tokenState = find("token-state", HTMLElement);
   readonly #forget = find("token-forget", HTMLButtonElement);
+  /** The token that is being checked; undefined if none is. */
+  #checking: string | undefined;
 
   constructor(client: ChatClient, actions: ConnectionActions) {
     this.#client = client;
@@ -35,7 +38,7 @@ export class ConnectionPanel {
     });
     find("token-form", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#useToken();
+      void this.#useToken();
     });
     // Updates the countdown to the next attempt.
     setInterval(() => {
@@ -96,14 +99,23 @@ export class ConnectionPanel {
     );
   }
 
-  #useToken(): void {
+  async #useToken(): Promise<void> {
+    if (this.#checking !== undefined) return;
     const token = this.#tokenBox.value.trim().replace(/^Bearer\s+/i, "");
     if (!TOKEN_SHAPE.test(token)) {
       this.#tokenState.textContent = "This is not a valid token. A token has three parts separated by dots.";
       this.#tokenBox.focus();
       return;
     }
-    this.#actions.useToken(token);
+    this.#checking = token;
+    this.#tokenState.textContent = "Checking the token…";
+    const refusal = await this.#actions.useToken(token);
+    this.#checking = undefined;
+    if (refusal !== undefined) {
+      this.#tokenState.textContent = refusal;
+      this.#tokenBox.focus();
+      return;
+    }
     this.#tokenBox.value = "";
     this.#dialog.close();
   }

@@ -88,6 +88,18 @@ function describeRefusal(code: number, reason: string): string {
   }
 }
 
+/** Describes why a new token is not used. The previous identity and the conversation stay. */
+export function describeTokenRefusal(code: number, reason: string): string {
+  const isRefusal = [1008, 4401, 4403, 4408, 4409].includes(code);
+  const why =
+    code === 4408
+      ? "This token has expired."
+      : isRefusal
+        ? describeRefusal(code, reason)
+        : describeLoss(code);
+  return `${why} Nothing has changed: the previous sign-in and this conversation are kept.`;
+}
+
 function endSentence(text: string): string {
   return /[.!?…]$/.test(text) ? text : `${text}.`;
 }
