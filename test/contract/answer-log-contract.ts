@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/property-tests.ts";
 import { afterEach, describe, expect, it } from "vitest";
 import type { AnswerLog } from "../../src/chat/answer-log.ts";
 import { retentionContract } from "./answer-log-retention.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/property-tests.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ChatSocket, type Frame } from "../support/chat-socket.ts";
 import { startService, until, type Service } from "../support/service.ts";

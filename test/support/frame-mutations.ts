@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "./property-tests.ts";
 
 /** One change to a text. Positions are drawn as fractions, so that they fit any length. */
 type Mutation = (text: string) => string;

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { AuthSetupError } from "../../../src/auth/auth-setup-error.ts";
 import { accountKeyOf, createAddressResolver, parseAddress } from "../../../src/auth/client-address.ts";

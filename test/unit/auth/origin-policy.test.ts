@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { createOriginPolicy, type OriginDecision } from "../../../src/auth/origin-policy.ts";
 

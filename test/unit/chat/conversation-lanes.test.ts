@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { ConversationLanes, type LaneLimits, type LaneTask } from "../../../src/chat/conversation-lanes.ts";
 import { ServiceError } from "../../../src/core/errors.ts";

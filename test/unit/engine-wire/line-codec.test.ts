@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { encodeLine, LineDecoder } from "../../../src/engine-wire/line-codec.ts";
 import type { GatewayMessage } from "../../../src/engine-wire/requests.ts";

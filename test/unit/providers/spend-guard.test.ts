@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/property-tests.ts";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ServiceError } from "../../../src/core/errors.ts";
 import { SpendGuard, type Payer, type SpendLimits } from "../../../src/providers/spend-guard.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { markerBreaker, markersOfTemplate } from "../../../../src/engine/model/role-markers.ts";
 import { ZEPHYR_TEMPLATE } from "../../../support/tiny-gguf.ts";

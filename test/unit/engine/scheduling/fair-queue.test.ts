@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { FairQueue, type QueuedJob } from "../../../../src/engine/scheduling/fair-queue.ts";
 import { cpuMs } from "../../../support/cpu-ms.ts";

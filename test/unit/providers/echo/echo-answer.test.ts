@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { echoAnswer, repeatToBytes } from "../../../../src/providers/echo/echo-answer.ts";
 import { countEchoTokens } from "../../../../src/providers/echo/echo-tokens.ts";

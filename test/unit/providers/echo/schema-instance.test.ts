@@ -1,5 +1,5 @@
 import { Ajv } from "ajv";
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { instanceOf } from "../../../../src/providers/echo/schema-instance.ts";
 import type { JsonSchema } from "../../../../src/providers/provider.ts";

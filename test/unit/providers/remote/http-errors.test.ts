@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { errorCodes } from "../../../../src/core/error-codes.ts";
 import type { RemoteNames } from "../../../../src/providers/remote/fault-table.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { sessionBench, type TestClient } from "../../../support/session-bench.ts";
 import { settle } from "../../../support/virtual-clock.ts";

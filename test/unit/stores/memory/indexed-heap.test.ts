@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { IndexedHeap } from "../../../../src/stores/memory/indexed-heap.ts";
 
@@ -16,7 +16,7 @@ describe("IndexedHeap", () => {
       bytes: fc.nat({ max: 50 }),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const heap = new IndexedHeap<Item>();
         const items = Array.from({ length: 21 }, (_, name): Item => ({ name, bytes: 0, heapIndex: -1 }));
         for (const { act, name, bytes } of steps) {

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { OwnerLru } from "../../../../src/stores/memory/owner-lru.ts";
 
@@ -59,7 +59,7 @@ describe("OwnerLru", () => {
       bytes: fc.integer({ min: 0, max: 40 }),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 120, size: "max" }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
         const budget = 100;
         interface Model {
           owner: string;
@@ -126,7 +126,7 @@ describe("OwnerLru", () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 8 }),
-        fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 50, maxLength: 200, size: "max" }),
+        fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 50, maxLength: 200 }),
         (small, flood) => {
           const { lru, evicted } = make(100);
           small.forEach((bytes, index) => lru.add(`small${index}`, "small", "", bytes));

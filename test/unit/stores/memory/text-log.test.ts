@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { TextLog } from "../../../../src/stores/memory/text-log.ts";
 

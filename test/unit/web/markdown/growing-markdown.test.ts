@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { closeTail } from "../../../../web/markdown/close-tail.ts";
 import { GrowingMarkdown } from "../../../../web/markdown/growing-markdown.ts";
@@ -9,7 +9,7 @@ const part = fc.constantFrom(
   ..."a b * ** ` _ [ ]( ) # > - 1. ~~~ ``` \\".split(" "),
   ..." ,  ,\n,\n\n,\r\n,\n\n\n\n,- a\n,1. a\n,> a\n,```js\n,# a\n,---\n,http://a.example ".split(","),
 );
-const parts = fc.array(part, { maxLength: 30, size: "max" });
+const parts = fc.array(part, { maxLength: 30 });
 
 /** A growing text and a function that counts the characters that were parsed. */
 function counted(): { growing: GrowingMarkdown; chars: () => number } {

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import type { TreeNode, TreeTag } from "../../../../web/markdown/markdown-tree.ts";
 import { parseMarkdown } from "../../../../web/markdown/parse-markdown.ts";
@@ -113,7 +113,7 @@ describe("parseMarkdown with hostile text", () => {
     );
     fc.assert(
       fc.property(
-        fc.array(alphabet, { maxLength: 200, size: "max" }).map((parts) => parts.join("")),
+        fc.array(alphabet, { maxLength: 200 }).map((parts) => parts.join("")),
         (text) => {
           visit(parseMarkdown(text), (node) => {
             expect(tags.has(node.tag)).toBe(true);
@@ -130,7 +130,7 @@ describe("parseMarkdown with hostile text", () => {
     const word = fc.constantFrom("a", "b", "*", "_", " ", "\n", "- ", "> ", "1. ");
     fc.assert(
       fc.property(
-        fc.array(word, { maxLength: 100, size: "max" }).map((parts) => parts.join("")),
+        fc.array(word, { maxLength: 100 }).map((parts) => parts.join("")),
         (text) => {
           const letters = (value: string): string => value.replace(/[^ab]/g, "");
           expect(letters(parseMarkdown(text).map(textOf).join(""))).toBe(letters(text));
