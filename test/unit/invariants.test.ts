@@ -117,6 +117,7 @@ const FOR_TESTS: readonly string[] = [
   "src/engine-host/model-download.ts HUB_URL",
   "src/engine-host/model-wheel.ts runPython",
   "src/engine/scheduling/decode-pauses.ts shortestFirst",
+  "src/engine/model/template-markers.ts markersBetweenTurns",
   "src/engine/scheduling/decode-pauses.ts demandOf",
   "src/engine/speculation/prompt-lookup.ts MAX_GUESSES",
   "src/observability/event-loop-watch.ts EventLoopWatch",

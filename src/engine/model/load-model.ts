@@ -11,7 +11,8 @@ import {
 import { autoContextTokens, autoSlots, autoThreads, freeMemory, kvBytesPerToken } from "./capacity.ts";
 import { usableCores } from "../../core/usable-cores.ts";
 import { chatTemplate } from "./chat-template.ts";
-import { markerBreaker, markersOfTemplate } from "./role-markers.ts";
+import { markerBreaker } from "./role-markers.ts";
+import { markersOfModel } from "./template-markers.ts";
 import type { EngineSequence, LongWorkScope } from "../ports.ts";
 import { installedGpuKinds, type GpuKind } from "./gpu-binaries.ts";
 import { GrammarCache } from "./grammar-cache.ts";
@@ -64,7 +65,7 @@ export async function loadModel(
   const prompts = new PromptBuilder({
     model,
     template,
-    breakMarkers: markerBreaker(textMarkers(settings, model)),
+    breakMarkers: markerBreaker(markersOfModel(model, template, settings.roleMarkers)),
     grammars: new GrammarCache(llama, model, longWork),
     contextTokens: size.contextTokens,
     sampling: settings.sampling,
@@ -259,16 +260,6 @@ const refuseShift = {
     throw new Error("the window is full");
   },
 };
-
-/** Role markers that plain text can produce. A marker that is one special token cannot result from plain text. */
-function textMarkers(settings: EngineSettings, model: LlamaModel): string[] {
-  const source = model.fileInfo.metadata.tokenizer?.chat_template ?? "";
-  const markers = new Set([...settings.roleMarkers, ...markersOfTemplate(source)]);
-  return [...markers].filter((marker) => {
-    const [token, ...more] = model.tokenize(marker, true, "trimLeadingSpace");
-    return more.length > 0 || !model.isSpecialToken(token);
-  });
-}
 
 /** Pages the weights in. @returns a first estimate of the time per prompt token, in milliseconds. */
 async function warmUp(sequence: EngineSequence | undefined, model: LlamaModel): Promise<number> {

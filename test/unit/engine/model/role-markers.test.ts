@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { markerBreaker, markersOfTemplate } from "../../../../src/engine/model/role-markers.ts";
 import { ZEPHYR_TEMPLATE } from "../../../support/tiny-gguf.ts";
 
-const markers = ["<|user|>", "<|system|>", "<|assistant|>", "[INST]", "aba"];
+const markers = ["<|user|>", "<|system|>", "<|assistant|>", "[INST]", "a|b|a"];
 
 describe("markerBreaker", () => {
   it("puts a zero-width space after the first character of a marker", () => {
@@ -19,7 +19,10 @@ describe("markerBreaker", () => {
   });
 
   it("breaks every marker in any text, even overlapping ones, and changes nothing else", () => {
-    const pieces = fc.oneof(fc.constantFrom(...markers, "ab", "a", "<|", "|>"), fc.string({ maxLength: 5 }));
+    const pieces = fc.oneof(
+      fc.constantFrom(...markers, "a|b|", "|a", "<|", "|>"),
+      fc.string({ maxLength: 5 }),
+    );
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 12 }), (parts) => {
         const text = parts.join("").replaceAll("\u200B", "");
