@@ -5,6 +5,7 @@ import { ConfigError } from "./config/config-error.ts";
 import { loadFrom, processEnvironment } from "./config/environment.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { systemClock as clock } from "./core/clock.ts";
+import { removeLeftovers } from "./engine-wire/owned-folders.ts";
 import { streamProgress } from "./engine-host/model-progress.ts";
 import { setUpLocalProvider, type LocalProviderSetup } from "./app/local-provider-setup.ts";
 import { createPinoLogger, type ServiceLogger } from "./observability/pino-logger.ts";
@@ -95,6 +96,7 @@ async function start(
     () => logger.droppedLines(),
   );
   for (const warning of warnings) logger.warn({}, warning);
+  for (const folder of removeLeftovers()) logger.info({ folder }, "removed the folder of an ended process");
   const publicKey = publicKeyPem({ text: config.JWT_PUBLIC_KEY, file: config.JWT_PUBLIC_KEY_FILE });
   const local = setUpLocalProvider({
     config,

@@ -1,6 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import {
+  createOwnedFolder,
+  ownedFolderPrefix,
+  SHORT_TEMPORARY_FOLDER,
+} from "../engine-wire/owned-folders.ts";
 
 /** Bytes of the longest path of a Unix socket: macOS allows 104 with the final zero, Linux 108. */
 const MAX_PATH_BYTES = 103;
@@ -15,9 +20,9 @@ export interface SocketFolder {
 
 /** Creates the folder in `parent`, or in /tmp when the path of the socket would be too long there. */
 export function createSocketFolder(parent: string = tmpdir()): SocketFolder {
-  // mkdtemp creates the folder with mode 0700.
-  const fits = Buffer.byteLength(join(parent, "chat-engine-XXXXXX", NAME)) <= MAX_PATH_BYTES;
-  const folder = mkdtempSync(join(fits ? parent : "/tmp", "chat-engine-"));
+  const longest = join(parent, `${ownedFolderPrefix("socket")}XXXXXX`, NAME);
+  const fits = Buffer.byteLength(longest) <= MAX_PATH_BYTES;
+  const folder = createOwnedFolder("socket", fits ? parent : SHORT_TEMPORARY_FOLDER);
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once("exit", remove);
   return {

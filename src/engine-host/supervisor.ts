@@ -221,7 +221,7 @@ export class EngineSupervisor {
     try {
       await rm(folder, { recursive: true, force: true });
     } catch (error) {
-      // The next engine removes the folder at its start.
+      // The next start of the service removes the folder.
       this.#options.logger.warn({ err: error }, "stored states of the exited engine could not be removed");
     }
   }

@@ -24,7 +24,7 @@ const PULSE_MS = 1000;
 
 // Files that the engine writes, such as stored states of conversations, are accessible to this user only.
 process.umask(0o077);
-// Runs on every exit but a kill. After a kill, main or the next engine removes the folder.
+// Runs on every exit but a kill. After a kill, main removes the folder, at its next start at the latest.
 process.on("exit", () => kvFolder?.remove());
 
 const NO_KV_FOLDER =
@@ -55,7 +55,7 @@ async function handle(message: ControlMessage): Promise<void> {
     const loaded = await loadModel(message.settings, longWork);
     const { settings } = message;
     if (settings.kvCacheBytes > 0) {
-      kvFolder = openKvFolder(process.pid);
+      kvFolder = openKvFolder();
       if (!kvFolder) report(new Error(NO_KV_FOLDER));
     }
     server = new EngineServer({
