@@ -5,6 +5,7 @@ import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
+import { modelFault } from "../engine-host/gguf-check.ts";
 import { locateModel, type FoundModel } from "../engine-host/model-locate.ts";
 import type { ProgressReporter } from "../engine-host/model-progress.ts";
 import { EngineSupervisor } from "../engine-host/supervisor.ts";
@@ -103,6 +104,7 @@ async function findModel({ config, root, progress, signal }: LocalProviderOption
     localModel: config.LOCAL_MODEL,
     modelsDir: join(root, "models"),
     download: config.MODEL_DOWNLOAD,
+    fault: modelFault,
     progress,
     signal,
   });

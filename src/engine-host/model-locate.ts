@@ -12,6 +12,8 @@ export interface LocateOptions extends FetchOptions {
   readonly localModel: string;
   /** Whether a missing model may be fetched. */
   readonly download: boolean;
+  /** Why a file is not usable as a model, or null. Default: {@link ggufFault}, which checks its first bytes. */
+  readonly fault?: (file: string) => Promise<string | null>;
   /** Default: models/models.json. */
   readonly catalog?: readonly ModelEntry[];
 }
@@ -49,7 +51,7 @@ const REMEDY =
  */
 export async function locateModel(options: LocateOptions): Promise<FoundModel | NoModel> {
   const catalog = options.catalog ?? readCatalog();
-  if (options.modelPath !== undefined) return fromPath(options.modelPath, catalog);
+  if (options.modelPath !== undefined) return fromPath(options.modelPath, catalog, options);
   const wanted = catalog.find((entry) => entry.name === options.localModel);
   if (!wanted) {
     const names = catalog.map((entry) => entry.name).join(", ");
@@ -73,7 +75,7 @@ async function fromFolderOrNetwork(
 ): Promise<FoundModel | NoModel> {
   await mkdir(options.modelsDir, { recursive: true });
   const refused: string[] = [];
-  const local = await fromFolder(wanted, catalog, options.modelsDir, refused);
+  const local = await fromFolder(wanted, catalog, options, refused);
   if (local) return local;
   if (!options.download) {
     return none(sentences([...refused, "models/ has no usable model and MODEL_DOWNLOAD is off."]), REMEDY);
@@ -81,9 +83,13 @@ async function fromFolderOrNetwork(
   return fromNetwork(wanted, catalog, options, refused);
 }
 
-async function fromPath(modelPath: string, catalog: readonly ModelEntry[]): Promise<FoundModel | NoModel> {
+async function fromPath(
+  modelPath: string,
+  catalog: readonly ModelEntry[],
+  { fault: check = ggufFault }: LocateOptions,
+): Promise<FoundModel | NoModel> {
   const path = resolve(modelPath);
-  const fault = await ggufFault(path);
+  const fault = await check(path);
   if (fault !== null) {
     return none(`MODEL_PATH=${modelPath} ${fault}.`, "Correct MODEL_PATH, or unset it to use models/.");
   }
@@ -95,7 +101,7 @@ async function fromPath(modelPath: string, catalog: readonly ModelEntry[]): Prom
 async function fromFolder(
   wanted: ModelEntry,
   catalog: readonly ModelEntry[],
-  folder: string,
+  { modelsDir: folder, fault: check = ggufFault }: LocateOptions,
   refused: string[],
 ): Promise<FoundModel | null> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".gguf")).toSorted();
@@ -103,7 +109,7 @@ async function fromFolder(
   for (const name of [...names.filter((name) => name === wanted.file), ...others]) {
     const path = resolve(folder, name);
     const entry = catalog.find(({ file }) => file === name) ?? null;
-    const fault = (await sizeFault(path, entry)) ?? (await ggufFault(path));
+    const fault = (await sizeFault(path, entry)) ?? (await check(path));
     if (fault === null) {
       const note = entry === wanted ? "" : sentences([...refused, insteadNote(name, wanted)]);
       return { path, entry, source: "models folder", note };
