@@ -7,6 +7,7 @@ import type {
   AnswerStatus,
   AnswerWriter,
 } from "../../chat/answer-log.ts";
+import { classOf, type AccountClass } from "../../core/account-networks.ts";
 import type { Clock } from "../../core/clock.ts";
 import { ServiceError } from "../../core/errors.ts";
 import { OwnerLru } from "./owner-lru.ts";
@@ -16,8 +17,8 @@ import { TextLog } from "./text-log.ts";
 const RECORD_BYTES = 1024;
 
 /**
- * New answers are refused while running ones hold more than this share of the budget. The rest is reserved for their
- * growth.
+ * New answers are refused while running ones of the same class hold more than this share of the bytes that the class can
+ * use. The rest is reserved for their growth.
  */
 const RUNNING_SHARE = 3 / 4;
 
@@ -29,6 +30,8 @@ export interface MemoryAnswerLogOptions {
   readonly maxAnswerBytes: number;
   /** Memory of all answers together. */
   readonly budgetBytes: number;
+  /** Share of the budget that is reserved for each class of accounts; see {@link OwnerLru}. */
+  readonly reservedShare: number;
   /** Milliseconds for which a finished answer is retained. */
   readonly retentionMs: number;
   readonly clock: Clock;
@@ -45,14 +48,18 @@ export class MemoryAnswerLog implements AnswerLog {
     finished: (meta, bytes, held) => this.#finished(meta, bytes, held),
   };
   #sweeping = false;
-  #runningBytes = 0;
+  readonly #runningBytes: Record<AccountClass, number> = { authenticated: 0, anonymous: 0 };
   #cutShort = 0;
 
   constructor(options: MemoryAnswerLogOptions) {
     this.#options = options;
-    this.#answers = new OwnerLru(options.budgetBytes, (key, answer) => {
-      this.#expiring.delete(key);
-      answer.evict();
+    this.#answers = new OwnerLru({
+      budget: options.budgetBytes,
+      reservedShare: options.reservedShare,
+      evicted: (key, answer) => {
+        this.#expiring.delete(key);
+        answer.evict();
+      },
     });
   }
 
@@ -63,7 +70,7 @@ export class MemoryAnswerLog implements AnswerLog {
 
   /** Bytes held by running answers. */
   get runningBytes(): number {
-    return this.#runningBytes;
+    return this.#runningBytes.authenticated + this.#runningBytes.anonymous;
   }
 
   get size(): number {
@@ -76,9 +83,10 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 
   create(meta: AnswerMeta): AnswerWriter {
-    const { budgetBytes, maxAnswerBytes } = this.#options;
-    const crowded = this.#runningBytes + RECORD_BYTES > budgetBytes * RUNNING_SHARE;
-    if (crowded || !this.#answers.shrink(RECORD_BYTES, meta.accountKey)) {
+    const { maxAnswerBytes } = this.#options;
+    const kind = classOf(meta.accountKey);
+    const crowded = this.#runningBytes[kind] + RECORD_BYTES > this.#usableBytes(kind) * RUNNING_SHARE;
+    if (crowded || !this.#answers.shrink(meta.accountKey, RECORD_BYTES)) {
       throw new ServiceError(
         "overloaded",
         "The server has no memory left for another answer. Try again in a few seconds.",
@@ -89,7 +97,7 @@ export class MemoryAnswerLog implements AnswerLog {
     }
     const answer = new MemoryAnswer(meta, maxAnswerBytes, this.#hooks);
     this.#answers.add(meta.answer, meta.accountKey, answer, RECORD_BYTES, true);
-    this.#runningBytes += RECORD_BYTES;
+    this.#runningBytes[kind] += RECORD_BYTES;
     return answer;
   }
 
@@ -100,21 +108,26 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 
   #grow({ answer, accountKey }: AnswerMeta, bytes: number): boolean {
-    const { budgetBytes } = this.#options;
-    if (this.#answers.bytes + bytes > budgetBytes && !this.#answers.shrink(bytes, accountKey)) {
+    if (!this.#answers.shrink(accountKey, bytes)) {
       this.#cutShort++;
       return false;
     }
-    this.#runningBytes += bytes;
+    this.#runningBytes[classOf(accountKey)] += bytes;
     this.#answers.grow(answer, bytes);
     return true;
   }
 
-  #finished({ answer: key }: AnswerMeta, bytes: number, held: number): void {
-    this.#runningBytes -= RECORD_BYTES + held;
+  /** Bytes that running answers of a class can use: its limit, less what running answers of the other one hold. */
+  #usableBytes(kind: AccountClass): number {
+    const other = kind === "anonymous" ? "authenticated" : "anonymous";
+    return Math.min(this.#answers.classLimit, this.#options.budgetBytes - this.#runningBytes[other]);
+  }
+
+  #finished({ answer: key, accountKey }: AnswerMeta, bytes: number, held: number): void {
+    this.#runningBytes[classOf(accountKey)] -= RECORD_BYTES + held;
     this.#answers.grow(key, bytes);
     this.#answers.pin(key, false);
-    this.#answers.shrink();
+    this.#answers.shrink(accountKey);
     this.#expireLater(key, this.#options.retentionMs);
   }
 
