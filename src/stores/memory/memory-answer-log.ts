@@ -44,7 +44,7 @@ export class MemoryAnswerLog implements AnswerLog {
   /** Finished answers in the order in which they ended, with the time at which they expire. */
   readonly #expiring = new Map<string, number>();
   readonly #hooks: Hooks = {
-    grow: (meta, bytes) => this.#grow(meta, bytes),
+    grow: (answer, bytes) => this.#grow(answer, bytes),
     finished: (meta, bytes, held) => this.#finished(meta, bytes, held),
   };
   #sweeping = false;
@@ -107,13 +107,12 @@ export class MemoryAnswerLog implements AnswerLog {
     return Promise.resolve(this.#answers.get(answer));
   }
 
-  #grow({ answer, accountKey }: AnswerMeta, bytes: number): boolean {
-    if (!this.#answers.shrink(accountKey, bytes)) {
+  #grow({ meta, kind }: MemoryAnswer, bytes: number): boolean {
+    if (!this.#answers.growWithin(meta.answer, bytes)) {
       this.#cutShort++;
       return false;
     }
-    this.#runningBytes[classOf(accountKey)] += bytes;
-    this.#answers.grow(answer, bytes);
+    this.#runningBytes[kind] += bytes;
     return true;
   }
 
@@ -159,13 +158,15 @@ export class MemoryAnswerLog implements AnswerLog {
 /** How an answer accounts for its memory in the log. */
 interface Hooks {
   /** Reserves `bytes` for more text; false when the budget has no space left. */
-  grow(meta: AnswerMeta, bytes: number): boolean;
+  grow(answer: MemoryAnswer, bytes: number): boolean;
   /** Called at the end of an answer with `held` bytes of text. `bytes` is the size of its result, also counted now. */
   finished(meta: AnswerMeta, bytes: number, held: number): void;
 }
 
 class MemoryAnswer implements AnswerReader, AnswerWriter {
   readonly meta: AnswerMeta;
+  /** Class of the account that is charged. */
+  readonly kind: AccountClass;
   readonly #maxBytes: number;
   readonly #hooks: Hooks;
   #text = new TextLog();
@@ -177,6 +178,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
 
   constructor(meta: AnswerMeta, maxBytes: number, hooks: Hooks) {
     this.meta = meta;
+    this.kind = classOf(meta.accountKey);
     this.#maxBytes = maxBytes;
     this.#hooks = hooks;
   }
@@ -213,7 +215,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
   append(text: string): boolean {
     if (this.#outcome !== null || text === "") return true;
     const bytes = Buffer.byteLength(text);
-    if (this.#text.length + bytes > this.#maxBytes || !this.#hooks.grow(this.meta, bytes)) return false;
+    if (this.#text.length + bytes > this.#maxBytes || !this.#hooks.grow(this, bytes)) return false;
     this.#text.append(text, bytes);
     this.#status = null;
     this.#changed();

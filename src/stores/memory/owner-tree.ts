@@ -17,6 +17,8 @@ export interface OwnedEntry<V> {
 export interface Owner<V> extends HeapItem {
   readonly name: string;
   readonly group: Group<V>;
+  /** The class of the account. */
+  readonly class: Group<V>;
   /** Bytes of all its entries, pinned ones included. */
   bytes: number;
   entries: number;
@@ -25,17 +27,22 @@ export interface Owner<V> extends HeapItem {
   newest: OwnedEntry<V> | null;
 }
 
-/** A network of accounts, or a whole class of them. */
-interface Group<V> extends HeapItem {
+/** A network of accounts, or a whole class of them. As a heap, it holds the members that have an entry to evict. */
+class Group<V> extends IndexedHeap<Group<V> | Owner<V>> implements HeapItem {
   readonly name: string;
   /** The next wider network, or the class; null for a class. */
   readonly group: Group<V> | null;
+  heapIndex = -1;
   /** Bytes of all accounts in it. */
-  bytes: number;
+  bytes = 0;
   /** Number of accounts and networks directly in it. */
-  members: number;
-  /** Those of them that have an entry to evict. */
-  readonly evictable: IndexedHeap<Group<V> | Owner<V>>;
+  members = 0;
+
+  constructor(name: string, group: Group<V> | null) {
+    super();
+    this.name = name;
+    this.group = group;
+  }
 }
 
 /**
@@ -47,8 +54,8 @@ export class OwnerTree<V> {
   readonly #owners = new Map<string, Owner<V>>();
   readonly #networks = new Map<string, Group<V>>();
   readonly #classes: Readonly<Record<AccountClass, Group<V>>> = {
-    authenticated: newGroup<V>("authenticated", null),
-    anonymous: newGroup<V>("anonymous", null),
+    authenticated: new Group<V>("authenticated", null),
+    anonymous: new Group<V>("anonymous", null),
   };
 
   /** Bytes held by all accounts of a class. */
@@ -65,9 +72,19 @@ export class OwnerTree<V> {
   owner(name: string): Owner<V> {
     const known = this.#owners.get(name);
     if (known !== undefined) return known;
-    let group = this.#classes[classOf(name)];
+    const top = this.#classes[classOf(name)];
+    let group = top;
     for (const network of networksOf(name)) group = this.#network(network, group);
-    const owner: Owner<V> = { name, group, bytes: 0, entries: 0, oldest: null, newest: null, heapIndex: -1 };
+    const owner: Owner<V> = {
+      name,
+      group,
+      class: top,
+      bytes: 0,
+      entries: 0,
+      oldest: null,
+      newest: null,
+      heapIndex: -1,
+    };
     group.members++;
     this.#owners.set(name, owner);
     return owner;
@@ -89,7 +106,7 @@ export class OwnerTree<V> {
     owner.bytes += delta;
     let member: Group<V> | Owner<V> = owner;
     for (let group: Group<V> | null = owner.group; group !== null; group = group.group) {
-      group.evictable.moved(member);
+      group.moved(member);
       group.bytes += delta;
       member = group;
     }
@@ -103,8 +120,8 @@ export class OwnerTree<V> {
     if (owner.oldest !== null) return;
     let member: Group<V> | Owner<V> = owner;
     for (let group: Group<V> | null = owner.group; group !== null; group = group.group) {
-      group.evictable.remove(member);
-      if (group.evictable.size > 0) return;
+      group.remove(member);
+      if (group.size > 0) return;
       member = group;
     }
   }
@@ -117,7 +134,7 @@ export class OwnerTree<V> {
     let member: Group<V> | Owner<V> = owner;
     for (let group: Group<V> | null = owner.group; group !== null; group = group.group) {
       if (member.heapIndex !== -1) return;
-      group.evictable.add(member);
+      group.add(member);
       member = group;
     }
   }
@@ -137,7 +154,7 @@ export class OwnerTree<V> {
     const path = pathTo(receiver);
     let group = this.#classes[kind];
     for (let depth = 1; ; depth++) {
-      const { top } = group.evictable;
+      const { top } = group;
       if (top === undefined) return undefined;
       const own = path[depth];
       const ownWeighsMost = own?.group === group && own.heapIndex !== -1 && own.bytes + incoming >= top.bytes;
@@ -150,16 +167,12 @@ export class OwnerTree<V> {
   #network(name: string, group: Group<V>): Group<V> {
     let network = this.#networks.get(name);
     if (network === undefined) {
-      network = newGroup(name, group);
+      network = new Group(name, group);
       group.members++;
       this.#networks.set(name, network);
     }
     return network;
   }
-}
-
-function newGroup<V>(name: string, group: Group<V> | null): Group<V> {
-  return { name, group, bytes: 0, members: 0, evictable: new IndexedHeap(), heapIndex: -1 };
 }
 
 /** The class, the networks and the account itself, in this order. */

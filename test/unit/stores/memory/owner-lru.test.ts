@@ -42,6 +42,19 @@ describe("OwnerLru", () => {
     expect(lru.size).toBe(0);
   });
 
+  it("grows a pinned entry at the cost of others, or not at all", () => {
+    const { lru, evicted } = make(10);
+    lru.add("a1", "sub:a", "", 4, true);
+    lru.add("b1", "sub:b", "", 4);
+    expect(lru.growWithin("a1", 2)).toBe(true);
+    expect([lru.bytes, lru.bytesOf("sub:a"), evicted]).toEqual([10, 6, []]);
+    expect(lru.growWithin("a1", 4)).toBe(true);
+    expect([lru.bytes, lru.bytesOf("sub:a"), evicted]).toEqual([10, 10, ["b1"]]);
+    expect(lru.growWithin("a1", 1)).toBe(false);
+    expect(lru.growWithin("unknown", 1)).toBe(false);
+    expect(lru.bytes).toBe(10);
+  });
+
   it("does not report deleted entries as evicted", () => {
     const { lru, evicted } = make(10);
     lru.add("a1", "a", "A1", 6);
