@@ -1,4 +1,4 @@
-import { classOf, networksOf, type AccountClass } from "../../core/account-networks.ts";
+import { classOf, networksOf, type AccountClass } from "../../core/principal.ts";
 import { BucketTable } from "../../core/bucket-table.ts";
 import type { Clock } from "../../core/clock.ts";
 import { TokenBucket, type TokenRate } from "../../core/token-bucket.ts";

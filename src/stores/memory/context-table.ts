@@ -1,4 +1,4 @@
-import { networksOf } from "../../core/account-networks.ts";
+import { networksOf } from "../../core/principal.ts";
 import { LruCache } from "../../core/lru-cache.ts";
 import { OwnerLru } from "./owner-lru.ts";
 

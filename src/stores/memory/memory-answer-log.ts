@@ -7,7 +7,7 @@ import type {
   AnswerStatus,
   AnswerWriter,
 } from "../../chat/answer-log.ts";
-import { classOf, type AccountClass } from "../../core/account-networks.ts";
+import { classOf, type AccountClass } from "../../core/principal.ts";
 import type { Clock } from "../../core/clock.ts";
 import { ServiceError } from "../../core/errors.ts";
 import { OwnerLru } from "./owner-lru.ts";

@@ -1,4 +1,4 @@
-import { classOf } from "../../core/account-networks.ts";
+import { classOf } from "../../core/principal.ts";
 import { OwnerTree, type OwnedEntry } from "./owner-tree.ts";
 
 /** Budget of an {@link OwnerLru}. */

@@ -1,4 +1,4 @@
-import { classOf, networksOf, type AccountClass } from "../../core/account-networks.ts";
+import { classOf, networksOf, type AccountClass } from "../../core/principal.ts";
 import { IndexedHeap, type HeapItem } from "./indexed-heap.ts";
 
 /** An entry that belongs to an {@link Owner}. */

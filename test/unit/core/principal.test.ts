@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { accountKeyOf, parseAddress } from "../../../src/auth/client-address.ts";
-import { classOf, networksOf } from "../../../src/core/account-networks.ts";
+import { classOf, networksOf } from "../../../src/core/principal.ts";
 
 describe("the networks of an account", () => {
   it.each([
