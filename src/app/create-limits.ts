@@ -1,9 +1,9 @@
 import type { Config } from "../config/schema.ts";
-import { BucketTable } from "../core/bucket-table.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
 import { RateLimits } from "../session/limits/rate-limits.ts";
+import { ReplayBudgets } from "../session/limits/replay-budgets.ts";
 import { AddressLimits } from "../transport/uws/address-limits.ts";
 import { ConnectionLimits } from "../transport/uws/connection-limits.ts";
 
@@ -11,7 +11,7 @@ import { ConnectionLimits } from "../transport/uws/connection-limits.ts";
 export interface ServiceLimits {
   readonly rates: RateLimits | null;
   readonly addresses: AddressLimits | null;
-  readonly replays: BucketTable | null;
+  readonly replays: ReplayBudgets | null;
   readonly connections: ConnectionLimits;
 }
 
@@ -20,9 +20,6 @@ interface LimitHost {
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
-
-/** Size of a replay burst, in seconds of the replay rate. */
-const REPLAY_BURST_SECONDS = 2;
 
 /** Creates all limits. `descriptors`: the number of connections that the system allows; undefined if unknown. */
 export function createLimits(
@@ -55,9 +52,11 @@ export function createLimits(
     upgradesPerMinute: config.MAX_UPGRADES_PER_MINUTE,
     clock,
   });
-  const perSecond = config.MAX_REPLAY_BYTES_PER_SECOND;
-  const replayRate = { perSecond, burst: REPLAY_BURST_SECONDS * perSecond };
-  const replays = new BucketTable(replayRate, config.MAX_SESSIONS, clock);
+  const replays = new ReplayBudgets({
+    bytesPerSecond: config.MAX_REPLAY_BYTES_PER_SECOND,
+    maxKeys: config.MAX_SESSIONS,
+    clock,
+  });
   metrics.gauge(
     "rate_budgets",
     "Rate-limit budgets of clients and addresses that are not full",

@@ -3,7 +3,6 @@ import { createHostPolicy, type HostPolicy } from "../auth/host-policy.ts";
 import { createOriginPolicy } from "../auth/origin-policy.ts";
 import { createTokenVerifier, type TokenVerifier } from "../auth/token-verifier.ts";
 import { ChatService } from "../chat/chat-service.ts";
-import { conversationKey } from "../chat/conversation-key.ts";
 import type { Config } from "../config/schema.ts";
 import { systemClock as clock } from "../core/clock.ts";
 import { systemEventLoop } from "../core/event-loop.ts";
@@ -22,12 +21,10 @@ import { ClientSockets } from "../session/client-sockets.ts";
 import { ExpiryWheel } from "../session/expiry-wheel.ts";
 import { drain } from "./drain.ts";
 import { createLimits, type ServiceLimits } from "./create-limits.ts";
+import { createStores, type Stores } from "./create-stores.ts";
 import type { SessionHost } from "../session/session-host.ts";
 import { FlushScheduler } from "../session/delivery/flush-scheduler.ts";
 import { SessionRegistry } from "../session/session-registry.ts";
-import { MemoryAnswerLog } from "../stores/memory/memory-answer-log.ts";
-import { MemoryConversationStore } from "../stores/memory/memory-conversation-store.ts";
-import { MemorySessionStore } from "../stores/memory/memory-session-store.ts";
 import type { SocketLibrary } from "../transport/uws/socket-library.ts";
 import { createStatusRoutes } from "../transport/uws/status-routes.ts";
 import { loadStaticFiles } from "../transport/uws/static-files.ts";
@@ -62,9 +59,6 @@ export interface ServerOptions {
 /** Wires all layers together and starts listening. @throws Error if the port is in use or a key is unusable */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { config } = options;
-  const stores = createStores(options);
-  const chat = createChat(options, stores);
-  const hostPolicy = createHostPolicy({ listenHost: config.HOST, allowedHosts: config.ALLOWED_HOSTS });
   const tokenVerifier = createTokenVerifier({
     secret: config.JWT_SECRET,
     publicKeyPem: options.publicKeyPem,
@@ -73,6 +67,18 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     maxWeight: config.MAX_CLIENT_WEIGHT,
     clock,
   });
+  const clients: ClientSockets = new ClientSockets({
+    maxPerClient: config.MAX_CONNECTIONS_PER_CLIENT,
+    replaceOldest: config.ON_CLIENT_LIMIT === "replace",
+    metrics: options.metrics,
+    connectedChanged: (client, connected) => stores.conversations.setConnected(client, connected),
+  });
+  const stores = createStores(options, {
+    isConnected: (client) => clients.has(client),
+    bothClasses: config.ALLOW_ANONYMOUS && tokenVerifier.configured,
+  });
+  const chat = createChat(options, stores);
+  const hostPolicy = createHostPolicy({ listenHost: config.HOST, allowedHosts: config.ALLOWED_HOSTS });
   const descriptors = descriptorLimit();
   const limits = createLimits(config, descriptors, {
     clock,
@@ -87,6 +93,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   );
   const sessions = createSessions(options, chat, stores, {
     buffers,
+    clients,
     tokenVerifier,
     rates: limits.rates,
     replays: limits.replays,
@@ -118,70 +125,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-interface Stores {
-  readonly log: MemoryAnswerLog;
-  readonly conversations: MemoryConversationStore;
-  readonly sessions: MemorySessionStore;
-}
-
-function createStores({ config, chain, logger, metrics }: ServerOptions): Stores {
-  const forget = (client: string, conversation: string): void =>
-    chain?.forget({ client, conversation: conversationKey(client, conversation) });
-  const log = new MemoryAnswerLog({
-    maxAnswerBytes: config.MAX_ANSWER_BYTES,
-    budgetBytes: config.ANSWER_BUDGET_MB * MIB,
-    retentionMs: config.ANSWER_RETENTION_SECONDS * 1000,
-    clock,
-  });
-  const conversations = new MemoryConversationStore({
-    historyBudgetBytes: config.HISTORY_BUDGET_MB * MIB,
-    maxHistoryBytes: config.MAX_HISTORY_BYTES,
-    historyTtlMs: config.HISTORY_TTL_SECONDS * 1000,
-    contextBudgetBytes: config.CONTEXT_BUDGET_MB * MIB,
-    anonymousContextBudgetBytes: config.ANONYMOUS_CONTEXT_BUDGET_MB * MIB,
-    maxConversationsPerClient: config.MAX_CONVERSATIONS_PER_CLIENT,
-    conversationEvicted: () => metrics.limitHit("conversations"),
-    historyEvicted: forget,
-    clock,
-  });
-  const sessions = new MemorySessionStore({
-    maxSessions: config.MAX_SESSIONS,
-    retentionMs: config.SESSION_RETENTION_SECONDS * 1000,
-    clock,
-    ended: ({ client, ownConversation, authenticated }) => {
-      if (authenticated) forget(client, ownConversation);
-      else chain?.forget({ client });
-      const deletion = authenticated
-        ? conversations.clear(client, ownConversation)
-        : conversations.forgetClient(client);
-      deletion.catch((error: unknown) =>
-        logger.error({ err: error }, "deleting the data of an ended session failed"),
-      );
-    },
-  });
-  metrics.gauge(
-    "answer_log_bytes",
-    "Bytes held by the answer log, for running and retained answers",
-    () => log.bytes,
-  );
-  metrics.gauge(
-    "answer_log_running_bytes",
-    "Bytes held by the answer log for running answers",
-    () => log.runningBytes,
-  );
-  metrics.counter(
-    "answers_cut_short_total",
-    "Answers that ended with length because the answer log was full",
-    () => log.cutShort,
-  );
-  metrics.gauge("answers_retained", "Answers in the answer log, running and finished", () => log.size);
-  metrics.gauge("history_bytes", "Bytes held by conversation histories", () => conversations.historyBytes);
-  metrics.gauge("context_bytes", "Bytes held by client contexts", () => conversations.contextBytes);
-  metrics.gauge("message_ids", "Message ids kept to detect duplicates", () => conversations.claims);
-  metrics.gauge("sessions", "Sessions in memory, connected and retained", () => sessions.size);
-  return { log, conversations, sessions };
-}
-
 function createChat(options: ServerOptions, stores: Stores): ChatService {
   const { config, chain, logger, metrics } = options;
   return new ChatService({
@@ -206,7 +149,7 @@ function createSessions(
   options: ServerOptions,
   chat: ChatService,
   stores: Stores,
-  shared: Pick<SessionHost, "buffers" | "tokenVerifier" | "rates" | "replays">,
+  shared: Pick<SessionHost, "buffers" | "clients" | "tokenVerifier" | "rates" | "replays">,
 ): SessionRegistry {
   const { config, selection, logger, metrics } = options;
   const flushes = new FlushScheduler(clock, systemEventLoop());
@@ -232,11 +175,6 @@ function createSessions(
     },
     maxBadFrames: config.MAX_BAD_FRAMES,
     expiry: new ExpiryWheel(clock),
-    clients: new ClientSockets({
-      maxPerClient: config.MAX_CONNECTIONS_PER_CLIENT,
-      replaceOldest: config.ON_CLIENT_LIMIT === "replace",
-      metrics,
-    }),
     ...shared,
     flushes,
     maxUnackedBytes: config.MAX_UNACKED_BYTES,

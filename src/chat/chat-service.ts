@@ -90,6 +90,11 @@ export class ChatService {
     }
   }
 
+  /** Whether the client's context was dropped to free memory, and the client has neither set nor cleared one since. */
+  contextWasDropped(client: string): Promise<boolean> {
+    return this.#options.store.contextWasDropped(client);
+  }
+
   /** Stops an answer of this client and keeps its text so far. @returns false when no such answer runs or waits. */
   cancel(client: string, name: AnswerName): boolean {
     for (const running of this.#running.of(client)) {
@@ -210,7 +215,7 @@ export class ChatService {
 }
 
 function keyOf({ owner, conversation, id }: Submission): MessageKey | null {
-  return id === undefined ? null : { client: owner.client, conversation, id };
+  return id === undefined ? null : { client: owner.client, accountKey: owner.accountKey, conversation, id };
 }
 
 /**

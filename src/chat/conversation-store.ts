@@ -12,6 +12,8 @@ export type Claim =
 
 export interface MessageKey {
   readonly client: string;
+  /** Key of the account that is charged for the id. */
+  readonly accountKey: string;
   readonly conversation: string;
   readonly id: string;
 }
@@ -29,9 +31,14 @@ export interface ConversationStore {
   clear(client: string, conversation: string): Promise<void>;
   /** Null when the client has set none. */
   context(client: string): Promise<string | null>;
-  /** @throws ServiceError `context_refused` when the budget for contexts is full; no stored context is evicted. */
+  /**
+   * Sets the context of a client. May drop contexts of anonymous clients without a socket to free memory.
+   * @throws ServiceError `context_refused` when there is no memory left for it; the earlier context still applies.
+   */
   setContext(owner: Principal, text: string): Promise<void>;
   clearContext(client: string): Promise<void>;
+  /** Whether the client's context was dropped to free memory, and the client has neither set nor cleared one since. */
+  contextWasDropped(client: string): Promise<boolean>;
   /** Deletes everything of a client whose session ended. */
   forgetClient(client: string): Promise<void>;
   /** Atomically claims an id for an answer. `hash` is that of the frame; another hash under the same id is a conflict. */

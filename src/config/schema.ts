@@ -223,8 +223,9 @@ export const settingGroups = {
     }),
     MAX_REPLAY_BYTES_PER_SECOND: integer(1024, 1024 * MIB, 4 * MIB, {
       doc:
-        "Maximum bytes of answer text per second that are sent again (resumed, or joined by id) to one client or address; " +
-        "bursts may be twice as large. Excess text is delayed.",
+        "Maximum bytes per second that are sent again (histories, resumed or joined answers, results of commands without a " +
+        "model) to one client or address; twice as much to all addresses of one network, and four times to all anonymous " +
+        "clients or all subjects. Bursts may be twice as large. Excess bytes are delayed.",
     }),
     MAX_ANSWER_BYTES: integer(1024, 64 * MIB, MIB, {
       doc: "Maximum bytes of an answer. A longer answer ends with `length`.",

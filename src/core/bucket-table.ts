@@ -31,6 +31,21 @@ export class BucketTable {
   /** As {@link TokenBucket.take}, from the bucket of `key`. */
   take(key: string, cost = 1): number {
     const now = this.#clock.now();
+    return this.#bucket(key, now).take(now, cost);
+  }
+
+  /** As {@link TokenBucket.waitFor}, for the bucket of `key`. */
+  waitFor(key: string, cost: number): number {
+    return this.#buckets.get(key)?.waitFor(this.#clock.now(), cost) ?? 0;
+  }
+
+  /** As {@link TokenBucket.charge}, to the bucket of `key`. */
+  charge(key: string, cost: number): void {
+    const now = this.#clock.now();
+    this.#bucket(key, now).charge(now, cost);
+  }
+
+  #bucket(key: string, now: number): TokenBucket {
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
       this.#sweep(now);
@@ -39,7 +54,7 @@ export class BucketTable {
       this.#buckets.delete(key);
     }
     this.#buckets.set(key, bucket);
-    return bucket.take(now, cost);
+    return bucket;
   }
 
   #sweep(now: number): void {

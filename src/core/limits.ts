@@ -75,8 +75,8 @@ export const limits = {
   },
   replay_rate: {
     setting: "MAX_REPLAY_BYTES_PER_SECOND",
-    first: "replayed text is delayed",
-    repeated: "the same",
+    first: "histories, replayed text and results of commands are delayed",
+    repeated: "a history that waits for 15 s gets `rate_limited` with `retry_after_ms`",
     rate: true,
   },
   frame_bytes: {

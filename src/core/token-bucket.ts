@@ -24,12 +24,22 @@ export class TokenBucket {
    * and goes into debt for the rest.
    */
   take(now: number, cost = 1): number {
+    const wait = this.waitFor(now, cost);
+    if (wait > 0) return wait;
+    this.charge(now, cost);
+    return 0;
+  }
+
+  /** Milliseconds until `cost` tokens are available; 0 if they are now. Takes nothing. */
+  waitFor(now: number, cost: number): number {
     const { perSecond, burst } = this.#rate;
     const missing = Math.max(this.#fullAt - now, 0);
-    const wait = missing - ((burst - Math.min(cost, burst)) * 1000) / perSecond;
-    if (wait > 0) return wait;
-    this.#fullAt = now + missing + (cost * 1000) / perSecond;
-    return 0;
+    return Math.max(0, missing - ((burst - Math.min(cost, burst)) * 1000) / perSecond);
+  }
+
+  /** Takes `cost` tokens in any case. Later ones have to wait for those that were not available. */
+  charge(now: number, cost: number): void {
+    this.#fullAt = Math.max(this.#fullAt, now) + (cost * 1000) / this.#rate.perSecond;
   }
 
   /** Whether the bucket is full, and so equal to a new one. */

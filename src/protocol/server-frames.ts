@@ -70,7 +70,12 @@ export interface AuthRefreshedFrame {
 /** A change that concerns all sockets, or the answers of one. */
 export interface NoticeFrame {
   readonly type: "system";
-  readonly event: "draining" | "provider_changed" | "provider_degraded" | "provider_recovered";
+  readonly event:
+    | "draining"
+    | "provider_changed"
+    | "provider_degraded"
+    | "provider_recovered"
+    | "context_dropped";
   readonly message: string;
 }
 

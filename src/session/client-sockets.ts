@@ -12,6 +12,8 @@ export interface ClientSocketsOptions {
   /** Over the limit: true closes the oldest socket with 4409, false refuses the new one. */
   readonly replaceOldest: boolean;
   readonly metrics: Metrics;
+  /** Called when a client opens its first socket (true) or closes its last one (false). */
+  readonly connectedChanged?: (client: string, connected: boolean) => void;
 }
 
 /** The sockets of each client, oldest first. A single socket, the usual case, is stored without an array. */
@@ -26,6 +28,11 @@ export class ClientSockets {
   /** Number of clients that have a socket. */
   get size(): number {
     return this.#sockets.size;
+  }
+
+  /** Whether the client has a socket. */
+  has(client: string): boolean {
+    return this.#sockets.has(client);
   }
 
   /** Whether one more socket of the client would be refused. */
@@ -46,8 +53,10 @@ export class ClientSockets {
       oldest.close("replaced", "replaced by a newer connection of this client");
     }
     const held = this.#sockets.get(client);
-    if (held === undefined) this.#sockets.set(client, socket);
-    else if (Array.isArray(held)) held.push(socket);
+    if (held === undefined) {
+      this.#sockets.set(client, socket);
+      this.#options.connectedChanged?.(client, true);
+    } else if (Array.isArray(held)) held.push(socket);
     else this.#sockets.set(client, [held, socket]);
     return true;
   }
@@ -56,12 +65,17 @@ export class ClientSockets {
   leave(client: string, socket: ClientSocket): void {
     const held = this.#sockets.get(client);
     if (held === socket) {
-      this.#sockets.delete(client);
+      this.#delete(client);
     } else if (Array.isArray(held)) {
       const index = held.indexOf(socket);
       if (index >= 0) held.splice(index, 1);
-      if (held.length === 0) this.#sockets.delete(client);
+      if (held.length === 0) this.#delete(client);
     }
+  }
+
+  #delete(client: string): void {
+    this.#sockets.delete(client);
+    this.#options.connectedChanged?.(client, false);
   }
 
   #count(client: string): number {

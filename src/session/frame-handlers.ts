@@ -67,6 +67,10 @@ const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = {
 /** Milliseconds until another socket has closed or slow readers have caught up; an estimate. */
 const FULL_RETRY_MS = 5000;
 
+const CONTEXT_DROPPED =
+  "Your context was dropped while you were away, because the server's memory for contexts was full. " +
+  "Answers do not use it any more. Set it again with /setcontext.";
+
 /** Handles one frame. @throws ServiceError whose message is sent to the client */
 export function handleFrame(
   connection: Connection,
@@ -122,13 +126,17 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
     connection.close("overloaded", retryAfterReason(FULL_RETRY_MS));
     return;
   }
+  const dropped = await host.chat.contextWasDropped(record.client);
   connection.reply({
     type: "system",
     event: "resumed",
-    message: "Welcome back: your conversation and context are restored.",
+    message: dropped
+      ? "Welcome back: your conversation is restored."
+      : "Welcome back: your conversation and context are restored.",
     session: frame.session,
     client: record.publicId,
   });
+  if (dropped) connection.reply({ type: "system", event: "context_dropped", message: CONTEXT_DROPPED });
   for (const { answer, from } of frame.answers ?? []) await continueAnswer(connection, answer, from);
 }
 

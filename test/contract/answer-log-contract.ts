@@ -4,7 +4,12 @@ import type { AnswerLog } from "../../src/chat/answer-log.ts";
 import { retentionContract } from "./answer-log-retention.ts";
 import { done, found, metaOf, type AnswerLogOptions, type AnswerLogUnderTest } from "./answer-log-subject.ts";
 
-const roomy: AnswerLogOptions = { maxAnswerBytes: 100_000, budgetBytes: 10_000_000, retentionMs: 10_000 };
+const roomy: AnswerLogOptions = {
+  maxAnswerBytes: 100_000,
+  budgetBytes: 10_000_000,
+  retentionMs: 10_000,
+  reservedShare: 0,
+};
 /** Whole characters of one to four bytes, and combined ones. */
 const text = fc.string({
   unit: fc.constantFrom("a", "é", "€", "😀", "👩‍👩‍👧", "\0", "\n", '"', "\\", "\u2028"),

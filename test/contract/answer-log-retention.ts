@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import type { AnswerMeta } from "../../src/chat/answer-log.ts";
+import { describe, expect, it } from "vitest";
+import type { AnswerMeta, AnswerWriter } from "../../src/chat/answer-log.ts";
 import { ServiceError } from "../../src/core/errors.ts";
 import { done, found, metaOf, type AnswerLogOptions, type AnswerLogUnderTest } from "./answer-log-subject.ts";
 
@@ -138,5 +138,43 @@ export function retentionContract(
     expect(first.reader.evicted).toBe(true);
     expect(calls).toBe(1);
     expect(second.reader.evicted).toBe(false);
+  });
+
+  describe("with subjects and anonymous clients", () => {
+    const anonymousMeta = (index: number) => {
+      const accountKey = `addr:2001:db8:${(index >> 3).toString(16)}:${index.toString(16)}::/64`;
+      return metaOf({ client: `anon:${index}`, accountKey });
+    };
+
+    it("evicts no answer of a subject for anonymous clients", async () => {
+      const { log, bytes } = await start({ budgetBytes: 100_000, reservedShare: 1 / 4 });
+      const kept = Array.from({ length: 8 }, () => metaOf());
+      for (const meta of kept) {
+        const writer = log.create(meta);
+        writer.append("x".repeat(6000));
+        writer.finish(done);
+      }
+      for (let index = 0; index < 100; index++) {
+        const writer = log.create(anonymousMeta(index));
+        writer.append("x".repeat(6000));
+        writer.finish(done);
+        expect(bytes()).toBeLessThanOrEqual(100_000);
+      }
+      for (const meta of kept) expect((await found(log, meta)).read(0)).toHaveLength(6000);
+    });
+
+    it("leaves room for the answers of one class while the other one has as many as it can", async () => {
+      const { log, bytes } = await start({ budgetBytes: 200_000, reservedShare: 1 / 4 });
+      for (const metaAt of [anonymousMeta, () => metaOf()]) {
+        const writers: AnswerWriter[] = [];
+        expect(() => {
+          for (let index = 0; index < 1000; index++) writers.push(log.create(metaAt(index)));
+        }).toThrow(ServiceError);
+        expect(writers.length).toBeGreaterThan(25);
+        // They grow until nothing is left for their class.
+        for (const writer of writers) while (writer.append("x".repeat(1000)));
+        expect(bytes()).toBeLessThanOrEqual(200_000);
+      }
+    });
   });
 }

@@ -3,6 +3,8 @@ import type { AnswerLog, AnswerMeta, AnswerOutcome, AnswerReader } from "../../s
 export interface AnswerLogOptions {
   readonly maxAnswerBytes: number;
   readonly budgetBytes: number;
+  /** Share of the budget that is reserved for each class of accounts. */
+  readonly reservedShare: number;
   readonly retentionMs: number;
 }
 

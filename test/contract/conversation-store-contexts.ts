@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ServiceError } from "../../src/core/errors.ts";
 import type { Principal } from "../../src/core/principal.ts";
@@ -49,34 +50,37 @@ export function contextContract(
       expect(await store.context(ada.client)).toBe("context");
     });
 
-    it("are refused when their budget is full; no stored one is evicted", async () => {
-      const { store, contextBytes } = await start({ contextBudgetBytes: 80 * KIB });
+    it("of subjects are refused above an eighth of what is free; no stored one is evicted", async () => {
+      const { store, contextBytes, setConnected } = await start({ contextBudgetBytes: 80 * KIB });
       const text = "x".repeat(9 * KIB);
+      const first = subject("s0");
+      await store.setContext(first, text);
+      setConnected(first.client, false);
+      await expectRefused(store.setContext(subject("late"), text));
       const kept: Principal[] = [];
-      for (let index = 0; index < 8; index++) {
+      for (let index = 1; index <= 20; index++) {
         const client = subject(`s${index}`);
-        await store.setContext(client, `${index}${text}`);
+        await store.setContext(client, `${index}`.padEnd(2 * KIB));
         kept.push(client);
       }
       const before = contextBytes();
-      await expectRefused(store.setContext(subject("late"), text));
       await expectRefused(store.setContext(kept[0] as Principal, "y".repeat(60 * KIB)));
       expect(contextBytes()).toBe(before);
+      expect(await store.context(first.client)).toBe(text);
       for (const [index, client] of kept.entries()) {
-        expect(await store.context(client.client)).toBe(`${index}${text}`);
+        expect(await store.context(client.client)).toBe(`${index + 1}`.padEnd(2 * KIB));
       }
       expect(await store.context("sub:late")).toBeNull();
-      // Clearing a context frees its share of the budget.
-      await store.clearContext("sub:s3");
-      await store.setContext(subject("late"), text);
+      expect(await store.contextWasDropped(first.client)).toBe(false);
     });
 
-    it("can be replaced by one of equal size when the budget is full", async () => {
+    it("can be replaced by one of equal size, however full the budget is", async () => {
       const { store } = await start({ contextBudgetBytes: 80 * KIB });
-      const text = "x".repeat(9 * KIB);
-      for (let index = 0; index < 8; index++) await store.setContext(subject(`s${index}`), text);
-      await store.setContext(subject("s0"), text.replaceAll("x", "y"));
-      expect(await store.context("sub:s0")).toBe(text.replaceAll("x", "y"));
+      for (let index = 0; index < 200; index++) {
+        await store.setContext(subject(`s${index}`), "x".repeat(50)).catch(() => {});
+      }
+      await store.setContext(subject("s0"), "y".repeat(50));
+      expect(await store.context("sub:s0")).toBe("y".repeat(50));
     });
 
     it("have separate budgets for anonymous clients and subjects", async () => {
@@ -85,9 +89,125 @@ export function contextContract(
         anonymousContextBudgetBytes: 40 * KIB,
       });
       const text = "x".repeat(4 * KIB);
-      for (let index = 0; index < 9; index++) await store.setContext(anonymous(`a${index}`), text);
+      for (let index = 0; index < 9; index++) {
+        await store.setContext(anonymous(`a${index}`), text).catch(() => {});
+      }
       await expectRefused(store.setContext(anonymous("late"), text));
       await store.setContext(ada, text);
+    });
+
+    it("of anonymous clients without a socket make room, those of the largest network first", async () => {
+      const budget = 80 * KIB;
+      const { store, contextBytes, setConnected } = await start({ anonymousContextBudgetBytes: budget });
+      const text = "x".repeat(4 * KIB);
+      const quiet = anonymous("quiet", "192.0.2.1");
+      const present = anonymous("present", "198.51.100.250");
+      for (const client of [quiet, present]) await store.setContext(client, text);
+      setConnected(quiet.client, false);
+      for (let index = 0; index < 100; index++) {
+        const flood = anonymous(`f${index}`, `198.51.100.${index}`);
+        await store.setContext(flood, text);
+        setConnected(flood.client, false);
+        expect(contextBytes()).toBeLessThanOrEqual(budget);
+      }
+      await store.setContext(anonymous("late", "203.0.113.1"), text);
+      for (const client of [quiet, present]) {
+        expect(await store.context(client.client)).toBe(text);
+        expect(await store.contextWasDropped(client.client)).toBe(false);
+      }
+      expect(await store.context("anon:f0")).toBeNull();
+      expect(await store.contextWasDropped("anon:f0")).toBe(true);
+    });
+
+    it("that were dropped are reported until the client sets or clears its context, or has ended", async () => {
+      const { store, setConnected } = await start({ anonymousContextBudgetBytes: 80 * KIB });
+      const text = "x".repeat(4 * KIB);
+      const lost = Array.from({ length: 3 }, (_, index) => anonymous(`lost${index}`));
+      for (const client of lost) {
+        await store.setContext(client, text.repeat(2));
+        setConnected(client.client, false);
+      }
+      for (let index = 0; index < 40; index++) {
+        const flood = anonymous(`f${index}`);
+        await store.setContext(flood, text);
+        setConnected(flood.client, false);
+      }
+      const dropped = () => Promise.all(lost.map(({ client }) => store.contextWasDropped(client)));
+      expect(await dropped()).toEqual([true, true, true]);
+      const [first, second, third] = lost as [Principal, Principal, Principal];
+      await store.setContext(first, "again");
+      await store.clearContext(second.client);
+      await store.forgetClient(third.client);
+      expect(await dropped()).toEqual([false, false, false]);
+      expect(await store.context(first.client)).toBe("again");
+    });
+
+    it("of connected clients at many addresses of many networks leave room for another address", async () => {
+      const { store, contextBytes, setConnected } = await start({ anonymousContextBudgetBytes: 1000 * KIB });
+      const text = "x".repeat(4 * KIB);
+      let taken = 0;
+      for (let index = 0; index < 2000; index++) {
+        // 250 addresses in each of eight networks.
+        const flood = anonymous(`f${index}`, `198.51.${index % 8}.${index >> 3}`);
+        await store.setContext(flood, text).then(
+          () => taken++,
+          () => {},
+        );
+      }
+      expect(taken).toBeGreaterThan(100);
+      await store.setContext(anonymous("late", "203.0.113.1"), text);
+      expect(contextBytes()).toBeLessThanOrEqual(1000 * KIB);
+      expect(await store.context("anon:f0")).toBe(text);
+      setConnected("anon:f0", false);
+      setConnected("anon:f0", true);
+      expect(await store.context("anon:f0")).toBe(text);
+    });
+
+    it("of anonymous clients that come and go are counted exactly, and kept while they have a socket", async () => {
+      const step = fc.record({
+        act: fc.constantFrom("set", "clear", "leave", "return", "end" as const),
+        client: fc.nat({ max: 11 }),
+        bytes: fc.integer({ min: 0, max: 3 * KIB }),
+      });
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 150, size: "max" }), async (steps) => {
+          const budget = 16 * KIB;
+          const { store, contextBytes, setConnected } = await start({ anonymousContextBudgetBytes: budget });
+          const texts = new Map<string, string>();
+          const away = new Set<string>();
+          for (const [index, { act, client: number, bytes }] of steps.entries()) {
+            const client = anonymous(`c${number}`, `192.0.${number % 3}.${number % 5}`);
+            const key = client.client;
+            if (act === "set") {
+              const text = `${index}`.padEnd(bytes);
+              await store.setContext(client, text).then(
+                () => texts.set(key, text),
+                (error: unknown) => expect((error as ServiceError).code).toBe("context_refused"),
+              );
+            } else if (act === "leave" || act === "return") {
+              setConnected(key, act === "return");
+              if (act === "leave") away.add(key);
+              else away.delete(key);
+            } else {
+              texts.delete(key);
+              await (act === "clear" ? store.clearContext(key) : store.forgetClient(key));
+            }
+            expect(contextBytes()).toBeLessThanOrEqual(budget);
+            for (const [each, text] of texts) {
+              const stored = await store.context(each);
+              expect(await store.contextWasDropped(each)).toBe(stored === null);
+              if (stored === null) expect(away.has(each) || !texts.has(each)).toBe(true);
+              else expect(stored).toBe(text);
+              if (stored === null) texts.delete(each);
+            }
+          }
+          for (const key of Array.from({ length: 12 }, (_, number) => `anon:c${number}`)) {
+            await store.clearContext(key);
+          }
+          expect(contextBytes()).toBe(0);
+        }),
+        { numRuns: 40 },
+      );
     });
 
     it("of one address cannot fill the whole budget", async () => {

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Turn } from "../../src/core/fit-prompt.ts";
 import { contextContract } from "./conversation-store-contexts.ts";
 import {
+  anonymous,
   KIB,
   subject,
   type ConversationStoreOptions,
@@ -10,6 +11,7 @@ import {
 
 const roomy: ConversationStoreOptions = {
   historyBudgetBytes: 10_000 * KIB,
+  reservedShare: 0,
   maxHistoryBytes: 1000 * KIB,
   historyTtlMs: 600_000,
   contextBudgetBytes: 10_000 * KIB,
@@ -144,6 +146,48 @@ export function conversationStoreContract(
         expect(await store.turns(ada.client, "c1")).toEqual([]);
       });
 
+      it("of subjects are never evicted for anonymous clients, from however many networks", async () => {
+        const { store, historyBytes } = await start({ historyBudgetBytes: 100 * KIB, reservedShare: 1 / 4 });
+        const text = "x".repeat(4 * KIB);
+        for (let index = 0; index < 16; index++) await store.append(ada, `c${index}`, exchange("q", text));
+        for (let index = 0; index < 200; index++) {
+          const address = `2001:db8:${(index >> 2).toString(16)}:${index.toString(16)}::/64`;
+          await store.append(anonymous(`a${index}`, address), "c", exchange("q", text));
+          expect(historyBytes()).toBeLessThanOrEqual(100 * KIB);
+        }
+        for (let index = 0; index < 16; index++) {
+          expect(await store.turns(ada.client, `c${index}`)).not.toEqual([]);
+        }
+        // Anonymous clients have the rest, and at least their reserved share, even against a flood of subjects.
+        expect(await store.turns("anon:a199", "c")).not.toEqual([]);
+        for (let index = 0; index < 60; index++) {
+          await store.append(subject(`s${index}`), "c", exchange("q", text));
+        }
+        expect(await store.turns("anon:a199", "c")).not.toEqual([]);
+      });
+
+      it("of many addresses of one network are evicted before those of another network", async () => {
+        const { store } = await start({ historyBudgetBytes: 100 * KIB });
+        const text = "x".repeat(8 * KIB);
+        for (const [name, address] of [
+          ["home", "192.0.2.1"],
+          ["away", "2001:db8:2:3::/64"],
+        ] as const) {
+          for (let index = 0; index < 3; index++) {
+            await store.append(anonymous(name, address), `c${index}`, exchange("q", text));
+          }
+        }
+        for (let index = 0; index < 300; index++) {
+          const address = `2001:db8:1:${index.toString(16)}::/64`;
+          await store.append(anonymous(`a${index}`, address), "c", exchange("q", text));
+          await store.append(anonymous(`b${index}`, `198.51.100.${index % 256}`), "c", exchange("q", text));
+        }
+        for (let index = 0; index < 3; index++) {
+          expect(await store.turns("anon:home", `c${index}`)).not.toEqual([]);
+          expect(await store.turns("anon:away", `c${index}`)).not.toEqual([]);
+        }
+      });
+
       it("keep the newest turns of a growing conversation, without evicting other clients' conversations", async () => {
         const budget = 256 * KIB;
         const { store, historyBytes } = await start({
@@ -192,7 +236,7 @@ export function conversationStoreContract(
     });
 
     describe("ids of messages", () => {
-      const key = { client: "sub:ada", conversation: "c", id: "i" };
+      const key = { client: "sub:ada", accountKey: "sub:ada", conversation: "c", id: "i" };
 
       it("belong to the first frame; the same frame joins it, and a different one is a conflict", async () => {
         const { store } = await start();
@@ -220,11 +264,35 @@ export function conversationStoreContract(
           { ...key, client: "sub:bob" },
           { ...key, conversation: "d" },
           { ...key, id: "j" },
-          { client: "sub:ada", conversation: "c", id: "i " },
-          { client: 'ada"', conversation: "c", id: 'i","sub:' },
-          { client: "sub:", conversation: "c", id: "i ada" },
+          { ...key, id: "i " },
+          { ...key, client: 'ada"', conversation: "c", id: 'i","sub:' },
+          { ...key, client: "sub:", id: "i ada" },
         ];
         for (const each of others) expect(await store.claim(each, "hash", "a")).toEqual({ kind: "new" });
+      });
+
+      it("of subjects are not dropped for anonymous clients; the oldest one of a crowded network is", async () => {
+        const { store } = await start({ reservedShare: 1 / 4 });
+        for (let index = 0; index < 5000; index++) {
+          if (index % 10 === 0 && index < 1000) {
+            await store.claim({ ...key, id: `s${index}` }, "hash", "a");
+            await store.settle({ ...key, id: `s${index}` }, "a", 600_000);
+          }
+          const flood = {
+            client: `anon:${index}`,
+            accountKey: `addr:198.51.${index >> 8}.${index & 255}`,
+            conversation: "c",
+            id: "i",
+          };
+          await store.claim(flood, "hash", "a");
+          await store.settle(flood, "a", 600_000);
+        }
+        for (let index = 0; index < 1000; index += 10) {
+          const claim = await store.claim({ ...key, id: `s${index}` }, "hash", "b");
+          expect(claim).toEqual({ kind: "join", answer: "a" });
+        }
+        const first = { client: "anon:0", accountKey: "addr:198.51.0.0", conversation: "c", id: "i" };
+        expect(await store.claim(first, "hash", "b")).toEqual({ kind: "new" });
       });
 
       it("stay for the given time after the end, and are freed only by their own answer", async () => {

@@ -4,11 +4,22 @@ import { conversationStoreContract } from "./conversation-store-contract.ts";
 
 conversationStoreContract("memory", (options) => {
   const clock = new VirtualClock();
-  const store = new MemoryConversationStore({ ...options, clock });
+  const disconnected = new Set<string>();
+  const store = new MemoryConversationStore({
+    ...options,
+    maxMessageIds: 1000,
+    isConnected: (client) => !disconnected.has(client),
+    clock,
+  });
   return Promise.resolve({
     store,
     historyBytes: () => store.historyBytes,
     contextBytes: () => store.contextBytes,
+    setConnected(client, connected) {
+      if (connected) disconnected.delete(client);
+      else disconnected.add(client);
+      store.setConnected(client, connected);
+    },
     pass: (ms: number) => clock.pass(ms),
   });
 });

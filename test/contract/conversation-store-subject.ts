@@ -3,6 +3,8 @@ import type { Principal } from "../../src/core/principal.ts";
 
 export interface ConversationStoreOptions {
   readonly historyBudgetBytes: number;
+  /** Share of the histories and message ids that is reserved for each class of accounts. */
+  readonly reservedShare: number;
   readonly maxHistoryBytes: number;
   readonly historyTtlMs: number;
   readonly contextBudgetBytes: number;
@@ -16,6 +18,8 @@ export interface ConversationStoreUnderTest {
   historyBytes(): number;
   /** Bytes that the store counts for contexts. */
   contextBytes(): number;
+  /** Reports that a client has opened its first socket or closed its last one. All clients have one at first. */
+  setConnected(client: string, connected: boolean): void;
   /** Lets `ms` milliseconds pass for the store. */
   pass(ms: number): Promise<void>;
   close?(): Promise<void>;

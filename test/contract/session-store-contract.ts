@@ -4,6 +4,8 @@ import type { SessionRecord, SessionStore } from "../../src/chat/session-store.t
 export interface SessionStoreOptions {
   readonly maxSessions: number;
   readonly retentionMs: number;
+  /** Share of the sessions that is reserved for each class of accounts. */
+  readonly reservedShare: number;
   /** Must be called for each session that is deleted for good. */
   ended(record: SessionRecord): void;
 }
@@ -38,9 +40,9 @@ export function sessionStoreContract(
 ): void {
   describe(`SessionStore: ${name}`, () => {
     const open: SessionStoreUnderTest[] = [];
-    const start = async (maxSessions = 100) => {
+    const start = async (maxSessions = 100, reservedShare = 0) => {
       const ended: string[] = [];
-      const options = { maxSessions, retentionMs: RETENTION_MS };
+      const options = { maxSessions, reservedShare, retentionMs: RETENTION_MS };
       const made = await make({ ...options, ended: ({ publicId }) => ended.push(publicId) });
       open.push(made);
       return { ...made, ended };
@@ -142,6 +144,29 @@ export function sessionStoreContract(
       for (let index = 0; index < 10; index++) {
         expect(await store.attach(`h${index}`, admitAll)).toEqual(recordOf(`n${index}`));
       }
+    });
+
+    it("drops no session of a subject for anonymous ones, and keeps the reserved share of both", async () => {
+      const { store, ended } = await start(100, 1 / 4);
+      const subjectOf = (name: string): SessionRecord => ({
+        ...recordOf(name, `sub:${name}`),
+        authenticated: true,
+        client: `sub:${name}`,
+      });
+      for (let index = 0; index < 75; index++) {
+        store.create(`s${index}`, subjectOf(`s${index}`));
+        store.detach(`s${index}`);
+      }
+      for (let index = 0; index < 500; index++) {
+        const address = `addr:2001:db8:${(index >> 3).toString(16)}:${index.toString(16)}::/64`;
+        store.create(`a${index}`, recordOf(`a${index}`, address));
+        store.detach(`a${index}`);
+      }
+      expect(ended.filter((name) => name.startsWith("s"))).toEqual([]);
+      expect(ended).toHaveLength(475);
+      // One more subject takes the place of a subject, not that of the 25 anonymous sessions.
+      store.create("late", subjectOf("late"));
+      expect(ended.slice(475)).toEqual([expect.stringMatching(/^s\d+$/)]);
     });
   });
 }

@@ -32,6 +32,9 @@ export interface ChatBenchOptions extends ScriptedProviderOptions {
   readonly maxAnswerBytes?: number;
   readonly answerBudgetBytes?: number;
   readonly contextBudgetBytes?: number;
+  readonly anonymousContextBudgetBytes?: number;
+  /** Whether a client has a socket; default: every one. */
+  readonly isConnected?: (client: string) => boolean;
 }
 
 /** The chat service on the memory stores, with a scripted provider and virtual time. */
@@ -43,6 +46,7 @@ export function chatBench(options: ChatBenchOptions = {}) {
     maxAnswerBytes: options.maxAnswerBytes ?? 1_000_000,
     budgetBytes: options.answerBudgetBytes ?? 10_000_000,
     retentionMs: 120_000,
+    reservedShare: 0,
     clock,
   });
   const store = new MemoryConversationStore({
@@ -50,8 +54,11 @@ export function chatBench(options: ChatBenchOptions = {}) {
     maxHistoryBytes: 1_000_000,
     historyTtlMs: 600_000,
     contextBudgetBytes: options.contextBudgetBytes ?? 10_000_000,
-    anonymousContextBudgetBytes: 10_000_000,
+    anonymousContextBudgetBytes: options.anonymousContextBudgetBytes ?? 10_000_000,
     maxConversationsPerClient: 100,
+    maxMessageIds: 10_000,
+    reservedShare: 0,
+    isConnected: options.isConnected ?? (() => true),
     clock,
   });
   const faults: string[] = [];

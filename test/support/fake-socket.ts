@@ -77,6 +77,11 @@ export class FakeSocket implements Socket {
     this.onEnd();
   }
 
+  /** Takes some of the unsent bytes, as a slow reader does. */
+  read(bytes: number): void {
+    this.#buffered = Math.max(0, this.#buffered - bytes);
+  }
+
   /** Releases the unsent bytes. The test then calls the session's `onDrain`, as the transport does. */
   release(): void {
     this.#buffered = 0;

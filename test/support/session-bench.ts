@@ -90,12 +90,19 @@ export class TestClient {
 
 /** The sessions of a service on fake sockets and virtual time. */
 export function sessionBench(options: SessionBenchOptions = {}) {
-  const bench = chatBench(options);
+  const bench = chatBench({ ...options, isConnected: (client) => clients.has(client) });
   const { clock, metrics, chat, store } = bench;
+  const clients: ClientSockets = new ClientSockets({
+    maxPerClient: options.maxSocketsPerClient ?? 100,
+    replaceOldest: options.replaceOldest ?? false,
+    metrics,
+    connectedChanged: (client, connected) => store.setConnected(client, connected),
+  });
   const loop = new FakeEventLoop();
   const ended: SessionRecord[] = [];
   const sessions = new MemorySessionStore({
     maxSessions: 1000,
+    reservedShare: 0,
     retentionMs: 60_000,
     clock,
     ended: (record) => {
@@ -123,11 +130,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     logger: silentLogger,
     metrics,
     expiry: new ExpiryWheel(clock),
-    clients: new ClientSockets({
-      maxPerClient: options.maxSocketsPerClient ?? 100,
-      replaceOldest: options.replaceOldest ?? false,
-      metrics,
-    }),
+    clients,
     buffers,
     rates: options.rates === undefined ? null : new RateLimits({ ...unlimited, ...options.rates, clock }),
     tokenVerifier: createTokenVerifier({ secret: TOKEN_SECRET, maxWeight: 10, clock }),

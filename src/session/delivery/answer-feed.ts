@@ -6,7 +6,7 @@ import type { AckFrame } from "../../protocol/client-frames.ts";
 import type { ServerFrameType } from "../../protocol/server-frames.ts";
 import { Cursor, type CursorSink } from "./cursor.ts";
 import type { Flushable } from "./flush-scheduler.ts";
-import { HistoryReplies, type HistoryRequest } from "./history-replies.ts";
+import { HistoryReplies, type HistoryRequest, type HistorySink } from "./history-replies.ts";
 import type { DeliveryHost } from "./delivery-host.ts";
 import type { SocketWriter } from "./socket-writer.ts";
 
@@ -23,7 +23,7 @@ export interface FeedOwner {
  * What one socket reads: the answers that it watches and the histories that it requested. Text stays in the answer log
  * or the store until the socket is writable.
  */
-export class AnswerFeed implements CursorSink, Flushable {
+export class AnswerFeed implements CursorSink, HistorySink, Flushable {
   readonly #session: FeedOwner;
   readonly #writer: SocketWriter;
   readonly #cursors = new CursorSet();
@@ -67,7 +67,7 @@ export class AnswerFeed implements CursorSink, Flushable {
   /** Sends a history when the socket is writable. @throws ServiceError `busy` while too many requests wait */
   showHistory(request: HistoryRequest): void {
     const { host, owner } = this.#session;
-    this.#histories ??= new HistoryReplies(host, this.#writer, (error) => this.#session.refuse(error));
+    this.#histories ??= new HistoryReplies(host, this.#writer, this);
     this.#histories.add(owner.client, request);
   }
 
@@ -99,6 +99,7 @@ export class AnswerFeed implements CursorSink, Flushable {
   /** Stops all deliveries, because the socket has closed. */
   end(): void {
     this.#cursors.leaveAll();
+    this.#histories?.end();
   }
 
   wantsPump(atOnce: boolean): boolean {
@@ -119,6 +120,15 @@ export class AnswerFeed implements CursorSink, Flushable {
     const wait = host.replays?.take(owner.accountKey, bytes) ?? 0;
     if (wait > 0) host.metrics.limitHit("replay_rate");
     return wait;
+  }
+
+  chargeReplay(bytes: number): void {
+    const { host, owner } = this.#session;
+    host.replays?.charge(owner.accountKey, bytes);
+  }
+
+  refuse(error: unknown): void {
+    this.#session.refuse(error);
   }
 
   send(type: ServerFrameType, text: string, head?: Uint8Array): void {

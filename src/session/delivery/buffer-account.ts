@@ -53,9 +53,12 @@ export class BufferAccount {
     return this.#bytes;
   }
 
-  /** Closes stalled sockets if much is unsent. Returns whether new messages must be refused nevertheless. */
-  relieve(): boolean {
-    const comfortable = this.#maxBytes * NEARLY_FULL_SHARE;
+  /**
+   * Closes stalled sockets if more than `share` of the limit is unsent. Returns whether new messages, or replies that may
+   * take no more than that share, must be refused nevertheless.
+   */
+  relieve(share = NEARLY_FULL_SHARE): boolean {
+    const comfortable = this.#maxBytes * share;
     if (this.#bytes <= comfortable) return false;
     this.#closeStalled(comfortable);
     return this.#bytes > comfortable;

@@ -1,4 +1,4 @@
-import type { AnswerReader, AnswerStatus } from "../../chat/answer-log.ts";
+import type { AnswerOutcome, AnswerReader, AnswerStatus } from "../../chat/answer-log.ts";
 import type { Watcher } from "../../chat/abandon-timer.ts";
 import type { AnswerHandle } from "../../chat/running-answer.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -23,6 +23,8 @@ export interface CursorSink {
   readonly creditBytes: number;
   /** Takes bytes from the client's budget of replayed text. Returns 0, or the milliseconds until they are available. */
   takeReplay(bytes: number): number;
+  /** Takes bytes that are sent in any case; the next ones have to wait for them. */
+  chargeReplay(bytes: number): void;
   /** Schedules {@link Cursor.pump}, `atOnce` or with the next flush. Returns false if the socket is not writable. */
   wantsPump(atOnce: boolean): boolean;
   send(type: ServerFrameType, text: string, head?: Uint8Array): void;
@@ -111,7 +113,7 @@ export class Cursor {
       this.#watcher.setStalled(this.#hasUnreadText());
     }
     const { outcome } = this.reader;
-    if (outcome === null || !this.#sink.writable || this.#behind() || !this.#endAllowed()) return;
+    if (outcome === null || !this.#sink.writable || this.#behind() || !this.#endAllowed(outcome)) return;
     this.#end(endFrame(this.reader, outcome));
   }
 
@@ -180,6 +182,8 @@ export class Cursor {
     if (to <= from || (from < this.#oldTo && !this.#replayAllowed(to - from))) return false;
     const text = JSON.stringify(this.reader.read(from, to));
     this.#sentTo = to;
+    // JSON can encode one byte as six.
+    if (from < this.#oldTo) this.#sink.chargeReplay(Math.max(0, Buffer.byteLength(text) - (to - from)));
     this.#sink.send("token", `${text},"from":${from},"to":${to}}`, this.#tokenHead);
     return true;
   }
@@ -196,11 +200,13 @@ export class Cursor {
     return false;
   }
 
-  /** A final frame holds the whole text, so it counts as a replay if the cursor began after the text did. */
-  #endAllowed(): boolean {
-    if (this.#endIsOld && !this.#replayAllowed(this.reader.length + END_FRAME_BYTES)) return false;
-    this.#endIsOld = false;
-    return true;
+  /**
+   * A final frame holds the whole text, so it counts as a replay if the cursor began after the text did. So does the
+   * result of a command that used no model: it is text that the server has or the client sent.
+   */
+  #endAllowed(outcome: AnswerOutcome): boolean {
+    this.#endIsOld ||= outcome.type === "command" && outcome.usage === undefined;
+    return !this.#endIsOld || this.#replayAllowed(this.reader.length + END_FRAME_BYTES);
   }
 
   #sendStatus(): void {
@@ -222,7 +228,10 @@ export class Cursor {
 
   #end(frame: ReturnType<typeof endFrame>): void {
     if (frame.type === "error") this.#sink.errorSent(frame.code);
-    this.#sink.send(frame.type, encode(frame));
+    const text = encode(frame);
+    const paid = this.reader.length + END_FRAME_BYTES;
+    if (this.#endIsOld) this.#sink.chargeReplay(Math.max(0, Buffer.byteLength(text) - paid));
+    this.#sink.send(frame.type, text);
     this.leave();
     this.#sink.done(this);
   }

@@ -11,24 +11,68 @@ export interface HistoryRequest {
   readonly limit: number;
 }
 
-/** Maximum number of requests that wait while the socket is blocked. */
+/** The feed that the replies of a socket belong to. */
+export interface HistorySink {
+  /** Takes bytes from the budget of replayed text. Returns 0, or the milliseconds until they are available. */
+  takeReplay(bytes: number): number;
+  /** Takes bytes that are sent in any case; the next ones have to wait for them. */
+  chargeReplay(bytes: number): void;
+  /** Sends an `error` frame. */
+  refuse(error: unknown): void;
+}
+
+/** Maximum number of requests of one socket that wait. */
 const MAX_WAITING = 4;
 
 /**
- * Replies to the `history` frames of one socket. A history is read from the store only when the socket is writable,
- * and sent at once, so a slow reader costs no memory.
+ * Milliseconds after which a request that waits is given up, and after which a socket is closed if it has read nothing of
+ * a history. A quarter of a minute is long for a reader that works, and short for the memory that one that does not
+ * work takes from others.
+ */
+const MAX_WAIT_MS = 15_000;
+
+/** Share of the memory for unsent bytes that histories may fill. Above 80 %, messages of all clients are refused. */
+const BUFFER_SHARE = 1 / 2;
+
+/** Minimum time between two attempts to send, in milliseconds, so that many that wait cost little. */
+const MIN_RETRY_MS = 100;
+
+/** Bytes of a frame, and of each turn in it, besides the text. */
+const RECORD_BYTES = 32;
+
+/** Why the first request waits. */
+type Obstacle = "socket" | "budget" | "memory";
+
+interface Waiting extends HistoryRequest {
+  readonly client: string;
+  /** `Clock.now()` at which the request is given up. */
+  readonly giveUpAt: number;
+  /** Size of the reply at the first attempt, in bytes; 0 before that. */
+  bytes: number;
+  /** Whether the bytes were taken from the replay budget. */
+  paid: boolean;
+}
+
+/**
+ * Replies to the `history` frames of one socket, in order. A reply can be 30,000 times as large as its request, so it is
+ * sent only when the socket is writable, the replay budget allows it and less than half of the memory for unsent bytes is in
+ * use. A history is read from the store only then and sent at once, so a request that waits costs no memory.
  */
 export class HistoryReplies {
   readonly #host: DeliveryHost;
   readonly #writer: SocketWriter;
-  readonly #failed: (error: unknown) => void;
-  readonly #waiting: (HistoryRequest & { readonly client: string })[] = [];
+  readonly #sink: HistorySink;
+  readonly #waiting: Waiting[] = [];
   #reading = false;
+  #obstacle: Obstacle = "socket";
+  #cancelRetry: (() => void) | null = null;
+  #cancelGiveUp: (() => void) | null = null;
+  #cancelUnread: (() => void) | null = null;
 
-  constructor(host: DeliveryHost, writer: SocketWriter, failed: (error: unknown) => void) {
+  constructor(host: DeliveryHost, writer: SocketWriter, sink: HistorySink) {
     this.#host = host;
     this.#writer = writer;
-    this.#failed = failed;
+    this.#sink = sink;
   }
 
   /** Adds a request. @throws ServiceError `busy` while too many wait */
@@ -37,44 +81,145 @@ export class HistoryReplies {
       const message = `${MAX_WAITING} history requests are waiting; read the frames sent so far, then try again.`;
       throw new ServiceError("busy", message);
     }
-    this.#waiting.push({ ...request, client });
+    const giveUpAt = this.#host.clock.now() + MAX_WAIT_MS;
+    this.#waiting.push({ ...request, client, giveUpAt, bytes: 0, paid: false });
     this.serve();
   }
 
   /** Serves the waiting requests while the socket is writable. */
   serve(): void {
-    if (this.#reading || this.#waiting.length === 0) return;
+    if (this.#reading || this.#cancelRetry !== null || this.#waiting.length === 0) return;
     this.#reading = true;
     void this.#serveAll().finally(() => {
       this.#reading = false;
+      this.#giveUpLater();
       // A request may have arrived after the loop ended.
       if (this.#writer.writable) this.serve();
     });
   }
 
+  /** Drops all requests, because the socket has closed. */
+  end(): void {
+    this.#waiting.length = 0;
+    this.#cancelRetry?.();
+    this.#cancelGiveUp?.();
+    this.#cancelUnread?.();
+  }
+
   async #serveAll(): Promise<void> {
     for (let request = this.#waiting[0]; request !== undefined; request = this.#waiting[0]) {
-      if (!this.#writer.writable) return;
-      const { client, conversation, limit } = request;
+      if (!this.#maySend(request)) return;
       try {
-        const { turns, running } = await this.#host.chat.history(client, conversation);
-        // The socket was blocked meanwhile: the history is read again after the drain.
-        if (!this.#writer.writable) return;
-        this.#waiting.shift();
-        const frame = {
-          type: "history",
-          conversation,
-          turns: newest(turns, limit, this.#host.maxHistoryBytes),
-          running: running.map(({ meta, length }) => ({ answer: meta.answer, id: meta.id, length })),
-        } as const;
-        this.#writer.send("history", encode(frame));
+        await this.#reply(request);
       } catch (error) {
-        this.#waiting.shift();
+        this.#remove(request);
         this.#host.logger.error({ err: error }, "reading a history failed");
-        this.#failed(error);
+        this.#sink.refuse(error);
       }
+      if (this.#waiting[0] === request) return;
     }
   }
+
+  /** Sends one reply. The request keeps waiting if the socket was blocked meanwhile or the reply is over the budget. */
+  async #reply(request: Waiting): Promise<void> {
+    const { client, conversation, limit } = request;
+    const { turns, running } = await this.#host.chat.history(client, conversation);
+    if (this.#waiting[0] !== request || !this.#writer.writable) return;
+    const shown = newest(turns, limit, this.#host.maxHistoryBytes);
+    if (!request.paid) request.bytes = bytesOf(shown) + RECORD_BYTES * (1 + running.length);
+    if (!this.#maySend(request)) return;
+    this.#waiting.shift();
+    const text = encode({
+      type: "history",
+      conversation,
+      turns: shown,
+      running: running.map(({ meta, length }) => ({ answer: meta.answer, id: meta.id, length })),
+    });
+    // JSON can encode one byte as six.
+    this.#sink.chargeReplay(Math.max(0, Buffer.byteLength(text) - request.bytes));
+    this.#writer.send("history", text);
+    if (!this.#writer.writable) this.#closeIfUnread();
+  }
+
+  /** Whether a request may be served now. If not, it is tried again at the next drain or after a time. */
+  #maySend(request: Waiting): boolean {
+    if (!this.#writer.writable) {
+      this.#obstacle = "socket";
+      return false;
+    }
+    if (this.#host.buffers.relieve(BUFFER_SHARE)) {
+      this.#retryIn(MIN_RETRY_MS, "memory");
+      return false;
+    }
+    if (request.paid || request.bytes === 0) return true;
+    const wait = this.#sink.takeReplay(request.bytes);
+    request.paid = wait === 0;
+    if (wait > 0) this.#retryIn(wait, "budget");
+    return request.paid;
+  }
+
+  #retryIn(ms: number, obstacle: Obstacle): void {
+    this.#obstacle = obstacle;
+    this.#cancelRetry ??= this.#host.clock.after(Math.max(Math.ceil(ms), MIN_RETRY_MS), () => {
+      this.#cancelRetry = null;
+      this.serve();
+    });
+  }
+
+  #giveUpLater(): void {
+    const oldest = this.#waiting[0];
+    if (oldest === undefined || this.#cancelGiveUp !== null) return;
+    const { clock } = this.#host;
+    this.#cancelGiveUp = clock.after(Math.max(1, oldest.giveUpAt - clock.now()), () => {
+      this.#cancelGiveUp = null;
+      while (this.#waiting[0] !== undefined && this.#waiting[0].giveUpAt <= clock.now()) {
+        this.#waiting.shift();
+        this.#sink.refuse(givenUp(this.#obstacle));
+      }
+      this.#giveUpLater();
+    });
+  }
+
+  /** Closes the socket if it reads nothing of the history that was sent, whose bytes this process holds. */
+  #closeIfUnread(): void {
+    const unsent = this.#writer.unsentBytes;
+    this.#cancelUnread?.();
+    this.#cancelUnread = this.#host.clock.after(MAX_WAIT_MS, () => {
+      this.#cancelUnread = null;
+      const left = this.#writer.unsentBytes;
+      if (left === 0) return;
+      if (left < unsent) this.#closeIfUnread();
+      else this.#writer.giveUp();
+    });
+  }
+
+  #remove(request: Waiting): void {
+    if (this.#waiting[0] === request) this.#waiting.shift();
+  }
+}
+
+function givenUp(obstacle: Obstacle): ServiceError {
+  const retryAfterMs = MAX_WAIT_MS;
+  const seconds = MAX_WAIT_MS / 1000;
+  if (obstacle === "socket") {
+    const message =
+      `A history was not sent, because nothing was read from this connection for ${seconds} s. ` +
+      "Read the frames sent so far, then ask again.";
+    return new ServiceError("busy", message);
+  }
+  if (obstacle === "budget") {
+    const message =
+      `A history was not sent within ${seconds} s, because too much text is being sent again ` +
+      "to you or your address. Ask again later, or for fewer turns with `limit`.";
+    return new ServiceError("rate_limited", message, { retryAfterMs, limit: "replay_rate" });
+  }
+  const message =
+    "A history was not sent, because too much output is waiting for slow clients. Ask again later.";
+  return new ServiceError("overloaded", message, { retryAfterMs, limit: "buffered_bytes" });
+}
+
+function bytesOf(turns: readonly Turn[]): number {
+  return turns.reduce((sum, { content }) => sum + Buffer.byteLength(content) + RECORD_BYTES, 0);
 }
 
 /** The newest turns within both limits; never an assistant turn without its user turn. */

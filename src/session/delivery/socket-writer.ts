@@ -3,7 +3,7 @@ import type { DeliveryHost } from "./delivery-host.ts";
 import { Outbox } from "./outbox.ts";
 import type { FrameText, Socket } from "./socket.ts";
 
-/** Why a socket must be closed: a frame was dropped, or too many frames wait in the outbox. */
+/** Why a socket must be closed: a frame was dropped, or the client does not read its frames. */
 export type WriteFault = "frame_too_big" | "not_read";
 
 /** The session that a writer belongs to. */
@@ -30,6 +30,11 @@ export class SocketWriter {
   /** False while the socket is blocked (from a queued send until it has drained), and always after {@link shut}. */
   get writable(): boolean {
     return !this.#blocked && !this.#shut;
+  }
+
+  /** Bytes that this process still holds for the socket; 0 after {@link shut}. */
+  get unsentBytes(): number {
+    return this.#shut ? 0 : this.#socket.bufferedBytes();
   }
 
   /** Sends one frame, `head` before `text`. Call it only while {@link writable}. */
@@ -81,6 +86,11 @@ export class SocketWriter {
       }
       more();
     });
+  }
+
+  /** Ends the socket because its client does not read. */
+  giveUp(): void {
+    if (!this.#shut) this.#owner.writeFailed("not_read");
   }
 
   /** Stops sending permanently. */

@@ -1,5 +1,6 @@
 import type { Claim } from "../../chat/conversation-store.ts";
 import type { Clock } from "../../core/clock.ts";
+import { OwnerLru } from "./owner-lru.ts";
 
 interface Entry {
   readonly hash: string;
@@ -11,43 +12,66 @@ interface Entry {
 /** Interval between sweeps of expired ids. */
 const SWEEP_MS = 1000;
 
-/** Claimed message ids. There are at most as many as running answers and answers within their retention time. */
+export interface ClaimTableOptions {
+  /** Maximum number of ids, those of running answers included. Ids of running answers are kept beyond it. */
+  readonly maxIds: number;
+  /** Share that is reserved for each class of accounts; see {@link OwnerLru}. */
+  readonly reservedShare: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Claimed message ids. The budget of its {@link OwnerLru} counts ids, not bytes. An evicted id is free again, so the
+ * same message sent once more is answered once more.
+ */
 export class ClaimTable {
   readonly #clock: Clock;
-  readonly #entries = new Map<string, Entry>();
-  /** Entries whose answers have ended, in the order in which they ended. */
+  readonly #entries: OwnerLru<Entry>;
+  /** Ids whose answers have ended, in the order in which they ended. */
   readonly #ended = new Map<string, Entry>();
   #sweeping = false;
 
-  constructor(clock: Clock) {
+  constructor({ maxIds, reservedShare, clock }: ClaimTableOptions) {
     this.#clock = clock;
+    this.#entries = new OwnerLru({
+      budget: maxIds,
+      reservedShare,
+      evicted: (key) => this.#ended.delete(key),
+    });
   }
 
   get size(): number {
     return this.#entries.size;
   }
 
-  claim(key: string, hash: string, answer: string): Claim {
-    const entry = this.#entries.get(key);
+  claim(key: string, accountKey: string, hash: string, answer: string): Claim {
+    const entry = this.#entries.peek(key);
     if (entry !== undefined && entry.expiresAt > this.#clock.now()) {
       return entry.hash === hash ? { kind: "join", answer: entry.answer } : { kind: "conflict" };
     }
-    this.#ended.delete(key);
-    this.#entries.set(key, { hash, answer, expiresAt: Infinity });
+    this.#free(key);
+    this.#entries.shrink(accountKey, 1);
+    this.#entries.add(key, accountKey, { hash, answer, expiresAt: Infinity }, 1, true);
     return { kind: "new" };
   }
 
   settle(key: string, answer: string, ttlMs: number): void {
-    const entry = this.#entries.get(key);
+    const entry = this.#entries.peek(key);
     if (entry === undefined || entry.answer !== answer) return;
     this.#ended.delete(key);
     if (ttlMs <= 0) {
-      this.#entries.delete(key);
+      this.#free(key);
       return;
     }
     entry.expiresAt = this.#clock.now() + ttlMs;
     this.#ended.set(key, entry);
+    this.#entries.pin(key, false);
     if (!this.#sweeping) this.#sweepLater();
+  }
+
+  #free(key: string): void {
+    this.#ended.delete(key);
+    this.#entries.delete(key);
   }
 
   #sweepLater(): void {
@@ -56,8 +80,7 @@ export class ClaimTable {
       const now = this.#clock.now();
       for (const [key, entry] of this.#ended) {
         if (entry.expiresAt > now) break;
-        this.#ended.delete(key);
-        this.#entries.delete(key);
+        this.#free(key);
       }
       this.#sweeping = false;
       if (this.#ended.size > 0) this.#sweepLater();

@@ -7,7 +7,7 @@ export interface HeapItem {
 
 /** A binary heap whose items know their place, so that any of them can be moved or removed in O(log n). */
 export class IndexedHeap<T extends HeapItem> {
-  readonly #items: T[] = [];
+  #items: T[] = [];
 
   get size(): number {
     return this.#items.length;
@@ -20,6 +20,12 @@ export class IndexedHeap<T extends HeapItem> {
 
   /** Adds an item that is not in the heap. */
   add(item: T): void {
+    if (this.#items.length === 0) {
+      // Most heaps of networks have one item. An array literal reserves no space for more.
+      this.#items = [item];
+      item.heapIndex = 0;
+      return;
+    }
     this.#place(item, this.#items.length);
     this.#rise(item);
   }

@@ -7,6 +7,7 @@ import type {
   AnswerStatus,
   AnswerWriter,
 } from "../../chat/answer-log.ts";
+import { classOf, type AccountClass } from "../../core/principal.ts";
 import type { Clock } from "../../core/clock.ts";
 import { ServiceError } from "../../core/errors.ts";
 import { OwnerLru } from "./owner-lru.ts";
@@ -16,8 +17,8 @@ import { TextLog } from "./text-log.ts";
 const RECORD_BYTES = 1024;
 
 /**
- * New answers are refused while running ones hold more than this share of the budget. The rest is reserved for their
- * growth.
+ * New answers are refused while running ones of the same class hold more than this share of the bytes that the class can
+ * use. The rest is reserved for their growth.
  */
 const RUNNING_SHARE = 3 / 4;
 
@@ -29,6 +30,8 @@ export interface MemoryAnswerLogOptions {
   readonly maxAnswerBytes: number;
   /** Memory of all answers together. */
   readonly budgetBytes: number;
+  /** Share of the budget that is reserved for each class of accounts; see {@link OwnerLru}. */
+  readonly reservedShare: number;
   /** Milliseconds for which a finished answer is retained. */
   readonly retentionMs: number;
   readonly clock: Clock;
@@ -41,18 +44,22 @@ export class MemoryAnswerLog implements AnswerLog {
   /** Finished answers in the order in which they ended, with the time at which they expire. */
   readonly #expiring = new Map<string, number>();
   readonly #hooks: Hooks = {
-    grow: (meta, bytes) => this.#grow(meta, bytes),
+    grow: (answer, bytes) => this.#grow(answer, bytes),
     finished: (meta, bytes, held) => this.#finished(meta, bytes, held),
   };
   #sweeping = false;
-  #runningBytes = 0;
+  readonly #runningBytes: Record<AccountClass, number> = { authenticated: 0, anonymous: 0 };
   #cutShort = 0;
 
   constructor(options: MemoryAnswerLogOptions) {
     this.#options = options;
-    this.#answers = new OwnerLru(options.budgetBytes, (key, answer) => {
-      this.#expiring.delete(key);
-      answer.evict();
+    this.#answers = new OwnerLru({
+      budget: options.budgetBytes,
+      reservedShare: options.reservedShare,
+      evicted: (key, answer) => {
+        this.#expiring.delete(key);
+        answer.evict();
+      },
     });
   }
 
@@ -63,7 +70,7 @@ export class MemoryAnswerLog implements AnswerLog {
 
   /** Bytes held by running answers. */
   get runningBytes(): number {
-    return this.#runningBytes;
+    return this.#runningBytes.authenticated + this.#runningBytes.anonymous;
   }
 
   get size(): number {
@@ -76,9 +83,10 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 
   create(meta: AnswerMeta): AnswerWriter {
-    const { budgetBytes, maxAnswerBytes } = this.#options;
-    const crowded = this.#runningBytes + RECORD_BYTES > budgetBytes * RUNNING_SHARE;
-    if (crowded || !this.#answers.shrink(RECORD_BYTES, meta.accountKey)) {
+    const { maxAnswerBytes } = this.#options;
+    const kind = classOf(meta.accountKey);
+    const crowded = this.#runningBytes[kind] + RECORD_BYTES > this.#usableBytes(kind) * RUNNING_SHARE;
+    if (crowded || !this.#answers.shrink(meta.accountKey, RECORD_BYTES)) {
       throw new ServiceError(
         "overloaded",
         "The server has no memory left for another answer. Try again in a few seconds.",
@@ -89,7 +97,7 @@ export class MemoryAnswerLog implements AnswerLog {
     }
     const answer = new MemoryAnswer(meta, maxAnswerBytes, this.#hooks);
     this.#answers.add(meta.answer, meta.accountKey, answer, RECORD_BYTES, true);
-    this.#runningBytes += RECORD_BYTES;
+    this.#runningBytes[kind] += RECORD_BYTES;
     return answer;
   }
 
@@ -99,22 +107,26 @@ export class MemoryAnswerLog implements AnswerLog {
     return Promise.resolve(this.#answers.get(answer));
   }
 
-  #grow({ answer, accountKey }: AnswerMeta, bytes: number): boolean {
-    const { budgetBytes } = this.#options;
-    if (this.#answers.bytes + bytes > budgetBytes && !this.#answers.shrink(bytes, accountKey)) {
+  #grow({ meta, kind }: MemoryAnswer, bytes: number): boolean {
+    if (!this.#answers.growWithin(meta.answer, bytes)) {
       this.#cutShort++;
       return false;
     }
-    this.#runningBytes += bytes;
-    this.#answers.grow(answer, bytes);
+    this.#runningBytes[kind] += bytes;
     return true;
   }
 
-  #finished({ answer: key }: AnswerMeta, bytes: number, held: number): void {
-    this.#runningBytes -= RECORD_BYTES + held;
+  /** Bytes that running answers of a class can use: its limit, less what running answers of the other one hold. */
+  #usableBytes(kind: AccountClass): number {
+    const other = kind === "anonymous" ? "authenticated" : "anonymous";
+    return Math.min(this.#answers.classLimit, this.#options.budgetBytes - this.#runningBytes[other]);
+  }
+
+  #finished({ answer: key, accountKey }: AnswerMeta, bytes: number, held: number): void {
+    this.#runningBytes[classOf(accountKey)] -= RECORD_BYTES + held;
     this.#answers.grow(key, bytes);
     this.#answers.pin(key, false);
-    this.#answers.shrink();
+    this.#answers.shrink(accountKey);
     this.#expireLater(key, this.#options.retentionMs);
   }
 
@@ -146,13 +158,15 @@ export class MemoryAnswerLog implements AnswerLog {
 /** How an answer accounts for its memory in the log. */
 interface Hooks {
   /** Reserves `bytes` for more text; false when the budget has no space left. */
-  grow(meta: AnswerMeta, bytes: number): boolean;
+  grow(answer: MemoryAnswer, bytes: number): boolean;
   /** Called at the end of an answer with `held` bytes of text. `bytes` is the size of its result, also counted now. */
   finished(meta: AnswerMeta, bytes: number, held: number): void;
 }
 
 class MemoryAnswer implements AnswerReader, AnswerWriter {
   readonly meta: AnswerMeta;
+  /** Class of the account that is charged. */
+  readonly kind: AccountClass;
   readonly #maxBytes: number;
   readonly #hooks: Hooks;
   #text = new TextLog();
@@ -164,6 +178,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
 
   constructor(meta: AnswerMeta, maxBytes: number, hooks: Hooks) {
     this.meta = meta;
+    this.kind = classOf(meta.accountKey);
     this.#maxBytes = maxBytes;
     this.#hooks = hooks;
   }
@@ -200,7 +215,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
   append(text: string): boolean {
     if (this.#outcome !== null || text === "") return true;
     const bytes = Buffer.byteLength(text);
-    if (this.#text.length + bytes > this.#maxBytes || !this.#hooks.grow(this.meta, bytes)) return false;
+    if (this.#text.length + bytes > this.#maxBytes || !this.#hooks.grow(this, bytes)) return false;
     this.#text.append(text, bytes);
     this.#status = null;
     this.#changed();

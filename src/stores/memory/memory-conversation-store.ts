@@ -4,13 +4,11 @@ import { ServiceError } from "../../core/errors.ts";
 import type { Turn } from "../../core/fit-prompt.ts";
 import type { Principal } from "../../core/principal.ts";
 import { ClaimTable } from "./claim-table.ts";
+import { ContextTable } from "./context-table.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { OwnerLru } from "./owner-lru.ts";
 
-/** Maximum share of a context budget for one principal, so that a flood only exhausts its own share. */
-const CONTEXT_SHARE = 1 / 8;
-
-/** Memory of a history or a context besides its text. */
+/** Memory of a history besides its text. */
 const RECORD_BYTES = 256;
 
 /** Interval between sweeps of expired conversations. */
@@ -26,11 +24,19 @@ export interface MemoryConversationStoreOptions {
   readonly historyTtlMs: number;
   readonly contextBudgetBytes: number;
   readonly anonymousContextBudgetBytes: number;
+  /** Maximum number of message ids; those of running answers are kept beyond it. */
+  readonly maxMessageIds: number;
+  /** Share of the histories and message ids that is reserved for each class of accounts; see {@link OwnerLru}. */
+  readonly reservedShare: number;
   readonly maxConversationsPerClient: number;
+  /** Whether a client has an open socket. */
+  readonly isConnected: (client: string) => boolean;
   /** Called when a client's least recently used conversation is evicted for a new one of the same client. */
   readonly conversationEvicted?: () => void;
   /** Called when a history is evicted or expires, so that providers can drop their cached state of it. */
   readonly historyEvicted?: (client: string, conversation: string) => void;
+  /** Called when the context of an anonymous client without a socket is dropped for others. */
+  readonly contextDropped?: (client: string) => void;
   readonly clock: Clock;
 }
 
@@ -44,31 +50,34 @@ interface History {
   usedAt: number;
 }
 
-interface Context {
-  readonly text: string;
-  readonly bytes: number;
-  readonly accountKey: string;
-  readonly authenticated: boolean;
-}
-
 /** Histories, contexts and message ids in the memory of this process. */
 export class MemoryConversationStore implements ConversationStore {
   readonly #options: MemoryConversationStoreOptions;
   readonly #histories: OwnerLru<History>;
   /** Names of each client's conversations, least recently used first. */
   readonly #names = new Map<string, Set<string>>();
-  readonly #contexts = new Map<string, Context>();
-  readonly #contextBytes = { authenticated: 0, anonymous: 0 };
-  readonly #contextBytesByAccount = new Map<string, number>();
+  readonly #contexts: ContextTable;
+  readonly #anonymousContexts: ContextTable;
   readonly #claims: ClaimTable;
   readonly #leases = new LeaseTable();
 
   constructor(options: MemoryConversationStoreOptions) {
     this.#options = options;
-    this.#claims = new ClaimTable(options.clock);
-    this.#histories = new OwnerLru(options.historyBudgetBytes, (_key, history) => {
-      this.#forgetName(history);
-      options.historyEvicted?.(history.client, history.conversation);
+    const { reservedShare } = options;
+    this.#claims = new ClaimTable({ maxIds: options.maxMessageIds, reservedShare, clock: options.clock });
+    this.#contexts = new ContextTable({ budgetBytes: options.contextBudgetBytes, isKept: () => true });
+    this.#anonymousContexts = new ContextTable({
+      budgetBytes: options.anonymousContextBudgetBytes,
+      isKept: options.isConnected,
+      dropped: options.contextDropped,
+    });
+    this.#histories = new OwnerLru({
+      budget: options.historyBudgetBytes,
+      reservedShare,
+      evicted: (_key, history) => {
+        this.#forgetName(history);
+        options.historyEvicted?.(history.client, history.conversation);
+      },
     });
     this.#sweepLater();
   }
@@ -78,7 +87,7 @@ export class MemoryConversationStore implements ConversationStore {
   }
 
   get contextBytes(): number {
-    return this.#contextBytes.authenticated + this.#contextBytes.anonymous;
+    return this.#contexts.bytes + this.#anonymousContexts.bytes;
   }
 
   /** Number of claimed message ids. */
@@ -107,7 +116,7 @@ export class MemoryConversationStore implements ConversationStore {
     this.#histories.grow(key, history.bytes - before);
     this.#touch(history);
     this.#capNames(client);
-    if (this.#histories.isOver) this.#evictOthers(key);
+    if (this.#histories.isCrowded(owner.accountKey)) this.#evictOthers(key, owner.accountKey);
     return Promise.resolve();
   }
 
@@ -118,46 +127,40 @@ export class MemoryConversationStore implements ConversationStore {
   }
 
   context(client: string): Promise<string | null> {
-    return Promise.resolve(this.#contexts.get(client)?.text ?? null);
+    return Promise.resolve(this.#contexts.get(client) ?? this.#anonymousContexts.get(client) ?? null);
   }
 
-  setContext(owner: Principal, text: string): Promise<void> {
-    const { client, accountKey, authenticated } = owner;
-    const kind = authenticated ? "authenticated" : "anonymous";
-    const budget = authenticated
-      ? this.#options.contextBudgetBytes
-      : this.#options.anonymousContextBudgetBytes;
-    const bytes = Buffer.byteLength(text) + RECORD_BYTES;
-    const earlier = this.#contexts.get(client);
-    const freed = earlier?.bytes ?? 0;
-    // If the client's address has changed, replacing its context frees the charge of its previous address only.
-    const freedOfAccount = earlier?.accountKey === accountKey ? freed : 0;
-    const charged = (this.#contextBytesByAccount.get(accountKey) ?? 0) - freedOfAccount;
-    if (this.#contextBytes[kind] - freed + bytes > budget || charged + bytes > budget * CONTEXT_SHARE) {
-      const message =
-        "The server's memory for contexts is full, so this context was not saved. " +
-        "A previously set context still applies. Try a shorter one, or try again later.";
-      return Promise.reject(new ServiceError("context_refused", message));
-    }
-    this.#dropContext(client);
-    this.#contexts.set(client, { text, bytes, accountKey, authenticated });
-    this.#contextBytes[kind] += bytes;
-    this.#contextBytesByAccount.set(accountKey, (this.#contextBytesByAccount.get(accountKey) ?? 0) + bytes);
-    return Promise.resolve();
+  setContext({ client, accountKey, authenticated }: Principal, text: string): Promise<void> {
+    const contexts = authenticated ? this.#contexts : this.#anonymousContexts;
+    if (contexts.set(client, accountKey, text)) return Promise.resolve();
+    const message =
+      "The server's memory for contexts is full, so this context was not saved. " +
+      "A previously set context still applies. Try a shorter one, or try again later.";
+    return Promise.reject(new ServiceError("context_refused", message));
   }
 
   clearContext(client: string): Promise<void> {
-    this.#dropContext(client);
+    this.#contexts.delete(client);
+    this.#anonymousContexts.delete(client);
     return Promise.resolve();
   }
 
+  contextWasDropped(client: string): Promise<boolean> {
+    return Promise.resolve(this.#anonymousContexts.wasDropped(client));
+  }
+
+  /** Reports that a client has opened its first socket or closed its last one. */
+  setConnected(client: string, connected: boolean): void {
+    this.#anonymousContexts.keep(client, connected);
+  }
+
   async forgetClient(client: string): Promise<void> {
-    this.#dropContext(client);
+    await this.clearContext(client);
     for (const name of this.#names.get(client) ?? []) await this.clear(client, name);
   }
 
   claim(key: MessageKey, hash: string, answer: string): Promise<Claim> {
-    return Promise.resolve(this.#claims.claim(claimKey(key), hash, answer));
+    return Promise.resolve(this.#claims.claim(claimKey(key), key.accountKey, hash, answer));
   }
 
   settle(key: MessageKey, answer: string, ttlMs: number): Promise<void> {
@@ -199,9 +202,9 @@ export class MemoryConversationStore implements ConversationStore {
   }
 
   /** Evicts other histories until the budget holds. Pinning one costs too much for every message. */
-  #evictOthers(key: string): void {
+  #evictOthers(key: string, accountKey: string): void {
     this.#histories.pin(key, true);
-    this.#histories.shrink();
+    this.#histories.shrink(accountKey);
     this.#histories.pin(key, false);
   }
 
@@ -220,16 +223,6 @@ export class MemoryConversationStore implements ConversationStore {
     const names = this.#names.get(history.client);
     names?.delete(history.conversation);
     if (names?.size === 0) this.#names.delete(history.client);
-  }
-
-  #dropContext(client: string): void {
-    const context = this.#contexts.get(client);
-    if (context === undefined) return;
-    this.#contexts.delete(client);
-    this.#contextBytes[context.authenticated ? "authenticated" : "anonymous"] -= context.bytes;
-    const left = (this.#contextBytesByAccount.get(context.accountKey) ?? 0) - context.bytes;
-    if (left > 0) this.#contextBytesByAccount.set(context.accountKey, left);
-    else this.#contextBytesByAccount.delete(context.accountKey);
   }
 
   #sweepLater(): void {

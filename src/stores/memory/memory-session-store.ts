@@ -10,6 +10,8 @@ interface Entry {
 
 export interface MemorySessionStoreOptions {
   readonly maxSessions: number;
+  /** Share of the sessions that is reserved for each class of accounts; see {@link OwnerLru}. */
+  readonly reservedShare: number;
   readonly retentionMs: number;
   readonly clock: Clock;
   /** Called when a session is deleted for good, so that the data of its anonymous client can be deleted. */
@@ -29,9 +31,13 @@ export class MemorySessionStore implements SessionStore {
 
   constructor(options: MemorySessionStoreOptions) {
     this.#options = options;
-    this.#sessions = new OwnerLru(options.maxSessions, (hash, entry) => {
-      this.#expiring.delete(hash);
-      options.ended(entry.record);
+    this.#sessions = new OwnerLru({
+      budget: options.maxSessions,
+      reservedShare: options.reservedShare,
+      evicted: (hash, entry) => {
+        this.#expiring.delete(hash);
+        options.ended(entry.record);
+      },
     });
   }
 
@@ -40,7 +46,7 @@ export class MemorySessionStore implements SessionStore {
   }
 
   create(hash: string, record: SessionRecord): void {
-    this.#sessions.shrink(1, record.accountKey);
+    this.#sessions.shrink(record.accountKey, 1);
     this.#sessions.add(hash, record.accountKey, { record, sockets: 1 }, 1, true);
   }
 

@@ -1,44 +1,43 @@
-import { IndexedHeap, type HeapItem } from "./indexed-heap.ts";
+import { classOf } from "../../core/principal.ts";
+import { OwnerTree, type OwnedEntry } from "./owner-tree.ts";
 
-interface Entry<V> {
-  readonly key: string;
-  readonly owner: Owner<V>;
-  readonly value: V;
-  bytes: number;
-  pinned: boolean;
-  /** Neighbours in the owner's list; only entries that are not pinned are in it. */
-  older: Entry<V> | null;
-  newer: Entry<V> | null;
-}
-
-/** An owner, with a linked list of its entries that can be evicted. */
-interface Owner<V> extends HeapItem {
-  readonly name: string;
-  /** Bytes of all its entries, pinned ones included. */
-  bytes: number;
-  entries: number;
-  /** Least recently used. */
-  oldest: Entry<V> | null;
-  newest: Entry<V> | null;
+/** Budget of an {@link OwnerLru}. */
+export interface OwnerLruOptions<V> {
+  /** Bytes of all entries, or their number if each counts as one byte. */
+  readonly budget: number;
+  /**
+   * Share of the budget that is kept for each of the two classes of accounts, 0 to 0.5. 0 where only one of them can
+   * connect.
+   */
+  readonly reservedShare: number;
+  /** Called for evicted entries, not for deleted ones. */
+  readonly evicted?: (key: string, value: V) => void;
 }
 
 /**
- * A map with a byte budget and fair eviction: it evicts the least recently used entry of the owner that holds the most
- * bytes. So a flood by one owner evicts its own entries and never those of a smaller owner. Pinned entries are never
- * evicted. Every operation takes O(log n) of the number of owners, so that no flood of owners can block the process.
+ * A map with a byte budget and fair eviction. Owners are account keys.
+ *
+ * - Entries of anonymous accounts are evicted for anyone, those of subjects only for subjects. A share of the budget is
+ *   reserved for each class.
+ * - Within a class, the network that holds the most bytes loses entries, in it the account that holds the most, and of
+ *   its entries the least recently used one. So a flood evicts its own entries, from however many addresses of one
+ *   network it comes, and never those of a smaller owner.
+ * - Pinned entries are never evicted.
+ *
+ * Every operation takes O(log n) of the number of owners, so that no flood of owners can block the process.
  */
 export class OwnerLru<V> {
-  readonly #entries = new Map<string, Entry<V>>();
-  readonly #owners = new Map<string, Owner<V>>();
-  /** The owners that have an entry to evict. */
-  readonly #evictable = new IndexedHeap<Owner<V>>();
+  readonly #entries = new Map<string, OwnedEntry<V>>();
+  readonly #tree = new OwnerTree<V>();
   readonly #budget: number;
+  /** Maximum bytes of one class. */
+  readonly #classLimit: number;
   readonly #evicted: (key: string, value: V) => void;
   #bytes = 0;
 
-  /** `budget` is in bytes. `evicted` is called for evicted entries, not for deleted ones. */
-  constructor(budget: number, evicted: (key: string, value: V) => void = () => {}) {
+  constructor({ budget, reservedShare, evicted = () => {} }: OwnerLruOptions<V>) {
     this.#budget = budget;
+    this.#classLimit = budget - Math.floor(budget * reservedShare);
     this.#evicted = evicted;
   }
 
@@ -46,23 +45,20 @@ export class OwnerLru<V> {
     return this.#bytes;
   }
 
-  /** Whether the entries exceed the budget. */
-  get isOver(): boolean {
-    return this.#bytes > this.#budget;
-  }
-
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Maximum bytes of one class. */
+  get classLimit(): number {
+    return this.#classLimit;
   }
 
   /** The value; it becomes the most recently used one of its owner. */
   get(key: string): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    if (entry.newer !== null) {
-      unlink(entry);
-      append(entry);
-    }
+    this.#tree.touch(entry);
     return entry.value;
   }
 
@@ -73,16 +69,20 @@ export class OwnerLru<V> {
 
   /** Adds an entry; its key must not exist yet. Does not evict: call {@link shrink}. */
   add(key: string, owner: string, value: V, bytes: number, pinned = false): void {
-    let holder = this.#owners.get(owner);
-    if (holder === undefined) {
-      holder = { name: owner, bytes: 0, entries: 0, oldest: null, newest: null, heapIndex: -1 };
-      this.#owners.set(owner, holder);
-    }
-    const entry: Entry<V> = { key, owner: holder, value, bytes, pinned: true, older: null, newer: null };
+    const holder = this.#tree.owner(owner);
+    const entry: OwnedEntry<V> = {
+      key,
+      owner: holder,
+      value,
+      bytes,
+      pinned: true,
+      older: null,
+      newer: null,
+    };
     this.#entries.set(key, entry);
     holder.entries++;
     this.#charge(entry, bytes);
-    if (!pinned) this.#unpin(entry);
+    if (!pinned) this.#tree.unpin(entry);
   }
 
   /** Changes the size of an entry by `delta` bytes. */
@@ -93,85 +93,81 @@ export class OwnerLru<V> {
     this.#charge(entry, delta);
   }
 
+  /**
+   * Adds `delta` bytes to a pinned entry, and evicts others where needed. Returns false and adds nothing if there is no
+   * room. Costs less than {@link shrink} and {@link grow}, as it is called for every token.
+   */
+  growWithin(key: string, delta: number): boolean {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return false;
+    const { owner } = entry;
+    const isCrowded = this.#bytes + delta > this.#budget || owner.class.bytes + delta > this.#classLimit;
+    if (isCrowded && !this.shrink(owner.name, delta)) return false;
+    entry.bytes += delta;
+    this.#charge(entry, delta);
+    return true;
+  }
+
   /** Protects an entry from eviction, or ends that; it is then the most recently used one of its owner. */
   pin(key: string, pinned: boolean): void {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.pinned === pinned) return;
-    if (pinned) this.#pin(entry);
-    else this.#unpin(entry);
+    if (pinned) this.#tree.pin(entry);
+    else this.#tree.unpin(entry);
   }
 
   delete(key: string): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
     this.#entries.delete(key);
-    if (!entry.pinned) this.#pin(entry);
+    if (!entry.pinned) this.#tree.pin(entry);
     this.#charge(entry, -entry.bytes);
-    if (--entry.owner.entries === 0) this.#owners.delete(entry.owner.name);
+    entry.owner.entries--;
+    this.#tree.prune(entry.owner);
     return entry.value;
   }
 
   /** Bytes held by an owner. */
   bytesOf(owner: string): number {
-    return this.#owners.get(owner)?.bytes ?? 0;
+    return this.#tree.bytesOf(owner);
+  }
+
+  /** Whether entries must be evicted before `incoming` more bytes of `owner` fit; O(1). */
+  isCrowded(owner: string, incoming = 0): boolean {
+    return this.#bytes + incoming > this.#budget || this.#classIsCrowded(owner, incoming);
   }
 
   /**
-   * Evicts until `incoming` more bytes fit the budget; false when only pinned entries are left. The incoming bytes
-   * count as already held by `owner`, so that a request never evicts entries of another owner that holds as much.
+   * Evicts until `incoming` more bytes of `owner` fit; false when only entries are left that cannot be evicted for it.
+   * The incoming bytes count as already held, so that a request never evicts entries of another owner that holds as
+   * much.
    */
-  shrink(incoming = 0, owner?: string): boolean {
-    while (this.#bytes + incoming > this.#budget) {
-      const entry = this.#heaviest(incoming, owner)?.oldest ?? null;
-      if (entry === null) return false;
-      this.delete(entry.key);
-      this.#evicted(entry.key, entry.value);
+  shrink(owner: string, incoming = 0): boolean {
+    if (!this.isCrowded(owner, incoming)) return true;
+    const receiver = this.#tree.owner(owner);
+    // The receiver may lose its last entry, and is removed at the end at the latest.
+    receiver.entries++;
+    while (this.isCrowded(owner, incoming)) {
+      const ownClass = classOf(owner);
+      const other = ownClass === "authenticated" && !this.#classIsCrowded(owner, incoming);
+      const victim =
+        (other ? this.#tree.nextVictim("anonymous", incoming, receiver) : undefined) ??
+        this.#tree.nextVictim(ownClass, incoming, receiver);
+      if (victim === undefined) break;
+      this.delete(victim.key);
+      this.#evicted(victim.key, victim.value);
     }
-    return true;
+    receiver.entries--;
+    this.#tree.prune(receiver);
+    return !this.isCrowded(owner, incoming);
   }
 
-  #heaviest(incoming: number, incomingOwner?: string): Owner<V> | undefined {
-    const { top } = this.#evictable;
-    const owner = incomingOwner === undefined ? undefined : this.#owners.get(incomingOwner);
-    if (top === undefined || owner === undefined || owner.oldest === null) return top;
-    return owner.bytes + incoming >= top.bytes ? owner : top;
+  #classIsCrowded(owner: string, incoming: number): boolean {
+    return this.#tree.bytesOfClass(classOf(owner)) + incoming > this.#classLimit;
   }
 
-  #charge({ owner }: Entry<V>, delta: number): void {
-    owner.bytes += delta;
+  #charge(entry: OwnedEntry<V>, delta: number): void {
+    this.#tree.charge(entry.owner, delta);
     this.#bytes += delta;
-    this.#evictable.moved(owner);
   }
-
-  #pin(entry: Entry<V>): void {
-    const { owner } = entry;
-    entry.pinned = true;
-    unlink(entry);
-    if (owner.oldest === null) this.#evictable.remove(owner);
-  }
-
-  #unpin(entry: Entry<V>): void {
-    const { owner } = entry;
-    entry.pinned = false;
-    append(entry);
-    if (owner.heapIndex === -1) this.#evictable.add(owner);
-  }
-}
-
-function append<V>(entry: Entry<V>): void {
-  const { owner } = entry;
-  entry.older = owner.newest;
-  entry.newer = null;
-  if (owner.newest === null) owner.oldest = entry;
-  else owner.newest.newer = entry;
-  owner.newest = entry;
-}
-
-function unlink<V>(entry: Entry<V>): void {
-  const { owner, older, newer } = entry;
-  if (older === null) owner.oldest = newer;
-  else older.newer = newer;
-  if (newer === null) owner.newest = older;
-  else newer.older = older;
-  entry.older = entry.newer = null;
 }

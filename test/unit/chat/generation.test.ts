@@ -23,7 +23,13 @@ const fallback = (phase: "before_first_token" | "mid_stream") =>
 async function run(parts: readonly AnswerPart[], finish: Finish, streamed = true) {
   const clock = new VirtualClock();
   const metrics = new CountingMetrics();
-  const log = new MemoryAnswerLog({ maxAnswerBytes: 1000, budgetBytes: 1_000_000, retentionMs: 1000, clock });
+  const log = new MemoryAnswerLog({
+    maxAnswerBytes: 1000,
+    budgetBytes: 1_000_000,
+    reservedShare: 0,
+    retentionMs: 1000,
+    clock,
+  });
   const writer = log.create({
     answer: "a",
     id: "m",

@@ -49,6 +49,44 @@ describe("resume", () => {
     expect(bench.provider.call.request.turns.map(({ content }) => content)).toEqual(["Hi", "text", "and?"]);
   });
 
+  it("reports each time that the context was dropped meanwhile, until the client sets one again", async () => {
+    const bench = sessionBench({
+      script: (call) => call.answer("text"),
+      anonymousContextBudgetBytes: 8000,
+    });
+    const first = bench.connect({ address: "198.51.100.100" });
+    const present = bench.connect({ address: "198.51.100.101" });
+    await first.send({ message: `/setcontext text="${"mine ".repeat(100)}"` });
+    await present.send({ message: "/setcontext text=mine" });
+    const { secret } = first;
+    first.socket.vanish();
+    for (let index = 0; index < 60; index++) {
+      const flood = bench.connect({ address: `198.51.100.${index}` });
+      await flood.send({ message: "/setcontext text=flood" });
+      flood.socket.vanish();
+    }
+    expect(await contextOf(present)).toBe("mine");
+    for (let round = 0; round < 2; round++) {
+      const back = await resume(bench, secret);
+      expect(back.socket.frames.slice(1)).toMatchObject([
+        { event: "resumed", message: "Welcome back: your conversation is restored." },
+        {
+          type: "system",
+          event: "context_dropped",
+          message: expect.stringContaining("/setcontext") as string,
+        },
+      ]);
+      expect(await contextOf(back)).toBeNull();
+      back.socket.vanish();
+    }
+    const back = await resume(bench, secret);
+    await back.send({ message: "/setcontext text=again" });
+    back.socket.vanish();
+    const last = await resume(bench, secret);
+    expect(last.socket.frames.slice(1)).toMatchObject([{ event: "resumed" }]);
+    expect(await contextOf(last)).toBe("again");
+  });
+
   it("works repeatedly with the same secret", async () => {
     const bench = answering();
     let client = bench.connect();

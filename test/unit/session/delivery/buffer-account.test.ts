@@ -40,6 +40,17 @@ describe("BufferAccount", () => {
     expect(all.map(({ closes }) => closes)).toEqual([0, 0, 0, 0]);
   });
 
+  it("closes stalled sockets for replies that may take a smaller share, and refuses these earlier than messages", () => {
+    const clock = new VirtualClock();
+    const account = new BufferAccount(1000, clock);
+    const all = ["a", "b", "c"].map((address) => holder(account, address));
+    for (const each of all) account.set(each, 200);
+    expect([account.relieve(), account.relieve(1 / 2)]).toEqual([false, true]);
+    clock.advance(5001);
+    expect(account.relieve(1 / 2)).toBe(false);
+    expect(all.map(({ closes }) => closes)).toEqual([1, 0, 0]);
+  });
+
   it("closes stalled sockets before it refuses messages, the largest first, and only as many as needed", () => {
     const clock = new VirtualClock();
     const account = new BufferAccount(1000, clock);

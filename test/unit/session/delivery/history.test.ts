@@ -112,6 +112,134 @@ describe("a history frame", () => {
     expect(client.take()).toMatchObject([{ type: "history" }]);
   });
 
+  describe("that is requested again and again", () => {
+    /** A client with a history of 10,000 bytes that JSON encodes as 60,000. */
+    const escaped = async (replayBytesPerSecond?: number) => {
+      const bench = sessionBench({
+        script: (call) => call.answer("\u0001".repeat(10_000)),
+        ...(replayBytesPerSecond !== undefined && { replayBytesPerSecond }),
+      });
+      const client = bench.connect();
+      await client.send({ message: "Hi", conversation: "c" });
+      client.take();
+      // Until the sweep of histories is the only timer left.
+      await bench.clock.pass(130_000);
+      const timers = bench.clock.pending;
+      const ask = () => client.send({ type: "history", conversation: "c" });
+      return { ...bench, client, ask, timers };
+    };
+
+    it("is limited to the replay rate by the bytes that are sent, one frame for each request", async () => {
+      const { client, clock, ask } = await escaped(20_000);
+      for (let round = 0; round < 20; round++) {
+        for (let index = 0; index < 4; index++) await ask();
+        await clock.pass(1000);
+      }
+      const bytes = client.socket.texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+      const histories = client.socket.framesOf("history");
+      expect(histories.length).toBeGreaterThanOrEqual(5);
+      // The burst, 20 seconds, one reply that was started within the budget, and the refusals.
+      expect(bytes).toBeLessThan(20_000 + 20 * 20_000 + 60_000 + 20_000);
+      for (const { turns } of histories) expect(turns).toHaveLength(2);
+    });
+
+    it("is given up with a reason that names the limit", async () => {
+      const { client, clock, ask, metrics } = await escaped(2000);
+      await ask();
+      await ask();
+      expect(client.take()).toMatchObject([{ type: "history" }]);
+      await clock.pass(15_000);
+      expect(client.take()).toMatchObject([
+        { code: "rate_limited", retryable: true, message: expect.stringContaining("again") as string },
+      ]);
+      expect(metrics.hits).toContain("replay_rate");
+      // The debt of the first reply is 60,000 bytes.
+      await clock.pass(20_000);
+      await ask();
+      expect(client.take()).toMatchObject([{ type: "history" }]);
+    });
+
+    it("does not delay the history of another address", async () => {
+      const { connect, ask } = await escaped(2000);
+      await ask();
+      await ask();
+      const other = connect({ address: "192.0.2.1" });
+      other.take();
+      await other.send({ type: "history" });
+      expect(other.take()).toMatchObject([{ type: "history" }]);
+    });
+
+    it("is given up for a reader that does not read, and the socket is closed if it read nothing of one", async () => {
+      const { client, clock, ask, timers } = await escaped();
+      client.socket.onSend = () => "queued";
+      for (let index = 0; index < 3; index++) await ask();
+      expect(client.take()).toHaveLength(1);
+      await clock.pass(14_999);
+      expect(client.socket.ended).toBeNull();
+      await clock.pass(2);
+      expect(client.socket.ended).toMatchObject({ code: 1008 });
+      expect(client.socket.breaches).toEqual([]);
+      // The session itself expires after a minute.
+      await clock.pass(61_000);
+      expect(clock.pending).toBe(timers);
+    });
+
+    it("is given up while a socket is blocked by other frames, which it then gets after the drain", async () => {
+      const { client, clock, ask } = await escaped();
+      client.socket.onSend = () => "queued";
+      await client.send({ type: "ping" });
+      for (let index = 0; index < 3; index++) await ask();
+      await clock.pass(15_000);
+      client.socket.onSend = () => "sent";
+      client.take();
+      client.drain();
+      await settle();
+      expect(client.take().map(({ type, code }) => code ?? type)).toEqual(["busy", "busy", "busy"]);
+      await ask();
+      expect(client.take()).toMatchObject([{ type: "history" }]);
+    });
+
+    it("keeps a socket that reads slowly", async () => {
+      const { client, clock, ask, timers } = await escaped();
+      client.socket.onSend = () => "queued";
+      await ask();
+      for (let round = 0; round < 4; round++) {
+        await clock.pass(10_000);
+        client.socket.read(10_000);
+      }
+      expect(client.socket.ended).toBeNull();
+      client.drain();
+      await clock.pass(60_000);
+      expect(client.socket.ended).toBeNull();
+      expect(clock.pending).toBe(timers);
+    });
+
+    it("waits while half of the memory for unsent bytes is in use, and is refused after a time", async () => {
+      const { client, clock, ask, buffers } = await escaped();
+      const holder = { address: "192.0.2.1", closeToFreeMemory() {} };
+      buffers.set(holder, 600_000);
+      await ask();
+      await clock.pass(5000);
+      expect(client.take()).toEqual([]);
+      buffers.set(holder, 400_000);
+      await clock.pass(100);
+      expect(client.take()).toMatchObject([{ type: "history" }]);
+      buffers.set(holder, 600_000);
+      await ask();
+      await clock.pass(15_000);
+      expect(client.take()).toMatchObject([{ code: "overloaded", retryable: true }]);
+    });
+
+    it("leaves no timer when its socket closes", async () => {
+      const { client, clock, ask, timers } = await escaped(2000);
+      for (let index = 0; index < 4; index++) await ask();
+      expect(clock.pending).toBeGreaterThan(timers);
+      client.socket.vanish();
+      await clock.pass(61_000);
+      expect(clock.pending).toBe(timers);
+    });
+  });
+
   it.each([
     [{ limit: 0 }, "Field `limit` must be >= 1."],
     [{ limit: 1001 }, "Field `limit` must be <= 1000."],

@@ -40,6 +40,47 @@ describe("replayed text", () => {
     ).toBe(`${whole}new`);
   });
 
+  it("includes the results of commands that used no model, repeated or not, by the bytes that are sent", async () => {
+    const bench = sessionBench({ replayBytesPerSecond: 10_000 });
+    const client = bench.connect();
+    const context = "\u0001".repeat(5000);
+    await client.send({ message: `/setcontext text="${context}"` });
+    await bench.clock.pass(60_000);
+    client.take();
+    for (let index = 0; index < 8; index++) {
+      await client.send({
+        message: "/getcontext",
+        ...(index % 2 === 0 && { id: "same", conversation: "c" }),
+      });
+      await bench.clock.pass(1000);
+    }
+    const bytes = () => client.socket.texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+    // The burst, 8 seconds, and one result of 30,000 bytes that was started within the budget.
+    expect(bytes()).toBeLessThan(10_000 + 8 * 10_000 + 32_000);
+    await bench.clock.pass(60_000);
+    // A repeated message whose answer is still being delivered gets no second frame.
+    expect(client.socket.framesOf("command_response").length).toBeGreaterThanOrEqual(7);
+    for (const { result } of client.socket.framesOf("command_response"))
+      expect(result).toMatchObject({ context });
+  });
+
+  it("is counted by the bytes that JSON makes of it", async () => {
+    const bench = sessionBench({ replayBytesPerSecond: 20_000 });
+    const first = bench.connect({ streaming: true });
+    await first.send({ message: "Hi" });
+    bench.provider.call.start().say("\u0001".repeat(30_000));
+    await settle();
+    const answer = String(first.socket.framesOf("token")[0]?.["answer"]);
+    const second = await replay(bench, first.secret, answer);
+    const third = await replay(bench, first.secret, answer);
+    expect(second.socket.framesOf("token").at(-1)?.["to"]).toBe(30_000);
+    // 180,000 bytes were sent, so the next ones have to wait for eight seconds.
+    await bench.clock.pass(7000);
+    expect(third.socket.framesOf("token")).toEqual([]);
+    await bench.clock.pass(3000);
+    expect(third.socket.framesOf("token").at(-1)?.["to"]).toBe(30_000);
+  });
+
   it("of one client does not slow down another client", async () => {
     const bench = sessionBench({ replayBytesPerSecond: 1000 });
     const clients = [bench.connect({ address: "a" }), bench.connect({ address: "b" })];

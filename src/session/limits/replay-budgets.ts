@@ -1,0 +1,72 @@
+import { classOf, networksOf, type AccountClass } from "../../core/principal.ts";
+import { BucketTable } from "../../core/bucket-table.ts";
+import type { Clock } from "../../core/clock.ts";
+import { TokenBucket, type TokenRate } from "../../core/token-bucket.ts";
+
+/** Size of a burst, in seconds of the rate. */
+const BURST_SECONDS = 2;
+
+/** Rate of all addresses of one network, as a multiple of that of one address. */
+const NETWORK_FACTOR = 2;
+
+/** Rate of all subjects, and of all anonymous clients, as a multiple of that of one account. */
+const CLASS_FACTOR = 4;
+
+export interface ReplayBudgetOptions {
+  /** Rate of one account. */
+  readonly bytesPerSecond: number;
+  /** Maximum number of accounts, and of networks, with a budget. Over it the least recently used budget is dropped. */
+  readonly maxKeys: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Budgets of text that is sent again, which costs a client next to nothing to ask for. Each account has one, each network
+ * of addresses and each of the two classes, so that many addresses together cannot keep the process busy either.
+ */
+export class ReplayBudgets {
+  readonly #clock: Clock;
+  readonly #accounts: BucketTable;
+  readonly #networks: BucketTable;
+  readonly #classes: Readonly<Record<AccountClass, TokenBucket>>;
+
+  constructor({ bytesPerSecond, maxKeys, clock }: ReplayBudgetOptions) {
+    const rate = (factor: number): TokenRate => ({
+      perSecond: factor * bytesPerSecond,
+      burst: factor * bytesPerSecond * BURST_SECONDS,
+    });
+    this.#clock = clock;
+    this.#accounts = new BucketTable(rate(1), maxKeys, clock);
+    this.#networks = new BucketTable(rate(NETWORK_FACTOR), maxKeys, clock);
+    this.#classes = {
+      authenticated: new TokenBucket(rate(CLASS_FACTOR)),
+      anonymous: new TokenBucket(rate(CLASS_FACTOR)),
+    };
+  }
+
+  /** Number of budgets of accounts and networks that are not full. */
+  get size(): number {
+    return this.#accounts.size + this.#networks.size;
+  }
+
+  /** Takes bytes. Returns 0 on success; otherwise takes nothing and returns the milliseconds until they are available. */
+  take(accountKey: string, bytes: number): number {
+    const [network] = networksOf(accountKey);
+    const wait = Math.max(
+      this.#accounts.waitFor(accountKey, bytes),
+      network === undefined ? 0 : this.#networks.waitFor(network, bytes),
+      this.#classes[classOf(accountKey)].waitFor(this.#clock.now(), bytes),
+    );
+    if (wait === 0) this.charge(accountKey, bytes);
+    return wait;
+  }
+
+  /** Takes bytes that are sent in any case; the next ones have to wait for them. */
+  charge(accountKey: string, bytes: number): void {
+    if (bytes === 0) return;
+    const [network] = networksOf(accountKey);
+    this.#accounts.charge(accountKey, bytes);
+    if (network !== undefined) this.#networks.charge(network, bytes);
+    this.#classes[classOf(accountKey)].charge(this.#clock.now(), bytes);
+  }
+}
