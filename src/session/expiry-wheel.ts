@@ -6,6 +6,12 @@ export interface Expiring {
   expired(): void;
 }
 
+/** Interval between checks, in milliseconds. */
+const TICK_MS = 1000;
+
+/** Items that expire in one turn of the event loop. Thousands of tokens can be issued in the same second. */
+const MAX_EXPIRED_PER_TURN = 500;
+
 /**
  * Expires items at a second of wall time. Thousands of sockets share one timer: items are grouped in buckets by
  * second, and a bucket costs nothing until it is due.
@@ -15,6 +21,8 @@ export class ExpiryWheel {
   readonly #buckets = new Map<number, Set<Expiring>>();
   #ticking = false;
   #nextSecond = 0;
+  /** Items that may still expire in this turn. */
+  #left = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -31,7 +39,7 @@ export class ExpiryWheel {
     bucket.add(item);
     if (!this.#ticking) {
       this.#nextSecond = this.#second();
-      this.#tickLater();
+      this.#tickIn(TICK_MS);
     }
     return second;
   }
@@ -47,30 +55,37 @@ export class ExpiryWheel {
     return Math.floor(this.#clock.wall() / 1000);
   }
 
-  #tickLater(): void {
+  #tickIn(ms: number): void {
     this.#ticking = true;
-    this.#clock.after(1000, () => {
+    this.#clock.after(ms, () => {
       this.#ticking = false;
-      const now = this.#second();
-      // After a large jump of the clock there are fewer buckets than seconds to check.
-      if (now - this.#nextSecond > this.#buckets.size) this.#fireUpTo(now, [...this.#buckets.keys()]);
-      else for (; this.#nextSecond <= now; this.#nextSecond++) this.#fire(this.#nextSecond);
-      this.#nextSecond = now;
-      if (this.#buckets.size > 0) this.#tickLater();
+      this.#left = MAX_EXPIRED_PER_TURN;
+      const isComplete = this.#fireUpTo(this.#second());
+      if (this.#buckets.size > 0) this.#tickIn(isComplete ? TICK_MS : 0);
     });
   }
 
-  #fireUpTo(now: number, seconds: readonly number[]): void {
-    for (const second of seconds) if (second <= now) this.#fire(second);
+  /** Fires what is due at the second `now`. Returns false if some of it must wait for the next turn. */
+  #fireUpTo(now: number): boolean {
+    // After a large jump of the clock there are fewer buckets than seconds to check.
+    if (now - this.#nextSecond > this.#buckets.size) {
+      for (const second of this.#buckets.keys()) if (second <= now && !this.#fire(second)) return false;
+    } else {
+      for (; this.#nextSecond <= now; this.#nextSecond++) if (!this.#fire(this.#nextSecond)) return false;
+    }
+    this.#nextSecond = now;
+    return true;
   }
 
-  #fire(second: number): void {
+  #fire(second: number): boolean {
     const bucket = this.#buckets.get(second);
     // The bucket stays in the table meanwhile: `expired` may remove other items of it.
     for (const item of bucket ?? []) {
+      if (this.#left-- === 0) return false;
       bucket?.delete(item);
       item.expired();
     }
     this.#buckets.delete(second);
+    return true;
   }
 }

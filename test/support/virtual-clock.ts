@@ -43,6 +43,11 @@ export class VirtualClock implements Clock {
     this.#now = end;
   }
 
+  /** Advances to the next timer and fires it, as one turn of the event loop. */
+  fireOne(): void {
+    this.#fireNext(Infinity);
+  }
+
   /** Advances by `ms` without firing timers, as when the event loop is blocked. */
   jump(ms: number): void {
     this.#now += ms;

@@ -1,5 +1,6 @@
 import type { Claim } from "../../chat/conversation-store.ts";
 import type { Clock } from "../../core/clock.ts";
+import { ExpiryQueue } from "./expiry-queue.ts";
 import { OwnerLru } from "./owner-lru.ts";
 
 interface Entry {
@@ -8,9 +9,6 @@ interface Entry {
   /** `Clock.now()` at which the id is free again; Infinity while the answer runs. */
   expiresAt: number;
 }
-
-/** Interval between sweeps of expired ids. */
-const SWEEP_MS = 1000;
 
 export interface ClaimTableOptions {
   /** Maximum number of ids, those of running answers included. Ids of running answers are kept beyond it. */
@@ -27,12 +25,12 @@ export interface ClaimTableOptions {
 export class ClaimTable {
   readonly #clock: Clock;
   readonly #entries: OwnerLru<Entry>;
-  /** Ids whose answers have ended, in the order in which they ended. */
-  readonly #ended = new Map<string, Entry>();
-  #sweeping = false;
+  /** Ids whose answers have ended. */
+  readonly #ended: ExpiryQueue;
 
   constructor({ maxIds, reservedShare, clock }: ClaimTableOptions) {
     this.#clock = clock;
+    this.#ended = new ExpiryQueue(clock, (key) => this.#free(key));
     this.#entries = new OwnerLru({
       budget: maxIds,
       reservedShare,
@@ -64,26 +62,12 @@ export class ClaimTable {
       return;
     }
     entry.expiresAt = this.#clock.now() + ttlMs;
-    this.#ended.set(key, entry);
+    this.#ended.set(key, ttlMs);
     this.#entries.pin(key, false);
-    if (!this.#sweeping) this.#sweepLater();
   }
 
   #free(key: string): void {
     this.#ended.delete(key);
     this.#entries.delete(key);
-  }
-
-  #sweepLater(): void {
-    this.#sweeping = true;
-    this.#clock.after(SWEEP_MS, () => {
-      const now = this.#clock.now();
-      for (const [key, entry] of this.#ended) {
-        if (entry.expiresAt > now) break;
-        this.#free(key);
-      }
-      this.#sweeping = false;
-      if (this.#ended.size > 0) this.#sweepLater();
-    });
   }
 }

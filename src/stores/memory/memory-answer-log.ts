@@ -10,6 +10,7 @@ import type {
 import { classOf, type AccountClass } from "../../core/principal.ts";
 import type { Clock } from "../../core/clock.ts";
 import { ServiceError } from "../../core/errors.ts";
+import { ExpiryQueue } from "./expiry-queue.ts";
 import { OwnerLru } from "./owner-lru.ts";
 import { TextLog } from "./text-log.ts";
 
@@ -21,9 +22,6 @@ const RECORD_BYTES = 1024;
  * use. The rest is reserved for their growth.
  */
 const RUNNING_SHARE = 3 / 4;
-
-/** Interval between sweeps of expired answers. */
-const SWEEP_MS = 1000;
 
 export interface MemoryAnswerLogOptions {
   /** Maximum text of one answer, in UTF-8 bytes. */
@@ -41,18 +39,18 @@ export interface MemoryAnswerLogOptions {
 export class MemoryAnswerLog implements AnswerLog {
   readonly #options: MemoryAnswerLogOptions;
   readonly #answers: OwnerLru<MemoryAnswer>;
-  /** Finished answers in the order in which they ended, with the time at which they expire. */
-  readonly #expiring = new Map<string, number>();
+  /** Finished answers. */
+  readonly #expiring: ExpiryQueue;
   readonly #hooks: Hooks = {
     grow: (answer, bytes) => this.#grow(answer, bytes),
     finished: (meta, bytes, held) => this.#finished(meta, bytes, held),
   };
-  #sweeping = false;
   readonly #runningBytes: Record<AccountClass, number> = { authenticated: 0, anonymous: 0 };
   #cutShort = 0;
 
   constructor(options: MemoryAnswerLogOptions) {
     this.#options = options;
+    this.#expiring = new ExpiryQueue(options.clock, (key) => this.#expire(key));
     this.#answers = new OwnerLru({
       budget: options.budgetBytes,
       reservedShare: options.reservedShare,
@@ -127,31 +125,14 @@ export class MemoryAnswerLog implements AnswerLog {
     this.#answers.grow(key, bytes);
     this.#answers.pin(key, false);
     this.#answers.shrink(accountKey);
-    this.#expireLater(key, this.#options.retentionMs);
-  }
-
-  #expireLater(key: string, ms: number): void {
     // The answer may have been evicted when it finished.
-    if (this.#answers.peek(key) === undefined) return;
-    this.#expiring.set(key, this.#options.clock.now() + ms);
-    if (!this.#sweeping) this.#sweepLater();
+    if (this.#answers.peek(key) !== undefined) this.#expiring.set(key, this.#options.retentionMs);
   }
 
-  #sweepLater(): void {
-    this.#sweeping = true;
-    this.#options.clock.after(SWEEP_MS, () => {
-      const now = this.#options.clock.now();
-      for (const [key, at] of this.#expiring) {
-        if (at > now) break;
-        this.#expiring.delete(key);
-        // An answer with readers is retained, and its bytes stay counted.
-        if (this.#answers.peek(key)?.watched === true)
-          this.#expiring.set(key, now + this.#options.retentionMs);
-        else this.#answers.delete(key);
-      }
-      this.#sweeping = false;
-      if (this.#expiring.size > 0) this.#sweepLater();
-    });
+  #expire(key: string): void {
+    // An answer with readers is retained, and its bytes stay counted.
+    if (this.#answers.peek(key)?.watched === true) this.#expiring.set(key, this.#options.retentionMs);
+    else this.#answers.delete(key);
   }
 }
 

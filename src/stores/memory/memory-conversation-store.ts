@@ -14,6 +14,9 @@ const RECORD_BYTES = 256;
 /** Interval between sweeps of expired conversations. */
 const SWEEP_MS = 60_000;
 
+/** Clients whose conversations are checked in one turn of the event loop. */
+const MAX_SWEPT_PER_TURN = 1000;
+
 export interface MemoryConversationStoreOptions {
   readonly historyBudgetBytes: number;
   /**
@@ -226,18 +229,27 @@ export class MemoryConversationStore implements ConversationStore {
   }
 
   #sweepLater(): void {
-    this.#options.clock.after(SWEEP_MS, () => {
-      const oldest = this.#options.clock.now() - this.#options.historyTtlMs;
-      for (const [client, names] of this.#names) {
-        for (const name of names) {
-          const history = this.#histories.peek(keyOf(client, name));
-          if (history !== undefined && history.usedAt > oldest) break;
-          void this.clear(client, name);
-          this.#options.historyEvicted?.(client, name);
-        }
+    this.#options.clock.after(SWEEP_MS, () => this.#sweep(this.#names.entries()));
+  }
+
+  /** Deletes the expired conversations of some clients, and continues with the others in a later turn. */
+  #sweep(clients: MapIterator<[string, Set<string>]>): void {
+    const oldest = this.#options.clock.now() - this.#options.historyTtlMs;
+    for (let count = 0; count < MAX_SWEPT_PER_TURN; count++) {
+      const { value, done } = clients.next();
+      if (done === true) {
+        this.#sweepLater();
+        return;
       }
-      this.#sweepLater();
-    });
+      const [client, names] = value;
+      for (const name of names) {
+        const history = this.#histories.peek(keyOf(client, name));
+        if (history !== undefined && history.usedAt > oldest) break;
+        void this.clear(client, name);
+        this.#options.historyEvicted?.(client, name);
+      }
+    }
+    this.#options.clock.after(0, () => this.#sweep(clients));
   }
 }
 

@@ -1,5 +1,6 @@
 import type { SessionRecord, SessionStore } from "../../chat/session-store.ts";
 import type { Clock } from "../../core/clock.ts";
+import { ExpiryQueue } from "./expiry-queue.ts";
 import { OwnerLru } from "./owner-lru.ts";
 
 interface Entry {
@@ -18,19 +19,16 @@ export interface MemorySessionStoreOptions {
   ended(record: SessionRecord): void;
 }
 
-/** Interval between sweeps of expired sessions. */
-const SWEEP_MS = 1000;
-
 /** Sessions in the memory of this process. The budget of its {@link OwnerLru} counts sessions, not bytes. */
 export class MemorySessionStore implements SessionStore {
   readonly #options: MemorySessionStoreOptions;
   readonly #sessions: OwnerLru<Entry>;
-  /** Sessions without a socket, in the order of the last detach, with the time at which they expire. */
-  readonly #expiring = new Map<string, number>();
-  #sweeping = false;
+  /** Sessions without a socket. */
+  readonly #expiring: ExpiryQueue;
 
   constructor(options: MemorySessionStoreOptions) {
     this.#options = options;
+    this.#expiring = new ExpiryQueue(options.clock, (hash) => this.#forget(hash));
     this.#sessions = new OwnerLru({
       budget: options.maxSessions,
       reservedShare: options.reservedShare,
@@ -63,8 +61,7 @@ export class MemorySessionStore implements SessionStore {
     const entry = this.#sessions.get(hash);
     if (entry === undefined || --entry.sockets > 0) return;
     this.#sessions.pin(hash, false);
-    this.#expiring.set(hash, this.#options.clock.now() + this.#options.retentionMs);
-    if (!this.#sweeping) this.#sweepLater();
+    this.#expiring.set(hash, this.#options.retentionMs);
   }
 
   drop(hash: string): void {
@@ -79,18 +76,5 @@ export class MemorySessionStore implements SessionStore {
     const entry = this.#sessions.delete(hash);
     this.#expiring.delete(hash);
     if (entry !== undefined) this.#options.ended(entry.record);
-  }
-
-  #sweepLater(): void {
-    this.#sweeping = true;
-    this.#options.clock.after(SWEEP_MS, () => {
-      const now = this.#options.clock.now();
-      for (const [hash, at] of this.#expiring) {
-        if (at > now) break;
-        this.#forget(hash);
-      }
-      this.#sweeping = false;
-      if (this.#expiring.size > 0) this.#sweepLater();
-    });
   }
 }

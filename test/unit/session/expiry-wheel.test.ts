@@ -59,6 +59,23 @@ describe("ExpiryWheel", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("expires at most 500 items in one turn, and honours a removal in between", () => {
+    const clock = new VirtualClock();
+    const wheel = new ExpiryWheel(clock);
+    let fired = 0;
+    const cancels = Array.from({ length: 1200 }, () =>
+      cancellable(wheel, secondOf(clock) + 3, () => fired++),
+    );
+    const perTurn: number[] = [];
+    while (clock.pending > 0) {
+      const before = fired;
+      clock.fireOne();
+      if (fired > before) perTurn.push(fired - before);
+      if (perTurn.length === 1) cancels.at(-1)?.();
+    }
+    expect(perTurn).toEqual([500, 500, 199]);
+  });
+
   it("allows an item to remove others while it expires", () => {
     const clock = new VirtualClock();
     const wheel = new ExpiryWheel(clock);
