@@ -1,6 +1,8 @@
 import { createConnection, type Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import type { ErrorReport } from "../../core/errors.ts";
+import type { StopSignal } from "../../core/stop-signal.ts";
+import { WaitingRoom, type Waiter } from "../../core/waiting-room.ts";
 import {
   NO_STATS,
   type EngineInfo,
@@ -9,6 +11,7 @@ import {
 } from "../../engine-wire/engine-status.ts";
 import { encodeLine, LineDecoder, MAX_LINE_CHARS } from "../../engine-wire/line-codec.ts";
 import type {
+  CountRequest,
   EngineMessage,
   EngineRequest,
   ForgetRequest,
@@ -44,6 +47,14 @@ interface PendingCount {
   reject(error: ProviderError): void;
 }
 
+/** A line that waits for the engine to start. */
+interface WaitingLine extends Waiter {
+  readonly id: number;
+  readonly line: string;
+}
+
+/** Retry delay of a request that does not fit into the queue, in milliseconds. */
+const RETRY_AFTER_MS = 2000;
 /** Milliseconds before the client connects again. */
 const RECONNECT_MS = 50;
 /**
@@ -64,8 +75,9 @@ export class EngineClient {
   /** Requests by id, sent to the current engine or waiting for its start. */
   readonly #calls = new Map<number, RequestEvents<ProviderError>>();
   readonly #counts = new Map<number, PendingCount>();
-  /** Encoded requests that wait for the engine to start, by id, in order. */
-  readonly #waiting = new Map<number, string>();
+  /** Requests that wait for the engine to start, by id, in order. */
+  readonly #waiting = new Map<number, WaitingLine>();
+  readonly #room: WaitingRoom<WaitingLine>;
   /**
    * Encoded `forget` requests that wait for the engine to start, since waiting requests may belong to their clients.
    */
@@ -73,6 +85,7 @@ export class EngineClient {
 
   constructor(options: EngineClientOptions) {
     this.#options = options;
+    this.#room = new WaitingRoom(options.queueLimit);
     this.#unsubscribe = options.source.onChange((status) => this.#follow(status));
     this.#follow(options.source.status());
   }
@@ -101,7 +114,7 @@ export class EngineClient {
         new ProviderError("local", "prompt_too_long", "The conversation is too long for the local model."),
       );
     } else {
-      const refusal = this.#submit(id, line);
+      const refusal = this.#submit(id, line, request);
       if (refusal) events.failed(refusal);
       else {
         this.#calls.set(id, events);
@@ -113,14 +126,27 @@ export class EngineClient {
     return { cancel: () => this.#cancel(id) };
   }
 
-  /** @throws ProviderError if the engine crashes or is unavailable */
-  count(text: string): Promise<number> {
+  /**
+   * Counts the tokens of a text. More than the window is a lower bound.
+   *
+   * @throws ProviderError if the engine crashes, is unavailable or has no place for more work; the signal's reason
+   */
+  async count(request: CountRequest, signal: StopSignal): Promise<number> {
+    signal.throwIfAborted();
     const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      const refusal = this.#submit(id, encodeLine({ type: "count", id, text }));
-      if (refusal) reject(refusal);
-      else this.#counts.set(id, { resolve, reject });
-    });
+    let stop = (): void => {};
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        const refusal = this.#submit(id, encodeLine({ type: "count", id, request }), request);
+        if (refusal) return reject(refusal);
+        this.#counts.set(id, { resolve, reject });
+        stop = () => reject(signal.reason);
+        signal.addEventListener("abort", stop, { once: true });
+      });
+    } finally {
+      signal.removeEventListener("abort", stop);
+      this.#cancel(id);
+    }
   }
 
   /** Dropped if the engine is not connected, since it only saves time. */
@@ -148,7 +174,7 @@ export class EngineClient {
   }
 
   /** Sends a line, or keeps it until the engine has started. @returns the error if neither is possible */
-  #submit(id: number, line: string): ProviderError | undefined {
+  #submit(id: number, line: string, { accountKey, authenticated }: Waiter): ProviderError | undefined {
     if (this.#connected && !this.#closed) {
       this.#socket?.write(line);
       return undefined;
@@ -157,23 +183,28 @@ export class EngineClient {
     if (this.#closed || state === "degraded" || state === "down") {
       return new ProviderError("local", "provider_unavailable", reason || "The server is shutting down.");
     }
-    if (this.#waiting.size >= this.#options.queueLimit) {
-      return new ProviderError(
-        "local",
-        "overloaded",
-        "Too many requests are waiting for the local model to start.",
-        {
-          retryAfterMs: 2000,
-        },
-      );
-    }
-    this.#waiting.set(id, line);
+    const waiting = { id, line, accountKey, authenticated };
+    const loser = this.#room.enter(waiting);
+    if (loser === waiting) return overloaded();
+    this.#waiting.set(id, waiting);
+    if (loser) this.#displace(loser.id);
     return undefined;
   }
 
+  #displace(id: number): void {
+    this.#waiting.delete(id);
+    this.#take(id)?.failed(overloaded());
+    this.#counts.get(id)?.reject(overloaded());
+  }
+
   #cancel(id: number): void {
-    if (!this.#calls.delete(id) || this.#waiting.delete(id)) return;
-    if (this.#connected) this.#socket?.write(encodeLine({ type: "cancel", id }));
+    const known = this.#calls.delete(id) || this.#counts.delete(id);
+    if (!known) return;
+    const waiting = this.#waiting.get(id);
+    if (waiting) {
+      this.#waiting.delete(id);
+      this.#room.leave(waiting);
+    } else if (this.#connected) this.#socket?.write(encodeLine({ type: "cancel", id }));
   }
 
   #follow(status: EngineStatus): void {
@@ -223,8 +254,7 @@ export class EngineClient {
     const counts = [...this.#counts.values()];
     this.#calls.clear();
     this.#counts.clear();
-    this.#waiting.clear();
-    this.#waitingForgets = [];
+    this.#clearWaiting();
     for (const call of calls) call.failed(error);
     for (const count of counts) count.reject(error);
   }
@@ -232,17 +262,21 @@ export class EngineClient {
   #receive(message: EngineMessage): void {
     if (message.type === "tick") this.#tick(message);
     else if (message.type === "stats") this.#lastStats = message.stats;
-    else if (message.type === "counted") {
-      this.#counts.get(message.id)?.resolve(message.tokens);
-      this.#counts.delete(message.id);
-    } else if (message.type === "ready") {
+    else if (message.type === "counted") this.#takeCount(message.id)?.resolve(message.tokens);
+    else if (message.type === "uncounted") this.#takeCount(message.id)?.reject(fromReport(message.report));
+    else if (message.type === "ready") {
       this.#lastInfo = message.info;
       this.#connected = true;
-      for (const line of this.#waiting.values()) this.#socket?.write(line);
+      for (const { line } of this.#waiting.values()) this.#socket?.write(line);
       for (const line of this.#waitingForgets) this.#socket?.write(line);
-      this.#waiting.clear();
-      this.#waitingForgets = [];
+      this.#clearWaiting();
     }
+  }
+
+  #clearWaiting(): void {
+    for (const waiting of this.#waiting.values()) this.#room.leave(waiting);
+    this.#waiting.clear();
+    this.#waitingForgets = [];
   }
 
   #tick(message: TickMessage): void {
@@ -262,6 +296,17 @@ export class EngineClient {
     this.#calls.delete(id);
     return events;
   }
+
+  #takeCount(id: number): PendingCount | undefined {
+    const count = this.#counts.get(id);
+    this.#counts.delete(id);
+    return count;
+  }
+}
+
+function overloaded(): ProviderError {
+  const message = "Too many requests are waiting for the local model to start.";
+  return new ProviderError("local", "overloaded", message, { retryAfterMs: RETRY_AFTER_MS });
 }
 
 function fromReport({ code, message, retryable, retryAfterMs }: ErrorReport): ProviderError {

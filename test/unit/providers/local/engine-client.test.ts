@@ -9,7 +9,7 @@ import { LineDecoder } from "../../../../src/engine-wire/line-codec.ts";
 import type { EngineMessage, GatewayMessage } from "../../../../src/engine-wire/requests.ts";
 import { noMetrics } from "../../../../src/core/metrics.ts";
 import { LocalProvider } from "../../../../src/providers/local/local-provider.ts";
-import { chatRequest, collect } from "../../../support/chat-request.ts";
+import { chatRequest, collect, countOptions } from "../../../support/chat-request.ts";
 import { partsOf, type SeenPart } from "../../../support/parts-of.ts";
 
 /** Folder of the socket of a fake engine that is controlled by the test. */
@@ -178,14 +178,16 @@ describe("the connection of LocalProvider to the engine", () => {
       message: "It keeps crashing.",
     });
     await expect(begin().result).rejects.toMatchObject({ code: "provider_unavailable", retryable: true });
-    await expect(provider.countTokens("x")).rejects.toMatchObject({ code: "provider_unavailable" });
+    await expect(provider.countTokens("x", countOptions)).rejects.toMatchObject({
+      code: "provider_unavailable",
+    });
     expect(provider.health()).toEqual({ state: "degraded", reason: "It keeps crashing." });
   });
 
   it("fails running requests when the engine crashes, and works again after its restart", async () => {
     await engineUp();
     const { result } = begin();
-    const count = provider.countTokens("x");
+    const count = provider.countTokens("x", countOptions);
     const counted = expect(count).rejects.toMatchObject({ code: "engine_crashed" });
     await expect.poll(() => received.length).toBe(2);
     engineDown();
@@ -269,8 +271,8 @@ describe("the connection of LocalProvider to the engine", () => {
     await ended;
     const { principal, ...rest } = request;
     expect(starts()[0]).toMatchObject({
-      request: { ...rest, client: principal.client, accountKey: principal.accountKey },
+      request: { ...rest, client: principal.client, accountKey: principal.accountKey, authenticated: false },
     });
-    expect(JSON.stringify(starts()[0])).not.toContain("authenticated");
+    expect(JSON.stringify(starts()[0])).not.toContain("publicId");
   });
 });
