@@ -8,6 +8,7 @@ export type Joined = (left: string, right: string) => boolean;
 export const MAX_PIECE_CHARS = 2048;
 
 const WORD = /[\p{L}\p{N}]/u;
+const BLACK = /\S/;
 /** Punctuation that no tokenizer's expression takes as part of a word before it. An apostrophe is: `it's`. */
 const PUNCTUATION = new Set('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~。，、！？；：（）「」『』');
 /** A character of a token that has only some bytes of it. */
@@ -34,9 +35,9 @@ export function pieceEnd(text: string, from: number, joined: Joined): number {
 export function isExactCut(text: string, at: number, joined: Joined): boolean {
   const right = text[at] ?? "";
   const left = text[at - 1] ?? "";
-  if (!isBoundary(right) || !WORD.test(left)) return false;
   // The first of several spaces can belong to another piece than the last one.
-  if (right === " " && !WORD.test(text[at + 1] ?? "")) return false;
+  const between = right === " " && BLACK.test(left) && BLACK.test(text[at + 1] ?? "");
+  if (!between && !(PUNCTUATION.has(right) && WORD.test(left))) return false;
   return !joined(left, right);
 }
 

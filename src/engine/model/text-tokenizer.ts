@@ -98,15 +98,13 @@ export function whole<T>(pieces: Pieces<T>): T {
 /** The text of each token that plain text can become. */
 function tokenTexts(model: LlamaModel): string[] {
   const { tokens, token_type: types, model: kind } = model.fileInfo.metadata.tokenizer.ggml;
-  const plain = tokens.filter((_, token) => types?.[token] !== CONTROL_TYPE);
+  const plain = tokens.filter((_, token) => Number(types?.[token]) !== CONTROL_TYPE);
   if (kind !== "gpt2") return plain.map((text) => text.replaceAll("▁", " "));
   const bytes = byteCharacters();
   return plain.map((text) => {
-    // Most tokens are printable ASCII, which stands for itself.
-    const known = /^[!-~]*$/.test(text);
-    return known
-      ? text
-      : Buffer.from(Array.from(text, (character) => bytes.get(character) ?? 0xff)).toString();
+    // Most tokens are ASCII, of which only the space has a character of its own.
+    if (/^[!-~Ġ]*$/.test(text)) return text.replaceAll("Ġ", " ");
+    return Buffer.from(Array.from(text, (character) => bytes.get(character) ?? 0xff)).toString();
   });
 }
 
