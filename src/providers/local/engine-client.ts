@@ -2,7 +2,7 @@ import { createConnection, type Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import type { ErrorReport } from "../../core/errors.ts";
 import type { StopSignal } from "../../core/stop-signal.ts";
-import { WaitingRoom, type Waiter } from "../../core/waiting-room.ts";
+import type { Waiter } from "../../core/waiting-room.ts";
 import {
   NO_STATS,
   type EngineInfo,
@@ -20,6 +20,7 @@ import type {
   TickMessage,
 } from "../../engine-wire/requests.ts";
 import { ProviderError } from "../provider-error.ts";
+import { WaitingLines } from "./waiting-lines.ts";
 
 /** Address and status of the engine, as provided by the supervisor. */
 export interface EngineSource {
@@ -47,12 +48,6 @@ interface PendingCount {
   reject(error: ProviderError): void;
 }
 
-/** A line that waits for the engine to start. */
-interface WaitingLine extends Waiter {
-  readonly id: number;
-  readonly line: string;
-}
-
 /** Retry delay of a request that does not fit into the queue, in milliseconds. */
 const RETRY_AFTER_MS = 2000;
 /** Milliseconds before the client connects again. */
@@ -75,17 +70,12 @@ export class EngineClient {
   /** Requests by id, sent to the current engine or waiting for its start. */
   readonly #calls = new Map<number, RequestEvents<ProviderError>>();
   readonly #counts = new Map<number, PendingCount>();
-  /** Requests that wait for the engine to start, by id, in order. */
-  readonly #waiting = new Map<number, WaitingLine>();
-  readonly #room: WaitingRoom<WaitingLine>;
-  /**
-   * Encoded `forget` requests that wait for the engine to start, since waiting requests may belong to their clients.
-   */
-  #waitingForgets: string[] = [];
+  /** Requests that wait for the engine to start. */
+  readonly #waiting: WaitingLines;
 
   constructor(options: EngineClientOptions) {
     this.#options = options;
-    this.#room = new WaitingRoom(options.queueLimit);
+    this.#waiting = new WaitingLines(options.queueLimit);
     this.#unsubscribe = options.source.onChange((status) => this.#follow(status));
     this.#follow(options.source.status());
   }
@@ -159,11 +149,8 @@ export class EngineClient {
   forget(request: ForgetRequest): void {
     if (this.#closed) return;
     const line = encodeLine({ type: "forget", request });
-    if (!this.#connected) {
-      // The waiting requests were made earlier and will be sent first.
-      if (this.#waiting.size > 0 && this.#waitingForgets.length < this.#options.queueLimit)
-        this.#waitingForgets.push(line);
-    } else if (this.#socket && this.#socket.writableLength < MAX_UNSENT_BYTES) this.#socket.write(line);
+    if (!this.#connected) this.#waiting.addForget(line);
+    else if (this.#socket && this.#socket.writableLength < MAX_UNSENT_BYTES) this.#socket.write(line);
   }
 
   close(): void {
@@ -174,7 +161,7 @@ export class EngineClient {
   }
 
   /** Sends a line, or keeps it until the engine has started. @returns the error if neither is possible */
-  #submit(id: number, line: string, { accountKey, authenticated }: Waiter): ProviderError | undefined {
+  #submit(id: number, line: string, owner: Waiter): ProviderError | undefined {
     if (this.#connected && !this.#closed) {
       this.#socket?.write(line);
       return undefined;
@@ -183,28 +170,21 @@ export class EngineClient {
     if (this.#closed || state === "degraded" || state === "down") {
       return new ProviderError("local", "provider_unavailable", reason || "The server is shutting down.");
     }
-    const waiting = { id, line, accountKey, authenticated };
-    const loser = this.#room.enter(waiting);
-    if (loser === waiting) return overloaded();
-    this.#waiting.set(id, waiting);
-    if (loser) this.#displace(loser.id);
+    const loser = this.#waiting.add(id, line, owner);
+    if (loser === id) return overloaded();
+    if (loser !== undefined) this.#displaced(loser);
     return undefined;
   }
 
-  #displace(id: number): void {
-    this.#waiting.delete(id);
+  #displaced(id: number): void {
     this.#take(id)?.failed(overloaded());
-    this.#counts.get(id)?.reject(overloaded());
+    this.#takeCount(id)?.reject(overloaded());
   }
 
   #cancel(id: number): void {
     const known = this.#calls.delete(id) || this.#counts.delete(id);
-    if (!known) return;
-    const waiting = this.#waiting.get(id);
-    if (waiting) {
-      this.#waiting.delete(id);
-      this.#room.leave(waiting);
-    } else if (this.#connected) this.#socket?.write(encodeLine({ type: "cancel", id }));
+    if (!known || this.#waiting.remove(id)) return;
+    if (this.#connected) this.#socket?.write(encodeLine({ type: "cancel", id }));
   }
 
   #follow(status: EngineStatus): void {
@@ -254,7 +234,7 @@ export class EngineClient {
     const counts = [...this.#counts.values()];
     this.#calls.clear();
     this.#counts.clear();
-    this.#clearWaiting();
+    this.#waiting.takeAll();
     for (const call of calls) call.failed(error);
     for (const count of counts) count.reject(error);
   }
@@ -267,16 +247,8 @@ export class EngineClient {
     else if (message.type === "ready") {
       this.#lastInfo = message.info;
       this.#connected = true;
-      for (const { line } of this.#waiting.values()) this.#socket?.write(line);
-      for (const line of this.#waitingForgets) this.#socket?.write(line);
-      this.#clearWaiting();
+      for (const line of this.#waiting.takeAll()) this.#socket?.write(line);
     }
-  }
-
-  #clearWaiting(): void {
-    for (const waiting of this.#waiting.values()) this.#room.leave(waiting);
-    this.#waiting.clear();
-    this.#waitingForgets = [];
   }
 
   #tick(message: TickMessage): void {

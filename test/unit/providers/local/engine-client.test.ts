@@ -275,4 +275,30 @@ describe("the connection of LocalProvider to the engine", () => {
     });
     expect(JSON.stringify(starts()[0])).not.toContain("publicId");
   });
+
+  it("gives the place of the largest principal's latest request to another principal while the engine starts", async () => {
+    const asking = (accountKey: string) => {
+      const request = chatRequest("Hello", {
+        principal: { authenticated: true, client: accountKey, publicId: accountKey, accountKey },
+      });
+      const result = collect(partsOf(provider, request, { signal: new AbortController().signal }));
+      result.catch(() => {});
+      return result;
+    };
+    asking("sub:greedy");
+    asking("sub:greedy");
+    const displaced = asking("sub:greedy");
+    const modest = asking("sub:modest");
+    await expect(displaced).rejects.toMatchObject({
+      code: "overloaded",
+      retryable: true,
+      retryAfterMs: 2000,
+    });
+    await expect(asking("sub:greedy")).rejects.toMatchObject({ code: "overloaded" });
+    await engineUp();
+    await expect.poll(() => starts().length).toBe(3);
+    const accounts = starts().map((message) => message.type === "start" && message.request.accountKey);
+    expect(accounts).toEqual(["sub:greedy", "sub:greedy", "sub:modest"]);
+    void modest;
+  });
 });
