@@ -37,7 +37,7 @@ export interface WorkQueueOptions {
 
 /** Milliseconds of work in one turn of the event loop: it can delay the end of a native step by this and one piece. */
 const TURN_MS = 5;
-/** Share of a step's length that work may take beside it, at least one turn: it takes CPU time from the step. */
+/** Share of the length of steps that work may take beside them: it takes CPU time from them. */
 const STEP_SHARE = 0.25;
 
 interface Queued extends QueuedJob {
@@ -54,12 +54,14 @@ export class WorkQueue {
   readonly #queue: FairQueue<Queued>;
   readonly #waiting = new Map<Work, Queued>();
   #deferred = false;
-  /** Step in which `#spentMs` were spent. */
-  #step = -1;
-  #spentMs = 0;
+  /** Step up to which the credit was computed. */
+  #step: number;
+  /** Milliseconds that work may take while the loop runs. Below 0 after a piece that took longer. */
+  #creditMs = TURN_MS;
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
+    this.#step = options.pace.steps;
     const unbounded = Number.POSITIVE_INFINITY;
     this.#queue = new FairQueue({
       requests: unbounded,
@@ -99,25 +101,24 @@ export class WorkQueue {
     this.#options.defer(() => this.#turn());
   }
 
-  /** Milliseconds that work may still take in this turn. */
+  /** Milliseconds that work may take in this turn. */
   #leftMs(): number {
     const { idle, steps, tickMs } = this.#options.pace;
-    if (idle) return TURN_MS;
-    if (steps !== this.#step) {
-      this.#step = steps;
-      this.#spentMs = 0;
-    }
-    return Math.min(TURN_MS, Math.max(TURN_MS, tickMs * STEP_SHARE) - this.#spentMs);
+    const perStep = tickMs * STEP_SHARE;
+    const earned = this.#creditMs + (steps - this.#step) * perStep;
+    this.#creditMs = Math.min(earned, Math.max(TURN_MS, perStep));
+    this.#step = steps;
+    return idle ? TURN_MS : Math.min(TURN_MS, this.#creditMs);
   }
 
   #turn(): void {
     this.#deferred = false;
-    const { now } = this.#options;
+    const { now, pace } = this.#options;
     const from = now();
     const left = this.#leftMs();
     let spent = 0;
     while (spent < left && this.#piece()) spent = now() - from;
-    this.#spentMs += spent;
+    if (!pace.idle) this.#creditMs -= spent;
     this.proceed();
   }
 

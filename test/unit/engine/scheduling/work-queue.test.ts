@@ -71,14 +71,21 @@ describe("WorkQueue", () => {
     expect(queue.size).toBe(0);
   });
 
-  it("works at most a quarter of a step's length beside it, and at least 5 ms", () => {
+  it("works at most a quarter of the length of the steps while they run", () => {
     const { queue, state, work, turn } = setUp({ idle: false, steps: 1, tickMs: 40 });
     queue.add(work("a", 1000));
-    expect([turn(), turn(), turn()]).toEqual([5, 5, 0]);
-    state.steps++;
-    state.tickMs = 4;
-    queue.proceed();
     expect([turn(), turn()]).toEqual([5, 0]);
+    state.steps++;
+    queue.proceed();
+    expect([turn(), turn(), turn()]).toEqual([5, 5, 0]);
+    state.tickMs = 1;
+    let done = 0;
+    for (let step = 0; step < 100; step++) {
+      state.steps++;
+      queue.proceed();
+      done += turn();
+    }
+    expect(done).toBe(25);
   });
 
   it("goes on when the loop becomes idle", () => {
