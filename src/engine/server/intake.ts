@@ -1,5 +1,5 @@
 import { ServiceError } from "../../core/errors.ts";
-import { WaitingRoom } from "../../core/waiting-room.ts";
+import { WaitingRoom } from "../../core/queues/waiting-room.ts";
 import type { EngineRequest, PrepareRequest, RequestEvents } from "../../engine-wire/requests.ts";
 import { RequestState } from "../generation/request-state.ts";
 import type { Detokenize } from "../generation/whole-characters.ts";

@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { WaitingRoom, type Waiter } from "../../core/waiting-room.ts";
+import { WaitingRoom, type Waiter } from "../../core/queues/waiting-room.ts";
 
 /** Minimum milliseconds between two reports of positions. */
 const NOTICE_MS = 500;

@@ -1,4 +1,4 @@
-import { WaitingRoom, type Waiter } from "../../core/waiting-room.ts";
+import { WaitingRoom, type Waiter } from "../../core/queues/waiting-room.ts";
 
 interface WaitingLine extends Waiter {
   readonly id: number;

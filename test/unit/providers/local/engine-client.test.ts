@@ -285,10 +285,10 @@ describe("the connection of LocalProvider to the engine", () => {
       result.catch(() => {});
       return result;
     };
-    asking("sub:greedy");
-    asking("sub:greedy");
+    void asking("sub:greedy");
+    void asking("sub:greedy");
     const displaced = asking("sub:greedy");
-    const modest = asking("sub:modest");
+    void asking("sub:modest");
     await expect(displaced).rejects.toMatchObject({
       code: "overloaded",
       retryable: true,
@@ -299,6 +299,5 @@ describe("the connection of LocalProvider to the engine", () => {
     await expect.poll(() => starts().length).toBe(3);
     const accounts = starts().map((message) => message.type === "start" && message.request.accountKey);
     expect(accounts).toEqual(["sub:greedy", "sub:greedy", "sub:modest"]);
-    void modest;
   });
 });

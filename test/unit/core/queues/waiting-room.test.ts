@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { WaitingRoom, type Waiter } from "../../../src/core/waiting-room.ts";
+import { WaitingRoom, type Waiter } from "../../../../src/core/queues/waiting-room.ts";
 
 interface Named extends Waiter {
   readonly name: string;
