@@ -139,7 +139,7 @@ export class GatewayConnection {
       },
       failed: (error) => {
         this.#requests.delete(id);
-        this.send({ type: "uncounted", id, report: reportOf(error) });
+        this.send({ type: "uncounted", id, report: operatorReportOf(error) });
       },
     };
     this.#requests.set(id, pending);
