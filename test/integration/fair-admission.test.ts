@@ -12,18 +12,21 @@ import { endlessModel } from "../support/tiny-gguf.ts";
 const JWT_SECRET = "a secret of the tests that is long enough";
 const tokenOf = createTokenSigner({ secret: JWT_SECRET, clock: systemClock });
 
-describe.each([
-  ["local", async () => ({ MODEL_PATH: await endlessModel(), LOCAL_SLOTS: "1" })],
-  [
-    "echo",
-    async () => ({ AI_PROVIDER: "echo", ECHO_SLOTS: "1", ECHO_TOKEN_MS: "20", ECHO_ANSWER_BYTES: "100000" }),
-  ],
-])("a full queue of the %s provider", (_, settings) => {
+const ECHO = { AI_PROVIDER: "echo", ECHO_SLOTS: "1", ECHO_TOKEN_MS: "20", ECHO_ANSWER_BYTES: "100000" };
+
+const principal = (name: string): Principal => ({
+  authenticated: true,
+  client: name,
+  publicId: name,
+  accountKey: name,
+});
+
+describe("a full queue of the echo provider", () => {
   let service: Service;
 
   beforeAll(async () => {
     service = await startService({
-      ...(await settings()),
+      ...ECHO,
       LOCAL_QUEUE_LIMIT: "4",
       MAX_ACTIVE_ANSWERS_PER_CLIENT: "32",
       MAX_OUTPUT_TOKENS: "2000",
@@ -67,6 +70,27 @@ describe.each([
   });
 });
 
+describe("a full queue of the engine", () => {
+  it("gives the place of the largest client's latest request to another client", async () => {
+    const settings = { modelPath: await endlessModel(), contextTokens: 4096, slots: 1, queueLimit: 4 };
+    const engine = await startLocalEngine({ settings });
+    const ask = (name: string) =>
+      answerOf(
+        engine.provider,
+        chatRequest("go on", { principal: principal(name), conversation: name, maxTokens: 2000 }),
+      );
+    const greedy = Array.from({ length: 5 }, () => ask("sub:greedy"));
+    const modest = ask("sub:modest");
+    const ends = await Promise.allSettled([...greedy, modest]);
+    expect(ends[5]?.status).toBe("fulfilled");
+    const refused = ends.filter((end) => end.status === "rejected");
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { reason } of refused) expect(reason).toMatchObject({ code: "overloaded", retryable: true });
+    expect(ends[0]?.status).toBe("fulfilled");
+    await engine.stop();
+  });
+});
+
 describe("long texts that one client has counted", () => {
   let engine: LocalEngine;
 
@@ -76,12 +100,6 @@ describe("long texts that one client has counted", () => {
 
   afterAll(() => engine.stop());
 
-  const principal = (name: string): Principal => ({
-    authenticated: true,
-    client: name,
-    publicId: name,
-    accountKey: name,
-  });
   const text = (index: number) => `${index} ${"the other people call ".repeat(1450)}`.slice(0, 32_000);
 
   it("do not delay another client's answer until all of them are counted", async () => {
