@@ -80,7 +80,9 @@ function runCommand(
     maxOutputTokens: settings.maxOutputTokens,
     sampling,
     windowTokens: provider?.describe().contextTokens ?? null,
-    countTokens: (text) => provider?.countTokens(text) ?? Promise.resolve(estimateTokens(text)),
+    countTokens: (text) =>
+      provider?.countTokens(text, { principal: owner, signal: running.signal }) ??
+      Promise.resolve(estimateTokens(text)),
     prepare: (context) => provider?.prepare?.({ system: settings.systemPrompt, context, principal: owner }),
     forget: (all) => {
       const { client } = owner;

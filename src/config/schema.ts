@@ -138,7 +138,9 @@ export const settingGroups = {
         "corrections), and the model checks several tokens in one step.",
     }),
     LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {
-      doc: "Maximum number of requests waiting for a slot, also of the echo provider. Further ones are refused with `overloaded`.",
+      doc:
+        "Maximum number of requests waiting for a slot, also of the echo provider; a quarter is for authenticated clients. In a " +
+        "full queue, the client or address with the most waiting requests gets `overloaded` for its latest one.",
     }),
     ENGINE_STALL_SECONDS: integer(1, 86_400, 30, {
       doc: "Seconds without progress after which a busy engine is killed and restarted, but at least the time of 20 of its steps.",

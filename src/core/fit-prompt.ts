@@ -15,7 +15,7 @@ export interface FitInput {
   readonly windowTokens: number;
   /** Tokens reserved for the answer. */
   readonly outputTokens: number;
-  /** Number of tokens of one text, without role markers. */
+  /** Number of tokens of one text, without role markers. Above the window, a lower bound is enough. */
   countTokens(text: string): number;
   /** Tokens that a template adds around each message. */
   readonly overheadPerMessage: number;
@@ -81,7 +81,7 @@ export function fitPrompt(input: FitInput): FittedPrompt {
   if (least > limit) {
     throw new ServiceError(
       "prompt_too_long",
-      `System text, context and message take ${least} tokens; this model has room for ${Math.max(limit, 0)} ` +
+      `System text, context and message take at least ${least} tokens; this model has room for ${Math.max(limit, 0)} ` +
         `(window ${windowTokens} less ${outputTokens} for the answer). Shorten the message or the context, or lower max_tokens.`,
     );
   }

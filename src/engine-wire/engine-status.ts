@@ -52,6 +52,8 @@ export interface EngineStats {
   readonly storedBytes: number;
   /** Number of stored states of sequences. */
   readonly storedStates: number;
+  /** Waiting requests that lost their place to another principal, since the start. */
+  readonly displaced: number;
   /** Number of times an answer lost its slot to another one for a while, since the start. */
   readonly preemptions: number;
   /** Share of the latest displaced conversations that sent another request; greater than 0, at most 1. */
@@ -78,6 +80,7 @@ export const NO_STATS: EngineStats = {
   cachedShared: 0,
   storedBytes: 0,
   storedStates: 0,
+  displaced: 0,
   preemptions: 0,
   returnRate: 1,
   forgotten: 0,

@@ -20,6 +20,7 @@ export interface EngineRequest {
   readonly client: string;
   /** Key of the account that is charged. */
   readonly accountKey: string;
+  readonly authenticated: boolean;
   /** Share relative to requests of weight 1, bounded to 0.01..100. Default 1. */
   readonly weight?: number;
   readonly conversation: string;
@@ -27,8 +28,16 @@ export interface EngineRequest {
   readonly continueFrom?: string;
 }
 
+/** The owner of the data, and the account that is charged for the work. */
+export type WorkOwner = Pick<EngineRequest, "client" | "accountKey" | "authenticated" | "weight">;
+
 /** Sent when a client sets its context. The engine can then process the common prefix of its prompts in advance. */
-export type PrepareRequest = Pick<EngineRequest, "system" | "context" | "client" | "accountKey" | "weight">;
+export type PrepareRequest = Pick<EngineRequest, "system" | "context"> & WorkOwner;
+
+/** Asks for the number of tokens of a text. A text that does not fit the window is not counted to its end. */
+export interface CountRequest extends WorkOwner {
+  readonly text: string;
+}
 
 /** Deletes the KV of a client, or of one of its conversations. */
 export interface ForgetRequest {
@@ -65,7 +74,7 @@ export type GatewayMessage =
   | { readonly type: "prepare"; readonly request: PrepareRequest }
   /** Without a reply: an engine that is down holds no KV to delete. */
   | { readonly type: "forget"; readonly request: ForgetRequest }
-  | { readonly type: "count"; readonly id: number; readonly text: string };
+  | { readonly type: "count"; readonly id: number; readonly request: CountRequest };
 
 /** Events of a connection's requests in one step. Events of one id apply in the order of the fields. */
 export interface TickMessage {
@@ -97,5 +106,7 @@ export type FailedNote = readonly [id: number, report: ErrorReport];
 export type EngineMessage =
   | { readonly type: "ready"; readonly info: EngineInfo }
   | TickMessage
+  /** `tokens` above the window is a lower bound. */
   | { readonly type: "counted"; readonly id: number; readonly tokens: number }
+  | { readonly type: "uncounted"; readonly id: number; readonly report: ErrorReport }
   | { readonly type: "stats"; readonly stats: EngineStats };

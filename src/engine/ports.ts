@@ -84,3 +84,12 @@ export const CONTEXT_STATE = "\u0000context";
 export interface LongWorkScope {
   during<T>(work: () => Promise<T>): Promise<T>;
 }
+
+/** Range of a request's weight. */
+const MIN_WEIGHT = 0.01;
+const MAX_WEIGHT = 100;
+
+/** Bounds the weight, so that an invalid value from one gateway cannot block the requests of others. */
+export function boundedWeight(weight = 1): number {
+  return Number.isFinite(weight) ? Math.min(Math.max(weight, MIN_WEIGHT), MAX_WEIGHT) : 1;
+}

@@ -87,6 +87,12 @@ export interface StreamOptions<Part> {
   readonly onPart: (part: Part) => void;
 }
 
+/** For whom tokens are counted, which is work like an answer, and when it may stop. */
+export interface CountOptions {
+  readonly principal: Principal;
+  readonly signal: StopSignal;
+}
+
 /** The beginning that all requests of a client share. */
 export type PromptBeginning = Pick<ChatRequest, "system" | "context" | "principal">;
 
@@ -123,8 +129,11 @@ export interface ChatProvider {
    */
   forget?(target: Forgotten): void;
   describe(): { readonly model: string; readonly contextTokens: number };
-  /** Exact for the local provider, bytes / 3 for remote providers. */
-  countTokens(text: string): Promise<number>;
+  /**
+   * Number of tokens of a text: exact for the local provider, bytes / 3 for remote providers. A number above the window
+   * is a lower bound, as the rest of the text is not counted. Rejects with the signal's reason when it aborts.
+   */
+  countTokens(text: string, options: CountOptions): Promise<number>;
   health(): ProviderHealth;
   /**
    * Calls `listener` on each change of `health`. Absent if the provider detects none.

@@ -91,7 +91,7 @@ export function limitSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
     stream,
     prepare: (beginning) => provider.prepare?.(beginning),
     describe: () => provider.describe(),
-    countTokens: (text) => provider.countTokens(text),
+    countTokens: (text, options) => provider.countTokens(text, options),
     health: () => provider.health(),
     ...(provider.onHealthChange && {
       onHealthChange: (listener) => provider.onHealthChange?.(listener) ?? (() => undefined),

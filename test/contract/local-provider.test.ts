@@ -3,6 +3,7 @@ import type { EngineSupervisor } from "../../src/engine-host/supervisor.ts";
 import { localProvider, tinySupervisor } from "../support/local-engine.ts";
 import { providerContract, type ProviderUnderTest } from "./provider-contract.ts";
 import { windowContract } from "./provider-window.ts";
+import { countOptions } from "../support/chat-request.ts";
 
 let supervisor: EngineSupervisor;
 
@@ -16,7 +17,7 @@ afterAll(() => supervisor.stop());
 // test/integration/engine.test.ts checks that the work of a cancelled stream stops, by inspecting the slots.
 async function make(): Promise<ProviderUnderTest> {
   const provider = localProvider(supervisor);
-  await provider.countTokens("connected");
+  await provider.countTokens("connected", countOptions);
   return { provider, slow: () => undefined };
 }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ChatProvider } from "../../src/providers/provider.ts";
-import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
+import { answerOf, chatRequest, textOf, countOptions } from "../support/chat-request.ts";
 import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
 /** A provider under test, with control over its answers as far as its kind allows. */
@@ -242,9 +242,12 @@ export function providerContract(
     });
 
     it("counts tokens", async () => {
-      expect(await provider.countTokens("")).toBe(0);
-      const few = await provider.countTokens("Hello");
-      const many = await provider.countTokens("Hello there, this is a longer text. ".repeat(10));
+      expect(await provider.countTokens("", countOptions)).toBe(0);
+      const few = await provider.countTokens("Hello", countOptions);
+      const many = await provider.countTokens(
+        "Hello there, this is a longer text. ".repeat(10),
+        countOptions,
+      );
       expect(few).toBeGreaterThan(0);
       expect(many).toBeGreaterThan(few);
       expect(Number.isInteger(few) && Number.isInteger(many)).toBe(true);

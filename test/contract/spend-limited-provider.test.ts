@@ -31,7 +31,7 @@ function asRemote(provider: ChatProvider): ChatProvider {
     remote: true,
     stream: (request, options) => provider.stream(request, options),
     describe: () => provider.describe(),
-    countTokens: (text) => provider.countTokens(text),
+    countTokens: (text, options) => provider.countTokens(text, options),
     health: () => provider.health(),
     close: () => provider.close(),
   };

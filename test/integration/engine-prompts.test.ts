@@ -12,6 +12,7 @@ import { recordedEvents } from "../support/fake-sequence.ts";
 import { familyTemplates } from "../support/chat-templates.ts";
 import { tinySettings } from "../support/local-engine.ts";
 import { tinyModel } from "../support/tiny-gguf.ts";
+import { prepared } from "../support/prepared.ts";
 
 let zephyr: LoadedModel;
 
@@ -27,11 +28,12 @@ const request = (text: string, changes: Partial<EngineRequest> = {}): EngineRequ
   sampling: {},
   client: "anon:a",
   accountKey: "addr:x",
+  authenticated: false,
   conversation: "c",
   ...changes,
 });
 const tokensOf = async (loaded: LoadedModel, changes: Partial<EngineRequest>) =>
-  (await loaded.prompts.prepare(request("Hello", changes))).tokens;
+  (await prepared(loaded, request("Hello", changes))).tokens;
 /** Text of tokens, without the space that the tokenizer adds after each special token. */
 const textOf = (loaded: LoadedModel, tokens: readonly number[]) =>
   loaded.detokenize(tokens, []).replaceAll(" \n", "\n").trimStart();
@@ -176,17 +178,17 @@ describe("prompts of the local engine", () => {
         role: index % 2 === 0 ? ("user" as const) : ("assistant" as const),
         content: "ä中😀 people \n\n  water ".repeat((index % 3) + 1),
       }));
-      const { tokens, maxTokens } = await zephyr.prompts.prepare(request("", { turns, maxTokens: 100 }));
+      const { tokens, maxTokens } = await prepared(zephyr, request("", { turns, maxTokens: 100 }));
       expect(tokens.length + maxTokens).toBeLessThan(512);
     }
   });
 
   it("report as shared tokens the template and the system text only", async () => {
-    const plain = await zephyr.prompts.prepare(request("water"));
+    const plain = await prepared(zephyr, request("water"));
     expect(textOf(zephyr, plain.tokens.slice(0, plain.sharedTokens))).toBe(
       "<|system|>\nYou are a helpful assistant.\n<|user|>\n",
     );
-    const own = await zephyr.prompts.prepare(request("water", { context: "a secret" }));
+    const own = await prepared(zephyr, request("water", { context: "a secret" }));
     expect(textOf(zephyr, own.tokens.slice(0, own.sharedTokens))).toBe(
       "<|system|>\nYou are a helpful assistant.",
     );
@@ -194,7 +196,7 @@ describe("prompts of the local engine", () => {
 
   it("share all of the template before the user's text if the template omits empty messages", async () => {
     const chatMl = await loadModel(await tinySettings({ template: "chatML" }));
-    const { tokens, sharedTokens } = await chatMl.prompts.prepare(request("water"));
+    const { tokens, sharedTokens } = await prepared(chatMl, request("water"));
     expect(textOf(chatMl, tokens.slice(0, sharedTokens))).toMatch(/You are a helpful assistant\..*user\s*$/s);
   });
 });
@@ -240,7 +242,7 @@ describe("failures of the native batch", () => {
     }
     const { loop, errors } = loopOf(loaded);
     const sampling = { temperature: 0, repeatPenalty: 1 };
-    const good = await loaded.prompts.prepare(request("Tell me", { sampling, maxTokens: 200 }));
+    const good = await prepared(loaded, request("Tell me", { sampling, maxTokens: 200 }));
     const alone = submit(loaded, loop, good);
     await expect.poll(() => over(alone)).toBe(true);
     const [first, second] = [

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ChatRequest } from "../../src/providers/provider.ts";
-import { answerOf, chatRequest, textOf } from "../support/chat-request.ts";
+import { answerOf, chatRequest, textOf, countOptions } from "../support/chat-request.ts";
 import { localProvider, startLocalEngine, type LocalEngine } from "../support/local-engine.ts";
 import { partsOf, type SeenPart } from "../support/parts-of.ts";
 
@@ -42,7 +42,8 @@ describe("the local engine", () => {
   it("answers 60 concurrent requests on 4 slots, each with its own whole answer", async () => {
     const texts = Array.from({ length: 60 }, (_, index) => `Say the number ${index * 37} and word ${index}`);
     const empty = startedOf(await answer("x")).promptTokens ?? 0;
-    const promptTokens = async (text: string) => empty - 1 + (await engine.provider.countTokens(text));
+    const promptTokens = async (text: string) =>
+      empty - 1 + (await engine.provider.countTokens(text, countOptions));
     const alone: string[] = [];
     for (const text of texts.slice(0, 10)) alone.push(textOf(await answer(text, { sampling: greedy })));
     expect(new Set(alone.map((text) => text.slice(0, 8))).size).toBeGreaterThan(5);
@@ -68,8 +69,9 @@ describe("the local engine", () => {
   });
 
   it("refuses requests beyond its queue limit and serves the others", async () => {
+    const principal = { authenticated: true, client: "sub:one", publicId: "one", accountKey: "sub:one" };
     const all = await Promise.allSettled(
-      Array.from({ length: 320 }, () => answer("Hello", { maxTokens: 2 })),
+      Array.from({ length: 320 }, () => answer("Hello", { maxTokens: 2, principal })),
     );
     const refused = all.filter((result) => result.status === "rejected");
     expect(refused.length).toBeGreaterThan(0);

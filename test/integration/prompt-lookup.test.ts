@@ -3,6 +3,7 @@ import { loadModel, type LoadedModel } from "../../src/engine/model/load-model.t
 import type { GenerateOptions } from "../../src/engine/ports.ts";
 import { LongWork } from "../../src/engine/server/long-work.ts";
 import { tinySettings } from "../support/local-engine.ts";
+import { prepared } from "../support/prepared.ts";
 
 const text = "the people and the water of the way ".repeat(3);
 
@@ -18,7 +19,7 @@ describe("verified guesses on the tiny model", () => {
   async function sample(count: number, sampling: object, guessesOf?: (known: readonly number[]) => number[]) {
     const [sequence] = loaded.sequences;
     if (!sequence) throw new Error("no sequence");
-    const prepared = await loaded.prompts.prepare({
+    const request = await prepared(loaded, {
       system: "",
       context: null,
       turns: [{ role: "user", content: text }],
@@ -26,15 +27,16 @@ describe("verified guesses on the tiny model", () => {
       sampling,
       client: "c",
       accountKey: "c",
+      authenticated: false,
       conversation: "c",
     });
     const sampled: number[] = [];
     const options: GenerateOptions = {
-      sampling: prepared.sampling,
+      sampling: request.sampling,
       recentTokens: () => sampled.slice(-64),
     };
     await sequence.truncate(0);
-    const iterator = sequence.generate(prepared.tokens, options);
+    const iterator = sequence.generate(request.tokens, options);
     const first = await iterator.next();
     if (first.done === true) throw new Error("no token");
     sampled.push(first.value);
@@ -48,7 +50,7 @@ describe("verified guesses on the tiny model", () => {
         if (next.done === true) break;
         sampled.push(next.value);
       }
-      const known = [...prepared.tokens, ...sampled];
+      const known = [...request.tokens, ...sampled];
       // The KV holds exactly all tokens except the last sampled one.
       expect(sequence.tokens()).toEqual(known.slice(0, -1));
     }

@@ -40,7 +40,7 @@ export function chainedProvider(provider: ChatProvider, changes: Partial<ChainOp
     // A single provider without retries never emits a fallback part.
     stream: (request, options) => chain.stream(request, options as StreamOptions<AnswerPart>),
     describe: () => chain.describe(),
-    countTokens: (text) => chain.countTokens(text),
+    countTokens: (text, options) => chain.countTokens(text, options),
     health: () => provider.health(),
     close: () => chain.close(),
   };

@@ -1,4 +1,4 @@
-import type { ChatProvider, ChatRequest } from "../../src/providers/provider.ts";
+import type { ChatProvider, ChatRequest, CountOptions } from "../../src/providers/provider.ts";
 import { partsOf, type SeenPart } from "./parts-of.ts";
 
 /** A chat request with default values and one user message. */
@@ -35,3 +35,9 @@ export async function answerOf(
 ): Promise<SeenPart[]> {
   return collect(partsOf(provider, request, { signal }));
 }
+
+/** Options to count tokens for the client of {@link chatRequest}. */
+export const countOptions: CountOptions = {
+  principal: chatRequest("").principal,
+  signal: new AbortController().signal,
+};

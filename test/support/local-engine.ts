@@ -7,6 +7,7 @@ import type { RestartPolicyOptions } from "../../src/engine-host/restart-policy.
 import type { EngineSettings } from "../../src/engine-wire/control.ts";
 import { LocalProvider } from "../../src/providers/local/local-provider.ts";
 import { tinyModel } from "./tiny-gguf.ts";
+import { countOptions } from "./chat-request.ts";
 
 /** Node.js arguments that run the engine from its sources. */
 export const engineArgs: readonly string[] = [
@@ -81,7 +82,7 @@ export async function startLocalEngine(options: LocalEngineOptions = {}): Promis
   const supervisor = await tinySupervisor(options);
   await supervisor.start();
   const provider = localProvider(supervisor, options.metrics);
-  await provider.countTokens("connected");
+  await provider.countTokens("connected", countOptions);
   return {
     supervisor,
     provider,

@@ -18,7 +18,11 @@ export const setContext: Command = {
       const space = Math.floor((windowTokens - maxOutputTokens) * (1 - MESSAGE_SHARE));
       const limit = Math.max(0, space - (await countTokens(systemPrompt)));
       if (tokens > limit)
-        return refuse(`The context has ${tokens} tokens, but this model has room for ${limit}. Shorten it.`);
+        return refuse(
+          // A text above the window is not counted to its end.
+          `The context has ${tokens > windowTokens ? "at least " : ""}${tokens} tokens, but this model has room for ${limit}. ` +
+            "Shorten it.",
+        );
     }
     try {
       await store.setContext(owner, text);

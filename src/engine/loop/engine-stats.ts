@@ -19,8 +19,11 @@ export interface StatsSources {
   readonly purge: KvPurge;
 }
 
+/** The statistics of the loop; the others are those of the intake. */
+export type LoopStats = Omit<EngineStats, "displaced">;
+
 /** Returns the engine's current load and its counters. */
-export function engineStats(sources: StatsSources): EngineStats {
+export function engineStats(sources: StatsSources): LoopStats {
   const { slots, queue, cache, lookup, rates, admission, purge } = sources;
   let running = 0;
   let keptTokens = 0;

@@ -31,6 +31,8 @@ export class QueuePositions {
   readonly #cost: Pick<CostModel, "sequenceMs">;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #drift = 1;
+  #retryAfterMs: number | undefined;
+  #retryAfterAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     queue: FairQueue<RequestState>,
@@ -80,11 +82,19 @@ export class QueuePositions {
     });
   }
 
-  /** Milliseconds until about a quarter of the queue has been served; undefined while the rates are unknown. */
+  /**
+   * Milliseconds until about a quarter of the queue has been served; undefined while the rates are unknown. Computed at
+   * most twice a second: a full queue may refuse thousands of requests in that time, and each would cost a sort.
+   */
   retryAfterMs(): number | undefined {
     if (!this.#rates.known) return undefined;
-    const jobs = this.#queue.inOrder(() => 1);
-    return Math.round(this.#times(jobs)[Math.floor(jobs.length / 4)] ?? 0);
+    const now = this.#clock.now();
+    if (now - this.#retryAfterAt >= MIN_INTERVAL_MS) {
+      const jobs = this.#queue.inOrder(() => 1);
+      this.#retryAfterMs = Math.round(this.#times(jobs)[Math.floor(jobs.length / 4)] ?? 0);
+      this.#retryAfterAt = now;
+    }
+    return this.#retryAfterMs;
   }
 
   #report(free: number, isDue: (request: RequestState, position: number) => boolean): void {

@@ -4,7 +4,7 @@ import { ServiceError } from "../../core/errors.ts";
 import { Admission } from "./admission.ts";
 import { planChunks, type TickLimits } from "../scheduling/chunk-plan.ts";
 import type { CostModel } from "../estimates/cost-model.ts";
-import { engineStats } from "./engine-stats.ts";
+import { engineStats, type LoopStats } from "./engine-stats.ts";
 import type { FairQueue } from "../scheduling/fair-queue.ts";
 import { KvPurge } from "../kv/kv-purge.ts";
 import type { RequestState } from "../generation/request-state.ts";
@@ -16,7 +16,6 @@ import { StepResults } from "./step-results.ts";
 import { ServiceRates } from "../estimates/service-rates.ts";
 import type { Slot } from "../generation/slot.ts";
 import { doStep, promptParts, stepOf, type Step } from "../generation/step.ts";
-import type { EngineStats } from "../../engine-wire/engine-status.ts";
 import type { ForgetRequest } from "../../engine-wire/requests.ts";
 
 export interface TickLoopOptions {
@@ -94,6 +93,16 @@ export class TickLoop {
     });
   }
 
+  /** Whether no slot is in use. */
+  get idle(): boolean {
+    return !this.#options.slots.some((slot) => slot.request);
+  }
+
+  /** Smoothed length of a step in milliseconds. */
+  get tickMs(): number {
+    return this.#rates.tickMs;
+  }
+
   /** Resolves after {@link stop}; rejects when the native side cannot recover and the process must exit. */
   start(): Promise<void> {
     this.#ended ??= this.#run();
@@ -107,17 +116,14 @@ export class TickLoop {
     await this.#ended;
   }
 
-  /**
-   * Queues a request.
-   *
-   * @throws ServiceError `overloaded` when the queue is full.
-   */
-  submit(request: RequestState): void {
+  /** Queues a request. @returns false when the queue is full. */
+  submit(request: RequestState): boolean {
     const { queue } = this.#options;
     this.#admission.note(request);
-    if (!queue.add(request)) throw this.overloaded();
+    if (!queue.add(request)) return false;
     this.#positions.added(request);
     this.#wake?.();
+    return true;
   }
 
   /** The error of a request that does not fit into the queue. */
@@ -141,7 +147,7 @@ export class TickLoop {
     this.#wake?.();
   }
 
-  stats(): EngineStats {
+  stats(): LoopStats {
     const rates = this.#rates;
     const admission = this.#admission;
     const purge = this.#purge;
@@ -158,7 +164,7 @@ export class TickLoop {
       this.#positions.reportChanges();
       // Sends `started` before the first step, not with the first token.
       this.#options.flush();
-      if (this.#options.slots.some((slot) => slot.request)) await this.#tick();
+      if (!this.idle) await this.#tick();
       else await this.#rest();
       this.#options.flush();
     }

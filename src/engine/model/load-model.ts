@@ -19,6 +19,7 @@ import { GrammarCache } from "./grammar-cache.ts";
 import { singleStreamThreads, type UseThreads } from "./single-stream-threads.ts";
 import { NativeSequence } from "./native-sequence.ts";
 import { PromptBuilder } from "./prompt-builder.ts";
+import { TextTokenizer } from "./text-tokenizer.ts";
 import type { Detokenize } from "../generation/whole-characters.ts";
 import type { EngineSettings } from "../../engine-wire/control.ts";
 import type { EngineInfo } from "../../engine-wire/engine-status.ts";
@@ -64,6 +65,7 @@ export async function loadModel(
   const template = chatTemplate(settings.template, model);
   const prompts = new PromptBuilder({
     model,
+    tokenizer: new TextTokenizer(model),
     template,
     breakMarkers: markerBreaker(markersOfModel(model, template, settings.roleMarkers)),
     grammars: new GrammarCache(llama, model, longWork),

@@ -12,13 +12,15 @@ import { hashOf } from "../../core/ids.ts";
 import type { Sampling } from "../../core/sampling.ts";
 import { LruCache } from "../../core/lru-cache.ts";
 import type { MarkerBreaker } from "./role-markers.ts";
-import { CONTEXT_STATE, type PreparedRequest } from "../ports.ts";
+import { boundedWeight, CONTEXT_STATE, type PreparedRequest } from "../ports.ts";
 import type { GrammarCache } from "./grammar-cache.ts";
+import { whole, type Pieces, type TextTokenizer } from "./text-tokenizer.ts";
 import { resolveSampling } from "../generation/resolved-sampling.ts";
 import type { EngineRequest, PrepareRequest } from "../../engine-wire/requests.ts";
 
 export interface PromptBuilderOptions {
   readonly model: LlamaModel;
+  readonly tokenizer: TextTokenizer;
   readonly template: ChatWrapper;
   /** Applied to all text that is not part of the template. */
   readonly breakMarkers: MarkerBreaker;
@@ -40,9 +42,6 @@ const MAX_SHARED_PREFIXES = 32;
 const MAX_COUNTS = 16_384;
 /** Texts of at most this length are tokenized each time, which is cheaper than hashing; in UTF-16 units. */
 const MAX_UNHASHED_CHARS = 256;
-/** Range of a request's weight. */
-const MIN_WEIGHT = 0.01;
-const MAX_WEIGHT = 100;
 
 interface Rendered {
   readonly tokens: readonly number[];
@@ -73,66 +72,76 @@ export class PromptBuilder {
     this.#stopTexts = triggers
       .map(String)
       .filter((text, index) => tokenized[index]?.length !== 1 && text.trim() !== "");
-    const one = this.#render("", [{ role: "user", content: "x" }], "").length;
-    const three = this.#render("", ["user", "assistant", "user"].map(sample), "").length;
-    const text = this.countTokens("x");
+    const one = whole(this.#render("", [{ role: "user", content: "x" }], "")).length;
+    const three = whole(this.#render("", ["user", "assistant", "user"].map(sample), "")).length;
+    const text = whole(this.countTokens("x"));
     this.#overheadPerMessage = Math.max(0, Math.ceil((three - one) / 2) - text);
     this.#overheadOnce = Math.max(0, one - text - this.#overheadPerMessage);
   }
 
-  /** Number of tokens of a text without special tokens. */
-  countTokens(text: string): number {
+  /** Number of tokens of a text without special tokens. Above the window it is a lower bound. */
+  *countTokens(text: string): Pieces<number> {
     // Each turn sends the history again. The counts of its older messages are cached.
     const key = text.length > MAX_UNHASHED_CHARS ? hashOf(text) : undefined;
     const known = key === undefined ? undefined : this.#counts.get(key);
     if (known !== undefined) return known;
-    const count = this.#options.model.tokenize(text, false, "trimLeadingSpace").length;
+    const count = yield* this.#options.tokenizer.count(text, this.#options.contextTokens);
     if (key !== undefined) this.#counts.set(key, count);
     return count;
   }
 
   /**
-   * Prepares a request.
+   * Prepares a request, in pieces. A grammar is added afterwards, by {@link withGrammar}.
    *
-   * @throws ServiceError `prompt_too_long`; `bad_request` for a schema that cannot be compiled to a grammar.
+   * @throws ServiceError `prompt_too_long`
    */
-  async prepare(request: EngineRequest): Promise<PreparedRequest> {
-    const { jsonSchema } = request;
-    const { tokens, droppedTurns } = this.#fitted(request);
-    const grammar = jsonSchema && (await this.#options.grammars.use(jsonSchema));
+  *prepare(request: EngineRequest): Pieces<PreparedRequest> {
+    const { tokens, droppedTurns } = yield* this.#fitted(request);
+    const constrained = request.jsonSchema !== undefined;
     return {
       tokens,
       droppedTurns,
-      ...this.#shareOf(request.system, tokens),
+      ...(yield* this.#shareOf(request.system, tokens)),
       maxTokens: request.maxTokens,
-      sampling: resolveSampling(request.sampling, this.#options.sampling, jsonSchema !== undefined, random32),
-      // A stop text of the request would cut constrained JSON.
-      stop: grammar ? grammar.stop : [...(request.sampling.stop ?? []), ...this.#stopTexts],
+      sampling: resolveSampling(request.sampling, this.#options.sampling, constrained, random32),
+      stop: [...(request.sampling.stop ?? []), ...this.#stopTexts],
       stopTokens: this.#stopTokens,
-      trimEnd: grammar !== undefined,
+      trimEnd: false,
       client: request.client,
       conversation: request.conversation,
       accountKey: request.accountKey,
       weight: boundedWeight(request.weight),
       background: false,
-      ...(grammar && { grammarState: grammar.state }),
     };
   }
 
   /**
-   * Prepares the prefix that all prompts of a client share while its context does not change.
+   * Constrains a prepared request to the schema of its request, if it has one.
+   *
+   * @throws ServiceError `bad_request` for a schema that cannot be compiled to a grammar
+   */
+  async withGrammar(prepared: PreparedRequest, { jsonSchema }: EngineRequest): Promise<PreparedRequest> {
+    if (jsonSchema === undefined) return prepared;
+    const { stop, state } = await this.#options.grammars.use(jsonSchema);
+    // A stop text of the request would cut constrained JSON.
+    return { ...prepared, stop, trimEnd: true, grammarState: state };
+  }
+
+  /**
+   * Prepares the prefix that all prompts of a client share while its context does not change, in pieces.
    *
    * @returns undefined when the prefix is empty or does not fit the window.
    */
-  prepareContext(request: PrepareRequest): PreparedRequest | undefined {
-    const { breakMarkers, contextTokens, sampling } = this.#options;
-    const system = breakMarkers(systemMessage(request.system, request.context));
-    const tokens = this.#prefixOf(system);
+  *prepareContext(request: PrepareRequest): Pieces<PreparedRequest | undefined> {
+    const { breakMarkers, contextTokens, sampling, tokenizer } = this.#options;
+    const message = systemMessage(request.system, request.context);
+    if (message.length > contextTokens * tokenizer.longestToken) return undefined;
+    const tokens = yield* this.#prefixOf(breakMarkers(message));
     if (tokens.length === 0 || tokens.length >= contextTokens) return undefined;
     return {
       tokens,
       droppedTurns: 0,
-      ...this.#shareOf(request.system, tokens),
+      ...(yield* this.#shareOf(request.system, tokens)),
       maxTokens: 0,
       sampling: resolveSampling({}, sampling, false, random32),
       stop: [],
@@ -146,13 +155,17 @@ export class PromptBuilder {
     };
   }
 
-  #fitted(request: EngineRequest): Rendered {
+  *#fitted(request: EngineRequest): Pieces<Rendered> {
     const { breakMarkers, contextTokens } = this.#options;
     const system = breakMarkers(systemMessage(request.system, request.context));
     const turns = request.turns.map(({ role, content }) => ({ role, content: breakMarkers(content) }));
     // An answer with a schema starts again, because the grammar cannot continue from the middle of a JSON text.
     const answerStart = request.jsonSchema ? "" : breakMarkers(request.continueFrom ?? "");
-    const startTokens = answerStart === "" ? 0 : this.countTokens(answerStart);
+    const startTokens = answerStart === "" ? 0 : yield* this.countTokens(answerStart);
+    const counts = new Map<string, number>();
+    for (const text of [system, ...turns.map(({ content }) => content)]) {
+      if (!counts.has(text)) counts.set(text, yield* this.countTokens(text));
+    }
     let windowTokens = contextTokens - this.#overheadOnce - startTokens - 1;
     for (let round = 0; round < FITTING_ROUNDS; round++) {
       const fit = fitPrompt({
@@ -161,9 +174,9 @@ export class PromptBuilder {
         windowTokens,
         outputTokens: request.maxTokens,
         overheadPerMessage: this.#overheadPerMessage,
-        countTokens: (text) => this.countTokens(text),
+        countTokens: (text) => counts.get(text) ?? 0,
       });
-      const tokens = this.#render(system, fit.turns, answerStart);
+      const tokens = yield* this.#render(system, fit.turns, answerStart);
       const excess = tokens.length + request.maxTokens - (contextTokens - 1);
       if (excess <= 0) return { tokens, droppedTurns: fit.droppedTurns };
       windowTokens -= excess;
@@ -175,8 +188,8 @@ export class PromptBuilder {
     );
   }
 
-  #render(system: string, turns: readonly Turn[], answerStart: string): readonly number[] {
-    const { model, template } = this.#options;
+  *#render(system: string, turns: readonly Turn[], answerStart: string): Pieces<readonly number[]> {
+    const { model, template, tokenizer } = this.#options;
     const { contextText } = template.generateContextState({
       chatHistory: history(system, turns, answerStart),
     });
@@ -184,7 +197,7 @@ export class PromptBuilder {
     // doubles as a role marker, a second one degrades the answers.
     const [first, ...rest] = contextText.values;
     const body = first instanceof SpecialToken && first.value === "BOS" ? LlamaText(rest) : contextText;
-    const tokens = body.tokenize(model.tokenizer);
+    const tokens = yield* tokenizer.render(body);
     const { bos, shouldPrependBosToken } = model.tokens;
     return shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
   }
@@ -193,19 +206,18 @@ export class PromptBuilder {
    * Tokens shared by all prompts with this system message, up to the text of the first user message. They are taken
    * from two prompts, because templates leave out an empty message.
    */
-  #prefixOf(system: string): readonly number[] {
-    const [one = [], other = []] = ["a", "0"].map((content) =>
-      this.#render(system, [{ role: "user", content }], ""),
-    );
+  *#prefixOf(system: string): Pieces<readonly number[]> {
+    const one = yield* this.#render(system, [{ role: "user", content: "a" }], "");
+    const other = yield* this.#render(system, [{ role: "user", content: "0" }], "");
     return one.slice(0, commonLength(one, other));
   }
 
   /** The part of the prompt that all clients share: the beginning of the template and the system text. */
-  #shareOf(system: string, tokens: readonly number[]): { sharedTokens: number; sharedKey: string } {
+  *#shareOf(system: string, tokens: readonly number[]): Pieces<{ sharedTokens: number; sharedKey: string }> {
     const text = this.#options.breakMarkers(system);
     let shared = this.#shared.get(text);
     if (!shared) {
-      shared = this.#prefixOf(text);
+      shared = yield* this.#prefixOf(text);
       this.#shared.set(text, shared);
     }
     const length = commonLength(shared, tokens);
@@ -221,11 +233,6 @@ function commonLength(a: readonly number[], b: readonly number[]): number {
 
 function sample(role: string): Turn {
   return { role: role === "user" ? "user" : "assistant", content: "x" };
-}
-
-/** Bounds the weight, so that an invalid value from one gateway cannot block the requests of others. */
-function boundedWeight(weight = 1): number {
-  return Number.isFinite(weight) ? Math.min(Math.max(weight, MIN_WEIGHT), MAX_WEIGHT) : 1;
 }
 
 function random32(): number {

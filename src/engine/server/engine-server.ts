@@ -1,14 +1,20 @@
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
-import { ServiceError } from "../../core/errors.ts";
 import { freeMemory } from "../model/capacity.ts";
 import { CPU_TILE_TOKENS } from "../scheduling/chunk-plan.ts";
 import { CostModel } from "../estimates/cost-model.ts";
 import { FairQueue } from "../scheduling/fair-queue.ts";
 import type { LongWork } from "./long-work.ts";
-import { GatewayConnection, type ConnectionHost, type PendingRequest } from "./gateway-connection.ts";
-import { RequestState } from "../generation/request-state.ts";
+import {
+  GatewayConnection,
+  type ConnectionHost,
+  type PendingCount,
+  type PendingRequest,
+  type PendingWork,
+} from "./gateway-connection.ts";
+import { Intake } from "./intake.ts";
+import type { RequestState } from "../generation/request-state.ts";
 import { PREFILL_TOKENS, type LoadedModel } from "../model/load-model.ts";
 import { KvCache } from "../kv/kv-cache.ts";
 import type { KvFolder } from "../kv/kv-folder.ts";
@@ -16,7 +22,7 @@ import { PromptLookup } from "../speculation/prompt-lookup.ts";
 import { Slot } from "../generation/slot.ts";
 import { TickLoop } from "../loop/tick-loop.ts";
 import type { EnginePulse, EngineSettings } from "../../engine-wire/control.ts";
-import type { ForgetRequest, PrepareRequest, RequestEvents } from "../../engine-wire/requests.ts";
+import type { ForgetRequest, PrepareRequest } from "../../engine-wire/requests.ts";
 
 export interface EngineServerOptions {
   readonly loaded: LoadedModel;
@@ -30,8 +36,6 @@ export interface EngineServerOptions {
   readonly kvFolder?: KvFolder;
 }
 
-/** Milliseconds of preparing before it yields. It tokenizes on this thread and can delay the end of the native step. */
-const PREPARE_MS = 5;
 /** Contexts that may wait to be processed. */
 const MAX_CONTEXTS = 256;
 /** Interval of statistics, in milliseconds. */
@@ -60,18 +64,13 @@ function kvCache(
   });
 }
 
-/** Accepts gateways, prepares their requests in order of arrival, and submits them to the loop. */
+/** Accepts gateways and connects them to the intake and the loop. */
 export class EngineServer implements ConnectionHost {
   readonly #options: EngineServerOptions;
   readonly #loop: TickLoop;
-  readonly #queue: FairQueue<RequestState>;
+  readonly #intake: Intake;
   readonly #connections = new Set<GatewayConnection>();
-  /** Background jobs that process a context, by client. */
-  readonly #contexts = new Map<string, RequestState>();
-  readonly #incoming: PendingRequest[] = [];
   readonly #server: Server;
-  #preparing = false;
-  #prepared = 0;
   #flushing = false;
   #lastStats = "";
 
@@ -79,14 +78,15 @@ export class EngineServer implements ConnectionHost {
     this.#options = options;
     const { loaded, settings, clock } = options;
     const tileTokens = loaded.info.gpu === false ? CPU_TILE_TOKENS : 1;
-    this.#queue = new FairQueue<RequestState>({
-      requests: settings.queueLimit,
+    const queue = new FairQueue<RequestState>({
+      // The intake bounds the waiting requests. Preempted ones, at most one per slot, return without a bound.
+      requests: settings.queueLimit + loaded.info.slots,
       promptTokens: settings.queueLimit * QUEUED_PROMPT_TOKENS,
       background: MAX_CONTEXTS,
     });
     this.#loop = new TickLoop({
       slots: loaded.sequences.map((sequence) => new Slot(sequence)),
-      queue: this.#queue,
+      queue,
       cost: new CostModel(loaded.promptTokenMs, tileTokens),
       limits: {
         maxTickMs: settings.maxTickMs,
@@ -98,7 +98,20 @@ export class EngineServer implements ConnectionHost {
       ...(settings.lookup && loaded.erasable && { lookup: new PromptLookup() }),
       ...(options.kvFolder && { cache: kvCache(options, options.kvFolder) }),
       prepareStep: (sequences, promptTokens) => loaded.prepareStep(sequences, promptTokens),
-      flush: () => this.#flush(),
+      flush: () => {
+        this.#flush();
+        this.#intake.proceed();
+      },
+      onFault: options.onFault,
+    });
+    this.#intake = new Intake({
+      loop: this.#loop,
+      prompts: loaded.prompts,
+      detokenize: loaded.detokenize,
+      queueLimit: settings.queueLimit,
+      maxContexts: MAX_CONTEXTS,
+      now: () => clock.now(),
+      defer: setImmediate,
       onFault: options.onFault,
     });
     this.#server = createServer((socket) => this.#connect(socket));
@@ -128,62 +141,29 @@ export class EngineServer implements ConnectionHost {
   }
 
   submit(pending: PendingRequest): void {
-    if (this.#incoming.length + this.#queue.size >= this.#queue.limits.requests) {
-      pending.events.failed(this.#loop.overloaded());
-      return;
-    }
-    this.#incoming.push(pending);
-    if (this.#preparing) return;
-    this.#preparing = true;
-    setImmediate(() => void this.#prepareAll());
+    this.#intake.submit(pending);
   }
 
-  /** Queues a background job that processes a client's context. It replaces an earlier job of this client. */
+  count(pending: PendingCount): void {
+    this.#intake.count(pending);
+  }
+
+  cancel(pending: PendingWork): void {
+    this.#intake.cancel(pending);
+  }
+
   prepareContext(request: PrepareRequest): void {
-    const { loaded, clock, onFault } = this.#options;
-    const former = this.#contexts.get(request.client);
-    if (former) this.#loop.cancel(former);
-    this.#contexts.delete(request.client);
-    try {
-      const prepared = loaded.prompts.prepareContext(request);
-      if (!prepared) return;
-      const onEnd = (): void => {
-        if (this.#contexts.get(request.client) === job) this.#contexts.delete(request.client);
-      };
-      const job: RequestState = new RequestState(
-        prepared,
-        backgroundEvents(onEnd),
-        loaded.detokenize,
-        clock.now(),
-      );
-      this.#loop.submit(job);
-      this.#contexts.set(request.client, job);
-    } catch (error) {
-      // A ServiceError is ignored: without this job, the context is processed with the client's next request.
-      if (!(error instanceof ServiceError)) onFault(error);
-    }
+    this.#intake.prepareContext(request);
   }
 
   /** Erases what the prompts of a cleared conversation, or of a deleted client, have left behind. */
   forget(request: ForgetRequest): void {
-    const context = request.conversation === undefined ? this.#contexts.get(request.client) : undefined;
-    if (context) {
-      this.#loop.cancel(context);
-      this.#contexts.delete(request.client);
-    }
+    if (request.conversation === undefined) this.#intake.forgetContext(request.client);
     this.#loop.forget(request);
   }
 
   now(): number {
     return this.#options.clock.now();
-  }
-
-  cancel(request: RequestState): void {
-    this.#loop.cancel(request);
-  }
-
-  countTokens(text: string): number {
-    return this.#options.loaded.prompts.countTokens(text);
   }
 
   requestFlush(): void {
@@ -209,45 +189,17 @@ export class EngineServer implements ConnectionHost {
 
   pulse(): EnginePulse {
     const { running, waiting, tickMs } = this.#loop.stats();
-    const busy = running + waiting + this.#incoming.length > 0;
+    const busy = running + waiting + this.#intake.size > 0;
     return {
       busy,
-      moved: this.#loop.steps + this.#prepared,
+      moved: this.#loop.steps + this.#intake.pieces,
       tickMs,
       longWork: this.#options.longWork.active,
     };
   }
 
-  async #prepareAll(): Promise<void> {
-    const until = performance.now() + PREPARE_MS;
-    for (;;) {
-      const pending = this.#incoming.shift();
-      if (!pending) break;
-      await this.#prepare(pending);
-      if (performance.now() < until || this.#incoming.length === 0) continue;
-      setImmediate(() => void this.#prepareAll());
-      return;
-    }
-    this.#preparing = false;
-  }
-
-  async #prepare(pending: PendingRequest): Promise<void> {
-    this.#prepared++;
-    if (pending.cancelled) return;
-    const { prompts, detokenize } = this.#options.loaded;
-    try {
-      const prepared = await prompts.prepare(pending.request);
-      if (pending.cancelled) return;
-      pending.state = new RequestState(prepared, pending.events, detokenize, pending.arrivedAt);
-      this.#loop.submit(pending.state);
-    } catch (error) {
-      if (!(error instanceof ServiceError)) this.#options.onFault(error);
-      pending.events.failed(error);
-    }
-  }
-
   #sendStats(): void {
-    const stats = this.#loop.stats();
+    const stats = { ...this.#loop.stats(), displaced: this.#intake.displaced };
     const text = JSON.stringify(stats);
     if (text !== this.#lastStats) {
       this.#lastStats = text;
@@ -255,17 +207,4 @@ export class EngineServer implements ConnectionHost {
     }
     this.#options.clock.after(STATS_MS, () => this.#sendStats());
   }
-}
-
-/** Events of a background job, of which only the end matters. */
-function backgroundEvents(onEnd: () => void): RequestEvents {
-  const nothing = (): void => {};
-  return {
-    queued: nothing,
-    started: nothing,
-    progress: nothing,
-    delta: nothing,
-    finished: onEnd,
-    failed: onEnd,
-  };
 }

@@ -4,22 +4,25 @@ import type { RequestState } from "../generation/request-state.ts";
 import { TickBatch } from "./tick-batch.ts";
 import { encodeLine, LineDecoder } from "../../engine-wire/line-codec.ts";
 import type {
+  CountRequest,
   EngineMessage,
   EngineRequest,
   ForgetRequest,
   GatewayMessage,
   PrepareRequest,
   RequestEvents,
+  WorkOwner,
 } from "../../engine-wire/requests.ts";
 
 /** The operations of the engine that a connection calls. */
 export interface ConnectionHost {
   /** Accepts a request; `pending.state` is set once it has been prepared. */
   submit(pending: PendingRequest): void;
-  cancel(request: RequestState): void;
+  /** Accepts a text to count. */
+  count(pending: PendingCount): void;
+  cancel(pending: PendingWork): void;
   prepareContext(request: PrepareRequest): void;
   forget(request: ForgetRequest): void;
-  countTokens(text: string): number;
   /** Current time in milliseconds, from any origin. */
   now(): number;
   /** Schedules a flush, for events outside of a step. */
@@ -28,16 +31,32 @@ export interface ConnectionHost {
   closed(connection: GatewayConnection): void;
 }
 
+/** Work of a connection that waits for the tokenizer or a slot. */
+interface Pending<Request extends WorkOwner> {
+  readonly request: Request;
+  readonly accountKey: string;
+  readonly authenticated: boolean;
+  /** Set by a cancel, and when the work lost its place. */
+  cancelled: boolean;
+  /** Ends the work without a result. */
+  failed(error: unknown): void;
+}
+
 /** A request of a connection, from its arrival to its end. */
-export interface PendingRequest {
-  readonly request: EngineRequest;
+export interface PendingRequest extends Pending<EngineRequest> {
   readonly events: RequestEvents;
   /** Time of arrival, in milliseconds. */
   readonly arrivedAt: number;
-  cancelled: boolean;
   /** Undefined until the request has been prepared. */
   state: RequestState | undefined;
 }
+
+/** A text to count. */
+export interface PendingCount extends Pending<CountRequest> {
+  counted(tokens: number): void;
+}
+
+export type PendingWork = PendingRequest | PendingCount;
 
 /** Unsent bytes that close a connection: its gateway has stopped reading, and the engine never waits for a reader. */
 const MAX_UNSENT_BYTES = 64 * 1_048_576;
@@ -48,7 +67,7 @@ export class GatewayConnection {
   readonly #host: ConnectionHost;
   readonly #decoder = new LineDecoder<GatewayMessage>();
   readonly #batch = new TickBatch();
-  readonly #requests = new Map<number, PendingRequest>();
+  readonly #requests = new Map<number, PendingWork>();
 
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
@@ -91,15 +110,16 @@ export class GatewayConnection {
     else if (message.type === "cancel") this.#cancel(message.id);
     else if (message.type === "prepare") this.#host.prepareContext(message.request);
     else if (message.type === "forget") this.#host.forget(message.request);
-    else if (message.type === "count") {
-      this.send({ type: "counted", id: message.id, tokens: this.#host.countTokens(message.text) });
-    }
+    else if (message.type === "count") this.#count(message.id, message.request);
   }
 
   #start(id: number, request: EngineRequest): void {
+    const events = this.#eventsOf(id);
     const pending: PendingRequest = {
       request,
-      events: this.#eventsOf(id),
+      ...accountOf(request),
+      events,
+      failed: (error) => events.failed(error),
       arrivedAt: this.#host.now(),
       cancelled: false,
       state: undefined,
@@ -108,12 +128,29 @@ export class GatewayConnection {
     this.#host.submit(pending);
   }
 
+  #count(id: number, request: CountRequest): void {
+    const pending: PendingCount = {
+      request,
+      ...accountOf(request),
+      cancelled: false,
+      counted: (tokens) => {
+        this.#requests.delete(id);
+        this.send({ type: "counted", id, tokens });
+      },
+      failed: (error) => {
+        this.#requests.delete(id);
+        this.send({ type: "uncounted", id, report: operatorReportOf(error) });
+      },
+    };
+    this.#requests.set(id, pending);
+    this.#host.count(pending);
+  }
+
   #cancel(id: number): void {
     const pending = this.#requests.get(id);
     if (!pending) return;
     this.#requests.delete(id);
-    pending.cancelled = true;
-    if (pending.state) this.#host.cancel(pending.state);
+    this.#host.cancel(pending);
   }
 
   #eventsOf(id: number): RequestEvents {
@@ -143,4 +180,8 @@ export class GatewayConnection {
     for (const id of [...this.#requests.keys()]) this.#cancel(id);
     this.#host.closed(this);
   }
+}
+
+function accountOf({ accountKey, authenticated }: WorkOwner) {
+  return { accountKey, authenticated };
 }

@@ -9,6 +9,7 @@ import type {
   AnswerSource,
   ChatProvider,
   ChatRequest,
+  CountOptions,
   Finish,
   Forgotten,
   PromptBeginning,
@@ -77,10 +78,11 @@ export class ProviderChain implements AnswerSource {
   }
 
   /** Counts with the first provider; returns an estimate if that fails. */
-  async countTokens(text: string): Promise<number> {
+  async countTokens(text: string, options: CountOptions): Promise<number> {
     try {
-      return await this.#first.countTokens(text);
+      return await this.#first.countTokens(text, options);
     } catch (error) {
+      options.signal.throwIfAborted();
       this.#options.logger.debug({ code: reportOf(error).code }, "token count failed, using an estimate");
       return estimateTokens(text);
     }

@@ -89,7 +89,7 @@ class EchoProvider implements ChatProvider {
   async stream(request: ChatRequest, options: StreamOptions<StreamPart>): Promise<Finish> {
     options.signal.throwIfAborted();
     if (this.#closed) throw this.#closing();
-    const ticket = this.#queue === null ? null : (this.#queue.enter() ?? this.#full());
+    const ticket = this.#queue === null ? null : (this.#queue.enter(request.principal) ?? this.#full());
     const answer = new OpenAnswer(options);
     this.#running.add(answer);
     this.#answer(request, ticket, answer).catch((error: unknown) => answer.fail(error));
@@ -103,6 +103,7 @@ class EchoProvider implements ChatProvider {
 
   async #answer(request: ChatRequest, ticket: Ticket | null, answer: OpenAnswer): Promise<void> {
     if (ticket !== null && ticket.position > 0) await this.#wait(ticket, answer);
+    if (ticket?.displaced) this.#full();
     if (answer.ended) return;
     const promptTokens = promptTokensOf(request);
     answer.part({ type: "started", provider: this.name, model: MODEL, droppedTurns: 0, promptTokens });
@@ -110,7 +111,7 @@ class EchoProvider implements ChatProvider {
   }
 
   async #wait(ticket: Ticket, answer: OpenAnswer): Promise<void> {
-    for (; ticket.position > 0 && !answer.ended; await ticket.changed()) {
+    for (; ticket.position > 0 && !ticket.displaced && !answer.ended; await ticket.changed()) {
       answer.part({ type: "queued", position: ticket.position });
     }
   }

@@ -1,4 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
+import { WaitingRoom, type Waiter } from "../../core/queues/waiting-room.ts";
 
 /** Minimum milliseconds between two reports of positions. */
 const NOTICE_MS = 500;
@@ -7,21 +8,28 @@ const NOTICE_MS = 500;
 export interface Ticket {
   /** 1 = next; 0 once the slot is held. */
   readonly position: number;
-  /** Resolves when a slot or a new position was assigned since the last call, or on {@link leave}. */
+  /** Whether the place was lost to a request of another principal. */
+  readonly displaced: boolean;
+  /** Resolves when a slot or a new position was assigned or the place was lost, or on {@link leave}. */
   changed(): Promise<void>;
   /** Releases the slot or leaves the queue. Repeated calls have no effect. */
   leave(): void;
 }
 
-class Place implements Ticket {
+class Place implements Ticket, Waiter {
+  readonly accountKey: string;
+  readonly authenticated: boolean;
   position: number;
   reported: number;
+  displaced = false;
   readonly #leave: (place: Place) => void;
   #wake: (() => void) | undefined;
   #changedSinceCall = false;
   #left = false;
 
-  constructor(position: number, leave: (place: Place) => void) {
+  constructor(waiter: Waiter, position: number, leave: (place: Place) => void) {
+    this.accountKey = waiter.accountKey;
+    this.authenticated = waiter.authenticated;
     this.position = position;
     this.reported = position;
     this.#leave = leave;
@@ -38,6 +46,11 @@ class Place implements Ticket {
     this.#wake?.();
   }
 
+  displace(): void {
+    this.displaced = true;
+    this.report();
+  }
+
   leave(): void {
     if (this.#left) return;
     this.#left = true;
@@ -49,56 +62,76 @@ class Place implements Ticket {
 /** A fixed number of slots with a bounded queue: first come, first served. */
 export class SlotQueue {
   readonly #clock: Clock;
-  readonly #limit: number;
-  readonly #waiting: Place[] = [];
+  readonly #room: WaitingRoom<Place>;
+  /** In order of arrival. */
+  readonly #waiting = new Set<Place>();
   #free: number;
   #noticeDue = false;
 
   /** @param limit maximum number of waiting requests */
   constructor(slots: number, limit: number, clock: Clock) {
     this.#free = slots;
-    this.#limit = limit;
+    this.#room = new WaitingRoom(limit);
     this.#clock = clock;
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
-  /** Returns a slot if one is free, otherwise a place in the queue. Null if the queue is full. */
-  enter(): Ticket | null {
+  /**
+   * Returns a slot if one is free, otherwise a place in the queue. Null if the queue is full and the request has no
+   * claim to the place of another principal.
+   */
+  enter(waiter: Waiter): Ticket | null {
     if (this.#free > 0) {
       this.#free--;
-      return new Place(0, this.#left);
+      return new Place(waiter, 0, this.#left);
     }
-    if (this.#waiting.length >= this.#limit) return null;
-    const place = new Place(this.#waiting.length + 1, this.#left);
-    this.#waiting.push(place);
+    const place = new Place(waiter, this.#waiting.size + 1, this.#left);
+    const loser = this.#room.enter(place);
+    if (loser === place) return null;
+    this.#waiting.add(place);
+    if (loser) {
+      this.#remove(loser);
+      loser.displace();
+    }
     return place;
   }
 
   readonly #left = (place: Place): void => {
-    const index = place.position === 0 ? -1 : this.#waiting.indexOf(place);
-    if (index !== -1) {
-      this.#waiting.splice(index, 1);
-    } else {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else {
-        next.position = 0;
-        next.report();
-      }
-    }
-    if (this.#waiting.length === 0 || this.#noticeDue) return;
-    this.#noticeDue = true;
-    this.#clock.after(NOTICE_MS, this.#reportPositions);
+    if (place.displaced) return;
+    if (!this.#remove(place)) this.#passOn();
   };
+
+  #passOn(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free++;
+      return;
+    }
+    this.#remove(next);
+    next.position = 0;
+    next.report();
+  }
+
+  /** Removes a place from the queue. @returns whether it was waiting */
+  #remove(place: Place): boolean {
+    if (!this.#waiting.delete(place)) return false;
+    this.#room.leave(place);
+    if (this.#waiting.size > 0 && !this.#noticeDue) {
+      this.#noticeDue = true;
+      this.#clock.after(NOTICE_MS, this.#reportPositions);
+    }
+    return true;
+  }
 
   // One timer for the whole queue: updating all positions on each change would take quadratic time.
   readonly #reportPositions = (): void => {
     this.#noticeDue = false;
-    for (const [index, place] of this.#waiting.entries()) {
-      place.position = index + 1;
+    let position = 0;
+    for (const place of this.#waiting) {
+      place.position = ++position;
       if (place.position !== place.reported) place.report();
     }
   };

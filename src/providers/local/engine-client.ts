@@ -1,6 +1,8 @@
 import { createConnection, type Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import type { ErrorReport } from "../../core/errors.ts";
+import type { StopSignal } from "../../core/stop-signal.ts";
+import type { Waiter } from "../../core/queues/waiting-room.ts";
 import {
   NO_STATS,
   type EngineInfo,
@@ -9,6 +11,7 @@ import {
 } from "../../engine-wire/engine-status.ts";
 import { encodeLine, LineDecoder, MAX_LINE_CHARS } from "../../engine-wire/line-codec.ts";
 import type {
+  CountRequest,
   EngineMessage,
   EngineRequest,
   ForgetRequest,
@@ -17,6 +20,7 @@ import type {
   TickMessage,
 } from "../../engine-wire/requests.ts";
 import { ProviderError } from "../provider-error.ts";
+import { WaitingLines } from "./waiting-lines.ts";
 
 /** Address and status of the engine, as provided by the supervisor. */
 export interface EngineSource {
@@ -44,6 +48,8 @@ interface PendingCount {
   reject(error: ProviderError): void;
 }
 
+/** Retry delay of a request that does not fit into the queue, in milliseconds. */
+const RETRY_AFTER_MS = 2000;
 /** Milliseconds before the client connects again. */
 const RECONNECT_MS = 50;
 /**
@@ -64,15 +70,12 @@ export class EngineClient {
   /** Requests by id, sent to the current engine or waiting for its start. */
   readonly #calls = new Map<number, RequestEvents<ProviderError>>();
   readonly #counts = new Map<number, PendingCount>();
-  /** Encoded requests that wait for the engine to start, by id, in order. */
-  readonly #waiting = new Map<number, string>();
-  /**
-   * Encoded `forget` requests that wait for the engine to start, since waiting requests may belong to their clients.
-   */
-  #waitingForgets: string[] = [];
+  /** Requests that wait for the engine to start. */
+  readonly #waiting: WaitingLines;
 
   constructor(options: EngineClientOptions) {
     this.#options = options;
+    this.#waiting = new WaitingLines(options.queueLimit);
     this.#unsubscribe = options.source.onChange((status) => this.#follow(status));
     this.#follow(options.source.status());
   }
@@ -101,7 +104,7 @@ export class EngineClient {
         new ProviderError("local", "prompt_too_long", "The conversation is too long for the local model."),
       );
     } else {
-      const refusal = this.#submit(id, line);
+      const refusal = this.#submit(id, line, request);
       if (refusal) events.failed(refusal);
       else {
         this.#calls.set(id, events);
@@ -113,14 +116,27 @@ export class EngineClient {
     return { cancel: () => this.#cancel(id) };
   }
 
-  /** @throws ProviderError if the engine crashes or is unavailable */
-  count(text: string): Promise<number> {
+  /**
+   * Counts the tokens of a text. More than the window is a lower bound.
+   *
+   * @throws ProviderError if the engine crashes, is unavailable or has no place for more work; the signal's reason
+   */
+  async count(request: CountRequest, signal: StopSignal): Promise<number> {
+    signal.throwIfAborted();
     const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      const refusal = this.#submit(id, encodeLine({ type: "count", id, text }));
-      if (refusal) reject(refusal);
-      else this.#counts.set(id, { resolve, reject });
-    });
+    let stop = (): void => {};
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        const refusal = this.#submit(id, encodeLine({ type: "count", id, request }), request);
+        if (refusal) return reject(refusal);
+        this.#counts.set(id, { resolve, reject });
+        stop = () => reject(signal.reason);
+        signal.addEventListener("abort", stop, { once: true });
+      });
+    } finally {
+      signal.removeEventListener("abort", stop);
+      this.#cancel(id);
+    }
   }
 
   /** Dropped if the engine is not connected, since it only saves time. */
@@ -133,11 +149,8 @@ export class EngineClient {
   forget(request: ForgetRequest): void {
     if (this.#closed) return;
     const line = encodeLine({ type: "forget", request });
-    if (!this.#connected) {
-      // The waiting requests were made earlier and will be sent first.
-      if (this.#waiting.size > 0 && this.#waitingForgets.length < this.#options.queueLimit)
-        this.#waitingForgets.push(line);
-    } else if (this.#socket && this.#socket.writableLength < MAX_UNSENT_BYTES) this.#socket.write(line);
+    if (!this.#connected) this.#waiting.addForget(line);
+    else if (this.#socket && this.#socket.writableLength < MAX_UNSENT_BYTES) this.#socket.write(line);
   }
 
   close(): void {
@@ -148,7 +161,7 @@ export class EngineClient {
   }
 
   /** Sends a line, or keeps it until the engine has started. @returns the error if neither is possible */
-  #submit(id: number, line: string): ProviderError | undefined {
+  #submit(id: number, line: string, owner: Waiter): ProviderError | undefined {
     if (this.#connected && !this.#closed) {
       this.#socket?.write(line);
       return undefined;
@@ -157,22 +170,20 @@ export class EngineClient {
     if (this.#closed || state === "degraded" || state === "down") {
       return new ProviderError("local", "provider_unavailable", reason || "The server is shutting down.");
     }
-    if (this.#waiting.size >= this.#options.queueLimit) {
-      return new ProviderError(
-        "local",
-        "overloaded",
-        "Too many requests are waiting for the local model to start.",
-        {
-          retryAfterMs: 2000,
-        },
-      );
-    }
-    this.#waiting.set(id, line);
+    const loser = this.#waiting.add(id, line, owner);
+    if (loser === id) return overloaded();
+    if (loser !== undefined) this.#displaced(loser);
     return undefined;
   }
 
+  #displaced(id: number): void {
+    this.#take(id)?.failed(overloaded());
+    this.#takeCount(id)?.reject(overloaded());
+  }
+
   #cancel(id: number): void {
-    if (!this.#calls.delete(id) || this.#waiting.delete(id)) return;
+    const known = this.#calls.delete(id) || this.#counts.delete(id);
+    if (!known || this.#waiting.remove(id)) return;
     if (this.#connected) this.#socket?.write(encodeLine({ type: "cancel", id }));
   }
 
@@ -223,8 +234,7 @@ export class EngineClient {
     const counts = [...this.#counts.values()];
     this.#calls.clear();
     this.#counts.clear();
-    this.#waiting.clear();
-    this.#waitingForgets = [];
+    this.#waiting.takeAll();
     for (const call of calls) call.failed(error);
     for (const count of counts) count.reject(error);
   }
@@ -232,16 +242,12 @@ export class EngineClient {
   #receive(message: EngineMessage): void {
     if (message.type === "tick") this.#tick(message);
     else if (message.type === "stats") this.#lastStats = message.stats;
-    else if (message.type === "counted") {
-      this.#counts.get(message.id)?.resolve(message.tokens);
-      this.#counts.delete(message.id);
-    } else if (message.type === "ready") {
+    else if (message.type === "counted") this.#takeCount(message.id)?.resolve(message.tokens);
+    else if (message.type === "uncounted") this.#takeCount(message.id)?.reject(fromReport(message.report));
+    else if (message.type === "ready") {
       this.#lastInfo = message.info;
       this.#connected = true;
-      for (const line of this.#waiting.values()) this.#socket?.write(line);
-      for (const line of this.#waitingForgets) this.#socket?.write(line);
-      this.#waiting.clear();
-      this.#waitingForgets = [];
+      for (const line of this.#waiting.takeAll()) this.#socket?.write(line);
     }
   }
 
@@ -262,6 +268,17 @@ export class EngineClient {
     this.#calls.delete(id);
     return events;
   }
+
+  #takeCount(id: number): PendingCount | undefined {
+    const count = this.#counts.get(id);
+    this.#counts.delete(id);
+    return count;
+  }
+}
+
+function overloaded(): ProviderError {
+  const message = "Too many requests are waiting for the local model to start.";
+  return new ProviderError("local", "overloaded", message, { retryAfterMs: RETRY_AFTER_MS });
 }
 
 function fromReport({ code, message, retryable, retryAfterMs }: ErrorReport): ProviderError {

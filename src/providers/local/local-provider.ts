@@ -2,11 +2,12 @@ import type { Clock } from "../../core/clock.ts";
 import type { Metrics } from "../../core/metrics.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { EngineStats } from "../../engine-wire/engine-status.ts";
-import type { EngineRequest, RequestEvents } from "../../engine-wire/requests.ts";
+import type { EngineRequest, RequestEvents, WorkOwner } from "../../engine-wire/requests.ts";
 import { OpenAnswer } from "../open-answer.ts";
 import type {
   ChatProvider,
   ChatRequest,
+  CountOptions,
   Finish,
   Forgotten,
   PromptBeginning,
@@ -39,6 +40,11 @@ const engineMetrics: readonly (readonly [
     "engine_waiting_tokens",
     "Prompt tokens of the requests waiting for a slot.",
     ({ waitingTokens }) => waitingTokens,
+  ],
+  [
+    "engine_displaced_total",
+    "Waiting requests that lost their place in a full queue to a client with fewer requests.",
+    ({ displaced }) => displaced,
   ],
   ["engine_running", "Slots of the engine in use.", ({ running }) => running],
   ["engine_kept_tokens", "Tokens held in the slots of the engine.", ({ keptTokens }) => keptTokens],
@@ -126,8 +132,8 @@ export class LocalProvider implements ChatProvider {
     return info ? { model: info.modelName, contextTokens: info.contextTokens } : this.#options.expected;
   }
 
-  countTokens(text: string): Promise<number> {
-    return this.#client.count(text);
+  countTokens(text: string, { principal, signal }: CountOptions): Promise<number> {
+    return this.#client.count({ text, ...accountOf(principal) }, signal);
   }
 
   health(): ProviderHealth {
@@ -165,12 +171,8 @@ export class LocalProvider implements ChatProvider {
 }
 
 /** Owner of the data, account charged for the work, and its share of the engine. */
-function accountOf({
-  client,
-  accountKey,
-  weight,
-}: Principal): Pick<EngineRequest, "client" | "accountKey" | "weight"> {
-  return { client, accountKey, ...(weight !== undefined && { weight }) };
+function accountOf({ client, accountKey, authenticated, weight }: Principal): WorkOwner {
+  return { client, accountKey, authenticated, ...(weight !== undefined && { weight }) };
 }
 
 function engineRequest(request: ChatRequest): EngineRequest {

@@ -8,7 +8,12 @@ describe("LineDecoder", () => {
     const message = fc.record({
       type: fc.constant("count" as const),
       id: fc.nat(),
-      text: fc.string({ unit: "binary" }),
+      request: fc.record({
+        text: fc.string({ unit: "binary" }),
+        client: fc.constant("c"),
+        accountKey: fc.constant("sub:c"),
+        authenticated: fc.boolean(),
+      }),
     });
     fc.assert(
       fc.property(
@@ -30,7 +35,11 @@ describe("LineDecoder", () => {
   });
 
   it("preserves new lines and lone surrogates inside a message", () => {
-    const message: GatewayMessage = { type: "count", id: 1, text: "a\nb\u2028c\ud800" };
+    const message: GatewayMessage = {
+      type: "count",
+      id: 1,
+      request: { text: "a\nb\u2028c\ud800", client: "c", accountKey: "sub:c", authenticated: true },
+    };
     expect(new LineDecoder<GatewayMessage>().push(encodeLine(message))).toEqual([message]);
   });
 

@@ -49,8 +49,8 @@ function setUp(slotCount: number, queueLimit = 100, kvBytes = 0) {
   const submit = (changes: Partial<PreparedRequest> & { length?: number } = {}) => {
     const events = recordedEvents();
     const request = new RequestState(preparedRequest(changes.length ?? 20, changes), events, detokenize);
-    loop.submit(request);
-    return { events, request };
+    const accepted = loop.submit(request);
+    return { events, request, accepted };
   };
   return { context, sequences, loop, queue, faults, submit, advance: (ms: number) => (now += ms) };
 }
@@ -145,9 +145,8 @@ describe("TickLoop", () => {
     await until(() => first.events.lines.length > 0);
     submit();
     submit();
-    expect(() => submit()).toThrow(
-      expect.objectContaining({ code: "overloaded", retryAfterMs: expect.any(Number) }),
-    );
+    expect(submit().accepted).toBe(false);
+    expect(loop.overloaded()).toMatchObject({ code: "overloaded", retryAfterMs: expect.any(Number) });
     expect(loop.stats()).toMatchObject({ waiting: 2, running: 1 });
   });
 

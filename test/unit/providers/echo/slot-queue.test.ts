@@ -3,7 +3,7 @@ import { SlotQueue, type Ticket } from "../../../../src/providers/echo/slot-queu
 import { VirtualClock, settle } from "../../../support/virtual-clock.ts";
 
 function enter(queue: SlotQueue): Ticket {
-  const ticket = queue.enter();
+  const ticket = queue.enter({ accountKey: "sub:a", authenticated: true });
   if (ticket === null) throw new Error("the queue is full");
   return ticket;
 }
@@ -19,7 +19,7 @@ describe("the slot queue", () => {
     const queue = new SlotQueue(1, 1, new VirtualClock());
     const first = enter(queue);
     enter(queue);
-    expect(queue.enter()).toBeNull();
+    expect(queue.enter({ accountKey: "sub:a", authenticated: true })).toBeNull();
     first.leave();
     expect(enter(queue).position).toBe(1);
   });

@@ -9,7 +9,7 @@ import { LineDecoder } from "../../../../src/engine-wire/line-codec.ts";
 import type { EngineMessage, GatewayMessage } from "../../../../src/engine-wire/requests.ts";
 import { noMetrics } from "../../../../src/core/metrics.ts";
 import { LocalProvider } from "../../../../src/providers/local/local-provider.ts";
-import { chatRequest, collect } from "../../../support/chat-request.ts";
+import { chatRequest, collect, countOptions } from "../../../support/chat-request.ts";
 import { partsOf, type SeenPart } from "../../../support/parts-of.ts";
 
 /** Folder of the socket of a fake engine that is controlled by the test. */
@@ -178,14 +178,16 @@ describe("the connection of LocalProvider to the engine", () => {
       message: "It keeps crashing.",
     });
     await expect(begin().result).rejects.toMatchObject({ code: "provider_unavailable", retryable: true });
-    await expect(provider.countTokens("x")).rejects.toMatchObject({ code: "provider_unavailable" });
+    await expect(provider.countTokens("x", countOptions)).rejects.toMatchObject({
+      code: "provider_unavailable",
+    });
     expect(provider.health()).toEqual({ state: "degraded", reason: "It keeps crashing." });
   });
 
   it("fails running requests when the engine crashes, and works again after its restart", async () => {
     await engineUp();
     const { result } = begin();
-    const count = provider.countTokens("x");
+    const count = provider.countTokens("x", countOptions);
     const counted = expect(count).rejects.toMatchObject({ code: "engine_crashed" });
     await expect.poll(() => received.length).toBe(2);
     engineDown();
@@ -269,8 +271,33 @@ describe("the connection of LocalProvider to the engine", () => {
     await ended;
     const { principal, ...rest } = request;
     expect(starts()[0]).toMatchObject({
-      request: { ...rest, client: principal.client, accountKey: principal.accountKey },
+      request: { ...rest, client: principal.client, accountKey: principal.accountKey, authenticated: false },
     });
-    expect(JSON.stringify(starts()[0])).not.toContain("authenticated");
+    expect(JSON.stringify(starts()[0])).not.toContain("publicId");
+  });
+
+  it("gives the place of the largest principal's latest request to another principal while the engine starts", async () => {
+    const asking = (accountKey: string) => {
+      const request = chatRequest("Hello", {
+        principal: { authenticated: true, client: accountKey, publicId: accountKey, accountKey },
+      });
+      const result = collect(partsOf(provider, request, { signal: new AbortController().signal }));
+      result.catch(() => {});
+      return result;
+    };
+    void asking("sub:greedy");
+    void asking("sub:greedy");
+    const displaced = asking("sub:greedy");
+    void asking("sub:modest");
+    await expect(displaced).rejects.toMatchObject({
+      code: "overloaded",
+      retryable: true,
+      retryAfterMs: 2000,
+    });
+    await expect(asking("sub:greedy")).rejects.toMatchObject({ code: "overloaded" });
+    await engineUp();
+    await expect.poll(() => starts().length).toBe(3);
+    const accounts = starts().map((message) => message.type === "start" && message.request.accountKey);
+    expect(accounts).toEqual(["sub:greedy", "sub:greedy", "sub:modest"]);
   });
 });
