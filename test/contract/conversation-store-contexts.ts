@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { ServiceError } from "../../src/core/errors.ts";
 import type { Principal } from "../../src/core/principal.ts";
@@ -170,7 +170,7 @@ export function contextContract(
         bytes: fc.integer({ min: 0, max: 3 * KIB }),
       });
       await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: 150, size: "max" }), async (steps) => {
+        fc.asyncProperty(fc.array(step, { maxLength: 150 }), async (steps) => {
           const budget = 16 * KIB;
           const { store, contextBytes, setConnected } = await start({ anonymousContextBudgetBytes: budget });
           const texts = new Map<string, string>();

@@ -38,6 +38,10 @@ export interface TransportSettings {
   readonly routes?: ReadonlyMap<string, HttpRoute>;
   readonly connections?: ConnectionLimits;
   readonly clock?: Clock;
+  /** Default: 100. */
+  readonly maxConnections?: number;
+  /** Secret of the tokens; without one no client can authenticate. */
+  readonly secret?: string;
 }
 
 /** Starts a transport whose sessions do nothing. Each socket buffers 1 MiB, the minimum. */
@@ -46,6 +50,7 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
   const sockets: Socket[] = [];
   const closeCodes: number[] = [];
   const drains = { count: 0 };
+  let opened = 0;
   const controls = { count: 0 };
   const ignored = (): void => {};
   const session = {
@@ -57,9 +62,11 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
     closeToFreeMemory: ignored,
   };
   const sessions = {
-    size: 0,
+    get size() {
+      return opened - closeCodes.length;
+    },
     subjectFull: () => false,
-    open: (socket: Socket) => (sockets.push(socket), session as unknown as Session),
+    open: (socket: Socket) => (opened++, sockets.push(socket), session as unknown as Session),
     closed: ignored,
   };
   const transport = createUwsTransport({
@@ -68,7 +75,7 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
     port,
     maxFrameBytes: 65_536,
     maxAnswerBytes: 65_536,
-    maxConnections: 100,
+    maxConnections: settings.maxConnections ?? 100,
     connections: settings.connections ?? unlimitedConnections(),
     idleTimeoutSeconds,
     upgradePolicy: {
@@ -76,7 +83,7 @@ export async function startTransport(settings: TransportSettings = {}): Promise<
       originPolicy: createOriginPolicy({ allowedOrigins: [] }),
       hostPolicy: createHostPolicy({ listenHost: "127.0.0.1", allowedHosts: [] }),
       resolveAddress: createAddressResolver([]),
-      tokenVerifier: createTokenVerifier({ clock: systemClock }),
+      tokenVerifier: createTokenVerifier({ secret: settings.secret, clock: systemClock }),
       addresses: null,
     },
     routes,

@@ -1,3 +1,5 @@
+import { networksOf } from "../principal.ts";
+
 /** A request that waits for its turn. Compared by identity. */
 export interface Waiter {
   /** Account of the principal that is charged: `sub:<subject>` or `addr:<address>`. */
@@ -69,8 +71,8 @@ class Tally<T> {
 
 /**
  * A bounded number of places for waiting requests, shared by all principals. When it is full, the principal with the
- * most waiting requests loses its youngest one. IPv6 addresses of one network of 48 bits count as one principal first,
- * and then by /64 among themselves. Anonymous clients together cannot take the places that are reserved for
+ * most waiting requests loses its youngest one. Addresses of one network count as one principal first, and then among
+ * themselves. Anonymous clients together cannot take the places that are reserved for
  * authenticated ones. All operations take constant time. Does not determine the order of service.
  */
 export class WaitingRoom<T extends Waiter> {
@@ -156,10 +158,7 @@ export class WaitingRoom<T extends Waiter> {
   }
 }
 
-/** Key of the network of an account: the first 48 bits of an IPv6 address, and the account itself otherwise. */
+/** The widest network of an address, so that many addresses of one site count together; a subject is its own. */
 function networkOf(accountKey: string): string {
-  const end = accountKey.startsWith("addr:") ? accountKey.indexOf("::") : -1;
-  if (end < 0) return accountKey;
-  const [first = "0", second = "0", third = "0"] = accountKey.slice("addr:".length, end).split(":");
-  return `net:${first}:${second}:${third}`;
+  return networksOf(accountKey)[0] ?? accountKey;
 }

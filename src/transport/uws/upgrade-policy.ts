@@ -36,7 +36,7 @@ export type UpgradeDecision =
   /** Refused with an HTTP status, without an upgrade: wrong host or origin, and floods. */
   | {
       readonly kind: "reject";
-      readonly status: 400 | 403 | 421 | 503;
+      readonly status: 400 | 403 | 421 | 500 | 503;
       readonly message: string;
       readonly retryAfterMs?: number;
     }
@@ -57,8 +57,8 @@ export interface UpgradePolicyOptions {
   /** Null with RATE_LIMITS=off. */
   readonly addresses: AddressLimits | null;
   readonly metrics: Metrics;
-  /** Whether the server has its maximum number of sockets, or too few file descriptors for another one. */
-  full(): boolean;
+  /** Whether the server has no place for a socket of this endpoint. */
+  full(endpoint: UpgradeRequest["endpoint"]): boolean;
   /** Whether a subject has its maximum number of sockets and the oldest one is not to be replaced. */
   subjectFull(subject: string): boolean;
   /** Whether the server is stopping. */
@@ -105,7 +105,7 @@ export function createUpgradePolicy(
       return refuse("restart", "the server is shutting down");
     }
     const { accountKey } = options.resolveAddress({ peer: facts.peer, forwardedFor: facts.forwardedFor });
-    const exceeded = checkLimits(accountKey, options);
+    const exceeded = checkLimits(accountKey, facts.endpoint, options);
     if (exceeded !== null) {
       countLimit(metrics, exceeded.limit);
       return exceeded.flood
@@ -133,10 +133,14 @@ interface ExceededLimit {
 }
 
 /** The connection limit of the server or the address that one more socket would exceed; null if none. */
-function checkLimits(address: string, { addresses, full }: UpgradePolicyOptions): ExceededLimit | null {
+function checkLimits(
+  address: string,
+  endpoint: UpgradeRequest["endpoint"],
+  { addresses, full }: UpgradePolicyOptions,
+): ExceededLimit | null {
   const refusal = addresses?.refusal(address) ?? null;
   if (refusal !== null) return refusal;
-  if (!full()) return null;
+  if (!full(endpoint)) return null;
   return { limit: "connections", retryAfterMs: RETRY_AFTER_MS, flood: false };
 }
 

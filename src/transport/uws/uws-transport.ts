@@ -85,6 +85,9 @@ export function softLimitBytes(maxAnswerBytes: number): number {
   return backPressureBytes(maxAnswerBytes) / 4;
 }
 
+/** Share of the sockets that only authenticated clients can have. */
+const AUTHENTICATED_RESERVE = 0.1;
+
 const endpoints = { "/ws/chat": "anonymous", "/ws/chat/auth": "authenticated" } as const;
 type Endpoint = (typeof endpoints)[keyof typeof endpoints];
 
@@ -101,6 +104,10 @@ interface UserData {
 export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   const { library, sessions, metrics, clock, watch, logger, connections, maxFrameBytes } = options;
   const { addresses } = options.upgradePolicy;
+  const { maxConnections } = options;
+  // Without a key, no authenticated client can connect.
+  const reserve = options.upgradePolicy.tokenVerifier.configured ? AUTHENTICATED_RESERVE : 0;
+  const maxAnonymous = maxConnections - Math.floor(maxConnections * reserve);
   let draining = false;
   let endedWithBytes = false;
   const encoder = new WireEncoder();
@@ -115,10 +122,21 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
   const decide = createUpgradePolicy({
     ...options.upgradePolicy,
     metrics,
-    full: () => sessions.size >= options.maxConnections || connections.isNearlyFull,
+    full: (endpoint) =>
+      sessions.size >= (endpoint === "authenticated" ? maxConnections : maxAnonymous) ||
+      connections.isNearlyFull,
     subjectFull: (subject) => sessions.subjectFull(subject),
     draining: () => draining,
   });
+  /** The library ends the process if a handler throws before it has replied. */
+  const decideSafely = (facts: UpgradeRequest): UpgradeDecision => {
+    try {
+      return decide(facts);
+    } catch (error) {
+      logger.error({ err: error }, "deciding on an upgrade failed");
+      return { kind: "reject", status: 500, message: "Unexpected server error; it was logged." };
+    }
+  };
   const app = library.App();
   for (const [path, endpoint] of Object.entries(endpoints)) {
     app.ws<UserData>(path, {
@@ -129,7 +147,7 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       sendPingsAutomatically: true,
       upgrade: (res, req, context) => {
         watch.begin("upgrade");
-        const decision = decide(upgradeFacts(res, req, endpoint));
+        const decision = decideSafely(upgradeFacts(res, req, endpoint));
         if (decision.kind === "reject") reject(res, decision, http);
         else accept(res, req, context, endpoint, decision);
         watch.end();

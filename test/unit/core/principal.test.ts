@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { accountKeyOf, parseAddress } from "../../../src/auth/client-address.ts";
 import { classOf, networksOf } from "../../../src/core/principal.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { GeneralChatWrapper, JinjaTemplateChatWrapper, type LlamaText } from "node-llama-cpp";
 import { describe, expect, it } from "vitest";
 import { markerBreaker } from "../../../../src/engine/model/role-markers.ts";
@@ -122,10 +122,10 @@ describe("a text of a user", () => {
       const breaker = breakerOf(family);
       const piece = fc.oneof(
         fc.constantFrom(...markers, "\n", " ", ":", "#", "<|"),
-        fc.string({ maxLength: 6, size: "max" }),
+        fc.string({ maxLength: 6 }),
       );
       fc.assert(
-        fc.property(fc.array(piece, { maxLength: 8, size: "max" }), (parts) => {
+        fc.property(fc.array(piece, { maxLength: 8 }), (parts) => {
           const text = visible(parts.join(""));
           const broken = breaker(text);
           for (const marker of markers) expect(broken).not.toContain(marker);

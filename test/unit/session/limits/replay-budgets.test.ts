@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { ReplayBudgets } from "../../../../src/session/limits/replay-budgets.ts";
 import { VirtualClock } from "../../../support/virtual-clock.ts";
@@ -52,7 +52,7 @@ describe("ReplayBudgets", () => {
       pause: fc.nat({ max: 500 }),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const { budgets, clock } = make();
         for (const { account: key, bytes, pause } of steps) {
           clock.advance(pause);

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { createTokenSigner } from "../../../../src/auth/token-signer.ts";
+import { systemClock } from "../../../../src/core/clock.ts";
 import { silentLogger, type Logger } from "../../../../src/core/logger.ts";
 import { ConnectionLimits } from "../../../../src/transport/uws/connection-limits.ts";
 import { jsonReply, type HttpRoute } from "../../../../src/transport/uws/http-reply.ts";
@@ -206,5 +208,22 @@ describe("a connection with HTTP requests", () => {
     const accepted = new WireClient(port);
     await expect.poll(() => sockets.length).toBe(19);
     accepted.cut();
+  });
+
+  it("has a place as an authenticated WebSocket when anonymous ones use all of theirs", async () => {
+    const secret = "a secret of at least thirty-two bytes";
+    const { port, sockets } = await start({ maxConnections: 10, secret });
+    const clients: WireClient[] = [];
+    for (let count = 1; count <= 9; count++) {
+      clients.push(new WireClient(port));
+      await expect.poll(() => sockets.length).toBe(count);
+    }
+    expect((await new WireClient(port).closed).code).toBe(1013);
+    const token = createTokenSigner({ secret, clock: systemClock })("a", 60);
+    const authenticated = (): WireClient => new WireClient(port, { path: `/ws/chat/auth?token=${token}` });
+    clients.push(authenticated());
+    await expect.poll(() => sockets.length).toBe(10);
+    expect((await authenticated().closed).code).toBe(1013);
+    for (const client of clients) client.cut();
   });
 });
