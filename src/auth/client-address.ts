@@ -33,10 +33,20 @@ export interface AddressResolver {
  */
 export function createAddressResolver(trustedProxies: readonly string[]): AddressResolver {
   const trusted = rangesOf(trustedProxies);
-  const isTrusted = (address: string) => trusted.check(address, familyOf(address));
+  const isTrusted = (address: string) =>
+    trustedProxies.length > 0 && trusted.check(address, familyOf(address));
+  let last: { readonly peer: string; readonly client: ClientAddress } | null = null;
+  /** The client of a request without a proxy. A connection is looked up when it opens, and again for its request. */
+  const direct = (peer: string): ClientAddress => {
+    if (last?.peer === peer) return last.client;
+    const address = parseAddress(peer) ?? "unknown";
+    last = { peer, client: { address, accountKey: accountKeyOf(address) } };
+    return last.client;
+  };
   const resolve = ({ peer, forwardedFor }: AddressRequest): ClientAddress => {
-    let address = parseAddress(peer) ?? "unknown";
-    if (address === "unknown" || !forwardedFor) return { address, accountKey: accountKeyOf(address) };
+    const client = direct(peer);
+    let { address } = client;
+    if (address === "unknown" || !forwardedFor || !isTrusted(address)) return client;
     const entries = forwardedFor.split(",");
     while (isTrusted(address)) {
       const entry = entries.pop();
@@ -47,8 +57,8 @@ export function createAddressResolver(trustedProxies: readonly string[]): Addres
     return { address, accountKey: accountKeyOf(address) };
   };
   const isProxy = (peer: string): boolean => {
-    const address = parseAddress(peer);
-    return address !== undefined && isTrusted(address);
+    const { address } = direct(peer);
+    return address !== "unknown" && isTrusted(address);
   };
   return Object.assign(resolve, { isProxy });
 }
