@@ -24,6 +24,9 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Exit code after a second signal or a failed start or shutdown. */
 const EXIT_FAILURE = 1;
 
+/** Share of REMOTE_MAX_TOKENS_PER_DAY that anonymous clients together can use if others can authenticate. */
+const ANONYMOUS_SPEND_SHARE = 0.75;
+
 await main();
 
 async function main(): Promise<void> {
@@ -114,6 +117,7 @@ async function start(
       client: config.REMOTE_MAX_TOKENS_PER_DAY_CLIENT,
       address: config.REMOTE_MAX_TOKENS_PER_DAY_ADDRESS,
     },
+    anonymousShare: config.JWT_SECRET === undefined && publicKey === undefined ? 1 : ANONYMOUS_SPEND_SHARE,
     clock,
     metrics,
   });

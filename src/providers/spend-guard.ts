@@ -32,6 +32,8 @@ export interface Reservation {
 
 export interface SpendGuardOptions {
   readonly limits: SpendLimits;
+  /** Share of the total that anonymous clients together can use, 0 to 1; default 1. */
+  readonly anonymousShare?: number;
   readonly clock: Clock;
   readonly metrics: Metrics;
   /** Maximum accounts of clients, and of addresses; default 50,000 each (about 37 MB if both are full). */
@@ -43,6 +45,14 @@ interface Account {
 }
 
 type LimitName = keyof SpendLimits;
+
+/** An account that a call is charged to. */
+interface Charge {
+  readonly name: LimitName;
+  readonly account: Account;
+  /** Tokens; 0: no limit. */
+  readonly limit: number;
+}
 
 const DAY_MS = 86_400_000;
 const DEFAULT_MAX_KEYS = 50_000;
@@ -108,11 +118,15 @@ export class SpendGuard {
   readonly #metrics: Metrics;
   readonly #clients: Accounts;
   readonly #addresses: Accounts;
+  readonly #anonymousShare: number;
   #total: Account = { used: 0 };
+  /** The part of the total that anonymous clients have used. */
+  #anonymous: Account = { used: 0 };
   #day: number;
 
-  constructor({ limits, clock, metrics, maxKeys = DEFAULT_MAX_KEYS }: SpendGuardOptions) {
+  constructor({ limits, anonymousShare = 1, clock, metrics, maxKeys = DEFAULT_MAX_KEYS }: SpendGuardOptions) {
     this.#limits = limits;
+    this.#anonymousShare = anonymousShare;
     this.#clock = clock;
     this.#metrics = metrics;
     this.#clients = new Accounts(maxKeys);
@@ -149,25 +163,32 @@ export class SpendGuard {
    */
   reserve(payer: Payer, tokens: number): Reservation {
     this.#startNewDay();
-    const accounts: [LimitName, Account][] = [["total", this.#total]];
-    if (this.#limits.client > 0) accounts.push(["client", this.#clients.of(payer.client)]);
-    if (this.#limits.address > 0 && payer.address !== undefined) {
-      accounts.push(["address", this.#addresses.of(payer.address)]);
+    const charges = this.#chargesOf(payer);
+    for (const { name, account, limit } of charges) {
+      if (limit > 0 && account.used + tokens > limit) throw this.#refusal(name, account.used, tokens);
     }
-    for (const [name, { used }] of accounts) {
-      if (this.#limits[name] > 0 && used + tokens > this.#limits[name])
-        throw this.#refusal(name, used, tokens);
-    }
-    for (const [, account] of accounts) account.used += tokens;
+    for (const { account } of charges) account.used += tokens;
     let open = true;
     return {
       settle: (actual) => {
         if (!open) return;
         open = false;
         // Accounts of a past day are not reachable any more, so settling them does not affect the new day.
-        for (const [, account] of accounts) account.used = Math.max(0, account.used + actual - tokens);
+        for (const { account } of charges) account.used = Math.max(0, account.used + actual - tokens);
       },
     };
+  }
+
+  #chargesOf({ client, address }: Payer): readonly Charge[] {
+    const { total, client: ofClient, address: ofAddress } = this.#limits;
+    const charges: Charge[] = [{ name: "total", account: this.#total, limit: total }];
+    if (ofClient > 0) charges.push({ name: "client", account: this.#clients.of(client), limit: ofClient });
+    if (address === undefined) return charges;
+    const share = Math.floor(total * this.#anonymousShare);
+    charges.push({ name: "total", account: this.#anonymous, limit: share });
+    if (ofAddress > 0)
+      charges.push({ name: "address", account: this.#addresses.of(address), limit: ofAddress });
+    return charges;
   }
 
   /** Resets the accounts on a new day. A clock set back over midnight does not start the day a second time. */
@@ -176,6 +197,7 @@ export class SpendGuard {
     if (day === this.#day || day === this.#day - 1) return;
     this.#day = day;
     this.#total = { used: 0 };
+    this.#anonymous = { used: 0 };
     this.#clients.clear();
     this.#addresses.clear();
   }

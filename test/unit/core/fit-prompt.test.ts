@@ -81,7 +81,9 @@ describe("fitPrompt", () => {
     }
     expect(thrown).toBeInstanceOf(ServiceError);
     expect((thrown as ServiceError).code).toBe("prompt_too_long");
-    expect((thrown as ServiceError).message).toContain("take at least 805 tokens; this model has room for 800");
+    expect((thrown as ServiceError).message).toContain(
+      "take at least 805 tokens; this model has room for 800",
+    );
     expect((thrown as ServiceError).message).toContain("window 1000 less 200");
     expect(fit([10, 10, 692], { system }).promptTokens).toBe(800);
   });

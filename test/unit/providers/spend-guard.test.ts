@@ -46,6 +46,20 @@ describe("the spend guard", () => {
     expect(guard.keys).toBe(0);
   });
 
+  it("keeps a part of the total for clients with a token", () => {
+    const limits = { total: 100, client: 0, address: 0 };
+    const guard = new SpendGuard({ limits, anonymousShare: 0.75, clock, metrics });
+    guard.reserve(anonymous(1), 40);
+    guard.reserve(anonymous(2), 35).settle(30);
+    refusalOf(() => guard.reserve(anonymous(3), 6));
+    guard.reserve(anonymous(3), 5);
+    guard.reserve(ada, 25);
+    refusalOf(() => guard.reserve(ada, 1));
+    expect(metrics.spendRefusals).toEqual(["total", "total"]);
+    clock.advance(DAY_MS);
+    guard.reserve(anonymous(1), 75);
+  });
+
   it("refuses a call over the total limit and states when the limit resets", () => {
     const guard = guardOf({ total: 100 });
     guard.reserve(ada, 60);
