@@ -35,7 +35,7 @@ export default defineConfig({
     projects: [
       project("unit", 0, { timeoutMs: 30_000 }),
       project("contract", 0, { timeoutMs: 30_000 }),
-      project("integration", 1, { timeoutMs: 60_000, alone: true }),
+      project("integration", 1, { timeoutMs: 120_000, alone: true }),
       project("model", 2, { timeoutMs: 180_000, alone: true }),
       project("browser", 3, { timeoutMs: 120_000, alone: true }),
     ],

@@ -77,7 +77,7 @@ describe("a full queue of the engine", () => {
     const ask = (name: string) =>
       answerOf(
         engine.provider,
-        chatRequest("go on", { principal: principal(name), conversation: name, maxTokens: 2000 }),
+        chatRequest("go on", { principal: principal(name), conversation: name, maxTokens: 300 }),
       );
     const greedy = Array.from({ length: 5 }, () => ask("sub:greedy"));
     const modest = ask("sub:modest");
