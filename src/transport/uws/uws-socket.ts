@@ -11,7 +11,7 @@ const sendResults: readonly SendResult[] = ["queued", "sent", "dropped"];
 const END_PROGRESS_MS = 15_000;
 
 /** Time for a client to read all of them, in milliseconds. */
-const END_DEADLINE_MS = 60_000;
+const END_DEADLINE_MS = 30_000;
 
 /** Shared by all sockets of a transport. */
 export interface SocketHost {
