@@ -115,10 +115,12 @@ export interface AnswerWriter {
  */
 export interface AnswerLog {
   /**
-   * @throws ServiceError `overloaded` when running answers hold most of the memory for answers. The rest is reserved
-   * for their growth.
+   * Adds a running answer. `messageBytes`: memory of the message that it answers, counted until the answer ends.
+   *
+   * @throws ServiceError `overloaded` when running answers hold most of the memory for answers, as the rest is reserved
+   *   for their growth; or when the messages of the account hold its share of the memory for messages
    */
-  create(meta: AnswerMeta): AnswerWriter;
+  create(meta: AnswerMeta, messageBytes?: number): AnswerWriter;
   /** Undefined when the answer is unknown, has expired or belongs to another client; the cases look the same. */
   find(client: string, answer: string): Promise<AnswerReader | undefined>;
 }

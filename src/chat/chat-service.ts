@@ -16,6 +16,9 @@ import { RunningAnswers } from "./running-answers.ts";
 /** Identifies a running answer of a client: by the answer's id, or by the message's id within its conversation. */
 export type AnswerName = { readonly answer: string } | { readonly id: string; readonly conversation: string };
 
+/** Maximum bytes of a UTF-16 unit in the memory of V8. */
+const MAX_CHARACTER_BYTES = 2;
+
 /** For finished answers, which nothing can stop any more. */
 const noWatcher: Watcher = { setStalled() {}, leave() {} };
 
@@ -172,14 +175,9 @@ export class ChatService {
     if (command === null && provider === null) throw new ServiceError("no_provider", NO_PROVIDER_TEXT);
     this.#lanes.check(owner.client, conversation);
     const id = submission.id ?? answer;
-    const writer = log.create({
-      answer,
-      id,
-      client: owner.client,
-      accountKey: owner.accountKey,
-      conversation,
-      command,
-    });
+    const { client, accountKey } = owner;
+    const meta = { answer, id, client, accountKey, conversation, command };
+    const writer = log.create(meta, MAX_CHARACTER_BYTES * submission.message.length);
     const running = new RunningAnswer(
       { submission, syntax, writer, key },
       clock,

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import buildOnce from "../support/build-once.ts";
 import { tableLines } from "../support/table.ts";
+import { addressMemoryBench } from "./address-memory.ts";
 import { chainOverheadBench } from "./chain/overhead.ts";
 import { outageBench } from "./chain/outage.ts";
 import { measureChatPath } from "./chat-path.ts";
@@ -19,14 +20,15 @@ import { measurePacedTokens } from "./paced-tokens.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-const USAGE = `npm run bench -- frame-path|chat-path|paced-tokens|connect|idle-memory|engine|lock-step|chain|outage
-                     [options]
+const USAGE = `npm run bench -- frame-path|chat-path|paced-tokens|connect|idle-memory|address-memory|engine|lock-step|chain
+                     |outage [options]
 
   frame-path    ping to pong, against a raw uWebSockets.js echo of as many bytes
   chat-path     a message to its whole answer by the echo provider, against the same raw echo
   paced-tokens  frames of answers at 50 tokens per second, against a bare send loop
   connect       upgrade and welcome, with and without a token, against a raw upgrade
   idle-memory   memory that an idle authenticated socket adds to the process; has no options
+  address-memory  sizes of what one address can hold, against docs/security.md; has no options
   engine        answers of the local model, against llama-server; for its options see: engine --help
   lock-step     one token for each of several chats, in a shared pass and in separate passes, without the service:
                 --model NAME (tinyllama-shape), --chats 2,4,8,16,32, --rounds N (9), --prompt N (100), --answer N (64)
@@ -88,6 +90,10 @@ async function main(): Promise<number> {
   if (name === "idle-memory" && rest.length === 0) {
     buildOnce();
     return idleMemoryBench(machineFacts(), save);
+  }
+  if (name === "address-memory" && rest.length === 0) {
+    buildOnce();
+    return addressMemoryBench(save);
   }
   const plan = readPlan();
   if (plan === null) {

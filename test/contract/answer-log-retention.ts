@@ -140,6 +140,37 @@ export function retentionContract(
     expect(second.reader.evicted).toBe(false);
   });
 
+  it("counts the message of a running answer until the answer ends", async () => {
+    const { log, bytes } = await start({ budgetBytes: 1_000_000 });
+    const before = bytes();
+    const writer = log.create(metaOf(), 5000);
+    expect(bytes() - before).toBeGreaterThanOrEqual(5000);
+    writer.finish(done);
+    expect(bytes() - before).toBeLessThan(5000);
+  });
+
+  it("refuses messages of one account, and then of one network, that are too long together, and no others", async () => {
+    const { log } = await start({ budgetBytes: 1_000_000 });
+    const fill = (accountKey: string): AnswerWriter[] => {
+      const writers: AnswerWriter[] = [];
+      expect(() => {
+        for (let index = 0; index < 1000; index++) writers.push(log.create(metaOf({ accountKey }), 1000));
+      }).toThrow(ServiceError);
+      return writers;
+    };
+    const networks = Array.from({ length: 20 }, (_, index) => `addr:192.0.${index}`);
+    for (const network of networks) {
+      const [first] = fill(`${network}.1`);
+      expect(() => log.create(metaOf({ accountKey: `${network}.1` }), 1000)).toThrow(ServiceError);
+      first?.finish(done);
+      log.create(metaOf({ accountKey: `${network}.1` }), 1000);
+      // A message alone is always accepted, and so is the first one of any other address.
+      log.create(metaOf({ accountKey: `${network}.2` }), 1000);
+    }
+    expect(() => log.create(metaOf({ accountKey: "addr:198.51.100.1" }), 30_000)).not.toThrow();
+    expect(() => log.create(metaOf(), 30_000)).not.toThrow();
+  });
+
   describe("with subjects and anonymous clients", () => {
     const anonymousMeta = (index: number) => {
       const accountKey = `addr:2001:db8:${(index >> 3).toString(16)}:${index.toString(16)}::/64`;

@@ -88,6 +88,19 @@ export function conversationStoreContract(
         expect(read).toEqual(exchange("1"));
       });
 
+      it("count the memory of every turn, however short it is", async () => {
+        const { store, historyBytes } = await start();
+        const before = historyBytes();
+        const pairs = 100;
+        for (let pair = 0; pair < pairs; pair++) {
+          await store.append(subject("a"), "c", [
+            { role: "user", content: "x" },
+            { role: "assistant", content: "y" },
+          ]);
+        }
+        expect(historyBytes() - before).toBeGreaterThan(2 * pairs * 50);
+      });
+
       it("are cleared without effect on other conversations and the context", async () => {
         const { store, historyBytes } = await start();
         const empty = historyBytes();

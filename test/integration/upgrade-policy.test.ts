@@ -1,6 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { request } from "node:http";
 import { createSigner } from "fast-jwt";
+import { WebSocket } from "ws";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTokenSigner } from "../../src/auth/token-signer.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -219,6 +221,13 @@ describe("connection checks", () => {
       code: 4403,
       reason: expect.stringContaining("may not connect") as unknown,
     });
+  });
+
+  it("negotiate no compression", async () => {
+    const socket = new WebSocket(`${service.url}/ws/chat`, { perMessageDeflate: true });
+    await once(socket, "open");
+    expect(socket.extensions).toBe("");
+    socket.terminate();
   });
 
   it("answer a foreign host name with 421 before any upgrade", async () => {

@@ -1,12 +1,6 @@
-import { networksOf } from "../../core/principal.ts";
 import { LruCache } from "../../core/lru-cache.ts";
+import { FairShares } from "./fair-shares.ts";
 import { OwnerLru } from "./owner-lru.ts";
-
-/** Maximum share of the free bytes for the contexts of one account, so that one flood leaves room for others. */
-const ACCOUNT_SHARE = 1 / 8;
-
-/** The same for all accounts of one network. */
-const NETWORK_SHARE = 1 / 4;
 
 /** Memory of a context besides its text, in bytes. */
 const RECORD_BYTES = 256;
@@ -37,13 +31,13 @@ interface Context {
 export class ContextTable {
   readonly #options: ContextTableOptions;
   readonly #contexts: OwnerLru<Context>;
-  /** Bytes of kept contexts: of all, and by account and network. */
-  #kept = 0;
-  readonly #keptBy = new Map<string, number>();
+  /** Bytes of kept contexts. */
+  readonly #kept: FairShares;
   readonly #dropped = new LruCache<string, true>(MAX_DROPPED);
 
   constructor(options: ContextTableOptions) {
     this.#options = options;
+    this.#kept = new FairShares(options.budgetBytes);
     this.#contexts = new OwnerLru({
       budget: options.budgetBytes,
       reservedShare: 0,
@@ -71,16 +65,16 @@ export class ContextTable {
   set(client: string, accountKey: string, text: string): boolean {
     const bytes = Buffer.byteLength(text) + RECORD_BYTES;
     const earlier = this.#contexts.peek(client);
-    if (earlier?.kept === true) this.#count(earlier, -earlier.bytes);
-    if (!this.#fits(accountKey, bytes)) {
-      if (earlier?.kept === true) this.#count(earlier, earlier.bytes);
+    if (earlier?.kept === true) this.#kept.count(earlier.accountKey, -earlier.bytes);
+    if (!this.#kept.fits(accountKey, bytes)) {
+      if (earlier?.kept === true) this.#kept.count(earlier.accountKey, earlier.bytes);
       return false;
     }
     this.#contexts.delete(client);
     this.#dropped.delete(client);
     this.#contexts.shrink(accountKey, bytes);
     const context: Context = { text, bytes, accountKey, kept: this.#options.isKept(client) };
-    if (context.kept) this.#count(context, bytes);
+    if (context.kept) this.#kept.count(accountKey, bytes);
     this.#contexts.add(client, accountKey, context, bytes, context.kept);
     return true;
   }
@@ -88,7 +82,7 @@ export class ContextTable {
   delete(client: string): void {
     this.#dropped.delete(client);
     const context = this.#contexts.delete(client);
-    if (context?.kept === true) this.#count(context, -context.bytes);
+    if (context?.kept === true) this.#kept.count(context.accountKey, -context.bytes);
   }
 
   /** Keeps the context of a client from now on, or no longer. */
@@ -96,30 +90,7 @@ export class ContextTable {
     const context = this.#contexts.peek(client);
     if (context === undefined || context.kept === kept) return;
     context.kept = kept;
-    this.#count(context, kept ? context.bytes : -context.bytes);
+    this.#kept.count(context.accountKey, kept ? context.bytes : -context.bytes);
     this.#contexts.pin(client, kept);
-  }
-
-  #fits(accountKey: string, bytes: number): boolean {
-    const free = this.#options.budgetBytes - this.#kept;
-    const [network = accountKey] = networksOf(accountKey);
-    return (
-      this.#isWithin(accountKey, bytes, free, ACCOUNT_SHARE) &&
-      this.#isWithin(network, bytes, free, NETWORK_SHARE)
-    );
-  }
-
-  #isWithin(key: string, bytes: number, free: number, share: number): boolean {
-    const kept = this.#keptBy.get(key) ?? 0;
-    return kept + bytes <= (free + kept) * share;
-  }
-
-  #count({ accountKey }: Context, delta: number): void {
-    this.#kept += delta;
-    for (const key of [accountKey, ...networksOf(accountKey).slice(0, 1)]) {
-      const left = (this.#keptBy.get(key) ?? 0) + delta;
-      if (left > 0) this.#keptBy.set(key, left);
-      else this.#keptBy.delete(key);
-    }
   }
 }

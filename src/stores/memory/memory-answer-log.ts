@@ -11,6 +11,7 @@ import { classOf, type AccountClass } from "../../core/principal.ts";
 import type { Clock } from "../../core/clock.ts";
 import { ServiceError } from "../../core/errors.ts";
 import { ExpiryQueue } from "./expiry-queue.ts";
+import { FairShares } from "./fair-shares.ts";
 import { OwnerLru } from "./owner-lru.ts";
 import { TextLog } from "./text-log.ts";
 
@@ -22,6 +23,9 @@ const RECORD_BYTES = 1024;
  * use. The rest is reserved for their growth.
  */
 const RUNNING_SHARE = 3 / 4;
+
+/** Share of the budget for the messages of running answers, for each class of accounts. */
+const MESSAGE_SHARE = 1 / 4;
 
 export interface MemoryAnswerLogOptions {
   /** Maximum text of one answer, in UTF-8 bytes. */
@@ -43,14 +47,20 @@ export class MemoryAnswerLog implements AnswerLog {
   readonly #expiring: ExpiryQueue;
   readonly #hooks: Hooks = {
     grow: (answer, bytes) => this.#grow(answer, bytes),
-    finished: (meta, bytes, held) => this.#finished(meta, bytes, held),
+    finished: (answer, bytes, held) => this.#finished(answer, bytes, held),
   };
   readonly #runningBytes: Record<AccountClass, number> = { authenticated: 0, anonymous: 0 };
+  readonly #messages: Record<AccountClass, FairShares>;
   #cutShort = 0;
 
   constructor(options: MemoryAnswerLogOptions) {
     this.#options = options;
     this.#expiring = new ExpiryQueue(options.clock, (key) => this.#expire(key));
+    const messageBytes = options.budgetBytes * MESSAGE_SHARE;
+    this.#messages = {
+      authenticated: new FairShares(messageBytes),
+      anonymous: new FairShares(messageBytes),
+    };
     this.#answers = new OwnerLru({
       budget: options.budgetBytes,
       reservedShare: options.reservedShare,
@@ -80,22 +90,21 @@ export class MemoryAnswerLog implements AnswerLog {
     return this.#cutShort;
   }
 
-  create(meta: AnswerMeta): AnswerWriter {
-    const { maxAnswerBytes } = this.#options;
-    const kind = classOf(meta.accountKey);
-    const crowded = this.#runningBytes[kind] + RECORD_BYTES > this.#usableBytes(kind) * RUNNING_SHARE;
-    if (crowded || !this.#answers.shrink(meta.accountKey, RECORD_BYTES)) {
-      throw new ServiceError(
-        "overloaded",
-        "The server has no memory left for another answer. Try again in a few seconds.",
-        {
-          retryAfterMs: 2000,
-        },
-      );
-    }
-    const answer = new MemoryAnswer(meta, maxAnswerBytes, this.#hooks);
-    this.#answers.add(meta.answer, meta.accountKey, answer, RECORD_BYTES, true);
-    this.#runningBytes[kind] += RECORD_BYTES;
+  create(meta: AnswerMeta, messageBytes = 0): AnswerWriter {
+    const { accountKey } = meta;
+    const kind = classOf(accountKey);
+    const bytes = RECORD_BYTES + messageBytes;
+    const messages = this.#messages[kind];
+    // One message is accepted whatever its length, or a small budget would refuse it forever.
+    if (messages.bytesOf(accountKey) > 0 && !messages.fits(accountKey, messageBytes))
+      throw overloaded("Your messages that wait for an answer are too long together.");
+    const crowded = this.#runningBytes[kind] + bytes > this.#usableBytes(kind) * RUNNING_SHARE;
+    if (crowded || !this.#answers.shrink(accountKey, bytes))
+      throw overloaded("The server has no memory left for another answer.");
+    const answer = new MemoryAnswer({ meta, messageBytes }, this.#options.maxAnswerBytes, this.#hooks);
+    this.#answers.add(meta.answer, accountKey, answer, bytes, true);
+    this.#runningBytes[kind] += bytes;
+    messages.count(accountKey, messageBytes);
     return answer;
   }
 
@@ -120,9 +129,11 @@ export class MemoryAnswerLog implements AnswerLog {
     return Math.min(this.#answers.classLimit, this.#options.budgetBytes - this.#runningBytes[other]);
   }
 
-  #finished({ answer: key, accountKey }: AnswerMeta, bytes: number, held: number): void {
-    this.#runningBytes[classOf(accountKey)] -= RECORD_BYTES + held;
-    this.#answers.grow(key, bytes);
+  #finished({ meta, kind, messageBytes }: MemoryAnswer, bytes: number, held: number): void {
+    const { answer: key, accountKey } = meta;
+    this.#runningBytes[kind] -= RECORD_BYTES + messageBytes + held;
+    this.#messages[kind].count(accountKey, -messageBytes);
+    this.#answers.grow(key, bytes - messageBytes);
     this.#answers.pin(key, false);
     this.#answers.shrink(accountKey);
     // The answer may have been evicted when it finished.
@@ -141,13 +152,19 @@ interface Hooks {
   /** Reserves `bytes` for more text; false when the budget has no space left. */
   grow(answer: MemoryAnswer, bytes: number): boolean;
   /** Called at the end of an answer with `held` bytes of text. `bytes` is the size of its result, also counted now. */
-  finished(meta: AnswerMeta, bytes: number, held: number): void;
+  finished(answer: MemoryAnswer, bytes: number, held: number): void;
+}
+
+function overloaded(reason: string): ServiceError {
+  return new ServiceError("overloaded", `${reason} Try again in a few seconds.`, { retryAfterMs: 2000 });
 }
 
 class MemoryAnswer implements AnswerReader, AnswerWriter {
   readonly meta: AnswerMeta;
   /** Class of the account that is charged. */
   readonly kind: AccountClass;
+  /** Memory of the message that it answers. */
+  readonly messageBytes: number;
   readonly #maxBytes: number;
   readonly #hooks: Hooks;
   #text = new TextLog();
@@ -157,9 +174,10 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
   #evicted = false;
   #listeners: readonly (() => void)[] = [];
 
-  constructor(meta: AnswerMeta, maxBytes: number, hooks: Hooks) {
-    this.meta = meta;
-    this.kind = classOf(meta.accountKey);
+  constructor(init: { meta: AnswerMeta; messageBytes: number }, maxBytes: number, hooks: Hooks) {
+    this.meta = init.meta;
+    this.kind = classOf(init.meta.accountKey);
+    this.messageBytes = init.messageBytes;
     this.#maxBytes = maxBytes;
     this.#hooks = hooks;
   }
@@ -222,7 +240,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
     this.#text.seal();
     // A result can be as large as a whole message and is retained as long as the text.
     const resultBytes = outcome.type === "command" ? Buffer.byteLength(JSON.stringify(outcome.result)) : 0;
-    this.#hooks.finished(this.meta, resultBytes, this.#text.length);
+    this.#hooks.finished(this, resultBytes, this.#text.length);
     this.#changed();
   }
 

@@ -8,8 +8,11 @@ import { ContextTable } from "./context-table.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { OwnerLru } from "./owner-lru.ts";
 
-/** Memory of a history besides its text. */
-const RECORD_BYTES = 256;
+/** Memory of a history besides its turns, in bytes, as measured (`npm run bench -- address-memory`). */
+const RECORD_BYTES = 512;
+
+/** Memory of a turn besides its characters, in bytes: without it, many short turns would take far more than is counted. */
+const TURN_BYTES = 80;
 
 /** Interval between sweeps of expired conversations. */
 const SWEEP_MS = 60_000;
@@ -112,11 +115,11 @@ export class MemoryConversationStore implements ConversationStore {
       history = { client, conversation, turns: [], bytes: 0, usedAt: 0 };
       this.#histories.add(key, owner.accountKey, history, RECORD_BYTES);
     }
-    const before = history.bytes;
+    const before = heldBytes(history);
     history.turns = [...history.turns, ...turns];
     history.bytes += bytesOf(turns);
     this.#trim(history, turns.length);
-    this.#histories.grow(key, history.bytes - before);
+    this.#histories.grow(key, heldBytes(history) - before);
     this.#touch(history);
     this.#capNames(client);
     if (this.#histories.isCrowded(owner.accountKey)) this.#evictOthers(key, owner.accountKey);
@@ -251,6 +254,11 @@ export class MemoryConversationStore implements ConversationStore {
     }
     this.#options.clock.after(0, () => this.#sweep(clients));
   }
+}
+
+/** Memory of the turns of a history. */
+function heldBytes({ turns, bytes }: History): number {
+  return bytes + TURN_BYTES * turns.length;
 }
 
 function bytesOf(turns: readonly Turn[]): number {

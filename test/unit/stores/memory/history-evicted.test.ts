@@ -28,11 +28,11 @@ function setUp(changes: { historyBudgetBytes?: number; maxConversationsPerClient
 }
 
 it("MemoryConversationStore reports a history that is evicted for lack of memory, and no other", async () => {
-  const { evicted, append } = setUp({ historyBudgetBytes: 2000 });
+  const { evicted, append } = setUp({ historyBudgetBytes: 3000 });
   await append("ada", "a", "x".repeat(600));
   await append("ada", "b", "x".repeat(600));
   expect(evicted).toEqual([]);
-  await append("bob", "c", "x".repeat(200));
+  await append("bob", "c", "x".repeat(400));
   expect(evicted).toEqual(["sub:ada a"]);
 });
 
