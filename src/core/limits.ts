@@ -39,7 +39,8 @@ export const limits = {
   },
   http_connects: {
     setting: "MAX_HTTP_REQUESTS_PER_MINUTE",
-    first: "above it and twice `MAX_UPGRADES_PER_MINUTE`, new connections are closed without a reply",
+    first:
+      "above it and twice `MAX_UPGRADES_PER_MINUTE`, or a quarter of `MAX_HTTP_CONNECTIONS` at once, new connections are closed without a reply",
     repeated: "the same",
     rate: true,
   },

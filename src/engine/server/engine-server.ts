@@ -22,7 +22,12 @@ import { PromptLookup } from "../speculation/prompt-lookup.ts";
 import { Slot } from "../generation/slot.ts";
 import { TickLoop } from "../loop/tick-loop.ts";
 import type { EnginePulse, EngineSettings } from "../../engine-wire/control.ts";
-import type { ForgetRequest, PrepareRequest } from "../../engine-wire/requests.ts";
+import type {
+  CountRequest,
+  EngineRequest,
+  ForgetRequest,
+  PrepareRequest,
+} from "../../engine-wire/requests.ts";
 
 export interface EngineServerOptions {
   readonly loaded: LoadedModel;
@@ -140,12 +145,12 @@ export class EngineServer implements ConnectionHost {
     await this.#loop.stop();
   }
 
-  submit(pending: PendingRequest): void {
-    this.#intake.submit(pending);
+  submit(pending: PendingRequest, request: EngineRequest): void {
+    this.#intake.submit(pending, request);
   }
 
-  count(pending: PendingCount): void {
-    this.#intake.count(pending);
+  count(pending: PendingCount, request: CountRequest): void {
+    this.#intake.count(pending, request);
   }
 
   cancel(pending: PendingWork): void {

@@ -17,9 +17,9 @@ import type {
 /** The operations of the engine that a connection calls. */
 export interface ConnectionHost {
   /** Accepts a request; `pending.state` is set once it has been prepared. */
-  submit(pending: PendingRequest): void;
+  submit(pending: PendingRequest, request: EngineRequest): void;
   /** Accepts a text to count. */
-  count(pending: PendingCount): void;
+  count(pending: PendingCount, request: CountRequest): void;
   cancel(pending: PendingWork): void;
   prepareContext(request: PrepareRequest): void;
   forget(request: ForgetRequest): void;
@@ -31,9 +31,8 @@ export interface ConnectionHost {
   closed(connection: GatewayConnection): void;
 }
 
-/** Work of a connection that waits for the tokenizer or a slot. */
-interface Pending<Request extends WorkOwner> {
-  readonly request: Request;
+/** Work of a connection that waits for the tokenizer or a slot. Does not hold its text, which can be large. */
+interface Pending {
   readonly accountKey: string;
   readonly authenticated: boolean;
   /** Set by a cancel, and when the work lost its place. */
@@ -43,7 +42,7 @@ interface Pending<Request extends WorkOwner> {
 }
 
 /** A request of a connection, from its arrival to its end. */
-export interface PendingRequest extends Pending<EngineRequest> {
+export interface PendingRequest extends Pending {
   readonly events: RequestEvents;
   /** Time of arrival, in milliseconds. */
   readonly arrivedAt: number;
@@ -52,7 +51,7 @@ export interface PendingRequest extends Pending<EngineRequest> {
 }
 
 /** A text to count. */
-export interface PendingCount extends Pending<CountRequest> {
+export interface PendingCount extends Pending {
   counted(tokens: number): void;
 }
 
@@ -116,7 +115,6 @@ export class GatewayConnection {
   #start(id: number, request: EngineRequest): void {
     const events = this.#eventsOf(id);
     const pending: PendingRequest = {
-      request,
       ...accountOf(request),
       events,
       failed: (error) => events.failed(error),
@@ -125,12 +123,11 @@ export class GatewayConnection {
       state: undefined,
     };
     this.#requests.set(id, pending);
-    this.#host.submit(pending);
+    this.#host.submit(pending, request);
   }
 
   #count(id: number, request: CountRequest): void {
     const pending: PendingCount = {
-      request,
       ...accountOf(request),
       cancelled: false,
       counted: (tokens) => {
@@ -143,7 +140,7 @@ export class GatewayConnection {
       },
     };
     this.#requests.set(id, pending);
-    this.#host.count(pending);
+    this.#host.count(pending, request);
   }
 
   #cancel(id: number): void {

@@ -1,6 +1,12 @@
 import { ServiceError } from "../../core/errors.ts";
 import { WaitingRoom } from "../../core/queues/waiting-room.ts";
-import type { EngineRequest, PrepareRequest, RequestEvents } from "../../engine-wire/requests.ts";
+import type {
+  CountRequest,
+  EngineRequest,
+  PrepareRequest,
+  RequestEvents,
+  WorkOwner,
+} from "../../engine-wire/requests.ts";
 import { RequestState } from "../generation/request-state.ts";
 import type { Detokenize } from "../generation/whole-characters.ts";
 import { boundedWeight, type PreparedRequest } from "../ports.ts";
@@ -76,19 +82,19 @@ export class Intake {
   }
 
   /** Accepts a request, or refuses it or another one with `overloaded`. */
-  submit(pending: PendingRequest): void {
+  submit(pending: PendingRequest, request: EngineRequest): void {
     if (!this.#enter(pending)) return;
-    const { request } = pending;
-    this.#tokenize(pending, this.#options.prompts.prepare(request), sizeOf(request), (prepared) => {
-      void this.#start(pending, prepared);
+    const pieces = this.#options.prompts.prepare(request);
+    this.#tokenize(pending, request, pieces, sizeOf(request), (prepared) => {
+      void this.#start(pending, request, prepared);
     });
   }
 
   /** Accepts a text to count, like a request. */
-  count(pending: PendingCount): void {
+  count(pending: PendingCount, request: CountRequest): void {
     if (!this.#enter(pending)) return;
-    const { text } = pending.request;
-    this.#tokenize(pending, this.#options.prompts.countTokens(text), text.length, (tokens) => {
+    const { text } = request;
+    this.#tokenize(pending, request, this.#options.prompts.countTokens(text), text.length, (tokens) => {
       this.#room.leave(pending);
       pending.counted(tokens);
     });
@@ -152,10 +158,10 @@ export class Intake {
     loser.failed(this.#options.loop.overloaded());
   }
 
-  async #start(pending: PendingRequest, prepared: PreparedRequest): Promise<void> {
+  async #start(pending: PendingRequest, request: EngineRequest, prepared: PreparedRequest): Promise<void> {
     const { prompts, loop } = this.#options;
     try {
-      const complete = await prompts.withGrammar(prepared, pending.request);
+      const complete = await prompts.withGrammar(prepared, request);
       if (pending.cancelled) return;
       pending.state = this.#stateOf(complete, this.#leavingAtStart(pending), pending.arrivedAt);
       while (!loop.submit(pending.state)) {
@@ -192,8 +198,14 @@ export class Intake {
     return new RequestState(prepared, events, this.#options.detokenize, arrivedAt ?? this.#options.now());
   }
 
-  #tokenize<T>(pending: PendingWork, pieces: Pieces<T>, size: number, done: (result: T) => void): void {
-    const work = this.#workOf(pending.request, size, pieces, false, {
+  #tokenize<T>(
+    pending: PendingWork,
+    owner: WorkOwner,
+    pieces: Pieces<T>,
+    size: number,
+    done: (result: T) => void,
+  ): void {
+    const work = this.#workOf(owner, size, pieces, false, {
       done: (result) => {
         this.#ofPending.delete(pending);
         done(result);
@@ -214,7 +226,7 @@ export class Intake {
   }
 
   #workOf<T>(
-    { accountKey, client, weight = 1 }: Pick<EngineRequest, "accountKey" | "client" | "weight">,
+    { accountKey, client, weight = 1 }: WorkOwner,
     size: number,
     pieces: Pieces<T>,
     background: boolean,

@@ -29,6 +29,9 @@ const MAX_ADDRESSES = 100_000;
  */
 const SOCKET_SHARE = 0.95;
 
+/** Share of the connections without a WebSocket that one address can open at once. */
+const BURST_SHARE = 1 / 4;
+
 /** Share of the descriptors below which the next shortage is logged again. */
 const RELIEVED_SHARE = 0.8;
 
@@ -51,11 +54,18 @@ export class ConnectionLimits {
   constructor(options: ConnectionLimitOptions) {
     this.#options = options;
     const { rates, clock, metrics } = options;
-    const table = (perMinute: number): BucketTable =>
-      new BucketTable({ perSecond: perMinute / 60, burst: perMinute }, MAX_ADDRESSES, clock);
-    // Each request and each upgrade can have a connection of its own, and so can each refusal of an upgrade.
-    this.#connects = rates === null ? null : table(rates.requestsPerMinute + 2 * rates.upgradesPerMinute);
-    this.#requests = rates === null ? null : table(rates.requestsPerMinute);
+    const table = (perMinute: number, maxBurst = Infinity): BucketTable => {
+      const rate = { perSecond: perMinute / 60, burst: Math.min(perMinute, maxBurst) };
+      return new BucketTable(rate, MAX_ADDRESSES, clock);
+    };
+    if (rates === null) {
+      this.#connects = this.#requests = null;
+    } else {
+      // Each request and each upgrade can have a connection of its own, and so can each refusal of an upgrade.
+      const connectsPerMinute = rates.requestsPerMinute + 2 * rates.upgradesPerMinute;
+      this.#connects = table(connectsPerMinute, Math.ceil(options.maxHttpConnections * BURST_SHARE));
+      this.#requests = table(rates.requestsPerMinute);
+    }
     metrics.gauge("http_connections", "Open connections without a WebSocket", () => this.#http);
   }
 

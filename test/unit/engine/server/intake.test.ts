@@ -81,7 +81,6 @@ function setUp({ queueLimit = 4, tokens = 1000 } = {}) {
     const events = { ...recordedEvents(), failed: (error: unknown) => void errors.push(error) };
     const engineRequest = request(accountKey, text);
     const pending: PendingRequest = {
-      request: engineRequest,
       accountKey,
       authenticated: engineRequest.authenticated,
       events,
@@ -90,21 +89,26 @@ function setUp({ queueLimit = 4, tokens = 1000 } = {}) {
       cancelled: false,
       state: undefined,
     };
-    intake.submit(pending);
+    intake.submit(pending, engineRequest);
     return { pending, errors, accountKey };
   };
   const count = (accountKey: string, text = "hello") => {
     const { client, authenticated, weight } = request(accountKey, text);
     const ends: unknown[] = [];
     const pending: PendingCount = {
-      request: { text, client, accountKey, authenticated, ...(weight !== undefined && { weight }) },
       accountKey,
       authenticated,
       cancelled: false,
       counted: (tokens) => ends.push(tokens),
       failed: (error) => ends.push(error),
     };
-    intake.count(pending);
+    intake.count(pending, {
+      text,
+      client,
+      accountKey,
+      authenticated,
+      ...(weight !== undefined && { weight }),
+    });
     return { pending, ends };
   };
   return { intake, run, submit, count, submitted, prepared, faults, loop, request };
