@@ -1,7 +1,7 @@
 import { messageOf } from "../programs/report.ts";
 import { MIB } from "../programs/server-figures.ts";
 import type { Attack } from "./attack.ts";
-import { BotPool, jsonFrame } from "./bot.ts";
+import { BotPool, jsonFrame, type Bot } from "./bot.ts";
 import { CONNECTION_BYTES } from "./bounds.ts";
 
 /** Slots and queue of the provider: enough for the honest chats alone. */
@@ -28,6 +28,11 @@ const setContext = (n: number): Buffer => {
   });
 };
 
+/** Sends a bot's messages in turn, so that it uses all of its conversations. */
+function sendNext(bot: Bot | undefined, messages: readonly Buffer[]): void {
+  bot?.send(messages[bot.stage % messages.length] as Buffer);
+}
+
 /** Attacks with messages and commands. */
 export const messageAttacks = {
   "queue-one": {
@@ -39,7 +44,7 @@ export const messageAttacks = {
     begin(field) {
       const pool = new BotPool(field, 40, field.one, { reads: true });
       const messages = Array.from({ length: 16 }, (_, index) => ask(500, index));
-      return (n) => pool.turn(n)?.send(messages[n % messages.length] as Buffer);
+      return (n) => sendNext(pool.turn(n), messages);
     },
   },
   "queue-many": {
@@ -51,7 +56,7 @@ export const messageAttacks = {
     begin(field) {
       const pool = new BotPool(field, 400, field.many, { reads: true });
       const messages = Array.from({ length: 16 }, (_, index) => ask(10, index));
-      return (n) => pool.turn(n)?.send(messages[n % messages.length] as Buffer);
+      return (n) => sendNext(pool.turn(n), messages);
     },
   },
   contexts: {
