@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { attacks } from "../../load/attacks/catalog.ts";
 import { attackerAddress, createField, honestAddress } from "../../load/attacks/field.ts";
@@ -39,6 +40,15 @@ describe("the catalog of attacks", () => {
       expect(small, name).toBeGreaterThanOrEqual(0);
       expect(attack.held({ seconds: 60, addresses: 1000 }), name).toBeGreaterThanOrEqual(small);
     }
+  });
+});
+
+describe("docs/load-and-bench.md", () => {
+  it("has one row for each attack, in the same order", () => {
+    const text = readFileSync(new URL("../../../docs/load-and-bench.md", import.meta.url), "utf8");
+    const section = text.slice(text.indexOf("### Attacks"), text.indexOf("## Benches of the gateway"));
+    const rows = [...section.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
+    expect(rows).toEqual(Object.keys(attacks));
   });
 });
 
