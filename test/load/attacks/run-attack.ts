@@ -20,6 +20,9 @@ const MEMORY_SAMPLE_MS = 100;
 /** Milliseconds between two readings of the service's metrics. */
 const METRICS_MS = 1_000;
 
+/** Characters of the context that is set afterwards: nearly the longest, so that no remainder of a budget holds it. */
+const CONTEXT_CHARS = 31_000;
+
 /** Settings of the attacked service: defaults, but for the provider and the tokens. */
 export const serviceSettings = (attack: Pick<Attack, "settings">): Record<string, string> => ({
   AI_PROVIDER: "echo",
@@ -126,7 +129,7 @@ export async function setContextOf(service: Pick<Service, "url">): Promise<strin
   const options = { localAddress: honestAddress(10_000) };
   const chat = await ChatSocket.greeted(`${service.url}/ws/chat`, [], options);
   try {
-    const frame = await chat.ask(`/setcontext text="An honest context."`);
+    const frame = await chat.ask(`/setcontext text="${"c".repeat(CONTEXT_CHARS)}"`);
     const status = (frame["result"] as { status?: string } | undefined)?.status;
     return status === "success" ? null : JSON.stringify(frame);
   } finally {
