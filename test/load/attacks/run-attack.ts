@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { startRawServer } from "../../bench/harness/processes.ts";
 import { residentBytes } from "../../bench/harness/resident-memory.ts";
@@ -40,6 +41,8 @@ export interface AttackRun {
   readonly memory: { readonly before: number; readonly peak: number; readonly bound: number };
   /** The longest delay of the service's event loop, in milliseconds. */
   readonly delayMs: number;
+  /** Shares of the time in which the service's event loop ran, and waited for a core of this machine. */
+  readonly core: { readonly ran: number; readonly waited: number };
   /** Log lines about stalls of the event loop. */
   readonly stalls: readonly Record<string, unknown>[];
   /** Why an anonymous client could not set a context; null if it could, or if it was not tried. */
@@ -69,11 +72,13 @@ export async function runAttack(
     await chats.start();
     await pause(WARM_UP_MS);
     const watch = watchService(service);
+    const core = watchCore(service.pid);
     chats.figures.measures = true;
     const counts = await (bare === undefined
       ? generator.attack(name, service.port, plan)
       : generator.replay(bare.port));
     chats.figures.measures = false;
+    const shares = core();
     const contextFault = attack.contextAfterwards && bare === undefined ? await setContextOf(service) : null;
     const { before, peak, delayMs } = await watch.stop();
     await chats.stop();
@@ -82,6 +87,7 @@ export async function runAttack(
       counts,
       memory: { before, peak, bound: before + attack.held(plan) + SLACK_BYTES },
       delayMs,
+      core: shares,
       stalls: service.log.filter(({ msg }) => msg === "the event loop did not run for a while"),
       contextFault,
     };
@@ -121,6 +127,22 @@ function watchService(service: Service): {
       await metrics;
       return { before, peak, delayMs };
     },
+  };
+}
+
+/** Begins to measure the main thread of a process. The returned function ends it. */
+function watchCore(pid: number): () => AttackRun["core"] {
+  // Nanoseconds on a core, and nanoseconds ready to run without one.
+  const read = (): readonly [number, number] => {
+    const [ran, waited] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ");
+    return [Number(ran), Number(waited)];
+  };
+  const from = performance.now();
+  const [ranBefore, waitedBefore] = read();
+  return () => {
+    const [ran, waited] = read();
+    const total = (performance.now() - from) * 1e6;
+    return { ran: (ran - ranBefore) / total, waited: (waited - waitedBefore) / total };
   };
 }
 

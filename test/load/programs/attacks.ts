@@ -64,11 +64,16 @@ async function runPair(run: Parameters<typeof runAttack>[1]): Promise<Pair> {
   }
 }
 
-function show({ honest, counts, stalls }: AttackRun, bare: AttackRun): void {
+function show({ honest, counts, core, stalls }: AttackRun, bare: AttackRun): void {
+  const percent = (share: number): string => `${(share * 100).toFixed(0)} %`;
   console.log(
     `  ${counts.opened} connections, ${inMib(counts.sent)} sent, ${inMib(counts.received)} received; ` +
       `bare: ${bare.counts.opened}, ${inMib(bare.counts.sent)}, ${inMib(bare.counts.received)}; ` +
       `honest: ${honest.answers} answers, ${honest.resumed} reconnects`,
+  );
+  console.log(
+    `  event loop of the service: ran ${percent(core.ran)} of the time, waited ${percent(core.waited)} for a core; ` +
+      `beside the bare server ${percent(bare.core.ran)} and ${percent(bare.core.waited)}`,
   );
   const faults = [...honest.refusals, ...honest.closes, ...honest.losses];
   if (faults.length > 0) console.error(`  ${tally(faults.map(withoutName)).slice(0, 600)}`);
