@@ -22,12 +22,10 @@ export function honestAddress(index: number): string {
 /** What a scenario works with. */
 export interface Field {
   readonly wires: Wires;
-  /** Number of addresses that the attackers use. */
-  readonly addresses: number;
   /** Entity tag of the page, for requests that are answered with 304. */
   readonly etag: string;
   readonly upgradeRequest: Buffer;
-  /** The address of attacker `index`, which repeats after {@link addresses}. */
+  /** The address of attacker `index`. The addresses repeat. */
   many(index: number): string;
   /** The same address for every attacker. */
   one(index: number): string;
@@ -35,11 +33,11 @@ export interface Field {
   mayOpen(): boolean;
 }
 
+/** @param addresses number of addresses that the attackers use */
 export function createField(wires: Wires, addresses: number, etag: string): Field {
   let opened = 0;
   return {
     wires,
-    addresses,
     etag,
     upgradeRequest: Buffer.from(upgradeRequest(wires.port, "/ws/chat")),
     many: (index) => attackerAddress(index % addresses),

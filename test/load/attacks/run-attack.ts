@@ -25,7 +25,7 @@ const METRICS_MS = 1_000;
 const CONTEXT_CHARS = 31_000;
 
 /** Settings of the attacked service: defaults, but for the provider and the tokens. */
-export const serviceSettings = (attack: Pick<Attack, "settings">): Record<string, string> => ({
+const serviceSettings = (attack: Pick<Attack, "settings">): Record<string, string> => ({
   AI_PROVIDER: "echo",
   ECHO_TOKEN_MS: String(TOKEN_MS),
   RATE_LIMITS: "on",
@@ -147,7 +147,7 @@ function watchCore(pid: number): () => AttackRun["core"] {
 }
 
 /** Sets a context as an anonymous client. Returns the fault, or null. */
-export async function setContextOf(service: Pick<Service, "url">): Promise<string | null> {
+async function setContextOf(service: Pick<Service, "url">): Promise<string | null> {
   const options = { localAddress: honestAddress(10_000) };
   const chat = await ChatSocket.greeted(`${service.url}/ws/chat`, [], options);
   try {
