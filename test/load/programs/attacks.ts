@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { percentile } from "../../bench/harness/statistics.ts";
+import { percentile, spreadOf } from "../../bench/harness/statistics.ts";
 import { attacks as catalog } from "../attacks/catalog.ts";
 import type { Attack } from "../attacks/attack.ts";
 import { startGenerator } from "../attacks/generator.ts";
@@ -138,10 +138,7 @@ function ratioBar(
     there: percentile(timesOf(attacked), 0.99),
     alone: percentile(timesOf(bare), 0.99),
   }));
-  const ratio = percentile(
-    p99s.map(({ there, alone }) => there / alone),
-    0.5,
-  );
+  const ratio = spreadOf(p99s.map(({ there, alone }) => there / alone)).median;
   const each = p99s.map(({ there, alone }) => `${there.toFixed(1)} : ${alone.toFixed(1)}`).join(", ");
   const measured = `${ratio.toFixed(2)} (${each} ms)`;
   if (attack.sharesSlots) return bar(what, measured, "none: slots are shared", true);
