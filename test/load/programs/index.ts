@@ -1,3 +1,4 @@
+import { attacks } from "./attacks.ts";
 import { cuts } from "./cuts.ts";
 import { drain } from "./drain.ts";
 import { engineSoak } from "./engine-soak.ts";
@@ -8,6 +9,7 @@ import { stalled } from "./stalled.ts";
 
 /** The load programs that need no k6, by name. */
 export const programs: Readonly<Record<string, LoadProgram>> = {
+  attacks,
   cuts,
   stalled,
   drain,

@@ -19,7 +19,10 @@ export interface LoadProgram {
   readonly summary: string;
   /** Options with their defaults. All are positive whole numbers. */
   readonly options: Readonly<Record<string, { readonly default: number; readonly doc: string }>>;
-  run(options: Readonly<Record<string, number>>): Promise<readonly Bar[]>;
+  /** An option that takes names separated by commas. Default: all of them. */
+  readonly choice?: { readonly option: string; readonly names: readonly string[]; readonly doc: string };
+  /** @param chosen the names of {@link choice}; empty without a choice */
+  run(options: Readonly<Record<string, number>>, chosen: readonly string[]): Promise<readonly Bar[]>;
 }
 
 export function bar(what: string, measured: string, limit: string, held: boolean): Bar {
@@ -30,10 +33,15 @@ export function bar(what: string, measured: string, limit: string, held: boolean
 export const none = (what: string, count: number): Bar => bar(what, String(count), "0", count === 0);
 
 /** Usage lines of one program and its options. */
-export function usageLines(name: string, { summary, options }: LoadProgram): string[] {
+export function usageLines(name: string, { summary, options, choice }: LoadProgram): string[] {
   const lines = Object.entries(options).map(([option, { default: value, doc }]) => {
     return `      --${`${option} N`.padEnd(14)} ${doc} (default ${value})`;
   });
+  if (choice !== undefined) {
+    lines.push(
+      `      --${`${choice.option} NAME,NAME`.padEnd(14)} ${choice.doc}: ${choice.names.join(", ")}`,
+    );
+  }
   return [`  ${name.padEnd(12)}${summary}`, ...lines];
 }
 
@@ -44,15 +52,16 @@ export async function runProgram(
   args: readonly string[],
 ): Promise<number> {
   let options: Record<string, number>;
+  let chosen: readonly string[];
   try {
-    options = readOptions(program, args);
+    ({ options, chosen } = readArguments(program, args));
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${usageLines(name, program).join("\n")}`);
     return 2;
   }
   buildOnce();
   const begin = performance.now();
-  const bars = await program.run(options);
+  const bars = await program.run(options, chosen);
   const rows = bars.map(({ what, measured, bar: limit, held }) => [
     what,
     measured,
@@ -69,20 +78,37 @@ export async function runProgram(
   return passed ? 0 : 1;
 }
 
-function readOptions(program: LoadProgram, args: readonly string[]): Record<string, number> {
-  const names = Object.keys(program.options);
+/** @throws Error if the arguments are not those of the program. */
+export function readArguments(
+  { options, choice }: Pick<LoadProgram, "options" | "choice">,
+  args: readonly string[],
+): { options: Record<string, number>; chosen: readonly string[] } {
+  const names = Object.keys(options);
+  const known = choice === undefined ? names : [...names, choice.option];
   const { values } = parseArgs({
     args: [...args],
-    options: Object.fromEntries(names.map((option) => [option, { type: "string" as const }])),
+    options: Object.fromEntries(known.map((option) => [option, { type: "string" as const }])),
   });
-  return Object.fromEntries(
+  const numbers = Object.fromEntries(
     names.map((option) => {
       const given = values[option];
-      const value = given === undefined ? program.options[option]?.default : Number(given);
+      const value = given === undefined ? options[option]?.default : Number(given);
       if (value === undefined || !Number.isSafeInteger(value) || value < 1) {
         throw new RangeError(`--${option} must be a positive whole number, not ${JSON.stringify(given)}.`);
       }
       return [option, value];
     }),
   );
+  return { options: numbers, chosen: choice === undefined ? [] : chosenOf(choice, values[choice.option]) };
+}
+
+function chosenOf(
+  { option, names }: NonNullable<LoadProgram["choice"]>,
+  given: string | undefined,
+): readonly string[] {
+  if (given === undefined) return names;
+  const chosen = given.split(",");
+  const unknown = chosen.find((name) => !names.includes(name));
+  if (unknown === undefined) return chosen;
+  throw new RangeError(`--${option} must list names of ${names.join(", ")}, not ${JSON.stringify(unknown)}.`);
 }
