@@ -35,7 +35,11 @@ export class ServiceError extends Error {
   readonly clientMessage: string;
 
   constructor(code: ErrorCode, message: string, options: ServiceErrorOptions = {}) {
+    const { stackTraceLimit } = Error;
+    // The place of an expected failure is of no use, and a stack trace costs more than the reply to a refused frame.
+    Error.stackTraceLimit = 0;
     super(message, { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = "ServiceError";
     this.code = code;
     this.retryable = options.retryable ?? errorCodes[code].retryable;

@@ -10,6 +10,9 @@ import { HistoryReplies, type HistoryRequest, type HistorySink } from "./history
 import type { DeliveryHost } from "./delivery-host.ts";
 import type { SocketWriter } from "./socket-writer.ts";
 
+/** Minimum time between two attempts to replay, in milliseconds, so that many sockets that wait cost little. */
+const MIN_REPLAY_WAIT_MS = 100;
+
 /** The session that a feed belongs to. */
 export interface FeedOwner {
   readonly host: DeliveryHost;
@@ -30,6 +33,8 @@ export class AnswerFeed implements CursorSink, HistorySink, Flushable {
   #histories: HistoryReplies | null = null;
   /** Whether the client has sent an `ack`: its credit is limited from then on. */
   #acknowledges = false;
+  /** Set while all old text of this socket waits for the budget: one timer, however many answers wait. */
+  #cancelReplay: (() => void) | null = null;
   /** Whether the flush scheduler holds this feed, for a normal or an urgent flush. */
   #flushScheduled = false;
   #urgentScheduled = false;
@@ -98,6 +103,7 @@ export class AnswerFeed implements CursorSink, HistorySink, Flushable {
 
   /** Stops all deliveries, because the socket has closed. */
   end(): void {
+    this.#cancelReplay?.();
     this.#cursors.leaveAll();
     this.#histories?.end();
   }
@@ -113,6 +119,17 @@ export class AnswerFeed implements CursorSink, HistorySink, Flushable {
       flushes.add(this);
     }
     return true;
+  }
+
+  mayReplay(bytes: number): boolean {
+    if (this.#cancelReplay !== null) return false;
+    const wait = this.takeReplay(bytes);
+    if (wait === 0) return true;
+    this.#cancelReplay = this.clock.after(Math.max(Math.ceil(wait), MIN_REPLAY_WAIT_MS), () => {
+      this.#cancelReplay = null;
+      this.wantsPump(false);
+    });
+    return false;
   }
 
   takeReplay(bytes: number): number {

@@ -21,8 +21,8 @@ export interface CursorSink {
   readonly writable: boolean;
   /** Maximum bytes of an answer beyond its last `ack`; Infinity while the client has sent no `ack`. */
   readonly creditBytes: number;
-  /** Takes bytes from the client's budget of replayed text. Returns 0, or the milliseconds until they are available. */
-  takeReplay(bytes: number): number;
+  /** Takes bytes from the budget of replayed text. If it returns false, {@link Cursor.pump} is called again later. */
+  mayReplay(bytes: number): boolean;
   /** Takes bytes that are sent in any case; the next ones have to wait for them. */
   chargeReplay(bytes: number): void;
   /** Schedules {@link Cursor.pump}, `atOnce` or with the next flush. Returns false if the socket is not writable. */
@@ -68,7 +68,7 @@ export class Cursor {
   /** Text before this offset existed when the cursor began: sending it takes from the client's replay budget. */
   readonly #oldTo: number;
   #endIsOld: boolean;
-  #cancelReplay: (() => void) | null = null;
+  #waitsForReplay = false;
   #sentTo: number;
   #ackedTo: number;
   #eventsSent: number;
@@ -131,7 +131,6 @@ export class Cursor {
     if (this.#over) return;
     this.#over = true;
     this.#cancelStatus?.();
-    this.#cancelReplay?.();
     this.#unsubscribe();
     this.#watcher.leave();
   }
@@ -147,7 +146,7 @@ export class Cursor {
 
   /** Whether the client leaves text unread. A wait for the replay limit does not count against the client. */
   #hasUnreadText(): boolean {
-    return this.#sentTo < this.reader.length && this.#cancelReplay === null;
+    return this.#sentTo < this.reader.length && !this.#waitsForReplay;
   }
 
   #behind(): boolean {
@@ -189,15 +188,8 @@ export class Cursor {
   }
 
   #replayAllowed(bytes: number): boolean {
-    if (this.#cancelReplay !== null) return false;
-    const wait = this.#sink.takeReplay(bytes);
-    if (wait === 0) return true;
-    // Rounded up: a timer shorter than the clock's resolution would find the budget still empty.
-    this.#cancelReplay = this.#sink.clock.after(Math.ceil(wait), () => {
-      this.#cancelReplay = null;
-      this.#sink.wantsPump(false);
-    });
-    return false;
+    this.#waitsForReplay = !this.#sink.mayReplay(bytes);
+    return !this.#waitsForReplay;
   }
 
   /**

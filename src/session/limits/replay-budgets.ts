@@ -7,10 +7,18 @@ import { TokenBucket, type TokenRate } from "../../core/token-bucket.ts";
 const BURST_SECONDS = 2;
 
 /** Rate of all addresses of one network, as a multiple of that of one address. */
-const NETWORK_FACTOR = 2;
+const NETWORK_FACTOR = 1;
 
-/** Rate of all subjects, and of all anonymous clients, as a multiple of that of one account. */
-const CLASS_FACTOR = 4;
+/**
+ * Rate of all accounts of a class, as a multiple of that of one account, and its burst in seconds. The bursts are short,
+ * so that many accounts cannot fill the event loop at the same moment. A full budget grants one reply of any size.
+ */
+const CLASS_RATES: Readonly<
+  Record<AccountClass, { readonly factor: number; readonly burstSeconds: number }>
+> = {
+  authenticated: { factor: 4, burstSeconds: 0.5 },
+  anonymous: { factor: 2, burstSeconds: 0.5 },
+};
 
 export interface ReplayBudgetOptions {
   /** Rate of one account. */
@@ -31,16 +39,18 @@ export class ReplayBudgets {
   readonly #classes: Readonly<Record<AccountClass, TokenBucket>>;
 
   constructor({ bytesPerSecond, maxKeys, clock }: ReplayBudgetOptions) {
-    const rate = (factor: number): TokenRate => ({
+    const rate = (factor: number, burstSeconds = BURST_SECONDS): TokenRate => ({
       perSecond: factor * bytesPerSecond,
-      burst: factor * bytesPerSecond * BURST_SECONDS,
+      burst: factor * bytesPerSecond * burstSeconds,
     });
+    const ofClass = (kind: AccountClass): TokenBucket =>
+      new TokenBucket(rate(CLASS_RATES[kind].factor, CLASS_RATES[kind].burstSeconds));
     this.#clock = clock;
     this.#accounts = new BucketTable(rate(1), maxKeys, clock);
     this.#networks = new BucketTable(rate(NETWORK_FACTOR), maxKeys, clock);
     this.#classes = {
-      authenticated: new TokenBucket(rate(CLASS_FACTOR)),
-      anonymous: new TokenBucket(rate(CLASS_FACTOR)),
+      authenticated: ofClass("authenticated"),
+      anonymous: ofClass("anonymous"),
     };
   }
 

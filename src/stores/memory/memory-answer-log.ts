@@ -18,6 +18,9 @@ import { TextLog } from "./text-log.ts";
 /** Memory of an answer besides its text (record, meta, listeners, index entries), estimated from heap snapshots. */
 const RECORD_BYTES = 1024;
 
+/** Bytes of a value in the result of a command, besides its text. */
+const VALUE_BYTES = 16;
+
 /**
  * New answers are refused while running ones of the same class hold more than this share of the bytes that the class can
  * use. The rest is reserved for their growth.
@@ -239,7 +242,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
     this.#status = null;
     this.#text.seal();
     // A result can be as large as a whole message and is retained as long as the text.
-    const resultBytes = outcome.type === "command" ? Buffer.byteLength(JSON.stringify(outcome.result)) : 0;
+    const resultBytes = outcome.type === "command" ? bytesOf(outcome.result) : 0;
     this.#hooks.finished(this, resultBytes, this.#text.length);
     this.#changed();
   }
@@ -269,4 +272,11 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Bytes of a value of JSON, about; encoding it would cost more than sending it. */
+function bytesOf(value: unknown): number {
+  if (typeof value === "string") return Buffer.byteLength(value) + VALUE_BYTES;
+  if (typeof value !== "object" || value === null) return VALUE_BYTES;
+  return Object.values(value).reduce((sum: number, each) => sum + bytesOf(each), VALUE_BYTES);
 }
