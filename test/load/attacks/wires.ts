@@ -96,6 +96,11 @@ export class Wires {
     return performance.now() - this.#begin;
   }
 
+  /** Connections that are open now. */
+  get openNow(): number {
+    return this.#open.size;
+  }
+
   /** Opens a connection from a loopback address; null if too many are open. */
   open(address: string, events: WireEvents = {}): Wire | null {
     if (this.#open.size >= MAX_OPEN) return null;

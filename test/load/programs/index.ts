@@ -4,6 +4,7 @@ import { drain } from "./drain.ts";
 import { engineSoak } from "./engine-soak.ts";
 import { overload } from "./overload.ts";
 import type { LoadProgram } from "./program.ts";
+import { sessions } from "./sessions.ts";
 import { soak } from "./soak.ts";
 import { stalled } from "./stalled.ts";
 
@@ -14,6 +15,7 @@ export const programs: Readonly<Record<string, LoadProgram>> = {
   stalled,
   drain,
   overload,
+  sessions,
   soak,
   "engine-soak": engineSoak,
 };
