@@ -227,9 +227,8 @@ export const settingGroups = {
     MAX_REPLAY_BYTES_PER_SECOND: integer(1024, 1024 * MIB, 4 * MIB, {
       doc:
         "Maximum bytes per second that are sent again (histories, resumed or joined answers, results of commands without a " +
-        "model) to one client or address, with bursts of twice as many bytes. All addresses of one network together have " +
-        "the same limit, all anonymous clients together twice this limit, and all authenticated clients together four " +
-        "times. Excess bytes are delayed.",
+        "model) to one client or address, with bursts of two seconds. All addresses of one network share the rate of one " +
+        "address. All anonymous clients together get twice the rate, all subjects four times. Excess bytes are delayed.",
     }),
     MAX_ANSWER_BYTES: integer(1024, 64 * MIB, MIB, {
       doc: "Maximum bytes of an answer. A longer answer ends with `length`.",
