@@ -96,8 +96,10 @@ export function describeTokenRefusal(code: number, reason: string): string {
       ? "This token has expired."
       : isRefusal
         ? describeRefusal(code, reason)
-        : describeLoss(code);
-  return `${why} Nothing has changed: the previous sign-in and this conversation are kept.`;
+        : code === 1006
+          ? "The server could not be reached."
+          : describeLoss(code);
+  return `${why} Nothing has changed: your identity and this conversation are kept.`;
 }
 
 function endSentence(text: string): string {
