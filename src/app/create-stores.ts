@@ -23,7 +23,7 @@ interface StoreHost {
   readonly metrics: PrometheusMetrics;
 }
 
-/** The state of the clients that evictions depend on. */
+/** State of the clients that the stores depend on. */
 export interface StoreClients {
   /** Whether a client has an open socket. */
   readonly isConnected: (client: string) => boolean;

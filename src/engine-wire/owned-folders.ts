@@ -85,7 +85,7 @@ function mayRun({ pid, namespace, startedAt }: ProcessIdentity): boolean {
   if (namespace !== undefined && namespace !== ownNamespace()) return true;
   if (!isRunning(pid)) return false;
   const [state = "", ...fields] = statOf(pid) ?? [];
-  // An ended process stays in the process table until its parent reads its exit code.
+  // An ended process stays in the table until its parent reads its exit code.
   if (state === "Z" || state === "X") return false;
   const start = inBase36(fields[START_FIELD]);
   return startedAt === undefined || start === undefined || start === startedAt;

@@ -87,7 +87,7 @@ export interface StreamOptions<Part> {
   readonly onPart: (part: Part) => void;
 }
 
-/** The principal that is charged for a token count, and the signal that stops the count. */
+/** The principal that a token count is charged to, as for an answer, and the signal that stops it. */
 export interface CountOptions {
   readonly principal: Principal;
   readonly signal: StopSignal;

@@ -47,16 +47,16 @@ class Tally<T> {
     return member;
   }
 
-  /** Adds or removes one request, here and in all groups above. */
+  /** Counts one request more or less, here and in all groups that this one belongs to. */
   change(by: 1 | -1): void {
     this.size += by;
     this.parent?.regroup(this, this.size - by);
     this.parent?.change(by);
   }
 
-  /** One of the largest members: `preferred` if it is one of them. */
-  largestMember(preferred: Tally<T> | undefined): Tally<T> | undefined {
-    if (preferred && preferred.size === this.#largest && preferred.parent === this) return preferred;
+  /** One of the largest members, `favourite` if it is one of them. */
+  largestMember(favourite: Tally<T> | undefined): Tally<T> | undefined {
+    if (favourite && favourite.size === this.#largest && favourite.parent === this) return favourite;
     return this.#bySize[this.#largest]?.values().next().value;
   }
 
@@ -70,10 +70,10 @@ class Tally<T> {
 }
 
 /**
- * A bounded number of places for waiting requests, shared by all principals. When all places are taken, the principal
- * with the most waiting requests loses its youngest one. Addresses of one network are first compared as one principal
- * with others, then among themselves. Anonymous clients cannot take the places that are reserved for authenticated
- * ones. All operations take constant time. The order of service is decided elsewhere.
+ * A bounded number of places for waiting requests, shared by all principals. When it is full, the principal with the
+ * most waiting requests loses its youngest one. Addresses of one network count as one principal first, and then among
+ * themselves. Anonymous clients together cannot take the places that are reserved for
+ * authenticated ones. All operations take constant time. Does not determine the order of service.
  */
 export class WaitingRoom<T extends Waiter> {
   readonly places: number;
@@ -95,8 +95,8 @@ export class WaitingRoom<T extends Waiter> {
   /**
    * Adds a request.
    *
-   * @returns the request that loses its place: the new one if its principal has as many requests as any other, else a
-   *   waiting one; undefined if there was a free place
+   * @returns the request that has no place now: the new one when its principal has as many requests as any other, or
+   *   a waiting one; undefined when there was room for all
    */
   enter(waiter: T): T | undefined {
     const account = this.#classOf(waiter).member(networkOf(waiter.accountKey)).member(waiter.accountKey);
@@ -149,7 +149,7 @@ export class WaitingRoom<T extends Waiter> {
     return this.#authenticated.largest > this.#anonymous.largest ? this.#authenticated : this.#anonymous;
   }
 
-  /** The request that loses its place: of the largest account of a class, or the new one if its account is as large. */
+  /** Descends to the largest account of a class. Among equals, the newcomer is the one that is refused. */
   #loser({ waiter, account }: Place<T>, group: Tally<T>): T {
     const network = group.largestMember(account.parent);
     const largest = network?.largestMember(account);
@@ -158,7 +158,7 @@ export class WaitingRoom<T extends Waiter> {
   }
 }
 
-/** The widest network of an address, so that all addresses of one site count together. A subject counts alone. */
+/** The widest network of an address, so that many addresses of one site count together; a subject is its own. */
 function networkOf(accountKey: string): string {
   return networksOf(accountKey)[0] ?? accountKey;
 }

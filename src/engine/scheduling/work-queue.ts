@@ -15,7 +15,7 @@ export interface Work {
   next(): number | undefined;
 }
 
-/** State of the loop, which shares its thread with the queue. */
+/** State of the loop that shares its thread with the queue. */
 export interface LoopPace {
   /** Whether no slot is in use. */
   readonly idle: boolean;
