@@ -7,7 +7,7 @@ import { ReplayBudgets } from "../session/limits/replay-budgets.ts";
 import { AddressLimits } from "../transport/uws/address-limits.ts";
 import { ConnectionLimits } from "../transport/uws/connection-limits.ts";
 
-/** The limits of the service. Those that RATE_LIMITS=off disables are null then. */
+/** The limits of the service. RATE_LIMITS=off sets those that it disables to null. */
 export interface ServiceLimits {
   readonly rates: RateLimits | null;
   readonly addresses: AddressLimits | null;

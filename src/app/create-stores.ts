@@ -13,7 +13,7 @@ const MIB = 1_048_576;
 /** Share of each budget that is reserved for subjects, and for anonymous clients, where both can connect. */
 const RESERVED_SHARE = 1 / 4;
 
-/** Smallest size of a retained answer: there are at most as many message ids as answers that can be retained. */
+/** Assumed minimum size of a retained answer. Message ids are limited to the number of such answers in the budget. */
 const MIN_ANSWER_BYTES = 1024;
 
 interface StoreHost {
@@ -23,7 +23,7 @@ interface StoreHost {
   readonly metrics: PrometheusMetrics;
 }
 
-/** What the stores need to know of the clients. */
+/** State of the clients that the stores depend on. */
 export interface StoreClients {
   /** Whether a client has an open socket. */
   readonly isConnected: (client: string) => boolean;

@@ -2,7 +2,9 @@ import { NO_PROVIDER_TEXT } from "../core/errors.ts";
 import type { Selection } from "../providers/select-provider.ts";
 import type { Welcome } from "../session/session-host.ts";
 
-/** Content of the welcome frame: the provider in use. Why others could not start is for the log and the start banner. */
+/**
+ * Content of the welcome frame: the provider in use. The log and the start banner have the reasons of failed starts.
+ */
 export function welcomeFor({ provider, textMayLeave }: Selection): Welcome {
   if (provider === null) {
     return {

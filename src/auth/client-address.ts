@@ -36,7 +36,7 @@ export function createAddressResolver(trustedProxies: readonly string[]): Addres
   const isTrusted = (address: string) =>
     trustedProxies.length > 0 && trusted.check(address, familyOf(address));
   let last: { readonly peer: string; readonly client: ClientAddress } | null = null;
-  /** The client of a request without a proxy. A connection is looked up when it opens, and again for its request. */
+  /** The client of a request without a proxy. Called when a connection opens, and usually again for its request. */
   const direct = (peer: string): ClientAddress => {
     if (last?.peer === peer) return last.client;
     const address = parseAddress(peer) ?? "unknown";

@@ -44,7 +44,7 @@ export function createHostPolicy({ listenHost, allowedHosts }: HostPolicyOptions
       const shown = host
         ? `Host ${JSON.stringify(host.slice(0, SHOWN_CHARS))}`
         : "A request without a Host header";
-      return { allowed: false, message: `${shown} is refused: this server does not answer under that name` };
+      return { allowed: false, message: `${shown} is refused: this server does not accept that host name` };
     },
   };
 }

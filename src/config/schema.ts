@@ -139,8 +139,9 @@ export const settingGroups = {
     }),
     LOCAL_QUEUE_LIMIT: integer(1, 65_536, 4096, {
       doc:
-        "Maximum number of requests waiting for a slot, also of the echo provider; a quarter is for authenticated clients. In a " +
-        "full queue, the client or address with the most waiting requests gets `overloaded` for its latest one.",
+        "Maximum number of requests waiting for a slot, also of the echo provider. A quarter of the places is reserved for " +
+        "authenticated clients. In a full queue, the client or address with the most waiting requests gets `overloaded` " +
+        "for its newest one.",
     }),
     ENGINE_STALL_SECONDS: integer(1, 86_400, 30, {
       doc: "Seconds without progress after which a busy engine is killed and restarted, but at least the time of 20 of its steps.",
@@ -173,7 +174,7 @@ export const settingGroups = {
       doc: "Maximum number of open connections without a WebSocket. Further ones are closed.",
     }),
     MAX_HTTP_REQUESTS_PER_MINUTE: integer(1, 10_000_000, 1200, {
-      doc: "Maximum HTTP requests per minute and IP address, in one burst or spread out. Further ones get 429.",
+      doc: "Maximum HTTP requests per minute and IP address. All of them may come in one burst. Further ones get 429.",
     }),
     MAX_UPGRADES_PER_MINUTE: integer(1, 1_000_000, 1200, {
       doc: "Maximum new sockets per minute and IP address, refused ones included. Further sockets are closed with 1013.",
@@ -226,8 +227,8 @@ export const settingGroups = {
     MAX_REPLAY_BYTES_PER_SECOND: integer(1024, 1024 * MIB, 4 * MIB, {
       doc:
         "Maximum bytes per second that are sent again (histories, resumed or joined answers, results of commands without a " +
-        "model) to one client or address; twice as much to all addresses of one network, and four times to all anonymous " +
-        "clients or all subjects. Bursts may be twice as large. Excess bytes are delayed.",
+        "model) to one client or address, with bursts of two seconds. All addresses of one network share the rate of one " +
+        "address. All anonymous clients together get twice the rate, all subjects four times. Excess bytes are delayed.",
     }),
     MAX_ANSWER_BYTES: integer(1024, 64 * MIB, MIB, {
       doc: "Maximum bytes of an answer. A longer answer ends with `length`.",

@@ -17,16 +17,13 @@ export interface ServiceErrorOptions {
   retryAfterMs?: number | undefined;
   /** The limit that was reached; for the metrics. */
   limit?: LimitName | undefined;
-  /** Text for the client, if the message is for operators only because it names a setting, a path or a cause. */
+  /** Text for the client. Needed if the message is for operators only: it names a setting, a path or a cause. */
   clientMessage?: string | undefined;
   /** For the log only; never shown to a client. */
   cause?: unknown;
 }
 
-/**
- * A failure that the affected client is informed about. The client receives `clientMessage`, which is the message unless
- * another text is given.
- */
+/** A failure that is reported to the affected client, with `clientMessage` if it is given, else with the message. */
 export class ServiceError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
@@ -36,7 +33,7 @@ export class ServiceError extends Error {
 
   constructor(code: ErrorCode, message: string, options: ServiceErrorOptions = {}) {
     const { stackTraceLimit } = Error;
-    // The place of an expected failure is of no use, and a stack trace costs more than the reply to a refused frame.
+    // A stack trace of an expected failure is useless, and costs more than the reply to a refused frame.
     Error.stackTraceLimit = 0;
     super(message, { cause: options.cause });
     Error.stackTraceLimit = stackTraceLimit;
@@ -72,7 +69,7 @@ export class ServiceError extends Error {
 export const INTERNAL_TEXT = "An unexpected error occurred on the server and was logged. Try again.";
 /** Text of the code `no_provider` for clients. */
 export const NO_PROVIDER_TEXT =
-  "No AI service is available right now. The operator of this server finds the reason in its log.";
+  "No AI service is available right now. The operator can find the reason in the server's log.";
 
 /**
  * Converts anything thrown into a report for a client. Anything but a {@link ServiceError} becomes `internal`, without

@@ -1,6 +1,6 @@
-/** Names what the event loop does, so that a stall can be explained. Called for every frame and request. */
+/** Records the current activity of the event loop, to explain a stall. Called for every frame and request. */
 export interface LoopWatch {
-  /** Something begins; call {@link end} when it returns. Calls are not nested. */
+  /** Records the start of an activity. Call {@link end} when it ends. Calls are not nested. */
   begin(activity: string): void;
   end(): void;
 }

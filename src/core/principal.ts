@@ -17,7 +17,7 @@ export interface Principal {
   readonly expiresAt?: number;
 }
 
-/** The two classes of accounts. Every budget has a part for each, so that neither can use up that of the other. */
+/** The two classes of accounts. Budgets reserve a share for each, so that neither can use up the share of the other. */
 export type AccountClass = "authenticated" | "anonymous";
 
 /** Class of an account key, `sub:<JWT sub>` or `addr:<address>`. */
@@ -27,14 +27,14 @@ export function classOf(accountKey: string): AccountClass {
 
 /**
  * Keys of the networks around the address of an anonymous account, widest first: /24 for IPv4; /48 and /56 for IPv6,
- * whose accounts are /64 networks. One site has often a whole /48, and so 65,536 accounts. Empty for a subject, and for
- * an address that could not be read.
+ * whose accounts are /64 networks. One site often has a whole /48, which is 65,536 accounts. Empty for a subject, and
+ * for an address that could not be read.
  */
 export function networksOf(accountKey: string): readonly string[] {
   if (classOf(accountKey) === "authenticated") return [];
   const ipv4 = /^addr:(\d+\.\d+\.\d+)\.\d+$/.exec(accountKey);
   if (ipv4 !== null) return [`addr:${ipv4[1]}.0/24`];
-  // An account is the first four groups. Only zeros at their end are left out, as the rest of the address is zero.
+  // The key has the first four groups. `::` replaces zeros at their end only, because the rest of the address is zero.
   const ipv6 = /^addr:([\da-f:]*)::\/64$/.exec(accountKey);
   if (ipv6 === null) return [];
   const [first = "", second = "0", third = "0", fourth = "0"] = (ipv6[1] as string).split(":");

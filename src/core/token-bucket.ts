@@ -37,7 +37,7 @@ export class TokenBucket {
     return Math.max(0, missing - ((burst - Math.min(cost, burst)) * 1000) / perSecond);
   }
 
-  /** Takes `cost` tokens in any case. Later ones have to wait for those that were not available. */
+  /** Takes `cost` tokens in any case. If they are not available, later calls have to wait longer. */
   charge(now: number, cost: number): void {
     this.#fullAt = Math.max(this.#fullAt, now) + (cost * 1000) / this.#rate.perSecond;
   }

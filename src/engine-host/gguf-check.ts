@@ -9,7 +9,7 @@ const DEFAULT_ALIGNMENT = 32;
 const MAX_BLOCKS = 4096;
 const MAX_WIDTH = 1_048_576;
 const MAX_CONTEXT_TOKENS = 2 ** 31 - 1;
-/** A chat needs more; the warm-up alone takes half of it. */
+/** The warm-up alone takes half of it. */
 const MIN_CONTEXT_TOKENS = 64;
 
 /** Weights and bytes of a block of a tensor type, by its number in ggml. */
@@ -50,14 +50,15 @@ const tensorTypes: ReadonlyMap<number, readonly [weights: number, bytes: number]
   [41, [128, 18]],
   [42, [64, 18]],
 ]);
-/** ggml has some forty types. The engine decides about newer ones than those in the table above. */
+/** ggml has about forty types. Types that are newer than the table above are left to the engine. */
 const MAX_TENSOR_TYPE = 255;
 /** Types that ggml has removed. */
 const REMOVED_TYPES = new Set([4, 5, 31, 32, 33, 36, 37, 38]);
 
 /**
- * Why a file is not usable as a model, as a predicate such as "ends inside its tensor table"; or null. Reads the header
- * only, with bounded memory, so that a damaged file gives its cause here instead of a failed assertion in native code.
+ * Why a file is not usable as a model, as a predicate such as "ends inside its tensor table"; or null. Reads only the
+ * header, with bounded memory. A damaged file is thus reported with its cause, instead of failing an assertion in
+ * native code.
  */
 export async function modelFault(file: string): Promise<string | null> {
   try {
@@ -121,7 +122,7 @@ function checkInteger(
   if (value === undefined || (value.kind === "array" && value.of === "integer" && value.length > 0)) return;
   if (value.kind !== "integer") throw new GgufFault(`has ${article(value)} instead of an integer for ${key}`);
   if (value.number < least || value.number > most) {
-    throw new GgufFault(`has ${value.number} for ${key}; ${least} to ${most} are possible`);
+    throw new GgufFault(`has ${value.number} for ${key}; it must be ${least} to ${most}`);
   }
 }
 
@@ -130,7 +131,7 @@ function checkShare(values: ReadonlyMap<string, GgufValue>, key: string): void {
   if (value === undefined) return;
   if (value.kind !== "float") throw new GgufFault(`has ${article(value)} instead of a number for ${key}`);
   if (!(value.number >= 0 && value.number <= 1)) {
-    throw new GgufFault(`has ${value.number} for ${key}; 0 to 1 are possible`);
+    throw new GgufFault(`has ${value.number} for ${key}; it must be 0 to 1`);
   }
 }
 

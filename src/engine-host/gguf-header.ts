@@ -32,9 +32,9 @@ export interface GgufHeader {
 
 /** Versions of the format that llama.cpp reads. */
 const VERSIONS = new Set([2, 3]);
-/** Real files have some dozens. */
+/** Real files have a few dozen. */
 const MAX_KEY_VALUES = 65_536;
-/** Real files have up to some thousand. */
+/** Real files have up to a few thousand. */
 const MAX_TENSORS = 65_536;
 /** The largest vocabularies have some 300,000 tokens and twice as many merges. */
 const MAX_ARRAY_TEXTS = 4_194_304;
@@ -95,7 +95,7 @@ export async function readGgufHeader(reader: GgufReader): Promise<GgufHeader> {
   return { values, tensors: [...tensors.values()], bytes: reader.position };
 }
 
-/** A name from the file, fit for a log line. */
+/** A name from the file, shortened and escaped for a log line. */
 export function shown(name: string): string {
   return JSON.stringify(name.slice(0, MAX_TENSOR_NAME_BYTES));
 }

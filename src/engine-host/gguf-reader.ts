@@ -10,7 +10,7 @@ export class GgufFault extends Error {
 
 /** Bytes read at once. */
 const WINDOW_BYTES = 1_048_576;
-/** Real headers take up to some 30 MiB, most of it the vocabulary. More would be read for seconds. */
+/** Real headers have up to about 30 MiB, most of it the vocabulary. Reading more would take seconds. */
 const MAX_HEADER_BYTES = 256 * 1_048_576;
 /** Bytes of the longest text that is returned: a key, a name or a short value. */
 const MAX_TEXT_BYTES = 65_535;
@@ -73,7 +73,7 @@ export class GgufReader {
   /** Skips texts with their lengths. */
   async skipTexts(count: number, what: string): Promise<void> {
     for (let index = 0; index < count; index++) {
-      // A vocabulary has up to a million texts: one promise each would take long.
+      // A vocabulary has up to a million texts. One promise for each would take too long.
       if (this.#position + 8 > this.#windowEnd) await this.#read(8);
       const at = this.#position - this.#windowAt;
       const length = this.#window.readUInt32LE(at) + this.#window.readUInt32LE(at + 4) * 2 ** 32;

@@ -16,7 +16,7 @@ const NAME = /^chat-engine-(?:kv|socket)-(\d{1,10})-(?:([0-9a-z]{1,13})-([0-9a-z
 /** Position of the start time among the fields that follow the state: field 22, where the state is field 3. */
 const START_FIELD = 18;
 
-/** A process, told apart from later processes with the same id and from those of other containers. */
+/** Identifies a process among later ones with the same id and among those of other containers. */
 interface ProcessIdentity {
   readonly pid: number;
   /** Number of the pid namespace, base 36; undefined where the system does not report it. */
@@ -39,8 +39,8 @@ export function createOwnedFolder(use: FolderUse, parent: string): string {
 }
 
 /**
- * Removes folders that killed processes of this user have left, and nothing else: no links, no folders of other users,
- * of running processes or of processes in other pid namespaces, whose state is unknown here.
+ * Removes folders that killed processes of this user have left. Keeps links, and folders of other users, of running
+ * processes, and of processes in other pid namespaces, whose state is unknown here.
  *
  * @returns the paths removed
  */
@@ -85,7 +85,7 @@ function mayRun({ pid, namespace, startedAt }: ProcessIdentity): boolean {
   if (namespace !== undefined && namespace !== ownNamespace()) return true;
   if (!isRunning(pid)) return false;
   const [state = "", ...fields] = statOf(pid) ?? [];
-  // An ended process stays in the table until its parent asks for its exit code.
+  // An ended process stays in the table until its parent reads its exit code.
   if (state === "Z" || state === "X") return false;
   const start = inBase36(fields[START_FIELD]);
   return startedAt === undefined || start === undefined || start === startedAt;

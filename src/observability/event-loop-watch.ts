@@ -4,7 +4,7 @@ import type { Logger } from "../core/logger.ts";
 import type { LoopWatch } from "../core/loop-watch.ts";
 import type { Metrics } from "../core/metrics.ts";
 
-/** What is known about a stall of the event loop. */
+/** A stall of the event loop, and its likely cause. */
 export interface Stall {
   /** How long the loop did not run, in milliseconds. */
   readonly ms: number;
@@ -18,7 +18,7 @@ export interface Stall {
   readonly cpuMs: number;
 }
 
-/** What a watch measures with. */
+/** Sources and receiver of the measurements. */
 export interface LoopWatchOptions {
   readonly clock: Clock;
   /** CPU time of the process so far, in milliseconds. */

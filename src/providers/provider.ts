@@ -87,7 +87,7 @@ export interface StreamOptions<Part> {
   readonly onPart: (part: Part) => void;
 }
 
-/** For whom tokens are counted, which is work like an answer, and when it may stop. */
+/** The principal that a token count is charged to, as for an answer, and the signal that stops it. */
 export interface CountOptions {
   readonly principal: Principal;
   readonly signal: StopSignal;

@@ -149,7 +149,7 @@ export function retentionContract(
     expect(bytes() - before).toBeLessThan(5000);
   });
 
-  it("refuses messages of one account, and then of one network, that are too long together, and no others", async () => {
+  it("refuses messages of an account or a network whose texts are too long in total, and no others", async () => {
     const { log } = await start({ budgetBytes: 1_000_000 });
     const fill = (accountKey: string): AnswerWriter[] => {
       const writers: AnswerWriter[] = [];
@@ -194,7 +194,7 @@ export function retentionContract(
       for (const meta of kept) expect((await found(log, meta)).read(0)).toHaveLength(6000);
     });
 
-    it("leaves room for the answers of one class while the other one has as many as it can", async () => {
+    it("leaves room for the answers of one class while the other one uses all of its own", async () => {
       const { log, bytes } = await start({ budgetBytes: 200_000, reservedShare: 1 / 4 });
       for (const metaAt of [anonymousMeta, () => metaOf()]) {
         const writers: AnswerWriter[] = [];

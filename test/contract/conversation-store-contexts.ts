@@ -96,7 +96,7 @@ export function contextContract(
       await store.setContext(ada, text);
     });
 
-    it("of anonymous clients without a socket make room, those of the largest network first", async () => {
+    it("of anonymous clients without a socket are dropped for new ones, those of the largest network first", async () => {
       const budget = 80 * KIB;
       const { store, contextBytes, setConnected } = await start({ anonymousContextBudgetBytes: budget });
       const text = "x".repeat(4 * KIB);
@@ -119,7 +119,7 @@ export function contextContract(
       expect(await store.contextWasDropped("anon:f0")).toBe(true);
     });
 
-    it("that were dropped are reported until the client sets or clears its context, or has ended", async () => {
+    it("that were dropped are reported until the client sets or clears its context, or its session ends", async () => {
       const { store, setConnected } = await start({ anonymousContextBudgetBytes: 80 * KIB });
       const text = "x".repeat(4 * KIB);
       const lost = Array.from({ length: 3 }, (_, index) => anonymous(`lost${index}`));

@@ -75,7 +75,7 @@ describe("readers that do not read their histories", () => {
   beforeAll(async () => void (service = await startService({ ...shared, MAX_BUFFERED_MB: "2" })));
   afterAll(() => service.stop());
 
-  it("do not keep others out, and are closed", async () => {
+  it("do not block other clients, and are closed", async () => {
     const honest = await authenticated(service, "honest");
     const secret = (await first(service)).session;
     const sockets: WireClient[] = [];
@@ -86,8 +86,8 @@ describe("readers that do not read their histories", () => {
       await socket.next(({ event }) => event === "resumed");
       socket.pause();
     }
-    // More than the buffers of both ends of each connection hold; the refusals fit the outbox. The service has sent what it
-    // can of each round when it answers the honest client.
+    // More than the buffers of both ends of each connection hold; the refusals fit the outbox. The service has sent
+    // what it can of each round when it answers the honest client.
     for (let round = 0; round < 50; round++) {
       for (const socket of sockets) socket.send({ type: "history", conversation: "c" });
       expect(await ask(honest, "Hi", `f${round}`)).toMatchObject({ type: "message" });
@@ -130,7 +130,7 @@ describe("floods of anonymous clients from many addresses", () => {
     }
   }
 
-  it("keep the histories of authenticated clients and of other networks", async () => {
+  it("evict no history of authenticated clients or of other networks", async () => {
     const ada = await authenticated(service, "ada");
     const quiet = await ChatSocket.greeted(`${service.url}/ws/chat`, [], from("192.0.2.1"));
     for (let index = 0; index < 8; index++) {
@@ -146,7 +146,7 @@ describe("floods of anonymous clients from many addresses", () => {
     await Promise.all([ada.close(), quiet.close()]);
   });
 
-  it("drop contexts of clients that are away, which learn of it, and refuse no one", async () => {
+  it("drop contexts of clients without a socket, which are informed when they resume, and refuse no client", async () => {
     const lost = await ChatSocket.greeted(`${service.url}/ws/chat`, [], from("2001:db8:7:f0::1"));
     const present = await ChatSocket.greeted(`${service.url}/ws/chat`, [], from("2001:db8:7:f1::1"));
     const session = String(lost.welcome["session"]);

@@ -67,7 +67,7 @@ describe("a start with a damaged model file", () => {
     const native = all.filter(
       ({ name }, index) => faults[index] === null && /^(parameter|tensor type):/.test(name),
     );
-    if (native.length === 0) throw new Error("native code gets to see no damaged file");
+    if (native.length === 0) throw new Error("no damaged file reaches native code");
     files = [...refused, ...native];
   });
   afterAll(async () => {

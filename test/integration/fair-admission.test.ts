@@ -91,7 +91,7 @@ describe("a full queue of the engine", () => {
   });
 });
 
-describe("long texts that one client has counted", () => {
+describe("many long texts of one client", () => {
   let engine: LocalEngine;
 
   beforeAll(async () => {
@@ -102,7 +102,7 @@ describe("long texts that one client has counted", () => {
 
   const text = (index: number) => `${index} ${"the other people call ".repeat(1450)}`.slice(0, 32_000);
 
-  it("do not delay another client's answer until all of them are counted", async () => {
+  it("are not all counted before another client's answer starts", async () => {
     const { provider } = engine;
     const signal = new Stopper();
     let counted = 0;
@@ -132,7 +132,7 @@ describe("long texts that one client has counted", () => {
     expect(tokens).toBe(Math.ceil(endless.length / 10));
   });
 
-  it("are no longer counted when their command is cancelled", async () => {
+  it("are no longer counted after their command was cancelled", async () => {
     const stop = new AbortController();
     const options = { principal: principal("greedy"), signal: stop.signal };
     const counts = Array.from({ length: 9 }, (_, index) =>

@@ -11,8 +11,8 @@ describe("a provider that fails every request under load", () => {
     // The requests that open the breaker, with their retries, then one probe each half second.
     expect(result.brokenRequests).toBeLessThan(50);
     expect(result.recoveredMs).toBeLessThan(500 + 15_000);
-    // Both services run at the same time, so most of the load of the machine cancels out of the medians. The bench checks
-    // the slow answers too.
+    // Both services run at the same time, so most of the load of the machine cancels out of the medians. The bench
+    // checks the slow answers too.
     expect(result.chain.p50 - result.alone.p50).toBeLessThan(2000);
   });
 });

@@ -278,7 +278,7 @@ describe("plain HTTP", () => {
     ["POST", "/ws/chat/auth", 426, /WebSocket/],
     ["POST", "/healthz", 405, /GET, HEAD/],
     ["DELETE", "/", 405, /GET, HEAD/],
-    ["GET", "/metrics", 401, /token of the operator/],
+    ["GET", "/metrics", 401, /operator.s token/],
     ["GET", "/%2e%2e/package.json", 404, /Nothing/],
   ])("answers %s %s with %i", async (method, path, status, message) => {
     const answer = await get(service.port, path, {}, method);

@@ -19,13 +19,17 @@ const disclosures: readonly [string, RegExp][] = [
   ],
 ];
 
-/** What a text for clients discloses about the machine or its configuration, such as "a setting"; undefined if nothing. */
+/**
+ * What a text for clients discloses about the machine or its configuration, such as "a setting"; undefined if nothing.
+ */
 export function findDisclosure(text: string): string | undefined {
   const found = disclosures.find(([, pattern]) => pattern.test(text));
   return found && `${found[0]}: ${JSON.stringify(found[1].exec(text)?.[0])} in ${JSON.stringify(text)}`;
 }
 
-/** As {@link findDisclosure}, for every string in a frame. Strings of `ignored`, such as an echoed message, are skipped. */
+/**
+ * As {@link findDisclosure}, for every string in a frame. Strings of `ignored`, such as an echoed message, are skipped.
+ */
 export function findDisclosureIn(
   value: unknown,
   ignored: ReadonlySet<string> = new Set(),

@@ -89,7 +89,7 @@ describe("docs/security.md", () => {
 
 const MIB = 1_048_576;
 
-/** Variables in docs/security.md that are no settings of the service. */
+/** Variables in docs/security.md that are not settings of the service. */
 const UNNAMED: ReadonlySet<string> = new Set(["GGUF_MUTATIONS"]);
 
 const ADDRESS = "addr:192.0.2.1";

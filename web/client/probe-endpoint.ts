@@ -1,15 +1,15 @@
 import type { ClientEnvironment } from "./client-events.ts";
 import type { Endpoint } from "./connection.ts";
 
-/** How a server received a new identity. The code and the reason are those of the close frame. */
+/** Whether a server accepts a token. The code and the reason are those of the close frame. */
 export type ProbeResult =
   | { readonly accepted: true }
   | { readonly accepted: false; readonly code: number; readonly reason: string };
 
-/** Milliseconds until a server that has sent nothing counts as unreachable. */
+/** Milliseconds without a frame after which the server counts as unreachable. */
 const PROBE_MS = 15_000;
 
-/** Checks with a socket of its own whether the server accepts an endpoint's token. Changes nothing else. */
+/** Opens a separate socket to check whether the server accepts an endpoint's token, and closes it again. */
 export function probeEndpoint(
   { url, token }: Endpoint,
   environment: Pick<ClientEnvironment, "openSocket" | "after">,

@@ -2,15 +2,16 @@ import { closeTail } from "./close-tail.ts";
 import type { TreeElement } from "./markdown-tree.ts";
 import { linesOf, parseBlocks } from "./parse-markdown.ts";
 
-/** The blocks of a text, and how many of the first ones are the same as after the previous update. */
+/** The blocks of a growing text. */
 export interface GrownBlocks {
   readonly blocks: readonly TreeElement[];
+  /** Number of blocks at the beginning that are the same as after the previous update. */
   readonly unchanged: number;
 }
 
 /**
- * Parses a text again and again while it grows. Blocks that further text cannot change are parsed once; only the text
- * behind them is parsed again.
+ * Parses a text repeatedly while it grows. Blocks that further text cannot change are parsed once. Only the text after
+ * them is parsed again.
  */
 export class GrowingMarkdown {
   readonly #parse: typeof parseBlocks;
@@ -26,7 +27,7 @@ export class GrowingMarkdown {
   /**
    * Returns the blocks of `text`. A text that does not continue the previous one is parsed from its beginning.
    *
-   * @param isWhole - Whether no text follows. Otherwise unfinished markup is shown as if it were closed.
+   * @param isWhole - Whether the text is complete. Otherwise unfinished markup is shown as if it were closed.
    */
   update(text: string, isWhole: boolean): GrownBlocks {
     if (!text.startsWith(this.#finalText)) this.#reset();

@@ -65,7 +65,10 @@ export function textOf(nodes: readonly TreeNode[]): string {
   return nodes.map((node) => (typeof node === "string" ? node : textOf(node.children))).join("");
 }
 
-/** An address with a plain host: nothing in it is invisible, changes the direction of text or looks like another letter. */
+/**
+ * An address in printable ASCII with a host in lower case: no character is invisible, changes the direction of text or
+ * resembles a letter of another script.
+ */
 const PLAIN_ADDRESS = /^https?:\/\/([a-z0-9.:[\]-]+)(?=$|[/?#])[!-~]*$/;
 
 /**

@@ -53,13 +53,13 @@ export function parseInline(text: string, depth = 0): TreeNode[] {
   return nodes;
 }
 
-/** Results of searches in one text. They keep repeated searches linear in total. */
+/** Results of earlier searches in one text. Because of them, all searches together take linear time. */
 interface Searched {
   /** Per marker, the index up to which no closing marker was found. */
   readonly markers: Map<string, number>;
-  /** Per kind of search, the index at which it found its character last; Infinity if there is none. */
+  /** Per kind of search, the index of its last result; Infinity if there was none. */
   readonly next: Map<string, number>;
-  /** Index of the last `]` whose address is not one to link to. */
+  /** Index of the last `]` that is followed by an address that cannot be linked to. */
   refusedLabelEnd: number;
 }
 
@@ -170,7 +170,7 @@ function within(text: string, char: "]" | ")", from: number, searched: Searched)
 /**
  * Index of `char` at or after `from`; Infinity if there is none.
  *
- * @param kind - Name of the search. Its calls never go back: each `from` is at least that of the call before.
+ * @param kind - Name of the search. The `from` of its calls must not decrease.
  */
 function nextOf(text: string, char: string, from: number, kind: string, { next }: Searched): number {
   const known = next.get(kind);
@@ -197,6 +197,6 @@ function bareAddress(text: string, at: number): Found | undefined {
   while (end > 0 && ".,;:!?)]}*_~".includes(match[end - 1] as string)) end--;
   const address = match.slice(0, end);
   const href = safeHref(address);
-  // All of a refused address is text. It may contain further addresses, and they are part of it.
+  // A refused address is text as a whole, including further addresses in it.
   return { node: href === undefined ? address : linkTo(href, [address]), end: at + end };
 }

@@ -4,9 +4,10 @@ import { element, type TreeElement, type TreeNode, type TreeTag } from "./markdo
 /** Maximum nesting depth of lists and quotes. Deeper markers stay text. */
 const MAX_DEPTH = 5;
 
-/** The run of a fence. Greedy, so that no character of the run is left over. */
+/** The run of backticks or tildes of a fence. Greedy, so that it contains the whole run. */
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
-const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*)$/;
+/** Its last part matches every character. Otherwise a line separator would cause quadratically many attempts. */
+const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*)$/s;
 const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(?:[ \t]+|$)/;
@@ -16,7 +17,7 @@ const headings: readonly TreeTag[] = ["h3", "h4", "h5", "h6", "h6", "h6"];
 interface Fence {
   /** The run of backticks or tildes. */
   readonly marker: string;
-  /** The first word behind it. */
+  /** The first word after the marker. */
   readonly language: string;
 }
 
@@ -98,7 +99,7 @@ function paragraph(lines: readonly string[], start: number, depth: number): Bloc
   return { node: element("p", parseInline(text.join("\n"))), next };
 }
 
-/** Reads the line that begins a block of code. In steps, because one expression would try quadratically many splits. */
+/** Reads the opening line of a code block. One regular expression for all of it would take quadratic time. */
 function openingFence(line: string): Fence | undefined {
   const marker = FENCE.exec(line)?.[1];
   if (marker === undefined) return undefined;

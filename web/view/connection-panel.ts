@@ -5,7 +5,7 @@ import { describeConnection, describePrivacy, readToken } from "./status-text.ts
 export interface ConnectionActions {
   /** The token in use, or null if the user is anonymous. */
   token(): string | null;
-  /** Resolves to why the token is not used; undefined if it is used now. */
+  /** Resolves to the reason why the token was refused; undefined if it is in use now. */
   useToken(token: string): Promise<string | undefined>;
   forgetToken(): void;
 }
@@ -23,8 +23,8 @@ export class ConnectionPanel {
   readonly #tokenBox = find("token", HTMLInputElement);
   readonly #tokenState = find("token-state", HTMLElement);
   readonly #forget = find("token-forget", HTMLButtonElement);
-  /** The token that is being checked; undefined if none is. */
-  #checking: string | undefined;
+  /** Whether a token is being checked. */
+  #checking = false;
 
   constructor(client: ChatClient, actions: ConnectionActions) {
     this.#client = client;
@@ -100,17 +100,18 @@ export class ConnectionPanel {
   }
 
   async #useToken(): Promise<void> {
-    if (this.#checking !== undefined) return;
+    if (this.#checking) return;
     const token = this.#tokenBox.value.trim().replace(/^Bearer\s+/i, "");
     if (!TOKEN_SHAPE.test(token)) {
       this.#tokenState.textContent = "This is not a valid token. A token has three parts separated by dots.";
       this.#tokenBox.focus();
       return;
     }
-    this.#checking = token;
+    this.#checking = true;
     this.#tokenState.textContent = "Checking the token…";
-    const refusal = await this.#actions.useToken(token);
-    this.#checking = undefined;
+    const refusal = await this.#actions.useToken(token).finally(() => {
+      this.#checking = false;
+    });
     if (refusal !== undefined) {
       this.#tokenState.textContent = refusal;
       this.#tokenBox.focus();

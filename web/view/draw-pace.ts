@@ -1,9 +1,9 @@
-/** Time between two draws, as a multiple of the time that the first of them took. */
+/** Pause after a draw, as a multiple of its duration. */
 const PAUSE_PER_DRAW = 3;
 
 /**
- * Limits the share of time that drawing takes. A long block is drawn again as a whole while it grows, so the draws of a
- * very long one become rarer instead of blocking the page.
+ * Limits the share of time that drawing takes. A block that grows is drawn again as a whole, so a very long one is
+ * drawn less often instead of blocking the page.
  */
 export class DrawPace {
   #nextAt = 0;
@@ -13,6 +13,7 @@ export class DrawPace {
     return now >= this.#nextAt;
   }
 
+  /** Records a draw. */
   drew(begin: number, end: number): void {
     this.#nextAt = end + (end - begin) * PAUSE_PER_DRAW;
   }

@@ -14,7 +14,7 @@ const drawn = new WeakMap<Node, Drawn>();
  * appends to its last text node, and a text selection survives. Only elements of {@link TreeElement} are created, and
  * text is never parsed as HTML.
  *
- * @param unchanged - Number of the first nodes that are the same as in the previous call.
+ * @param unchanged - Number of nodes at the beginning that are the same as in the previous call.
  */
 export function showTree(host: HTMLElement, nodes: readonly TreeNode[], unchanged = 0): void {
   for (let index = unchanged; index < nodes.length; index++) {
@@ -63,7 +63,7 @@ function drawElement(node: TreeElement): { outer: HTMLElement; host: HTMLElement
   return node.host === undefined ? drawnPlain : addHost(drawnPlain.outer, node.host);
 }
 
-/** Shows the host of a link behind its text, as a part of the link. */
+/** Adds the host of a link after its text, inside the link. */
 function addHost(outer: HTMLElement, name: string): { outer: HTMLElement; host: HTMLElement } {
   const host = make("span");
   const shown = make("span", "host", `(${name})`);

@@ -88,7 +88,7 @@ function describeRefusal(code: number, reason: string): string {
   }
 }
 
-/** Describes why a new token is not used. The previous identity and the conversation stay. */
+/** Describes why a new token was refused. The previous identity and the conversation are kept. */
 export function describeTokenRefusal(code: number, reason: string): string {
   const isRefusal = [1008, 4401, 4403, 4408, 4409].includes(code);
   const why =
@@ -96,8 +96,10 @@ export function describeTokenRefusal(code: number, reason: string): string {
       ? "This token has expired."
       : isRefusal
         ? describeRefusal(code, reason)
-        : describeLoss(code);
-  return `${why} Nothing has changed: the previous sign-in and this conversation are kept.`;
+        : code === 1006
+          ? "The server could not be reached."
+          : describeLoss(code);
+  return `${why} Nothing has changed: your identity and this conversation are kept.`;
 }
 
 function endSentence(text: string): string {

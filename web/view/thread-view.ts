@@ -6,7 +6,10 @@ import { TurnView, type TurnActions } from "./turn-view.ts";
 /** Distance from the end, in CSS pixels, within which the view follows new text. */
 const FOLLOW_PX = 32;
 
-/** The list of turns. Draws at most once per animation frame and for a limited share of the time, and follows new text unless the user scrolled up. */
+/**
+ * The list of turns. Draws at most once per animation frame and for a limited share of the time. Follows new text
+ * unless the user has scrolled up.
+ */
 export class ThreadView {
   readonly #scroller: HTMLElement;
   readonly #list: HTMLElement;
@@ -53,7 +56,7 @@ export class ThreadView {
     return this.#views.get(turn);
   }
 
-  /** Redraws the turn in one of the next animation frames. */
+  /** Redraws the turn in the next animation frame that {@link DrawPace} allows. */
   refresh(turn: Turn): void {
     this.#stale.add(turn);
     if (this.#drawRequested) return;

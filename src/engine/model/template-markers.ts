@@ -22,7 +22,7 @@ const TAG = /(<<[^<>\s]+>>|<[^<>\s]+>|\[[^[\]\s]+\]|\{[^{}\s]+\})/u;
 
 const user: ChatHistoryItem = { type: "user", text: CONTENT };
 const model: ChatHistoryItem = { type: "model", response: [CONTENT] };
-/** Ends with the answer to generate. */
+/** A conversation that ends with an empty answer. */
 const turns: readonly ChatHistoryItem[] = [user, model, user, { type: "model", response: [""] }];
 
 /**
@@ -63,8 +63,8 @@ function markersIn(text: string): string[] {
 }
 
 /**
- * All role markers of a model that a text of a user can produce: those between the turns of its template, those that its
- * template's source seems to contain, and `more`.
+ * All role markers of a model that a text of a user can produce: those between the turns of its template, those that
+ * its template's source seems to contain, and `more`.
  */
 export function markersOfModel(model: LlamaModel, template: ChatWrapper, more: readonly string[]): string[] {
   const source = model.fileInfo.metadata.tokenizer?.chat_template ?? "";

@@ -1,17 +1,19 @@
-/** Whether a token of the vocabulary holds these two characters next to each other. */
+/** Whether a token of the vocabulary contains these two characters next to each other. */
 export type Joined = (left: string, right: string) => boolean;
 
 /**
- * Longest piece of text that the tokenizer gets at once, in UTF-16 units. Bounds the time of a call (1 to 15 ms), and
- * its stack: some tokenizers split text by a regular expression that recurses up to 260 bytes per character.
+ * Maximum length of a piece that is tokenized at once, in UTF-16 units. Bounds the time of a call (1 to 15 ms) and its
+ * stack: some tokenizers split text by a regular expression that recurses, with 250 to 500 bytes per character.
  */
 export const MAX_PIECE_CHARS = 2048;
 
 const WORD = /[\p{L}\p{N}]/u;
 const BLACK = /\S/;
-/** Punctuation that no tokenizer's expression takes as part of a word before it. An apostrophe is: `it's`. */
+/**
+ * Punctuation that no tokenizer matches as part of the word before it. The apostrophe is one that some match: `it's`.
+ */
 const PUNCTUATION = new Set('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~。，、！？；：（）「」『』');
-/** A character of a token that has only some bytes of it. */
+/** Stands for a character of which a token has only some bytes. */
 const PARTIAL = "\ufffd";
 
 /** Whether a cut before this character can be exact. */
@@ -41,10 +43,10 @@ export function isExactCut(text: string, at: number, joined: Joined): boolean {
   return !joined(left, right);
 }
 
-/** Finds the pairs of characters that tokens hold, of those that a cut could divide. */
+/** Finds the pairs of characters that tokens contain, among those between which a cut is possible. */
 export function joinedPairs(tokens: Iterable<string>): Joined {
   const pairs = new Set<string>();
-  // A token that has a part of a character may join its neighbour to several characters.
+  // A token with a part of a character may contain its neighbour next to several characters.
   const anyRight = new Set<string>();
   const anyLeft = new Set<string>();
   for (const token of tokens) {

@@ -6,7 +6,7 @@ export type Pieces<T> = Generator<number, T, void>;
 
 /** Number of a control token's type in GGUF. Text never becomes one. */
 const CONTROL_TYPE = 3;
-/** Text in which all kinds of exact cuts are tried when the model is loaded. */
+/** Text with all kinds of exact cuts, which are checked when the model is loaded. */
 const SAMPLE = "The cat sat (on 12 mats), x=y[i]; see http://a.b/c?d. 你好，世界。 Ça va, été 3.14!";
 
 /**

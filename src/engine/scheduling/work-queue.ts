@@ -15,7 +15,7 @@ export interface Work {
   next(): number | undefined;
 }
 
-/** What the queue needs to know about the loop that it shares its thread with. */
+/** State of the loop that shares its thread with the queue. */
 export interface LoopPace {
   /** Whether no slot is in use. */
   readonly idle: boolean;
@@ -45,8 +45,8 @@ interface Queued extends QueuedJob {
 }
 
 /**
- * Does the work of all principals in pieces, each in its fair share, on the thread that also takes the results of
- * native steps. Work is bounded per turn of the event loop, and per step while anything runs. The caller bounds how
+ * Does the work of all principals in pieces and in fair shares, on the thread that also handles the results of native
+ * steps. Work is bounded per turn of the event loop, and per step while anything runs. The caller bounds how
  * much may wait.
  */
 export class WorkQueue {

@@ -49,8 +49,8 @@ export interface IntakeOptions {
 }
 
 /**
- * Everything that waits for the tokenizer or for a slot: accepts requests, counts and contexts, has their text
- * tokenized in fair shares beside the native steps, and submits the prepared requests to the loop.
+ * Admits requests, counts and contexts, has their texts tokenized in fair shares beside the native steps, and submits
+ * the prepared requests to the loop.
  */
 export class Intake {
   /** Pieces of text tokenized so far. */
@@ -100,7 +100,7 @@ export class Intake {
     });
   }
 
-  /** Takes back what waits or runs; no further events of it follow from here. */
+  /** Cancels waiting or running work. It emits no further events. */
   cancel(pending: PendingWork): void {
     pending.cancelled = true;
     this.#room.leave(pending);
@@ -175,7 +175,7 @@ export class Intake {
     }
   }
 
-  /** The events of a request, which gives up its place in the room when it gets a slot or fails. */
+  /** Events of a request that release its place when it gets a slot or fails. */
   #leavingAtStart(pending: PendingRequest): RequestEvents {
     const { events } = pending;
     return {

@@ -185,7 +185,7 @@ export class ProviderChain implements AnswerSource {
     const { code, message } = error;
     const status = error instanceof ProviderError ? error.status : undefined;
     const fields = { provider: name, code, status, midStream: run.hasText, reason: message };
-    // Clients learn no details, so an operator must find a wrong model or address in the log.
+    // Clients receive no details, so a wrong model or address must be in the log for operators.
     logger[counts || code === "bad_request" ? "warn" : "debug"](fields, "provider request failed");
     return error;
   }

@@ -1,6 +1,6 @@
 /**
- * Name of a model as clients see it. Servers of local files may use the path of the file as the model's name; then it is
- * the file's name without its ending.
+ * Name of a model as clients see it. Servers of local files may use the path of the file as the model's name; then it
+ * is the file's name without its ending.
  */
 export function modelLabel(model: string): string {
   const isPath =

@@ -10,7 +10,7 @@ import { HistoryReplies, type HistoryRequest, type HistorySink } from "./history
 import type { DeliveryHost } from "./delivery-host.ts";
 import type { SocketWriter } from "./socket-writer.ts";
 
-/** Minimum time between two attempts to replay, in milliseconds, so that many sockets that wait cost little. */
+/** Minimum time between two attempts to replay, in milliseconds, so that many waiting sockets cost little. */
 const MIN_REPLAY_WAIT_MS = 100;
 
 /** The session that a feed belongs to. */
@@ -33,7 +33,7 @@ export class AnswerFeed implements CursorSink, HistorySink, Flushable {
   #histories: HistoryReplies | null = null;
   /** Whether the client has sent an `ack`: its credit is limited from then on. */
   #acknowledges = false;
-  /** Set while all old text of this socket waits for the budget: one timer, however many answers wait. */
+  /** Set while all replayed text of this socket waits for the budget: one timer for all its answers. */
   #cancelReplay: (() => void) | null = null;
   /** Whether the flush scheduler holds this feed, for a normal or an urgent flush. */
   #flushScheduled = false;

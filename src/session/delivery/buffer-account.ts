@@ -20,17 +20,17 @@ const ADDRESS_SHARE = 1 / 4;
 /** Share of the limit above which stalled sockets are closed and then new messages are refused. */
 const NEARLY_FULL_SHARE = 0.8;
 
-/** Time in which a socket has sent none of its bytes, after which it counts as stalled, in milliseconds. */
+/** Milliseconds without sending any of its bytes after which a socket counts as stalled. */
 const STALLED_MS = 5000;
 
 /** Minimum time between two searches for stalled sockets, in milliseconds: a search visits all holders. */
 const SEARCH_INTERVAL_MS = 100;
 
 /**
- * Unsent bytes of all sockets. Each address has a share of the limit; over it, the socket of the address that holds most
- * is closed. Above 80 % of the limit, sockets that are not read are closed, the largest first, before anyone is
- * refused. Over the limit the socket that holds most is closed. The answers of a closed socket stay in their logs and
- * can be resumed, while running out of memory would end all connections.
+ * Unsent bytes of all sockets. Each address has a share of the limit; above it, the socket of the address that holds
+ * the most is cut. Above 80 % of the limit, stalled sockets are cut, the largest first, before messages are refused.
+ * Above the limit, the socket that holds the most is cut. The answers of a cut socket stay in their logs and can be
+ * resumed, while running out of memory would end all connections.
  */
 export class BufferAccount {
   readonly #maxBytes: number;
@@ -54,8 +54,8 @@ export class BufferAccount {
   }
 
   /**
-   * Closes stalled sockets if more than `share` of the limit is unsent. Returns whether new messages, or replies that may
-   * take no more than that share, must be refused nevertheless.
+   * Closes stalled sockets if more than `share` of the limit is unsent. Returns whether new messages, or replies that
+   * may take no more than that share, must be refused nevertheless.
    */
   relieve(share = NEARLY_FULL_SHARE): boolean {
     const comfortable = this.#maxBytes * share;

@@ -17,7 +17,9 @@ export interface HistorySource {
 
 /** Budgets of text that a client receives again, in bytes by account key. */
 export interface ReplayBudget {
-  /** Takes bytes. Returns 0 on success; otherwise takes nothing and returns the milliseconds until they are available. */
+  /**
+   * Takes bytes. Returns 0 on success; otherwise takes nothing and returns the milliseconds until they are available.
+   */
   take(accountKey: string, bytes: number): number;
   /** Takes bytes that are sent in any case; the next ones have to wait for them. */
   charge(accountKey: string, bytes: number): void;

@@ -25,16 +25,15 @@ export interface HistorySink {
 const MAX_WAITING = 4;
 
 /**
- * Milliseconds after which a request that waits is given up, and after which a socket is closed if it has read nothing of
- * a history. A quarter of a minute is long for a reader that works, and short for the memory that one that does not
- * work takes from others.
+ * Milliseconds after which a waiting request gets an error, and after which a socket is closed that has read nothing of
+ * a history. Long enough for a slow reader, and short because unread bytes take memory from others.
  */
 const MAX_WAIT_MS = 15_000;
 
 /** Share of the memory for unsent bytes that histories may fill. Above 80 %, messages of all clients are refused. */
 const BUFFER_SHARE = 1 / 2;
 
-/** Minimum time between two attempts to send, in milliseconds, so that many that wait cost little. */
+/** Minimum time between two attempts to send, in milliseconds, so that many waiting requests cost little. */
 const MIN_RETRY_MS = 100;
 
 /** Bytes of a frame, and of each turn in it, besides the text. */
@@ -54,9 +53,9 @@ interface Waiting extends HistoryRequest {
 }
 
 /**
- * Replies to the `history` frames of one socket, in order. A reply can be 30,000 times as large as its request, so it is
- * sent only when the socket is writable, the replay budget allows it and less than half of the memory for unsent bytes is in
- * use. A history is read from the store only then and sent at once, so a request that waits costs no memory.
+ * Replies to the `history` frames of one socket, in order. A reply can be 30,000 times as large as its request. It is
+ * sent only when the socket is writable, the replay budget allows it, and less than half of the memory for unsent bytes
+ * is in use. The history is read from the store only then and sent at once, so a waiting request costs no memory.
  */
 export class HistoryReplies {
   readonly #host: DeliveryHost;

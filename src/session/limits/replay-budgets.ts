@@ -10,8 +10,9 @@ const BURST_SECONDS = 2;
 const NETWORK_FACTOR = 1;
 
 /**
- * Rate of all accounts of a class, as a multiple of that of one account, and its burst in seconds. The bursts are short,
- * so that many accounts cannot fill the event loop at the same moment. A full budget grants one reply of any size.
+ * Rate of all accounts of a class, as a multiple of that of one account, and its burst in seconds. The bursts are
+ * short, so that many accounts cannot fill the event loop at the same moment. A full budget grants one reply of any
+ * size.
  */
 const CLASS_RATES: Readonly<
   Record<AccountClass, { readonly factor: number; readonly burstSeconds: number }>
@@ -29,8 +30,8 @@ export interface ReplayBudgetOptions {
 }
 
 /**
- * Budgets of text that is sent again, which costs a client next to nothing to ask for. Each account has one, each network
- * of addresses and each of the two classes, so that many addresses together cannot keep the process busy either.
+ * Budgets of replayed text, for which a request costs a client almost nothing. Each account, each network of addresses
+ * and each of the two classes has a budget, so that many addresses together cannot keep the process busy either.
  */
 export class ReplayBudgets {
   readonly #clock: Clock;
@@ -59,7 +60,9 @@ export class ReplayBudgets {
     return this.#accounts.size + this.#networks.size;
   }
 
-  /** Takes bytes. Returns 0 on success; otherwise takes nothing and returns the milliseconds until they are available. */
+  /**
+   * Takes bytes. Returns 0 on success; otherwise takes nothing and returns the milliseconds until they are available.
+   */
   take(accountKey: string, bytes: number): number {
     const [network] = networksOf(accountKey);
     const wait = Math.max(

@@ -5,12 +5,14 @@ import { OwnerLru } from "./owner-lru.ts";
 /** Memory of a context besides its text, in bytes. */
 const RECORD_BYTES = 256;
 
-/** Maximum number of clients that are remembered because their context was dropped: the default of MAX_SESSIONS. */
+/** Maximum number of clients recorded because their context was dropped: the default of MAX_SESSIONS. */
 const MAX_DROPPED = 200_000;
 
 export interface ContextTableOptions {
   readonly budgetBytes: number;
-  /** Whether the context of a client must be kept: always for a subject, while it has a socket for an anonymous client. */
+  /**
+   * Whether the context of a client must be kept: of a subject always, of an anonymous client while it has a socket.
+   */
   readonly isKept: (client: string) => boolean;
   /** Called when the context of a client is dropped for others, so that providers can drop their cached state of it. */
   readonly dropped?: ((client: string) => void) | undefined;
@@ -24,9 +26,9 @@ interface Context {
 }
 
 /**
- * The contexts of one class of clients. Contexts that need not be kept make room for new ones, those of the account
- * with the most bytes first. Kept ones of one account may take an eighth of the bytes that are free without them, and
- * those of one network a quarter, so that something always remains for others.
+ * The contexts of one class of clients. Contexts that need not be kept are dropped for new ones, those of the account
+ * with the most bytes first. The kept contexts of one account may take an eighth of the bytes that are free without
+ * them, and those of one network a quarter, so that some memory always remains for others.
  */
 export class ContextTable {
   readonly #options: ContextTableOptions;

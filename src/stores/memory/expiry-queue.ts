@@ -7,8 +7,8 @@ const SWEEP_MS = 1000;
 const MAX_EXPIRED_PER_TURN = 500;
 
 /**
- * Keys that expire some time after they were set, at the earliest at their time and at most a second later. Many that
- * are due at once are spread over several turns of the event loop.
+ * Keys that expire a fixed time after they were set, or up to a second later. Many keys that are due at once are spread
+ * over several turns of the event loop.
  */
 export class ExpiryQueue {
   readonly #clock: Clock;

@@ -8,7 +8,7 @@ const NETWORK_SHARE = 1 / 4;
 
 /**
  * Bytes that cannot be evicted, by account. One account may hold an eighth of the bytes that are free without its own,
- * and one network a quarter, so that something always remains for others.
+ * and one network a quarter, so that some memory always remains for others.
  */
 export class FairShares {
   readonly #budgetBytes: number;

@@ -22,8 +22,8 @@ const RECORD_BYTES = 1024;
 const VALUE_BYTES = 16;
 
 /**
- * New answers are refused while running ones of the same class hold more than this share of the bytes that the class can
- * use. The rest is reserved for their growth.
+ * New answers are refused while running ones of the same class hold more than this share of the bytes that the class
+ * can use. The rest is reserved for their growth.
  */
 const RUNNING_SHARE = 3 / 4;
 
@@ -100,7 +100,7 @@ export class MemoryAnswerLog implements AnswerLog {
     const messages = this.#messages[kind];
     // One message is accepted whatever its length, or a small budget would refuse it forever.
     if (messages.bytesOf(accountKey) > 0 && !messages.fits(accountKey, messageBytes))
-      throw overloaded("Your messages that wait for an answer are too long together.");
+      throw overloaded("Your messages that are waiting for an answer are too long in total.");
     const crowded = this.#runningBytes[kind] + bytes > this.#usableBytes(kind) * RUNNING_SHARE;
     if (crowded || !this.#answers.shrink(accountKey, bytes))
       throw overloaded("The server has no memory left for another answer.");

@@ -11,7 +11,9 @@ import { OwnerLru } from "./owner-lru.ts";
 /** Memory of a history besides its turns, in bytes, as measured (`npm run bench -- address-memory`). */
 const RECORD_BYTES = 512;
 
-/** Memory of a turn besides its characters, in bytes: without it, many short turns would take far more than is counted. */
+/**
+ * Memory of a turn besides its characters, in bytes: without it, many short turns would take far more than is counted.
+ */
 const TURN_BYTES = 80;
 
 /** Interval between sweeps of expired conversations. */

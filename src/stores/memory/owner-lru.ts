@@ -20,8 +20,8 @@ export interface OwnerLruOptions<V> {
  * - Entries of anonymous accounts are evicted for anyone, those of subjects only for subjects. A share of the budget is
  *   reserved for each class.
  * - Within a class, the network that holds the most bytes loses entries, in it the account that holds the most, and of
- *   its entries the least recently used one. So a flood evicts its own entries, from however many addresses of one
- *   network it comes, and never those of a smaller owner.
+ *   its entries the least recently used one. A flood therefore evicts its own entries, even from many addresses of one
+ *   network, and never those of a smaller owner.
  * - Pinned entries are never evicted.
  *
  * Every operation takes O(log n) of the number of owners, so that no flood of owners can block the process.

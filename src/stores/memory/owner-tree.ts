@@ -47,7 +47,7 @@ class Group<V> extends IndexedHeap<Group<V> | Owner<V>> implements HeapItem {
 
 /**
  * The accounts that hold entries, grouped by class and, for addresses, by network. The heaviest account of a class is
- * found from the widest network inwards, so many addresses of one network weigh as much together as one address alone.
+ * found from the widest network inwards, so all addresses of one network count together.
  * Every operation takes O(log n) of the number of accounts.
  */
 export class OwnerTree<V> {

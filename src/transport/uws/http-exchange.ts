@@ -69,8 +69,8 @@ export class HttpExchange {
   }
 
   /**
-   * Whether the connection is closed after the reply. The library cannot tell whether a reply without a body was taken.
-   * Such a reply is written in a later turn, so that nothing behind its request is served.
+   * Whether the connection is closed after the reply. The library does not report whether a reply without a body was
+   * taken. Such a reply is written in a later turn, so that nothing behind its request is served.
    */
   #closesAfter({ status, closes, body }: HttpReply): boolean {
     return closes === true || this.#method === "HEAD" || status === 304 || body.length === 0;

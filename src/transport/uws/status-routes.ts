@@ -77,7 +77,7 @@ function metrics(request: HttpRequestFacts, options: StatusRoutesOptions): HttpR
   if (access === "loopback_only")
     return errorReply(403, "/metrics is available only on the server's machine.");
   if (access === "token_required") {
-    const message = "/metrics requires the header Authorization: Bearer, with the token of the operator.";
+    const message = "/metrics requires the header Authorization: Bearer, with the operator's token.";
     return errorReply(401, message, { "www-authenticate": "Bearer" });
   }
   return options.renderMetrics().then((body) => ({

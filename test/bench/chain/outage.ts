@@ -38,7 +38,9 @@ interface Sample {
 }
 
 const SOCKETS = 20;
-/** Milliseconds after which a provider that is not used again counts as lost. Long, since a test runs on any machine. */
+/**
+ * Milliseconds after which a provider that is not used again counts as lost. Long, since a test runs on any machine.
+ */
 const RECOVERY_MS = 15_000;
 const keys = {
   OPENAI_API_KEY: "sk-bench",

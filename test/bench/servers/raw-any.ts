@@ -1,6 +1,6 @@
 // The yardstick of the attacks: uWebSockets.js with the service's socket settings, which accepts every WebSocket and
-// sends each frame back, and answers every HTTP request with a few bytes. Prints `listening <port>` and runs until it is
-// killed or its parent process exits.
+// sends each frame back, and answers every HTTP request with a few bytes. Prints `listening <port>` and runs until it
+// is killed or its parent process exits.
 import uWS from "uWebSockets.js";
 import { listenAndPrintPort } from "./listen.ts";
 

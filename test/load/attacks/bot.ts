@@ -10,7 +10,7 @@ export interface BotOptions {
   readonly text?: (text: string) => void;
 }
 
-/** Bytes of a greeting, beyond which its frames are not searched for the welcome. */
+/** Maximum received bytes that are searched for the welcome. */
 const MAX_GREETING = 16_384;
 
 /** A masked text frame of JSON, as bytes. */

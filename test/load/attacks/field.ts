@@ -1,7 +1,7 @@
 import { upgradeRequest } from "../../bench/harness/wire.ts";
 import type { Wires } from "./wires.ts";
 
-/** Connections that a scenario opens a second. A backlog that overflows would cost a second of waiting. */
+/** Connections that a scenario opens a second. More could overflow the backlog, which costs a second each. */
 const MAX_OPENS_PER_SECOND = 500;
 /** Connections that may be opened at once. */
 const OPENS_AT_ONCE = 25;

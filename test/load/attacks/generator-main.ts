@@ -26,7 +26,7 @@ export type GeneratorReply =
     }
   | { readonly type: "failed"; readonly message: string };
 
-/** The longest time this process lives, in milliseconds, whatever happens to its parent. */
+/** Maximum lifetime of this process in milliseconds, even if its parent does not end it. */
 const MAX_LIFE_MS = 300_000;
 /** Milliseconds between two rounds of steps. */
 const TICK_MS = 5;
@@ -76,7 +76,7 @@ function paced(wires: Wires, perSecond: number, seconds: number, step: (n: numbe
         resolve();
         return;
       }
-      // A generator that was late does not catch up more than a tenth of a second.
+      // A late generator catches up by at most a tenth of a second.
       n = Math.max(n, Math.floor((at - 0.1) * perSecond));
       for (; n < at * perSecond && wires.sent <= (at + 0.1) * MAX_BYTES_PER_SECOND; n++) step(n);
     }, TICK_MS);

@@ -22,7 +22,7 @@ export interface HonestFigures {
   readonly refusals: string[];
   /** Sockets that the service closed. */
   readonly closes: string[];
-  /** Answers that were lost or differ, and histories that are not whole. */
+  /** Answers that were lost or altered, and incomplete histories. */
   readonly losses: string[];
   /** Milliseconds; filled while `measures` is true. */
   measures: boolean;
@@ -51,7 +51,7 @@ export interface HonestOptions {
   readonly mayBeRefused: boolean;
 }
 
-/** Characters of an answer: 40 tokens of the echo provider. ASCII, so that characters are bytes. */
+/** Characters of an answer: 40 tokens of the echo provider. ASCII, so each character is one byte. */
 const CHARS = 160;
 /** Longest wait for an answer, in milliseconds. Far more than an answer and its retries take. */
 const ANSWER_MS = 90_000;
@@ -120,7 +120,7 @@ export class HonestChat {
     this.#options.figures.resumed++;
   }
 
-  /** Compares the history with all that was asked. */
+  /** Compares the history with all messages that were sent. */
   async checkHistory(): Promise<void> {
     const { figures, name } = this.#options;
     // A lost connection has been counted.

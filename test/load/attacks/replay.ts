@@ -1,6 +1,6 @@
 import { Wires, type Wire, type WireStep } from "./wires.ts";
 
-/** Milliseconds between two looks at the record. */
+/** Milliseconds between two checks of the record. */
 const TICK_MS = 5;
 
 /** Repeats the recorded steps with the same connections, bytes and times, on another server. */

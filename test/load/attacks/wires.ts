@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 
-/** One thing that the generator did to a connection. `at`: milliseconds since the begin of the attack. */
+/** One thing that the generator did to a connection. `at`: milliseconds since the start of the attack. */
 export type WireStep =
   | { readonly at: number; readonly op: "open"; readonly id: number; readonly address: string }
   | { readonly at: number; readonly op: "write"; readonly id: number; readonly bytes: Buffer }
@@ -91,7 +91,7 @@ export class Wires {
     this.port = port;
   }
 
-  /** Milliseconds since the begin. */
+  /** Milliseconds since the start. */
   get now(): number {
     return performance.now() - this.#begin;
   }

@@ -13,7 +13,7 @@ import { inMib } from "./server-figures.ts";
 const MAX_RATIO = 1.5;
 /** Longest time in milliseconds that the service may keep its event loop, by its own CPU time. */
 const MAX_DELAY_MS = 200;
-/** Most connections of a scenario, and of the honest chats. */
+/** Maximum connections of a scenario and of the honest chats. */
 const SOCKETS = 4_100;
 /** Rest between two runs, in which the system closes their connections. */
 const REST_MS = 1_000;

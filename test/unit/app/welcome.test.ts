@@ -55,7 +55,7 @@ describe("the welcome", () => {
   it("states that nothing can answer, and where the operator finds the reason", () => {
     expect(welcomeFor(noProvider)).toEqual({
       message:
-        "Welcome. No AI service is available right now. The operator of this server finds the reason in its log.",
+        "Welcome. No AI service is available right now. The operator can find the reason in the server's log.",
       provider: null,
       model: null,
       textMayLeave: false,

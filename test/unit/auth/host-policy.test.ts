@@ -35,7 +35,7 @@ describe("host policy on a loopback address (trap 24c)", () => {
   ])("refuses %j", (host) => {
     expect(check("127.0.0.1", [], host)).toEqual({
       allowed: false,
-      message: `Host ${JSON.stringify(host)} is refused: this server does not answer under that name`,
+      message: `Host ${JSON.stringify(host)} is refused: this server does not accept that host name`,
     });
   });
 

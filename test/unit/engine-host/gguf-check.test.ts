@@ -56,9 +56,9 @@ describe("modelFault", () => {
     ["does not name its architecture in general.architecture", { "general.architecture": { uint32: 1 } }],
     ["has no value for llama.context_length", { "llama.context_length": undefined }],
     ["has a text instead of an integer for llama.block_count", { "llama.block_count": { string: "1" } }],
-    ["has 3 for llama.block_count; 1 to 2 are possible", { "llama.block_count": { uint32: 3 } }],
+    ["has 3 for llama.block_count; it must be 1 to 2", { "llama.block_count": { uint32: 3 } }],
     [
-      "has 4294967295 for llama.context_length; 64 to 2147483647 are possible",
+      "has 4294967295 for llama.context_length; it must be 64 to 2147483647",
       { "llama.context_length": { uint32: 2 ** 32 - 1 } },
     ],
     ["does not name its tokenizer in tokenizer.ggml.model", { "tokenizer.ggml.model": undefined }],
@@ -78,7 +78,7 @@ describe("modelFault", () => {
     expect(await faultOf(changes)).toBe(fault);
   });
 
-  it("reports tensors that cannot be", async () => {
+  it("reports impossible tensors", async () => {
     expect(await faultOf({ "split.count": undefined }, [])).toBe("has no tensors");
     expect(await faultOf({}, [tensor("a"), tensor("a")])).toBe('has the tensor "a" twice');
     expect(await faultOf({}, [tensor("a", { type: 31 })])).toBe('has the unknown type 31 for the tensor "a"');
@@ -95,7 +95,7 @@ describe("modelFault", () => {
     );
   });
 
-  it("reports what is no file, without waiting for a pipe", async () => {
+  it("reports a path that is no file, without waiting for a pipe", async () => {
     expect(await modelFault(join(folder, "none"))).toBe("does not exist");
     mkdirSync(join(folder, "folder"));
     expect(await modelFault(join(folder, "folder"))).toBe("is not a file");
@@ -139,7 +139,7 @@ describe("modelFault", () => {
       if (fault === null) accepted.push(name);
       else expect(fault).toMatch(/^[a-z][\x20-\x7e×]{10,250}$/);
     }
-    // What is left is damage inside the rules: a bad token id, an unlikely parameter, letters of a word.
+    // The other files are damaged within the rules of the format: a bad token id, an unlikely parameter, wrong letters.
     const inside = /^(parameter|tensor type|token id|value type|array type|bytes|blank): /;
     expect(accepted.filter((name) => !inside.test(name))).toEqual([]);
     expect(accepted.length).toBeLessThan(50);

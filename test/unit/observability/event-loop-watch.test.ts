@@ -67,7 +67,7 @@ describe("the watch of the event loop", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("notices that this process was blocked", async () => {
+  it("reports the delay while this process is blocked", async () => {
     const metrics = new CountingMetrics();
     const lines: object[] = [];
     const logger = { ...silentLogger, warn: (fields: object) => void lines.push(fields) };

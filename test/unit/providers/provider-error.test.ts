@@ -10,7 +10,7 @@ const FOR_OPERATORS =
   "/srv/models/a.gguf cannot be read; set MODEL_PATH or ask llm.example.org (ECONNREFUSED, sk-1234)";
 
 describe("an error of a provider", () => {
-  it.each(codes)("with code %s tells clients nothing of its message, and operators all of it", (code) => {
+  it.each(codes)("with code %s shows clients nothing of its message, and operators all of it", (code) => {
     const error = new ProviderError("openai", code, FOR_OPERATORS, { retryAfterMs: 5, cause: FOR_OPERATORS });
     const report = reportOf(error);
     expect(report).toMatchObject({ code, retryAfterMs: 5 });
@@ -20,7 +20,7 @@ describe("an error of a provider", () => {
     expect(operatorReportOf(error).message).toBe(FOR_OPERATORS);
   });
 
-  it("combined from several providers tells clients nothing of any message", () => {
+  it("combined from several providers shows clients nothing of any message", () => {
     const failures = codes.map((code, index) => ({
       provider: `p${index}`,
       error: new ProviderError(`p${index}`, code, FOR_OPERATORS),

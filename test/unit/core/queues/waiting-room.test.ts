@@ -72,7 +72,7 @@ describe("WaitingRoom", () => {
     for (const waiter of [...honest, late]) expect(room.leave(waiter)).toBe(true);
   });
 
-  it("takes an account of zeros for the network that it belongs to", () => {
+  it("counts the account of address zero for its network", () => {
     const room = new WaitingRoom<Named>(4);
     const first = visitor("addr:2001:db8::/64");
     const second = visitor("addr:2001:db8:0:1::/64");

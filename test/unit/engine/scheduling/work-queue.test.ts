@@ -88,7 +88,7 @@ describe("WorkQueue", () => {
     expect(done).toBe(25);
   });
 
-  it("goes on when the loop becomes idle", () => {
+  it("continues when the loop becomes idle", () => {
     const { queue, state, work, turn, finish } = setUp({ idle: false, steps: 1, tickMs: 4 });
     queue.add(work("a", 100));
     expect([turn(), turn()]).toEqual([5, 0]);

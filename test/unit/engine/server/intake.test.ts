@@ -130,7 +130,7 @@ describe("Intake", () => {
     expect(prepared.filter((key) => key === "sub:greedy")).toHaveLength(3);
   });
 
-  it("does so when the requests wait for a slot, and takes the displaced one out of the loop", async () => {
+  it("displaces a request that waits for a slot, and removes it from the loop", async () => {
     const { run, submit, submitted } = setUp();
     const many = Array.from({ length: 4 }, () => submit("sub:greedy"));
     await run();

@@ -24,7 +24,7 @@ describe("ReplayBudgets", () => {
     expect(takeAll(budgets, ["sub:ada"])).toBe(1000);
   });
 
-  it("give all addresses of one network the budget of one address, which leaves half for others", () => {
+  it("give all addresses of one network the budget of one address: half of that of their class", () => {
     const { budgets, clock } = make();
     const site = Array.from({ length: 500 }, (_, index) => `addr:2001:db8:1:${index.toString(16)}::/64`);
     let [ofSite, ofOther] = [0, 0];

@@ -245,7 +245,7 @@ describe("OwnerLru", () => {
       );
     });
 
-    it("refuses incoming anonymous bytes rather than evict a subject, and evicts subjects for a subject", () => {
+    it("refuses anonymous bytes instead of evicting entries of a subject, and evicts those for another subject", () => {
       const { lru, evicted } = make(100, 1 / 4);
       lru.add("pinned", "addr:192.0.2.1", "", 70, true);
       lru.add("a", "sub:a", "", 25);

@@ -22,7 +22,7 @@ function counted(): { growing: GrowingMarkdown; chars: () => number } {
 }
 
 describe("a growing text", () => {
-  it("has the blocks of the whole text at each point", () => {
+  it("has the same blocks as the whole text, parsed at once, after each update", () => {
     fc.assert(
       fc.property(parts, (pieces) => {
         const growing = new GrowingMarkdown();
@@ -38,7 +38,7 @@ describe("a growing text", () => {
     );
   });
 
-  it("reports only blocks as unchanged that are the same objects as before", () => {
+  it("reports as unchanged only blocks that are the same objects as before", () => {
     fc.assert(
       fc.property(parts, (pieces) => {
         const growing = new GrowingMarkdown();
@@ -82,7 +82,7 @@ describe("a growing text", () => {
     const { growing, chars } = counted();
     for (let end = 4; end <= whole.length; end += 4) growing.update(whole.slice(0, end), false);
     const perToken = chars() / (whole.length / 4);
-    // Two blocks at most are not final.
+    // At most two blocks are not final.
     expect(perToken).toBeLessThan(3 * unit.length);
   });
 });

@@ -68,6 +68,8 @@ const texts: readonly (readonly [string, (length: number) => string])[] = [
   ["blank lines in a list", repeated("\n", "- a\n")],
   ["loose items", repeated("- a\n\n\n\n")],
   ["blanks", repeated(" ", "# ", "x")],
+  ["blanks before a line separator", repeated(" ", "# ", "\u2028x")],
+  ["blanks before a return", repeated(" ", "# ", "\rx")],
   ["closing hashes", repeated(" #", "# ", "x")],
   ["rules", repeated("- ", "", "x")],
   ["rules of tabs", repeated("\t", "-", "x")],
@@ -83,7 +85,7 @@ const texts: readonly (readonly [string, (length: number) => string])[] = [
   ["digits", numbered],
 ];
 
-/** CPU time of the shortest of several runs, in milliseconds. */
+/** The least CPU time of several runs, in milliseconds. */
 function timeOf(work: () => void): number {
   const times = Array.from({ length: 3 }, () => cpuMs(work));
   return Math.max(NOISE_MS, Math.min(...times));

@@ -11,7 +11,7 @@ function linksOf(nodes: readonly TreeNode[]): TreeElement[] {
 
 const links = (text: string): TreeElement[] => linksOf(parseMarkdown(text));
 
-describe("the host of a link is shown", () => {
+describe("the host of a link", () => {
   it.each([
     "https://bank.example",
     "http://bank.example/login",
@@ -44,7 +44,7 @@ describe("the host of a link is shown", () => {
     "Your bank",
     "\u2800",
     "[https://evil.example",
-  ])("if its text is %j", (text) => {
+  ])("is shown if its text is %j", (text) => {
     const found = links(`see [${text}](https://evil.example/path) now`);
     expect(found).toEqual([
       expect.objectContaining({ href: "https://evil.example/path", host: "evil.example" }),
@@ -61,15 +61,15 @@ describe("the host of a link is shown", () => {
     ["https://0x7f.1/", "127.0.0.1"],
     ["https://evil.example/\u202eelpmaxe.knab", "evil.example"],
     ["https://evil.example/\u05d0/bank.example", "evil.example"],
-  ])("if the address %j in running text does not read as its host", (text, host) => {
+  ])("is shown if the address %j in running text does not read as that host", (text, host) => {
     for (const around of [text, `<${text}>`, `(${text})`]) expect(links(around)[0]?.host).toBe(host);
   });
 
-  it("in punycode, if it has letters of other scripts", () => {
+  it("is shown in punycode if it has letters of other scripts", () => {
     expect(links("[x](https://b\u0430nk.example)")[0]?.host).toBe("xn--bnk-6cd.example");
   });
 
-  it("not if the text is the address itself", () => {
+  it("is not shown if the text is the address itself", () => {
     for (const address of [
       "https://evil.example",
       "http://a.example:81/x?y=z#q",

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { DrawPace } from "../../../../web/view/draw-pace.ts";
 
-it("drawing takes at most a quarter of the time, however long a draw takes", () => {
+it("limits drawing to a quarter of the time, however long a draw takes", () => {
   const pace = new DrawPace();
   let drawing = 0;
   for (let now = 0; now < 10_000;) {
@@ -18,7 +18,7 @@ it("drawing takes at most a quarter of the time, however long a draw takes", () 
   expect(drawing).toBeLessThan(2_600);
 });
 
-it("draws at once if the last draw took no time", () => {
+it("allows a draw at once if the last one took no time", () => {
   const pace = new DrawPace();
   expect(pace.mayDraw(0)).toBe(true);
   pace.drew(5, 5);

@@ -6,6 +6,7 @@ import {
   describeFacts,
   describePrivacy,
   describeQueue,
+  describeTokenRefusal,
   readToken,
 } from "../../../../web/view/status-text.ts";
 import { welcomeFrame } from "../client/fake-environment.ts";
@@ -38,6 +39,18 @@ describe("describeConnection", () => {
       0,
     );
     expect(refused.detail).toBe("You need a valid token to connect. Reason: Set JWT_SECRET.");
+  });
+});
+
+describe("describeTokenRefusal", () => {
+  it.each([
+    [4408, "This token has expired."],
+    [4401, "You need a valid token to connect. Reason: why."],
+    [1013, "The server is busy right now."],
+    [1006, "The server could not be reached."],
+  ])("names the cause of a close with %i, and that nothing was lost", (code, cause) => {
+    const kept = "Nothing has changed: your identity and this conversation are kept.";
+    expect(describeTokenRefusal(code, "why")).toBe(`${cause} ${kept}`);
   });
 });
 
