@@ -5,6 +5,8 @@ import { isCode, messageOf } from "./model-file.ts";
 
 /** Alignment of tensor data in bytes where the file gives none. */
 const DEFAULT_ALIGNMENT = 32;
+/** Alignment in bytes without which ggml aborts when it maps the tensor data into memory. */
+const MAPPED_ALIGNMENT = 32;
 /** The largest values in use are far below these. Native code would allocate memory for larger ones, or overflow. */
 const MAX_BLOCKS = 4096;
 const MAX_WIDTH = 1_048_576;
@@ -147,17 +149,18 @@ function checkVocabulary({ values }: GgufHeader): void {
   if (tokens?.kind !== "array" || tokens.of !== "text" || tokens.length === 0) {
     throw new GgufFault("has no vocabulary in tokenizer.ggml.tokens");
   }
-  // Native code reads as many of these as there are tokens, without a check of their number.
-  for (const [name, of] of [
-    ["scores", "float"],
-    ["token_type", "integer"],
+  // Native code reads one item for each token. Further items are ignored.
+  for (const [name, types] of [
+    // Converters write scores that begin with a whole number as integers.
+    ["scores", ["float", "integer"]],
+    ["token_type", ["integer"]],
   ] as const) {
     const items = values.get(`tokenizer.ggml.${name}`);
     if (items === undefined) continue;
-    if (items.kind !== "array" || items.of !== of) {
-      throw new GgufFault(`has no array of type ${of} in tokenizer.ggml.${name}`);
+    if (items.kind !== "array" || !types.some((type) => type === items.of)) {
+      throw new GgufFault(`has no array of type ${types.join(" or ")} in tokenizer.ggml.${name}`);
     }
-    if (items.length !== tokens.length) {
+    if (items.length < tokens.length) {
       throw new GgufFault(`has ${items.length} items in tokenizer.ggml.${name} for ${tokens.length} tokens`);
     }
   }
@@ -174,6 +177,9 @@ function checkTensors({ values, tensors, bytes }: GgufHeader, fileBytes: number)
   const alignment = alignmentOf(values);
   const aligned = (position: number): number => Math.ceil(position / alignment) * alignment;
   const dataStart = aligned(bytes);
+  if (tensors.length > 0 && dataStart % MAPPED_ALIGNMENT !== 0) {
+    throw new GgufFault(`has its tensor data at byte ${dataStart}, no multiple of ${MAPPED_ALIGNMENT}`);
+  }
   // Tensors follow each other without gaps, in the order of the table.
   let expected: number | undefined = 0;
   for (const tensor of tensors) {
@@ -198,10 +204,9 @@ function alignmentOf(values: ReadonlyMap<string, GgufValue>): number {
   const value = values.get("general.alignment");
   if (value === undefined) return DEFAULT_ALIGNMENT;
   const alignment = value.kind === "integer" ? value.number : 0;
-  // Native code allocates buffers with this alignment.
-  if (alignment >= 8 && alignment <= 65_536 && Number.isInteger(Math.log2(alignment))) return alignment;
+  if (alignment >= 1 && Number.isInteger(Math.log2(alignment))) return alignment;
   throw new GgufFault(
-    `has ${value.kind === "integer" ? value.number : article(value)} for general.alignment; a power of two from 8 to 65536 is possible`,
+    `has ${value.kind === "integer" ? value.number : article(value)} for general.alignment, no power of two`,
   );
 }
 
@@ -210,13 +215,14 @@ function sizeOfTensor({ name, shape, type }: GgufTensor): number | undefined {
   if (type > MAX_TENSOR_TYPE || REMOVED_TYPES.has(type)) {
     throw new GgufFault(`has the unknown type ${type} for the tensor ${shown(name)}`);
   }
-  if (shape.some((size) => size < 1)) {
+  if (shape.some((size) => size < 0)) {
     throw new GgufFault(`has the dimensions ${shape.join(" × ")} for the tensor ${shown(name)}`);
   }
   const known = tensorTypes.get(type);
   if (known === undefined) return undefined;
   const [weights, bytes] = known;
-  const [row = 0] = shape;
+  // A tensor without dimensions has one weight.
+  const [row = 1] = shape;
   if (row % weights !== 0) {
     throw new GgufFault(
       `has rows of ${row} weights for the tensor ${shown(name)}, no multiple of ${weights}`,

@@ -45,8 +45,8 @@ const MAX_TENSOR_NAME_BYTES = 63;
 const MAX_DIMENSIONS = 4;
 /** Least bytes of a key-value: the length of a key of one byte, its type and a value of one byte. */
 const MIN_KEY_VALUE_BYTES = 14;
-/** Least bytes of a tensor's entry: the length of a name of one byte, one dimension, type and offset. */
-const MIN_TENSOR_BYTES = 33;
+/** Least bytes of a tensor's entry: a name of one byte and its length, no dimensions, type and offset. */
+const MIN_TENSOR_BYTES = 25;
 
 /** Value types by number: kind and bytes. Texts have their length before them; arrays are handled apart. */
 const scalars = [
@@ -123,9 +123,7 @@ async function readValue(reader: GgufReader, key: string): Promise<GgufValue> {
   if (!scalar) throw new GgufFault(`has a value of the unknown type ${type} for the key ${shown(key)}`);
   const [kind] = scalar;
   const number = numberOf(await reader.bytes(scalar[1]), type);
-  if (kind !== "boolean") return { kind, number };
-  if (number > 1) throw new GgufFault(`has the boolean value ${number} for the key ${shown(key)}`);
-  return { kind };
+  return kind === "boolean" ? { kind } : { kind, number };
 }
 
 async function readText(reader: GgufReader, key: string): Promise<GgufValue> {
@@ -180,9 +178,9 @@ async function readTensor(reader: GgufReader, position: number): Promise<GgufTen
   const name = await reader.text(`the name of tensor ${position}`, MAX_TENSOR_NAME_BYTES);
   if (name === "") throw new GgufFault(`has no name for tensor ${position}`);
   const dimensions = await reader.uint32();
-  if (dimensions < 1 || dimensions > MAX_DIMENSIONS) {
+  if (dimensions > MAX_DIMENSIONS) {
     throw new GgufFault(
-      `has ${dimensions} dimensions for the tensor ${shown(name)}; 1 to ${MAX_DIMENSIONS} are allowed`,
+      `has ${dimensions} dimensions for the tensor ${shown(name)}; up to ${MAX_DIMENSIONS} are allowed`,
     );
   }
   const shape: number[] = [];

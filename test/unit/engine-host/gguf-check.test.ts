@@ -50,6 +50,16 @@ describe("modelFault", () => {
     expect(await faultOf({ "split.count": { uint32: 2 } }, [])).toBeNull();
   });
 
+  it("accepts all vocabularies, alignments and shapes that llama.cpp accepts", async () => {
+    expect(await faultOf({ "tokenizer.ggml.scores": { ints: [0, 1] } })).toBeNull();
+    expect(await faultOf({ "tokenizer.ggml.scores": { floats: [0, -1, -2] } })).toBeNull();
+    expect(await faultOf({ "tokenizer.ggml.token_type": { ints: [1, 1, 3] } })).toBeNull();
+    const sized = (shape: readonly number[], byteLength: number) =>
+      tensor("a", { shape, byteLength, write: () => Buffer.alloc(byteLength) });
+    expect(await faultOf({}, [sized([], 4), tensor("b")])).toBeNull();
+    expect(await faultOf({}, [sized([0], 0), tensor("b")])).toBeNull();
+  });
+
   it.each<[string, Readonly<Record<string, GgufValue | undefined>>]>([
     ["does not name its architecture in general.architecture", { "general.architecture": undefined }],
     ["does not name its architecture in general.architecture", { "general.architecture": { string: "a b" } }],
@@ -71,9 +81,11 @@ describe("modelFault", () => {
     ],
     ["has no text in tokenizer.chat_template", { "tokenizer.chat_template": { bool: true } }],
     [
-      "has 24 for general.alignment; a power of two from 8 to 65536 is possible",
-      { "general.alignment": { uint32: 24 } },
+      "has no array of type float or integer in tokenizer.ggml.scores",
+      { "tokenizer.ggml.scores": { strings: ["a", "b"] } },
     ],
+    ["has 24 for general.alignment, no power of two", { "general.alignment": { uint32: 24 } }],
+    ["has 0 for general.alignment, no power of two", { "general.alignment": { uint32: 0 } }],
   ])("reports that a file %s", async (fault, changes) => {
     expect(await faultOf(changes)).toBe(fault);
   });
@@ -82,13 +94,18 @@ describe("modelFault", () => {
     expect(await faultOf({ "split.count": undefined }, [])).toBe("has no tensors");
     expect(await faultOf({}, [tensor("a"), tensor("a")])).toBe('has the tensor "a" twice');
     expect(await faultOf({}, [tensor("a", { type: 31 })])).toBe('has the unknown type 31 for the tensor "a"');
-    expect(await faultOf({}, [tensor("a", { shape: [0] })])).toBe('has the dimensions 0 for the tensor "a"');
+    expect(await faultOf({}, [tensor("a", { shape: [2 ** 63] })])).toBe(
+      `has the dimensions ${-(2 ** 63)} for the tensor "a"`,
+    );
     expect(await faultOf({}, [tensor("a", { shape: [2 ** 30, 2 ** 30] })])).toContain("which is too large");
     expect(await faultOf({}, [tensor("a", { type: tensorType.q4_0, shape: [33] })])).toBe(
       'has rows of 33 weights for the tensor "a", no multiple of 32',
     );
     expect(await faultOf({}, [tensor("a", { shape: [12] }), tensor("b"), tensor("c")])).toContain(
       "instead of 64, where the one before it ends",
+    );
+    expect(await faultOf({ "general.alignment": { uint32: 1 } })).toMatch(
+      /^has its tensor data at byte \d+, no multiple of 32$/,
     );
     expect(await faultOf({}, [tensor("a"), tensor("b", { shape: [64] })])).toMatch(
       /^has the tensor "b" past its end: the tensor ends at byte \d+, the file at \d+$/,
