@@ -41,10 +41,6 @@ export class GgufReader {
     return this.size - this.#position;
   }
 
-  async uint8(): Promise<number> {
-    return (await this.#take(1)).readUInt8();
-  }
-
   async uint32(): Promise<number> {
     return (await this.#take(4)).readUInt32LE();
   }

@@ -50,7 +50,7 @@ type LimitName = keyof SpendLimits;
 interface Charge {
   readonly name: LimitName;
   readonly account: Account;
-  /** Tokens; 0: no limit. */
+  /** Tokens; infinite where there is no limit. */
   readonly limit: number;
 }
 
@@ -165,7 +165,7 @@ export class SpendGuard {
     this.#startNewDay();
     const charges = this.#chargesOf(payer);
     for (const { name, account, limit } of charges) {
-      if (limit > 0 && account.used + tokens > limit) throw this.#refusal(name, account.used, tokens);
+      if (account.used + tokens > limit) throw this.#refusal(name, account.used, tokens);
     }
     for (const { account } of charges) account.used += tokens;
     let open = true;
@@ -180,12 +180,15 @@ export class SpendGuard {
   }
 
   #chargesOf({ client, address }: Payer): readonly Charge[] {
-    const { total, client: ofClient, address: ofAddress } = this.#limits;
+    const { client: ofClient, address: ofAddress } = this.#limits;
+    const total = this.#limits.total > 0 ? this.#limits.total : Number.POSITIVE_INFINITY;
     const charges: Charge[] = [{ name: "total", account: this.#total, limit: total }];
     if (ofClient > 0) charges.push({ name: "client", account: this.#clients.of(client), limit: ofClient });
     if (address === undefined) return charges;
-    const share = Math.floor(total * this.#anonymousShare);
-    charges.push({ name: "total", account: this.#anonymous, limit: share });
+    if (total < Number.POSITIVE_INFINITY) {
+      // A share of 0 is a limit of 0.
+      charges.push({ name: "total", account: this.#anonymous, limit: total * this.#anonymousShare });
+    }
     if (ofAddress > 0)
       charges.push({ name: "address", account: this.#addresses.of(address), limit: ofAddress });
     return charges;

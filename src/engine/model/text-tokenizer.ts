@@ -27,12 +27,12 @@ export class TextTokenizer {
     this.#joined = this.#cutsAreExact(joined) ? joined : () => true;
   }
 
-  /** The tokens of a text, as `model.tokenize` returns them. `inside`: the text is not the beginning of a prompt. */
-  *tokenize(text: string, inside: boolean): Pieces<number[]> {
+  /** The tokens of a text, as `model.tokenize` returns them, without the space that some models put before a text. */
+  *tokenize(text: string): Pieces<number[]> {
     const tokens: number[] = [];
     for (let from = 0; from < text.length;) {
       const end = pieceEnd(text, from, this.#joined);
-      for (const token of this.#tokens(text.slice(from, end), inside || from > 0)) tokens.push(token);
+      for (const token of this.#tokens(text.slice(from, end))) tokens.push(token);
       yield end - from;
       from = end;
     }
@@ -45,7 +45,7 @@ export class TextTokenizer {
     let count = 0;
     for (let from = 0; from < text.length && count <= enough;) {
       const end = pieceEnd(text, from, this.#joined);
-      count += this.#tokens(text.slice(from, end), true).length;
+      count += this.#tokens(text.slice(from, end)).length;
       yield end - from;
       from = end;
     }
@@ -61,8 +61,7 @@ export class TextTokenizer {
         plain += value;
         continue;
       }
-      const inside = tokens.length > 0;
-      for (const token of yield* this.tokenize(plain, inside)) tokens.push(token);
+      for (const token of yield* this.tokenize(plain)) tokens.push(token);
       plain = "";
       if (value instanceof SpecialToken) tokens.push(...value.tokenize(this.#model.tokenizer));
       else if (value instanceof SpecialTokensText)
@@ -71,16 +70,16 @@ export class TextTokenizer {
     return tokens;
   }
 
-  #tokens(text: string, inside: boolean): readonly number[] {
-    return this.#model.tokenize(text, false, inside ? "trimLeadingSpace" : undefined);
+  #tokens(text: string): readonly number[] {
+    return this.#model.tokenize(text, false, "trimLeadingSpace");
   }
 
   /** Tries each exact cut of the sample: a tokenizer may change text in a way that is not known here. */
   #cutsAreExact(joined: Joined): boolean {
-    const whole = this.#tokens(SAMPLE, true).join(" ");
+    const whole = this.#tokens(SAMPLE).join(" ");
     for (let at = 1; at < SAMPLE.length; at++) {
       if (!isExactCut(SAMPLE, at, joined)) continue;
-      const parts = [...this.#tokens(SAMPLE.slice(0, at), true), ...this.#tokens(SAMPLE.slice(at), true)];
+      const parts = [...this.#tokens(SAMPLE.slice(0, at)), ...this.#tokens(SAMPLE.slice(at))];
       if (parts.join(" ") !== whole) return false;
     }
     return true;

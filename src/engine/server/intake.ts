@@ -222,7 +222,7 @@ export class Intake {
   #fail(pending: PendingWork, error: unknown): void {
     this.#room.leave(pending);
     if (!(error instanceof ServiceError)) this.#options.onFault(error);
-    pending.failed(error);
+    if (!pending.cancelled) pending.failed(error);
   }
 
   #workOf<T>(

@@ -60,6 +60,16 @@ describe("the spend guard", () => {
     guard.reserve(anonymous(1), 75);
   });
 
+  it("lets anonymous clients use nothing with a share of 0, and everything without a total", () => {
+    const limits = { total: 100, client: 0, address: 0 };
+    const none = new SpendGuard({ limits, anonymousShare: 0, clock, metrics });
+    refusalOf(() => none.reserve(anonymous(1), 1));
+    none.reserve(ada, 100);
+    const unlimited = { ...limits, total: 0 };
+    const all = new SpendGuard({ limits: unlimited, anonymousShare: 0.75, clock, metrics });
+    all.reserve(anonymous(1), 1_000_000);
+  });
+
   it("refuses a call over the total limit and states when the limit resets", () => {
     const guard = guardOf({ total: 100 });
     guard.reserve(ada, 60);

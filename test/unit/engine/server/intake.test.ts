@@ -13,6 +13,7 @@ function setUp({ queueLimit = 4, tokens = 1000 } = {}) {
   const submitted: RequestState[] = [];
   const prepared: string[] = [];
   const turns: (() => void)[] = [];
+  let rejectSchema = (): void => {};
   const prompts: Prompts = {
     *prepare({ turns: [turn], accountKey }) {
       yield 1;
@@ -20,7 +21,12 @@ function setUp({ queueLimit = 4, tokens = 1000 } = {}) {
       prepared.push(accountKey);
       return preparedRequest(turn?.content.length ?? 0, { accountKey });
     },
-    withGrammar: (request) => Promise.resolve(request),
+    withGrammar: (request, { turns: [turn] }) =>
+      turn?.content === "bad schema"
+        ? new Promise((_, reject) => {
+            rejectSchema = () => reject(new ServiceError("bad_request", "The schema cannot be used."));
+          })
+        : Promise.resolve(request),
     *prepareContext({ accountKey }) {
       yield 1;
       return preparedRequest(3, { accountKey, background: true });
@@ -111,7 +117,18 @@ function setUp({ queueLimit = 4, tokens = 1000 } = {}) {
     });
     return { pending, ends };
   };
-  return { intake, run, submit, count, submitted, prepared, faults, loop, request };
+  return {
+    intake,
+    run,
+    submit,
+    count,
+    submitted,
+    prepared,
+    faults,
+    loop,
+    request,
+    rejectSchema: () => rejectSchema(),
+  };
 }
 
 const overloaded = expect.objectContaining({ code: "overloaded", retryable: true, retryAfterMs: RETRY_MS });
@@ -201,6 +218,28 @@ describe("Intake", () => {
     const { count: countOne } = setUp({ queueLimit: 1 });
     countOne("sub:a");
     expect(countOne("sub:b").ends).toEqual([overloaded]);
+  });
+
+  it("reports the failure of a schema once, and not for a request that was cancelled or displaced", async () => {
+    const { run, submit, intake, rejectSchema } = setUp({ queueLimit: 2 });
+    const failing = submit("sub:a", "bad schema");
+    await run();
+    rejectSchema();
+    await run();
+    expect(failing.errors).toEqual([expect.objectContaining({ code: "bad_request" })]);
+    const cancelled = submit("sub:a", "bad schema");
+    await run();
+    intake.cancel(cancelled.pending);
+    rejectSchema();
+    await run();
+    expect(cancelled.errors).toEqual([]);
+    submit("sub:a");
+    const displaced = submit("sub:a", "bad schema");
+    await run();
+    submit("sub:b");
+    rejectSchema();
+    await run();
+    expect(displaced.errors).toEqual([overloaded]);
   });
 
   it("stops counting for a cancelled command", async () => {
