@@ -84,7 +84,8 @@ export class EngineServer implements ConnectionHost {
     const { loaded, settings, clock } = options;
     const tileTokens = loaded.info.gpu === false ? CPU_TILE_TOKENS : 1;
     const queue = new FairQueue<RequestState>({
-      // The intake bounds the waiting requests. Preempted ones, at most one per slot, return without a bound.
+      // The intake bounds the requests that wait for their first slot. Preempted ones return without a bound; while they
+      // are more than the slots, they take the room of new requests.
       requests: settings.queueLimit + loaded.info.slots,
       promptTokens: settings.queueLimit * QUEUED_PROMPT_TOKENS,
       background: MAX_CONTEXTS,

@@ -1,5 +1,6 @@
 import { ServiceError } from "../../core/errors.ts";
 import { WaitingRoom } from "../../core/queues/waiting-room.ts";
+import { WaitingWeights } from "../../core/queues/waiting-weights.ts";
 import type {
   CountRequest,
   EngineRequest,
@@ -12,6 +13,9 @@ import type { Detokenize } from "../generation/whole-characters.ts";
 import { boundedWeight, type PreparedRequest } from "../ports.ts";
 import { WorkQueue, type LoopPace, type Work } from "../scheduling/work-queue.ts";
 import type { PendingCount, PendingRequest, PendingWork } from "./gateway-connection.ts";
+
+/** Prompt tokens of one unit when it is found out whose requests take the most of them. */
+const TOKENS_PER_UNIT = 1024;
 
 /** Work that yields the size of each piece in characters. */
 type Pieces<T> = Generator<number, T, void>;
@@ -57,6 +61,8 @@ export class Intake {
   pieces = 0;
   readonly #options: IntakeOptions;
   readonly #room: WaitingRoom<PendingWork>;
+  /** Prompt tokens of the requests that wait for a slot. */
+  readonly #promptUnits = new WaitingWeights<PendingWork>();
   readonly #work: WorkQueue;
   readonly #ofPending = new Map<PendingWork, Work>();
   /** Background jobs that process a context, by client. */
@@ -103,7 +109,7 @@ export class Intake {
   /** Cancels waiting or running work. It emits no further events. */
   cancel(pending: PendingWork): void {
     pending.cancelled = true;
-    this.#room.leave(pending);
+    this.#leave(pending);
     const work = this.#ofPending.get(pending);
     if (work) this.#work.cancel(work);
     this.#ofPending.delete(pending);
@@ -152,6 +158,11 @@ export class Intake {
     return loser !== pending;
   }
 
+  #leave(pending: PendingWork): void {
+    this.#room.leave(pending);
+    this.#promptUnits.remove(pending);
+  }
+
   #refuse(loser: PendingWork, displaced: boolean): void {
     if (displaced) this.displaced++;
     this.cancel(loser);
@@ -164,9 +175,10 @@ export class Intake {
       const complete = await prompts.withGrammar(prepared, request);
       if (pending.cancelled) return;
       pending.state = this.#stateOf(complete, this.#leavingAtStart(pending), pending.arrivedAt);
+      this.#promptUnits.add(pending, Math.ceil(Math.max(1, prepared.tokens.length) / TOKENS_PER_UNIT));
       while (!loop.submit(pending.state)) {
-        // The prompt tokens of all waiting requests are bounded too.
-        const loser = this.#room.yieldTo(pending);
+        // The prompt tokens of all waiting requests are bounded too. One long prompt can take the room of many others.
+        const loser = this.#promptUnits.yieldTo(pending);
         this.#refuse(loser, loser !== pending);
         if (loser === pending) return;
       }
@@ -181,14 +193,14 @@ export class Intake {
     return {
       queued: (position, etaMs) => events.queued(position, etaMs),
       started: (promptTokens, cachedTokens, droppedTurns) => {
-        this.#room.leave(pending);
+        this.#leave(pending);
         if (!pending.cancelled) events.started(promptTokens, cachedTokens, droppedTurns);
       },
       progress: (processed, total) => events.progress(processed, total),
       delta: (text, tokens) => events.delta(text, tokens),
       finished: (reason, usage) => events.finished(reason, usage),
       failed: (error) => {
-        this.#room.leave(pending);
+        this.#leave(pending);
         events.failed(error);
       },
     };
@@ -220,7 +232,7 @@ export class Intake {
   }
 
   #fail(pending: PendingWork, error: unknown): void {
-    this.#room.leave(pending);
+    this.#leave(pending);
     if (!(error instanceof ServiceError)) this.#options.onFault(error);
     if (!pending.cancelled) pending.failed(error);
   }

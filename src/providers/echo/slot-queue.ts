@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
-import { WaitingRoom, type Waiter } from "../../core/queues/waiting-room.ts";
+import { WaitingRoom } from "../../core/queues/waiting-room.ts";
+import type { Waiter } from "../../core/queues/waiting-weights.ts";
 
 /** Minimum milliseconds between two reports of positions. */
 const NOTICE_MS = 500;

@@ -2,7 +2,7 @@ import { createConnection, type Socket } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import type { ErrorReport } from "../../core/errors.ts";
 import type { StopSignal } from "../../core/stop-signal.ts";
-import type { Waiter } from "../../core/queues/waiting-room.ts";
+import type { Waiter } from "../../core/queues/waiting-weights.ts";
 import {
   NO_STATS,
   type EngineInfo,

@@ -1,4 +1,5 @@
-import { WaitingRoom, type Waiter } from "../../core/queues/waiting-room.ts";
+import { WaitingRoom } from "../../core/queues/waiting-room.ts";
+import type { Waiter } from "../../core/queues/waiting-weights.ts";
 
 interface WaitingLine extends Waiter {
   readonly id: number;
@@ -49,7 +50,7 @@ export class WaitingLines {
     return this.#room.leave(request);
   }
 
-  /** Removes and returns all lines, in the order in which the engine must get them. */
+  /** Removes and returns all lines, in the order in which the engine must receive them. */
   takeAll(): string[] {
     const lines = [...Array.from(this.#requests.values(), ({ line }) => line), ...this.#forgets];
     for (const request of this.#requests.values()) this.#room.leave(request);

@@ -68,6 +68,7 @@ describe("the spend guard", () => {
     const unlimited = { ...limits, total: 0 };
     const all = new SpendGuard({ limits: unlimited, anonymousShare: 0.75, clock, metrics });
     all.reserve(anonymous(1), 1_000_000);
+    expect(all.usedToday()).toBe(1_000_000);
   });
 
   it("refuses a call over the total limit and states when the limit resets", () => {

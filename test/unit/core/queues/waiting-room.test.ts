@@ -1,6 +1,7 @@
 import fc from "../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
-import { WaitingRoom, type Waiter } from "../../../../src/core/queues/waiting-room.ts";
+import { WaitingRoom } from "../../../../src/core/queues/waiting-room.ts";
+import type { Waiter } from "../../../../src/core/queues/waiting-weights.ts";
 
 interface Named extends Waiter {
   readonly name: string;
@@ -79,17 +80,6 @@ describe("WaitingRoom", () => {
     fill(room, [first, second, visitor("addr:10.0.0.1")]);
     const loser = room.enter(visitor("addr:10.0.1.2"));
     expect([first, second]).toContain(loser);
-  });
-
-  it("makes room for a waiting request that does not fit for another reason", () => {
-    const room = new WaitingRoom<Named>(10);
-    const many = [user("sub:a"), user("sub:a"), user("sub:a")];
-    const one = user("sub:b");
-    fill(room, [...many, one]);
-    expect(room.yieldTo(one)).toBe(many[2]);
-    expect(room.yieldTo(one)).toBe(many[1]);
-    expect(room.yieldTo(one)).toBe(one);
-    expect(room.size).toBe(1);
   });
 
   it("holds its bounds and always removes the youngest of the largest, whatever happens", () => {

@@ -205,6 +205,23 @@ describe("Intake", () => {
     expect(submitted).toHaveLength(9);
   });
 
+  it("takes the room for a prompt from the longest prompts, not from the most requests", async () => {
+    const { run, submit, submitted } = setUp({ queueLimit: 100, tokens: 60_000 });
+    const many = Array.from({ length: 20 }, () => submit("sub:many", "x".repeat(100)));
+    const long = [submit("sub:x", "x".repeat(29_000)), submit("sub:y", "x".repeat(28_000))];
+    await run();
+    const notTokenized = submit("sub:many", "x".repeat(100));
+    const short = submit("sub:modest", "x".repeat(2000));
+    await run();
+    expect(long.map(({ errors }) => errors)).toEqual([[overloaded], []]);
+    expect([...many, notTokenized, short].flatMap(({ errors }) => errors)).toEqual([]);
+    // Another long prompt is the largest itself.
+    const again = submit("sub:z", "x".repeat(30_000));
+    await run();
+    expect(again.errors).toEqual([overloaded]);
+    expect(submitted).toHaveLength(23);
+  });
+
   it("counts tokens in turn with the other work, within the same places", async () => {
     const { run, count, submit, prepared, intake } = setUp({ queueLimit: 100 });
     const counts = Array.from({ length: 50 }, () => count("addr:10.0.0.1"));
