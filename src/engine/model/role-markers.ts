@@ -6,6 +6,11 @@ export type MarkerBreaker = (text: string) => string;
 
 /** A word, with its combining marks. */
 const WORD = "[\\p{L}\\p{M}\\p{N}_]";
+/**
+ * Source of a pattern for any number in a marker. Without a bound, a look-behind would read a long row of digits once for
+ * each of them.
+ */
+const NUMBER = "\\p{N}{1,9}";
 /** Numbers, words, blanks and single other characters. */
 const ATOMS = /\p{N}+|[\p{L}\p{M}_]+|\s+|[^]/gu;
 const STARTS_WITH_WORD = new RegExp(`^${WORD}`, "u");
@@ -27,7 +32,7 @@ export function isDistinct(marker: string): boolean {
 /**
  * Creates a function that breaks the given role markers. In many vocabularies a role marker such as `<|user|>` or
  * `USER:` is plain text and gives the same tokens in the template and in a message, so a message must not contain one.
- * Blanks and line breaks may stand between the parts of a marker, and a number in it stands for every number.
+ * Blanks and line breaks may stand between the parts of a marker, and a number in it stands for every number of up to nine digits.
  *
  * - `<|user|>`, `[INST]`, `### Instruction:`: broken everywhere, in upper and lower case.
  * - `USER:`: broken everywhere as the template spells it, and in another case at the start of a line or a sentence.
@@ -74,7 +79,7 @@ function patternOf(marker: string): string {
     const separated = previous.endsWith(" ");
     const words = HAS_WORD.test(previous) && HAS_WORD.test(atom);
     if (source !== "") source += words ? (separated ? "\\s+" : "") : "\\s*";
-    source += /^\p{N}/u.test(atom) ? "\\p{N}+" : atom.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+    source += /^\p{N}/u.test(atom) ? NUMBER : atom.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
     previous = atom;
   }
   return source;

@@ -14,6 +14,20 @@ describe("markerBreaker", () => {
     expect(markerBreaker(markers)("a < b | c > d, <|use|>")).toBe("a < b | c > d, <|use|>");
   });
 
+  it.each(["Round 1:", "Q1:", "12", "[Round 1]"])(
+    "takes linear time for long rows of digits: %s",
+    (marker) => {
+      // With quadratic time, this takes minutes.
+      const digits = "1".repeat(300_000);
+      expect(markerBreaker([marker])(`Round ${digits}`)).toBe(`Round ${digits}`);
+    },
+  );
+
+  it("breaks a marker with any number", () => {
+    expect(markerBreaker(["Round 1:"])("Round 27: x")).toBe("Round 27\u200B: x");
+    expect(markerBreaker(["Q1:"])("Q305:")).toBe("Q305\u200B:");
+  });
+
   it("changes nothing without markers", () => {
     expect(markerBreaker([])("<|user|>")).toBe("<|user|>");
   });
