@@ -6,6 +6,8 @@ export type Pieces<T> = Generator<number, T, void>;
 
 /** Number of a control token's type in GGUF. Text never becomes one. */
 const CONTROL_TYPE = 3;
+/** Number of the type of tokens that are found in every text before it is split. */
+const USER_DEFINED_TYPE = 4;
 /** Text with all kinds of exact cuts, which are checked when the model is loaded. */
 const SAMPLE = "The cat sat (on 12 mats), x=y[i]; see http://a.b/c?d. 你好，世界。 Ça va, été 3.14!";
 
@@ -97,10 +99,13 @@ export function whole<T>(pieces: Pieces<T>): T {
 /** The text of each token that plain text can become. */
 function tokenTexts(model: LlamaModel): string[] {
   const { tokens, token_type: types, model: kind } = model.fileInfo.metadata.tokenizer.ggml;
-  const plain = tokens.filter((_, token) => Number(types?.[token]) !== CONTROL_TYPE);
-  if (kind !== "gpt2") return plain.map((text) => text.replaceAll("▁", " "));
+  const typeOf = (token: number): number => Number(types?.[token]);
   const bytes = byteCharacters();
-  return plain.map((text) => {
+  return tokens.flatMap((text, token) => {
+    if (typeOf(token) === CONTROL_TYPE) return [];
+    if (kind !== "gpt2") return text.replaceAll("▁", " ");
+    // These are stored as they are, not as characters that stand for bytes.
+    if (typeOf(token) === USER_DEFINED_TYPE) return text;
     // Most tokens are ASCII, of which only the space has a character of its own.
     if (/^[!-~Ġ]*$/.test(text)) return text.replaceAll("Ġ", " ");
     return Buffer.from(Array.from(text, (character) => bytes.get(character) ?? 0xff)).toString();
