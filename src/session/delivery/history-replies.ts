@@ -98,6 +98,12 @@ export class HistoryReplies {
     });
   }
 
+  /** Called when the socket is writable, so all of the histories that were sent has been read. */
+  allRead(): void {
+    this.#cancelUnread?.();
+    this.#cancelUnread = null;
+  }
+
   /** Drops all requests, because the socket has closed. */
   end(): void {
     this.#waiting.length = 0;
