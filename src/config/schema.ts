@@ -226,8 +226,8 @@ export const settingGroups = {
     MAX_REPLAY_BYTES_PER_SECOND: integer(1024, 1024 * MIB, 4 * MIB, {
       doc:
         "Maximum bytes per second that are sent again (histories, resumed or joined answers, results of commands without a " +
-        "model) to one client or address; twice as much to all addresses of one network, and four times to all anonymous " +
-        "clients or all subjects. Bursts may be twice as large. Excess bytes are delayed.",
+        "model) to one client or address, with bursts of two seconds. All addresses of one network share the rate of one " +
+        "address. All anonymous clients together get twice the rate, all subjects four times. Excess bytes are delayed.",
     }),
     MAX_ANSWER_BYTES: integer(1024, 64 * MIB, MIB, {
       doc: "Maximum bytes of an answer. A longer answer ends with `length`.",
