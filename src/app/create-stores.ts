@@ -23,7 +23,7 @@ interface StoreHost {
   readonly metrics: PrometheusMetrics;
 }
 
-/** What the stores need to know of the clients. */
+/** What the stores need from the layers above them. */
 export interface StoreClients {
   /** Whether a client has an open socket. */
   readonly isConnected: (client: string) => boolean;

@@ -28,9 +28,9 @@ const SEARCH_INTERVAL_MS = 100;
 
 /**
  * Unsent bytes of all sockets. Each address has a share of the limit; over it, the socket of the address that holds most
- * is closed. Above 80 % of the limit, sockets that are not read are closed, the largest first, before anyone is
- * refused. Over the limit the socket that holds most is closed. The answers of a closed socket stay in their logs and
- * can be resumed, while running out of memory would end all connections.
+ * is closed. Above 80 % of the limit, sockets that are not read are closed, the largest first, before messages are
+ * refused. Over the limit the socket that holds most is closed. The answers of a closed socket stay in their logs and can
+ * be resumed, while running out of memory would end all connections.
  */
 export class BufferAccount {
   readonly #maxBytes: number;

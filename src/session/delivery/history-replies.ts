@@ -25,9 +25,9 @@ export interface HistorySink {
 const MAX_WAITING = 4;
 
 /**
- * Milliseconds after which a request that waits is given up, and after which a socket is closed if it has read nothing of
- * a history. A quarter of a minute is long for a reader that works, and short for the memory that one that does not
- * work takes from others.
+ * Milliseconds after which a waiting request is refused, and after which a socket is closed if it has read nothing of a
+ * history. That is enough time for any client that reads, and limits how long a client that does not read can hold
+ * memory.
  */
 const MAX_WAIT_MS = 15_000;
 
@@ -45,7 +45,7 @@ type Obstacle = "socket" | "budget" | "memory";
 
 interface Waiting extends HistoryRequest {
   readonly client: string;
-  /** `Clock.now()` at which the request is given up. */
+  /** `Clock.now()` at which the request is refused. */
   readonly giveUpAt: number;
   /** Size of the reply at the first attempt, in bytes; 0 before that. */
   bytes: number;
