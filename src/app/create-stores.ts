@@ -23,10 +23,16 @@ interface StoreHost {
   readonly metrics: PrometheusMetrics;
 }
 
+<<<<<<< HEAD
 /** State of the clients that the stores depend on. */
+=======
+/** What the stores need from the layers above them. */
+>>>>>>> rev-gateway
 export interface StoreClients {
   /** Whether a client has an open socket. */
   readonly isConnected: (client: string) => boolean;
+  /** Called when the context of an anonymous client was dropped to free memory. */
+  readonly contextDropped: (client: string) => void;
   /** Whether both subjects and anonymous clients can connect. */
   readonly bothClasses: boolean;
 }
@@ -39,7 +45,10 @@ export interface Stores {
 }
 
 /** Creates the stores in the memory of this process, with their metrics. */
-export function createStores(options: StoreHost, { isConnected, bothClasses }: StoreClients): Stores {
+export function createStores(
+  options: StoreHost,
+  { isConnected, contextDropped, bothClasses }: StoreClients,
+): Stores {
   const { config, chain, logger, metrics } = options;
   const reservedShare = bothClasses ? RESERVED_SHARE : 0;
   const forget = (client: string, conversation: string): void =>
@@ -67,6 +76,7 @@ export function createStores(options: StoreHost, { isConnected, bothClasses }: S
     contextDropped: (client) => {
       contextsDropped++;
       chain?.forget({ client });
+      contextDropped(client);
     },
     clock,
   });
@@ -106,7 +116,7 @@ export function createStores(options: StoreHost, { isConnected, bothClasses }: S
   metrics.gauge("context_bytes", "Bytes held by client contexts", () => conversations.contextBytes);
   metrics.counter(
     "contexts_dropped_total",
-    "Contexts of anonymous clients without a socket that were dropped because the memory for them was full",
+    "Contexts of anonymous clients that were dropped because the memory for them was full",
     () => contextsDropped,
   );
   metrics.gauge("message_ids", "Message ids kept to detect duplicates", () => conversations.claims);

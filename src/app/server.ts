@@ -18,6 +18,7 @@ import type { ProviderChain } from "../providers/chain/provider-chain.ts";
 import type { Selection } from "../providers/select-provider.ts";
 import { BufferAccount } from "../session/delivery/buffer-account.ts";
 import { ClientSockets } from "../session/client-sockets.ts";
+import { CONTEXT_DROPPED } from "../session/frame-handlers.ts";
 import { ExpiryWheel } from "../session/expiry-wheel.ts";
 import { drain } from "./drain.ts";
 import { createLimits, type ServiceLimits } from "./create-limits.ts";
@@ -75,6 +76,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   });
   const stores = createStores(options, {
     isConnected: (client) => clients.has(client),
+    contextDropped: (client) => clients.notify(client, "context_dropped", CONTEXT_DROPPED),
     bothClasses: config.ALLOW_ANONYMOUS && tokenVerifier.configured,
   });
   const chat = createChat(options, stores);

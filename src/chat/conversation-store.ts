@@ -32,7 +32,8 @@ export interface ConversationStore {
   /** Null when the client has set none. */
   context(client: string): Promise<string | null>;
   /**
-   * Sets the context of a client. May drop contexts of anonymous clients without a socket to free memory.
+   * Sets the context of a client. May drop contexts of anonymous clients to free memory: of those without a
+   * socket, and of those that returned when their account had no share left.
    * @throws ServiceError `context_refused` when there is no memory left for it; the earlier context still applies.
    */
   setContext(owner: Principal, text: string): Promise<void>;

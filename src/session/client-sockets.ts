@@ -1,9 +1,11 @@
 import type { Metrics } from "../core/metrics.ts";
 import type { CloseReason } from "../protocol/close-codes.ts";
+import type { NoticeFrame } from "../protocol/server-frames.ts";
 
-/** A socket that can be closed to admit a newer one of the same client. */
+/** A socket that can be closed to admit a newer one of the same client, and that receives the notices of its client. */
 export interface ClientSocket {
   close(reason: CloseReason, text: string): void;
+  notify(event: NoticeFrame["event"], message: string): void;
 }
 
 export interface ClientSocketsOptions {
@@ -59,6 +61,11 @@ export class ClientSockets {
     } else if (Array.isArray(held)) held.push(socket);
     else this.#sockets.set(client, [held, socket]);
     return true;
+  }
+
+  /** Sends a notice to all sockets of a client. */
+  notify(client: string, event: NoticeFrame["event"], message: string): void {
+    for (const socket of [this.#sockets.get(client) ?? []].flat()) socket.notify(event, message);
   }
 
   /** Removes a socket that closed or now belongs to another client. May be repeated. */

@@ -67,8 +67,9 @@ const handlers: { readonly [T in OrderedFrame["type"]]: Handler<T> } = {
 /** Milliseconds until another socket has closed or slow readers have caught up; an estimate. */
 const FULL_RETRY_MS = 5000;
 
-const CONTEXT_DROPPED =
-  "Your context was dropped while you were away, because the server's memory for contexts was full. " +
+/** Message of the notice `context_dropped`. */
+export const CONTEXT_DROPPED =
+  "Your context was dropped, because the server's memory for contexts was full. " +
   "Answers do not use it any more. Set it again with /setcontext.";
 
 /** Handles one frame. @throws ServiceError whose message is sent to the client */

@@ -204,7 +204,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
   }
 
   showHistory(conversation: string, limit: number): void {
-    this.#openFeed().showHistory({ conversation, limit });
+    if (!this.#ended) this.#openFeed().showHistory({ conversation, limit });
   }
 
   adopt(hash: string, record: SessionRecord): boolean {

@@ -35,6 +35,7 @@ export interface ChatBenchOptions extends ScriptedProviderOptions {
   readonly anonymousContextBudgetBytes?: number;
   /** Whether a client has a socket; default: every one. */
   readonly isConnected?: (client: string) => boolean;
+  readonly contextDropped?: (client: string) => void;
 }
 
 /** The chat service on the memory stores, with a scripted provider and virtual time. */
@@ -59,6 +60,7 @@ export function chatBench(options: ChatBenchOptions = {}) {
     maxMessageIds: 10_000,
     reservedShare: 0,
     isConnected: options.isConnected ?? (() => true),
+    ...(options.contextDropped && { contextDropped: options.contextDropped }),
     clock,
   });
   const faults: string[] = [];

@@ -5,6 +5,7 @@ import { createFrameDecoder } from "../../src/protocol/codec.ts";
 import { BufferAccount } from "../../src/session/delivery/buffer-account.ts";
 import { ClientSockets } from "../../src/session/client-sockets.ts";
 import { BucketTable } from "../../src/core/bucket-table.ts";
+import { CONTEXT_DROPPED } from "../../src/session/frame-handlers.ts";
 import { FlushScheduler } from "../../src/session/delivery/flush-scheduler.ts";
 import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
 import { RateLimits, type RateLimitOptions } from "../../src/session/limits/rate-limits.ts";
@@ -90,7 +91,11 @@ export class TestClient {
 
 /** The sessions of a service on fake sockets and virtual time. */
 export function sessionBench(options: SessionBenchOptions = {}) {
-  const bench = chatBench({ ...options, isConnected: (client) => clients.has(client) });
+  const bench = chatBench({
+    ...options,
+    isConnected: (client) => clients.has(client),
+    contextDropped: (client) => clients.notify(client, "context_dropped", CONTEXT_DROPPED),
+  });
   const { clock, metrics, chat, store } = bench;
   const clients: ClientSockets = new ClientSockets({
     maxPerClient: options.maxSocketsPerClient ?? 100,

@@ -89,6 +89,8 @@ export class AnswerFeed implements CursorSink, HistorySink, Flushable {
 
   /** Sends what is ready while the socket is writable. Call it where the writes are corked. */
   pump(): void {
+    // The cursors may block the socket again.
+    if (this.#writer.writable) this.#histories?.allRead();
     this.#cursors.pump(this.#writer);
     this.#histories?.serve();
   }

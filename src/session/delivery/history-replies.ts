@@ -25,8 +25,14 @@ export interface HistorySink {
 const MAX_WAITING = 4;
 
 /**
+<<<<<<< HEAD
  * Milliseconds after which a waiting request gets an error, and after which a socket is closed that has read nothing of
  * a history. Long enough for a slow reader, and short because unread bytes take memory from others.
+=======
+ * Milliseconds after which a waiting request is refused, and after which a socket is closed if it has read nothing of a
+ * history. That is enough time for any client that reads, and limits how long a client that does not read can hold
+ * memory.
+>>>>>>> rev-gateway
  */
 const MAX_WAIT_MS = 15_000;
 
@@ -44,7 +50,7 @@ type Obstacle = "socket" | "budget" | "memory";
 
 interface Waiting extends HistoryRequest {
   readonly client: string;
-  /** `Clock.now()` at which the request is given up. */
+  /** `Clock.now()` at which the request is refused. */
   readonly giveUpAt: number;
   /** Size of the reply at the first attempt, in bytes; 0 before that. */
   bytes: number;
@@ -95,6 +101,12 @@ export class HistoryReplies {
       // A request may have arrived after the loop ended.
       if (this.#writer.writable) this.serve();
     });
+  }
+
+  /** Called when the socket is writable, so all of the histories that were sent has been read. */
+  allRead(): void {
+    this.#cancelUnread?.();
+    this.#cancelUnread = null;
   }
 
   /** Drops all requests, because the socket has closed. */

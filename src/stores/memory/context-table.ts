@@ -26,9 +26,16 @@ interface Context {
 }
 
 /**
+<<<<<<< HEAD
  * The contexts of one class of clients. Contexts that need not be kept are dropped for new ones, those of the account
  * with the most bytes first. The kept contexts of one account may take an eighth of the bytes that are free without
  * them, and those of one network a quarter, so that some memory always remains for others.
+=======
+ * The contexts of one class of clients. Contexts that need not be kept make room for new ones, those of the account
+ * with the most bytes first. Kept ones of one account may take an eighth of the bytes that are free without them, and
+ * those of one network a quarter, so that something always remains for others. The context of a client that returns counts
+ * the same: above the share of its account it is not kept, and may still be dropped.
+>>>>>>> rev-gateway
  */
 export class ContextTable {
   readonly #options: ContextTableOptions;
@@ -87,10 +94,12 @@ export class ContextTable {
     if (context?.kept === true) this.#kept.count(context.accountKey, -context.bytes);
   }
 
-  /** Keeps the context of a client from now on, or no longer. */
+  /** Keeps the context of a client from now on, if it is within the shares of its account, or no longer. */
   keep(client: string, kept: boolean): void {
     const context = this.#contexts.peek(client);
     if (context === undefined || context.kept === kept) return;
+    // Otherwise an account could fill the whole budget: set contexts within its share, leave, and return with all of them.
+    if (kept && !this.#kept.fits(context.accountKey, context.bytes)) return;
     context.kept = kept;
     this.#kept.count(context.accountKey, kept ? context.bytes : -context.bytes);
     this.#contexts.pin(client, kept);

@@ -5,7 +5,7 @@ export interface HeapItem {
   readonly bytes: number;
 }
 
-/** A binary heap whose items know their place, so that any of them can be moved or removed in O(log n). */
+/** A binary heap whose items store their index, so that any of them can be moved or removed in O(log n). */
 export class IndexedHeap<T extends HeapItem> {
   #items: T[] = [];
 

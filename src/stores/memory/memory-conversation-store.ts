@@ -43,7 +43,7 @@ export interface MemoryConversationStoreOptions {
   readonly conversationEvicted?: () => void;
   /** Called when a history is evicted or expires, so that providers can drop their cached state of it. */
   readonly historyEvicted?: (client: string, conversation: string) => void;
-  /** Called when the context of an anonymous client without a socket is dropped for others. */
+  /** Called when the context of an anonymous client is dropped for others. */
   readonly contextDropped?: (client: string) => void;
   readonly clock: Clock;
 }

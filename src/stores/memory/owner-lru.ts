@@ -17,7 +17,7 @@ export interface OwnerLruOptions<V> {
 /**
  * A map with a byte budget and fair eviction. Owners are account keys.
  *
- * - Entries of anonymous accounts are evicted for anyone, those of subjects only for subjects. A share of the budget is
+ * - Entries of anonymous accounts are evicted for both classes, those of subjects only for subjects. A share of the budget is
  *   reserved for each class.
  * - Within a class, the network that holds the most bytes loses entries, in it the account that holds the most, and of
  *   its entries the least recently used one. A flood therefore evicts its own entries, even from many addresses of one

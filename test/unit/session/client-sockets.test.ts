@@ -6,13 +6,29 @@ function bench(maxPerClient: number, replaceOldest: boolean) {
   const metrics = new CountingMetrics();
   const clients = new ClientSockets({ maxPerClient, replaceOldest, metrics });
   const closed: number[] = [];
+  const notified: number[] = [];
   const socket = (name: number): ClientSocket => ({
     close: (reason) => void (reason === "replaced" && closed.push(name)),
+    notify: () => void notified.push(name),
   });
-  return { clients, metrics, closed, sockets: Array.from({ length: 8 }, (_, name) => socket(name)) };
+  return {
+    clients,
+    metrics,
+    closed,
+    notified,
+    sockets: Array.from({ length: 8 }, (_, name) => socket(name)),
+  };
 }
 
 describe("ClientSockets", () => {
+  it("sends a notice to all sockets of one client", () => {
+    const { clients, sockets, notified } = bench(4, false);
+    for (const socket of sockets.slice(0, 3)) clients.enter("ada", socket);
+    clients.enter("bob", sockets[3] as ClientSocket);
+    for (const client of ["ada", "bob", "nobody"]) clients.notify(client, "context_dropped", "text");
+    expect(notified).toEqual([0, 1, 2, 3]);
+  });
+
   it("refuses a socket over the limit, and accepts it after another one has left", () => {
     const { clients, sockets, metrics } = bench(2, false);
     const [a, b, c] = sockets as [ClientSocket, ClientSocket, ClientSocket];

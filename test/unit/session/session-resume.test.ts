@@ -87,6 +87,31 @@ describe("resume", () => {
     expect(await contextOf(last)).toBe("again");
   });
 
+  it("reports at once when a context is dropped that was over the share of its address at the return", async () => {
+    const bench = sessionBench({
+      script: (call) => call.answer("text"),
+      anonymousContextBudgetBytes: 8000,
+    });
+    const context = `/setcontext text="${"mine ".repeat(100)}"`;
+    const first = bench.connect({ address: "198.51.100.1" });
+    await first.send({ message: context });
+    first.socket.vanish();
+    const neighbour = bench.connect({ address: "198.51.100.1" });
+    await neighbour.send({ message: context });
+    const back = await resume(bench, first.secret, "198.51.100.1");
+    expect(await contextOf(back)).toContain("mine");
+    back.take();
+    for (let index = 0; index < 20; index++) {
+      const other = bench.connect({ address: `203.0.${index}.1` });
+      await other.send({ message: context });
+      other.socket.vanish();
+    }
+    expect(back.take()).toMatchObject([{ type: "system", event: "context_dropped" }]);
+    expect(await contextOf(back)).toBeNull();
+    expect(neighbour.socket.framesOf("system")).toHaveLength(1);
+    expect(await contextOf(neighbour)).toContain("mine");
+  });
+
   it("works repeatedly with the same secret", async () => {
     const bench = answering();
     let client = bench.connect();

@@ -214,6 +214,26 @@ describe("a history frame", () => {
       expect(clock.pending).toBe(timers);
     });
 
+    it("keeps a socket that has read the history and is blocked by text of an answer later", async () => {
+      const { connectAs, clock, provider } = sessionBench();
+      const client = connectAs("ada", 3600, true);
+      await client.send({ message: "Hi", conversation: "c" });
+      client.socket.onSend = () => "queued";
+      await client.send({ type: "history", conversation: "c" });
+      expect(client.socket.framesOf("history")).toHaveLength(1);
+      const call = provider.calls[0]?.start();
+      // Text arrives faster than it is read, so that each drain is followed by a frame that is larger than the history.
+      for (let second = 0; second < 30; second++) {
+        call?.say("x".repeat(1000));
+        client.drain();
+        await settle();
+        expect(client.socket.bufferedBytes()).toBeGreaterThan(0);
+        await clock.pass(1000);
+      }
+      expect(client.socket.ended).toBeNull();
+      expect(client.socket.breaches).toEqual([]);
+    });
+
     it("waits while half of the memory for unsent bytes is in use, and is refused after a time", async () => {
       const { client, clock, ask, buffers } = await escaped();
       const holder = { address: "192.0.2.1", closeToFreeMemory() {} };
@@ -228,6 +248,19 @@ describe("a history frame", () => {
       await ask();
       await clock.pass(15_000);
       expect(client.take()).toMatchObject([{ code: "overloaded", retryable: true }]);
+    });
+
+    it("leaves no timer when its socket has closed before the request was handled", async () => {
+      const timersAfter = async (frames: readonly object[]): Promise<number> => {
+        const { connect, clock } = sessionBench();
+        const client = connect();
+        for (const frame of frames) client.sendNow(frame);
+        client.socket.vanish();
+        await settle();
+        return clock.pending;
+      };
+      const help = { message: "/help", id: "i" };
+      expect(await timersAfter([help, { type: "history" }])).toBe(await timersAfter([help]));
     });
 
     it("leaves no timer when its socket closes", async () => {
