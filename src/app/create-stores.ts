@@ -23,11 +23,7 @@ interface StoreHost {
   readonly metrics: PrometheusMetrics;
 }
 
-<<<<<<< HEAD
-/** State of the clients that the stores depend on. */
-=======
 /** What the stores need from the layers above them. */
->>>>>>> rev-gateway
 export interface StoreClients {
   /** Whether a client has an open socket. */
   readonly isConnected: (client: string) => boolean;

@@ -27,17 +27,10 @@ const STALLED_MS = 5000;
 const SEARCH_INTERVAL_MS = 100;
 
 /**
-<<<<<<< HEAD
  * Unsent bytes of all sockets. Each address has a share of the limit; above it, the socket of the address that holds
  * the most is cut. Above 80 % of the limit, stalled sockets are cut, the largest first, before messages are refused.
  * Above the limit, the socket that holds the most is cut. The answers of a cut socket stay in their logs and can be
  * resumed, while running out of memory would end all connections.
-=======
- * Unsent bytes of all sockets. Each address has a share of the limit; over it, the socket of the address that holds most
- * is closed. Above 80 % of the limit, sockets that are not read are closed, the largest first, before messages are
- * refused. Over the limit the socket that holds most is closed. The answers of a closed socket stay in their logs and can
- * be resumed, while running out of memory would end all connections.
->>>>>>> rev-gateway
  */
 export class BufferAccount {
   readonly #maxBytes: number;

@@ -25,14 +25,8 @@ export interface HistorySink {
 const MAX_WAITING = 4;
 
 /**
-<<<<<<< HEAD
  * Milliseconds after which a waiting request gets an error, and after which a socket is closed that has read nothing of
  * a history. Long enough for a slow reader, and short because unread bytes take memory from others.
-=======
- * Milliseconds after which a waiting request is refused, and after which a socket is closed if it has read nothing of a
- * history. That is enough time for any client that reads, and limits how long a client that does not read can hold
- * memory.
->>>>>>> rev-gateway
  */
 const MAX_WAIT_MS = 15_000;
 

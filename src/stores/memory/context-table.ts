@@ -26,16 +26,10 @@ interface Context {
 }
 
 /**
-<<<<<<< HEAD
  * The contexts of one class of clients. Contexts that need not be kept are dropped for new ones, those of the account
  * with the most bytes first. The kept contexts of one account may take an eighth of the bytes that are free without
- * them, and those of one network a quarter, so that some memory always remains for others.
-=======
- * The contexts of one class of clients. Contexts that need not be kept make room for new ones, those of the account
- * with the most bytes first. Kept ones of one account may take an eighth of the bytes that are free without them, and
- * those of one network a quarter, so that something always remains for others. The context of a client that returns counts
- * the same: above the share of its account it is not kept, and may still be dropped.
->>>>>>> rev-gateway
+ * them, and those of one network a quarter, so that some memory always remains for others. The
+ * context of a client that returns counts the same: above the share of its account it may still be dropped.
  */
 export class ContextTable {
   readonly #options: ContextTableOptions;
