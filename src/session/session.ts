@@ -148,7 +148,6 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     this.#end();
     this.#stopExpiry();
     this.host.clients.leave(this.#owner.client, this);
-    this.#feed?.end();
     this.host.sessions.detach(this.#secretHash);
   }
 
@@ -242,6 +241,8 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
   #end(): void {
     this.#ended = true;
     this.#writer.shut();
+    // The socket may take a while to close, and must not count as a reader of its answers meanwhile.
+    this.#feed?.end();
   }
 
   writeFailed(fault: WriteFault): void {

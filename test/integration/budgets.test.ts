@@ -97,10 +97,10 @@ describe("readers that do not read their histories", () => {
     await until(async () => {
       expect(await ask(honest, "Hi", `w${round++}`)).toMatchObject({ type: "message" });
       return (await metric(service, "chat_buffered_bytes")) === 0;
-    }, 90_000);
+    }, 180_000);
     for (const socket of sockets) socket.cut();
     await honest.close();
-  }, 120_000);
+  }, 240_000);
 
   /** A client with a history of 600,000 bytes in JSON. */
   async function first({ url }: Service): Promise<{ session: string }> {

@@ -10,7 +10,9 @@ export interface BufferHolder {
 
 interface Held {
   bytes: number;
-  /** `Clock.now()` when the bytes last decreased, or when the first ones were added. */
+  /** Bytes sent since `since`. */
+  sent: number;
+  /** `Clock.now()` when the last {@link MIN_SENT_BYTES} were sent, or when the first bytes were added. */
   since: number;
 }
 
@@ -22,6 +24,9 @@ const NEARLY_FULL_SHARE = 0.8;
 
 /** Milliseconds without sending any of its bytes after which a socket counts as stalled. */
 const STALLED_MS = 5000;
+
+/** Bytes that a socket must send in this time. A reader that takes a little now and then must not hold memory. */
+const MIN_SENT_BYTES = 16_384;
 
 /** Minimum time between two searches for stalled sockets, in milliseconds: a search visits all holders. */
 const SEARCH_INTERVAL_MS = 100;
@@ -71,9 +76,13 @@ export class BufferAccount {
     if (bytes === before) return;
     this.#charge(holder.address, bytes - before);
     if (bytes === 0) this.#held.delete(holder);
-    else if (held === undefined) this.#held.set(holder, { bytes, since: this.#clock.now() });
+    else if (held === undefined) this.#held.set(holder, { bytes, sent: 0, since: this.#clock.now() });
     else {
-      if (bytes < before) held.since = this.#clock.now();
+      held.sent += Math.max(0, before - bytes);
+      if (held.sent >= MIN_SENT_BYTES) {
+        held.sent = 0;
+        held.since = this.#clock.now();
+      }
       held.bytes = bytes;
     }
     if (bytes < before) return;

@@ -30,6 +30,9 @@ const MAX_WAITING = 4;
  */
 const MAX_WAIT_MS = 15_000;
 
+/** Bytes of a history that a client must read in this time. Kernel buffers that grow take some without a reader. */
+const MIN_READ_BYTES = 8192;
+
 /** Share of the memory for unsent bytes that histories may fill. Above 80 %, messages of all clients are refused. */
 const BUFFER_SHARE = 1 / 2;
 
@@ -193,7 +196,7 @@ export class HistoryReplies {
       this.#cancelUnread = null;
       const left = this.#writer.unsentBytes;
       if (left === 0) return;
-      if (left < unsent) this.#closeIfUnread();
+      if (unsent - left >= MIN_READ_BYTES) this.#closeIfUnread();
       else this.#writer.giveUp();
     });
   }

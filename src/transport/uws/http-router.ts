@@ -41,14 +41,17 @@ const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
 export function createHttpRouter(options: HttpRouterOptions): (res: HttpResponse, req: HttpRequest) => void {
   return (res, req) => {
     options.watch.begin("http");
+    const path = req.getUrl();
     const method = req.getMethod().toUpperCase();
     const exchange = new HttpExchange(res, method, options.http);
-    const { facts, cors, refusal } = examine(res, req, method, options);
+    let cors = "";
     const failed = (error: unknown): HttpReply => {
-      options.http.logger.error({ err: error, path: facts.path }, "HTTP request failed");
+      options.http.logger.error({ err: error, path }, "HTTP request failed");
       return errorReply(500, "Unexpected server error; it was logged.");
     };
     try {
+      const { facts, cors: allowed, refusal } = examine(res, req, method, options);
+      cors = allowed;
       const reply = refusal ?? route(facts, options);
       if (reply instanceof Promise)
         exchange.reply(reply.catch(failed).then((finished) => withCors(finished, cors)));

@@ -118,7 +118,8 @@ export class UwsSocket<UserData> implements Socket, BufferHolder {
   /** Cuts the socket if its client has read nothing since the last check, or if its deadline has passed. */
   #checkLater(ending: Ending): void {
     const { clock } = this.#host;
-    ending.stopTimer = clock.after(END_PROGRESS_MS, () => {
+    const ms = Math.min(END_PROGRESS_MS, ending.deadline - clock.now());
+    ending.stopTimer = clock.after(Math.ceil(ms), () => {
       const bytes = this.bufferedBytes();
       if (bytes >= ending.bytes || clock.now() >= ending.deadline) {
         this.terminate();
