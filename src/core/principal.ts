@@ -31,6 +31,18 @@ export function classOf(accountKey: string): AccountClass {
  * for an address that could not be read.
  */
 export function networksOf(accountKey: string): readonly string[] {
+  // A message charges several budgets of the same account.
+  if (accountKey !== lastKey) {
+    lastNetworks = findNetworks(accountKey);
+    lastKey = accountKey;
+  }
+  return lastNetworks;
+}
+
+let lastKey = "";
+let lastNetworks: readonly string[] = [];
+
+function findNetworks(accountKey: string): readonly string[] {
   if (classOf(accountKey) === "authenticated") return [];
   const ipv4 = /^addr:(\d+\.\d+\.\d+)\.\d+$/.exec(accountKey);
   if (ipv4 !== null) return [`addr:${ipv4[1]}.0/24`];

@@ -32,12 +32,17 @@ export class FairShares {
 
   /** Counts `delta` bytes more or less. */
   count(accountKey: string, delta: number): void {
+    if (delta === 0) return;
     this.#bytes += delta;
-    for (const key of [accountKey, ...networksOf(accountKey).slice(0, 1)]) {
-      const left = (this.#byKey.get(key) ?? 0) + delta;
-      if (left > 0) this.#byKey.set(key, left);
-      else this.#byKey.delete(key);
-    }
+    this.#add(accountKey, delta);
+    const [network] = networksOf(accountKey);
+    if (network !== undefined) this.#add(network, delta);
+  }
+
+  #add(key: string, delta: number): void {
+    const left = (this.#byKey.get(key) ?? 0) + delta;
+    if (left > 0) this.#byKey.set(key, left);
+    else this.#byKey.delete(key);
   }
 
   #isWithin(key: string, bytes: number, share: number): boolean {
