@@ -47,8 +47,9 @@ describe("the idle timeout of a slow reader", () => {
     sending.pause();
     slow.readInSips(50);
     const stalled = sending.frames.length;
-    // Sent after the time of the library's ping, so that a ping is in the buffer when the frame renews the timeout.
-    const pinging = setInterval(() => sending.send({ type: "ping" }), 5000);
+    // The library counts in steps of 4 s: it sends its ping at the first step after a frame, and closes at the second, so
+    // 4 to 8 s after the frame. Each step finds a frame before it, so that pings are in the buffer too.
+    const pinging = setInterval(() => sending.send({ type: "ping" }), 2500);
     await new Promise((resolve) => setTimeout(resolve, WATCHED_MS));
     clearInterval(pinging);
 
