@@ -87,7 +87,6 @@ export function softLimitBytes(maxAnswerBytes: number): number {
 
 /** Share of the sockets that only authenticated clients can have. */
 const AUTHENTICATED_RESERVE = 0.1;
-
 /** Size from which a frame is timed, in bytes: for a small one, two readings of the clock cost as much as its parsing. */
 const MIN_TIMED_BYTES = 4096;
 
