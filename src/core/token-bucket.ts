@@ -6,6 +6,11 @@ export interface TokenRate {
   readonly burst: number;
 }
 
+/** The rate of a limit per minute, all of which may be used at once. */
+export function perMinute(count: number): TokenRate {
+  return { perSecond: count / 60, burst: count };
+}
+
 /**
  * One token bucket, stored as a single number: the time at which it will be full again (generic cell rate algorithm).
  * It needs no timer, and a check allocates nothing.

@@ -3,7 +3,7 @@ import type { Clock } from "../../core/clock.ts";
 import { ServiceError } from "../../core/errors.ts";
 import type { LimitName } from "../../core/limits.ts";
 import type { Principal } from "../../core/principal.ts";
-import { TokenBucket, type TokenRate } from "../../core/token-bucket.ts";
+import { perMinute, TokenBucket, type TokenRate } from "../../core/token-bucket.ts";
 
 /** Rates of sockets, clients and addresses. */
 export interface RateLimitOptions {
@@ -104,8 +104,4 @@ export function rateLimited(limit: LimitName, waitMs: number): ServiceError {
 
 function perSecond(count: number): TokenRate {
   return { perSecond: count, burst: count * BURST_SECONDS };
-}
-
-function perMinute(count: number): TokenRate {
-  return { perSecond: count / 60, burst: count };
 }

@@ -1,7 +1,7 @@
 import { BucketTable } from "../../core/bucket-table.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { LimitName } from "../../core/limits.ts";
-import type { TokenRate } from "../../core/token-bucket.ts";
+import { perMinute } from "../../core/token-bucket.ts";
 
 /** Limits of one address. */
 export interface AddressLimitOptions {
@@ -40,7 +40,7 @@ export class AddressLimits {
 
   constructor({ maxConnections, upgradesPerMinute, clock }: AddressLimitOptions) {
     this.#maxConnections = maxConnections;
-    const rate: TokenRate = { perSecond: upgradesPerMinute / 60, burst: upgradesPerMinute };
+    const rate = perMinute(upgradesPerMinute);
     this.#upgrades = new BucketTable(rate, MAX_ADDRESSES, clock);
     this.#refusals = new BucketTable(rate, MAX_ADDRESSES, clock);
   }

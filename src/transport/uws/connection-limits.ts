@@ -3,6 +3,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { LimitName } from "../../core/limits.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../../core/metrics.ts";
+import { perMinute, type TokenRate } from "../../core/token-bucket.ts";
 
 /** Limits of connections and of their HTTP requests. */
 export interface ConnectionLimitOptions {
@@ -54,17 +55,15 @@ export class ConnectionLimits {
   constructor(options: ConnectionLimitOptions) {
     this.#options = options;
     const { rates, clock, metrics } = options;
-    const table = (perMinute: number, maxBurst = Infinity): BucketTable => {
-      const rate = { perSecond: perMinute / 60, burst: Math.min(perMinute, maxBurst) };
-      return new BucketTable(rate, MAX_ADDRESSES, clock);
-    };
+    const table = (rate: TokenRate): BucketTable => new BucketTable(rate, MAX_ADDRESSES, clock);
     if (rates === null) {
       this.#connects = this.#requests = null;
     } else {
       // Each request and each upgrade can have a connection of its own, and so can each refusal of an upgrade.
-      const connectsPerMinute = rates.requestsPerMinute + 2 * rates.upgradesPerMinute;
-      this.#connects = table(connectsPerMinute, Math.ceil(options.maxHttpConnections * BURST_SHARE));
-      this.#requests = table(rates.requestsPerMinute);
+      const connects = perMinute(rates.requestsPerMinute + 2 * rates.upgradesPerMinute);
+      const maxBurst = Math.ceil(options.maxHttpConnections * BURST_SHARE);
+      this.#connects = table({ ...connects, burst: Math.min(connects.burst, maxBurst) });
+      this.#requests = table(perMinute(rates.requestsPerMinute));
     }
     metrics.gauge("http_connections", "Open connections without a WebSocket", () => this.#http);
   }

@@ -65,11 +65,16 @@ export function contradictionReply(header: string): HttpReply {
   return { ...errorReply(400, contradictionMessage(header)), closes: true };
 }
 
+/** The header that states when to retry, in whole seconds. */
+export function retryAfter(waitMs: number): { readonly "retry-after": string } {
+  return { "retry-after": String(Math.ceil(waitMs / 1000)) };
+}
+
 /** Refuses a request of an address that sends too many, and closes the connection. */
 export function tooManyRequestsReply(waitMs: number): HttpReply {
-  const seconds = Math.ceil(waitMs / 1000);
-  const message = `Too many requests from your address; wait ${seconds} s.`;
-  return { ...errorReply(429, message, { "retry-after": String(seconds) }), closes: true };
+  const headers = retryAfter(waitMs);
+  const message = `Too many requests from your address; wait ${headers["retry-after"]} s.`;
+  return { ...errorReply(429, message, headers), closes: true };
 }
 
 /** A refusal; `message` names the cause and what to do. */

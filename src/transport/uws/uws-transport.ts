@@ -19,7 +19,7 @@ import {
   type UpgradeDecision,
 } from "./upgrade-policy.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
-import { errorReply, type HttpRoute } from "./http-reply.ts";
+import { errorReply, retryAfter, type HttpRoute } from "./http-reply.ts";
 import { HttpExchange, TurnQuota, type HttpHost } from "./http-exchange.ts";
 import { createHttpRouter } from "./http-router.ts";
 import { listenOn } from "./listen.ts";
@@ -258,8 +258,7 @@ function reject(
   { status, message, retryAfterMs }: Extract<UpgradeDecision, { kind: "reject" }>,
   http: HttpHost,
 ): void {
-  const headers: Record<string, string> =
-    retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) };
+  const headers = retryAfterMs === undefined ? {} : retryAfter(retryAfterMs);
   new HttpExchange(res, "GET", http).reply({ ...errorReply(status, message, headers), closes: true });
 }
 

@@ -66,7 +66,7 @@ export async function runAttack(
   target: "service" | "bare",
 ): Promise<AttackRun> {
   const service = await startAttackedService(attack);
-  const bare = target === "bare" ? await startRawServer("raw-any") : undefined;
+  const bare = target === "bare" ? await startRawServer("raw-echo") : undefined;
   try {
     const chats = new HonestChats(service.port, honest, attack.descriptors !== undefined);
     await chats.start();
