@@ -1,11 +1,19 @@
 import type { Config } from "../config/schema.ts";
 import type { Clock } from "../core/clock.ts";
+import { systemEventLoop } from "../core/event-loop.ts";
 import type { Logger } from "../core/logger.ts";
+import type { LoopWatch } from "../core/loop-watch.ts";
 import type { Metrics } from "../core/metrics.ts";
+import { FrameTurns } from "../session/limits/frame-turns.ts";
 import { RateLimits } from "../session/limits/rate-limits.ts";
 import { ReplayBudgets } from "../session/limits/replay-budgets.ts";
 import { AddressLimits } from "../transport/uws/address-limits.ts";
 import { ConnectionLimits } from "../transport/uws/connection-limits.ts";
+
+/** Share of MAX_BUFFERED_MB for frames that wait to be handled. */
+const WAITING_FRAMES_SHARE = 1 / 8;
+
+const MIB = 1_048_576;
 
 /** The limits of the service. RATE_LIMITS=off sets those that it disables to null. */
 export interface ServiceLimits {
@@ -13,10 +21,12 @@ export interface ServiceLimits {
   readonly addresses: AddressLimits | null;
   readonly replays: ReplayBudgets | null;
   readonly connections: ConnectionLimits;
+  readonly turns: FrameTurns;
 }
 
 interface LimitHost {
   readonly clock: Clock;
+  readonly watch: LoopWatch;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -27,7 +37,7 @@ export function createLimits(
   descriptors: number | undefined,
   host: LimitHost,
 ): ServiceLimits {
-  const { clock, metrics } = host;
+  const { clock, watch, metrics } = host;
   const connections = new ConnectionLimits({
     ...host,
     maxHttpConnections: config.MAX_HTTP_CONNECTIONS,
@@ -39,7 +49,17 @@ export function createLimits(
         }
       : null,
   });
-  if (!config.RATE_LIMITS) return { rates: null, addresses: null, replays: null, connections };
+  const turns = (maxPerSocket: number): FrameTurns =>
+    new FrameTurns({
+      loop: systemEventLoop(),
+      watch,
+      metrics,
+      maxPerSocket,
+      maxBytes: config.MAX_BUFFERED_MB * MIB * WAITING_FRAMES_SHARE,
+    });
+  if (!config.RATE_LIMITS) {
+    return { rates: null, addresses: null, replays: null, connections, turns: turns(Infinity) };
+  }
   const rates = new RateLimits({
     framesPerSecond: config.MAX_FRAMES_PER_SECOND,
     acksPerSecond: config.MAX_ACKS_PER_SECOND,
@@ -63,5 +83,7 @@ export function createLimits(
     () => rates.size + addresses.budgets + replays.size + connections.budgets,
   );
   metrics.gauge("addresses", "Addresses with at least one open socket", () => addresses.size);
-  return { rates, addresses, replays, connections };
+  // What the rates allow at once never closes a socket.
+  const maxPerSocket = rates.frames.burst + rates.acks.burst;
+  return { rates, addresses, replays, connections, turns: turns(maxPerSocket) };
 }

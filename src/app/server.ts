@@ -7,6 +7,7 @@ import type { Config } from "../config/schema.ts";
 import { systemClock as clock } from "../core/clock.ts";
 import { systemEventLoop } from "../core/event-loop.ts";
 import type { Logger } from "../core/logger.ts";
+import type { LoopWatch } from "../core/loop-watch.ts";
 import { watchEventLoop } from "../observability/event-loop-watch.ts";
 import type { PrometheusMetrics } from "../observability/prometheus-metrics.ts";
 import { createFrameDecoder } from "../protocol/codec.ts";
@@ -82,11 +83,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const chat = createChat(options, stores);
   const hostPolicy = createHostPolicy({ listenHost: config.HOST, allowedHosts: config.ALLOWED_HOSTS });
   const descriptors = descriptorLimit();
-  const limits = createLimits(config, descriptors, {
-    clock,
-    logger: options.logger,
-    metrics: options.metrics,
-  });
+  const { logger, metrics } = options;
+  const watch = watchEventLoop(clock, logger, metrics);
+  const limits = createLimits(config, descriptors, { clock, watch, logger, metrics });
   const buffers = new BufferAccount(config.MAX_BUFFERED_MB * MIB, clock, config.RATE_LIMITS ? undefined : 1);
   options.metrics.gauge(
     "buffered_bytes",
@@ -97,8 +96,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     buffers,
     clients,
     tokenVerifier,
-    rates: limits.rates,
-    replays: limits.replays,
+    ...limits,
   });
   let draining = false;
   const transport = createTransport(options, {
@@ -107,6 +105,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     tokenVerifier,
     buffers,
     limits,
+    watch,
     draining: () => draining,
   });
   const port = await transport.listen();
@@ -151,7 +150,7 @@ function createSessions(
   options: ServerOptions,
   chat: ChatService,
   stores: Stores,
-  shared: Pick<SessionHost, "buffers" | "clients" | "tokenVerifier" | "rates" | "replays">,
+  shared: Pick<SessionHost, "buffers" | "clients" | "tokenVerifier" | "rates" | "replays" | "turns">,
 ): SessionRegistry {
   const { config, selection, logger, metrics } = options;
   const flushes = new FlushScheduler(clock, systemEventLoop());
@@ -194,6 +193,7 @@ interface TransportParts {
   readonly tokenVerifier: TokenVerifier;
   readonly limits: ServiceLimits;
   readonly buffers: BufferAccount;
+  readonly watch: LoopWatch;
   draining(): boolean;
 }
 
@@ -226,7 +226,7 @@ function createTransport(options: ServerOptions, parts: TransportParts): UwsTran
     sessions: parts.sessions,
     buffers: parts.buffers,
     clock,
-    watch: watchEventLoop(clock, logger, metrics),
+    watch: parts.watch,
     logger,
     metrics,
   });

@@ -108,6 +108,12 @@ export const limits = {
     repeated:
       "when full, or when one address holds a quarter, its socket with the most buffered bytes is cut; the client can resume",
   },
+  waiting_frames: {
+    setting: "MAX_BUFFERED_MB",
+    first:
+      "frames that arrive faster than they can be handled wait; when an eighth of it is full, the principal that holds most of it loses the socket with its newest frame, with 1013 and `retry_after_ms`",
+    repeated: "more frames of one socket than its rates allow at once close it with 1008",
+  },
 } as const satisfies Record<string, Limit>;
 
 /** Name of a limit in {@link limits}. */

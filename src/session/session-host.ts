@@ -8,6 +8,7 @@ import type { BufferAccount } from "./delivery/buffer-account.ts";
 import type { DeliveryHost } from "./delivery/delivery-host.ts";
 import type { ClientSockets } from "./client-sockets.ts";
 import type { ExpiryWheel } from "./expiry-wheel.ts";
+import type { FrameTurns } from "./limits/frame-turns.ts";
 import type { GuardHost } from "./limits/inbound-guard.ts";
 
 /** What the welcome frame reports about the provider. */
@@ -25,6 +26,7 @@ export interface SessionHost extends DeliveryHost, GuardHost {
   readonly chat: ChatService;
   readonly sessions: SessionStore;
   readonly decode: FrameDecoder;
+  readonly turns: FrameTurns;
   /** Limits that the welcome frame reports. */
   readonly limits: WireLimits;
   readonly expiry: ExpiryWheel;

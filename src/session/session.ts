@@ -12,6 +12,7 @@ import { AnswerFeed, type FeedOwner } from "./delivery/answer-feed.ts";
 import { encode, errorFrame } from "./delivery/answer-frames.ts";
 import type { Expiring } from "./expiry-wheel.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
+import type { FrameSource, WaitingFrame } from "./limits/frame-turns.ts";
 import { InboundGuard } from "./limits/inbound-guard.ts";
 import { SocketWriter, type WriteFault, type SocketWriterOwner } from "./delivery/socket-writer.ts";
 import { welcomeFrame, type SessionHost } from "./session-host.ts";
@@ -33,9 +34,10 @@ export interface SessionInit {
 }
 
 /** The state of one connection: handles its frames, and delivers answers through cursors. */
-export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwner {
+export class Session implements Connection, Expiring, FeedOwner, FrameSource, SocketWriterOwner {
   readonly host: SessionHost;
   readonly streaming: boolean;
+  waiting: WaitingFrame[] | null = null;
   readonly #socket: Socket;
   readonly #writer: SocketWriter;
   #owner: Principal;
@@ -94,11 +96,15 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
 
   /** Whether answers are being delivered or frames are being handled. */
   get busy(): boolean {
-    return (this.#feed?.size ?? 0) > 0 || (this.#serial?.size ?? 0) > 0;
+    return this.waiting !== null || (this.#feed?.size ?? 0) > 0 || (this.#serial?.size ?? 0) > 0;
   }
 
-  /** Handles one text frame of at most MAX_FRAME_BYTES. */
+  /** Receives one text frame of at most MAX_FRAME_BYTES. */
   onText(text: string): void {
+    this.host.turns.receive(this, text);
+  }
+
+  handleText(text: string): void {
     const decoded = this.host.decode(text);
     const type = decoded.ok ? decoded.frame.type : "invalid";
     this.#frames++;
@@ -111,13 +117,14 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
     else if (!decoded.ok) this.refuse(new ServiceError("bad_frame", decoded.message), idOf(decoded));
     else if (decoded.frame.type === "ping") this.#writer.deliver("pong", PONG);
     else if (decoded.frame.type !== "ack") this.#queue(decoded.frame, this.#frames === 1);
+    this.#closeWhenRetired();
   }
 
   onBinary(): void {
+    const message = "Binary frames are not supported; send a text frame that holds JSON.";
     this.#frames++;
     this.host.metrics.frameReceived("invalid");
     this.#guard ??= new InboundGuard(this.host);
-    const message = "Binary frames are not supported; send a text frame that holds JSON.";
     this.refuse(this.#guard.admit("invalid") ?? new ServiceError("bad_frame", message));
   }
 
@@ -240,6 +247,7 @@ export class Session implements Connection, Expiring, FeedOwner, SocketWriterOwn
 
   #end(): void {
     this.#ended = true;
+    this.host.turns.drop(this);
     this.#writer.shut();
     // The socket may take a while to close, and must not count as a reader of its answers meanwhile.
     this.#feed?.end();

@@ -38,6 +38,7 @@ export function addressBounds(config: Config): readonly AddressBound[] {
     bound("sockets", sockets, "`MAX_CONNECTIONS_PER_ADDRESS`", 3000),
     bound("outbox frames", sockets, "16 KiB per socket", 38_000),
     estimated("unsent bytes", (config.MAX_BUFFERED_MB * MIB) / 4, "a quarter of `MAX_BUFFERED_MB`", 1),
+    estimated("frames that wait", (config.MAX_BUFFERED_MB * MIB) / 8, "an eighth of `MAX_BUFFERED_MB`", 1),
     estimated("histories that wait", 4 * sockets, "4 per socket", 200),
     estimated("HTTP connections", config.MAX_HTTP_CONNECTIONS, "`MAX_HTTP_CONNECTIONS`", 800),
     bound("sessions", config.MAX_SESSIONS, "`MAX_SESSIONS`", 760),

@@ -5,9 +5,11 @@ import { createFrameDecoder } from "../../src/protocol/codec.ts";
 import { BufferAccount } from "../../src/session/delivery/buffer-account.ts";
 import { ClientSockets } from "../../src/session/client-sockets.ts";
 import { BucketTable } from "../../src/core/bucket-table.ts";
+import { systemEventLoop } from "../../src/core/event-loop.ts";
 import { CONTEXT_DROPPED } from "../../src/session/frame-handlers.ts";
 import { FlushScheduler } from "../../src/session/delivery/flush-scheduler.ts";
 import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
+import { FrameTurns } from "../../src/session/limits/frame-turns.ts";
 import { RateLimits, type RateLimitOptions } from "../../src/session/limits/rate-limits.ts";
 import type { Session } from "../../src/session/session.ts";
 import { SessionRegistry, type ConnectionIdentity } from "../../src/session/session-registry.ts";
@@ -122,6 +124,13 @@ export function sessionBench(options: SessionBenchOptions = {}) {
     chat,
     sessions,
     decode,
+    turns: new FrameTurns({
+      loop: systemEventLoop(),
+      watch: { begin() {}, end() {} },
+      metrics,
+      maxPerSocket: Infinity,
+      maxBytes: 1_048_576,
+    }),
     limits: {
       max_frame_bytes: 65_536,
       max_message_chars: 32_000,

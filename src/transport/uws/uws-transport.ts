@@ -87,8 +87,6 @@ export function softLimitBytes(maxAnswerBytes: number): number {
 
 /** Share of the sockets that only authenticated clients can have. */
 const AUTHENTICATED_RESERVE = 0.1;
-/** Size from which a frame is timed, in bytes: for a small one, two readings of the clock cost as much as its parsing. */
-const MIN_TIMED_BYTES = 4096;
 
 const endpoints = { "/ws/chat": "anonymous", "/ws/chat/auth": "authenticated" } as const;
 type Endpoint = (typeof endpoints)[keyof typeof endpoints];
@@ -158,13 +156,10 @@ export function createUwsTransport(options: UwsTransportOptions): UwsTransport {
       message: (ws, message, isBinary) => {
         const { session, socket } = ws.getUserData();
         if (session === null || socket?.ending === true) return;
-        const isTimed = message.byteLength >= MIN_TIMED_BYTES;
-        if (isTimed) watch.begin("frame");
         if (message.byteLength > maxFrameBytes) session.onTooBig(message.byteLength);
         else if (isBinary) session.onBinary();
         // Decoding copies the bytes; the library reuses its buffer after this call.
         else session.onText(Buffer.from(message).toString("utf8"));
-        if (isTimed) watch.end();
       },
       // The library has already answered the ping.
       ping: (ws) => ws.getUserData().session?.onControl(),
