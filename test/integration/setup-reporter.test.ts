@@ -42,7 +42,7 @@ describe("the test reporter", () => {
     expect(failed).toBe(false);
   });
 
-  it("counts failed tests, files that cannot be loaded, failed hooks and stray errors", async () => {
+  it("counts and names failed tests, files that cannot be loaded, failed hooks and stray errors", async () => {
     const { failed, lines } = await runTests({
       "fails.test.ts": `${head}it("a", () => expect(1).toBe(2)); it("b", () => expect(1).toBe(1));`,
       "broken.test.ts": 'import "./no-such-file.ts";',
@@ -54,6 +54,12 @@ describe("the test reporter", () => {
       });`,
     });
     expect(lines.at(-1)).toBe("3 passed, 4 failed, 0 skipped");
+    expect(lines.slice(-5, -1).sort()).toEqual([
+      expect.stringMatching(/^FAILED {2}broken\.test\.ts: .*no-such-file/),
+      expect.stringMatching(/^FAILED {2}fails\.test\.ts > a: expected 1 to be 2/),
+      "FAILED  hook.test.ts: hook",
+      "FAILED  unhandled error: stray",
+    ]);
     expect(failed).toBe(true);
   });
 
