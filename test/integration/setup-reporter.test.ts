@@ -54,7 +54,7 @@ describe("the test reporter", () => {
       });`,
     });
     expect(lines.at(-1)).toBe("3 passed, 4 failed, 0 skipped");
-    expect(lines.slice(-5, -1).sort()).toEqual([
+    expect(lines.slice(-5, -1).toSorted()).toEqual([
       expect.stringMatching(/^FAILED {2}broken\.test\.ts: .*no-such-file/),
       expect.stringMatching(/^FAILED {2}fails\.test\.ts > a: expected 1 to be 2/),
       "FAILED  hook.test.ts: hook",

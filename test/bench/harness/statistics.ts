@@ -24,6 +24,7 @@ export function spreadOf(values: readonly number[]): Spread {
  */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const rank = Math.max(1, Math.ceil(share * sorted.length));
+  // A product such as 0.28 * 200 can be slightly above the whole number.
+  const rank = Math.max(1, Math.ceil(share * sorted.length - 1e-9));
   return sorted[rank - 1] ?? Number.NaN;
 }

@@ -45,6 +45,12 @@ describe("percentile", () => {
     );
   });
 
+  it("is the exact rank where the product of share and length is not exact", () => {
+    const values = Array.from({ length: 200 }, (_, index) => index + 1);
+    expect(percentile(values, 0.28)).toBe(56);
+    expect(percentile(values, 0.55)).toBe(110);
+  });
+
   it("is NaN for an empty list", () => {
     expect(percentile([], 0.5)).toBeNaN();
   });
