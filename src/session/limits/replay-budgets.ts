@@ -18,7 +18,7 @@ const CLASS_RATES: Readonly<
   Record<AccountClass, { readonly factor: number; readonly burstSeconds: number }>
 > = {
   authenticated: { factor: 4, burstSeconds: 0.5 },
-  anonymous: { factor: 2, burstSeconds: 0.5 },
+  anonymous: { factor: 2, burstSeconds: 0.25 },
 };
 
 export interface ReplayBudgetOptions {

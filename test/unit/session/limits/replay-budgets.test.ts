@@ -28,23 +28,23 @@ describe("ReplayBudgets", () => {
     const { budgets, clock } = make();
     const site = Array.from({ length: 500 }, (_, index) => `addr:2001:db8:1:${index.toString(16)}::/64`);
     let [ofSite, ofOther] = [0, 0];
-    for (let second = 0; second < 10; second++) {
+    for (let quarter = 0; quarter < 40; quarter++) {
       ofSite += takeAll(budgets, site);
-      clock.advance(500);
+      clock.advance(125);
       ofOther += takeAll(budgets, ["addr:192.0.2.1"]);
-      clock.advance(500);
+      clock.advance(125);
     }
     expect(ofSite).toBeLessThanOrEqual(12_000);
-    expect(ofOther).toBeGreaterThanOrEqual(9000);
+    expect(ofOther).toBeGreaterThanOrEqual(8000);
   });
 
   it("give all anonymous clients twice the rate of one address, and subjects their own", () => {
     const { budgets, clock } = make();
     const many = Array.from({ length: 500 }, (_, index) => `addr:10.0.${index % 250}.${index}`);
-    expect(takeAll(budgets, many)).toBe(1000);
+    expect(takeAll(budgets, many)).toBe(500);
     expect(takeAll(budgets, ["sub:ada"])).toBe(2000);
-    clock.advance(500);
-    expect(takeAll(budgets, many)).toBe(1000);
+    clock.advance(250);
+    expect(takeAll(budgets, many)).toBe(500);
   });
 
   it("take nothing when they refuse, and grant the bytes after the time that they report", () => {
