@@ -51,6 +51,18 @@ export class ExpiryWheel {
     if (bucket?.size === 0) this.#buckets.delete(second);
   }
 
+  /**
+   * Replaces the time at which an item expires.
+   *
+   * @param second the result of {@link add} or of this method; null if the item was not added
+   * @param at seconds since the epoch; undefined if the item no longer expires
+   * @returns the bucket's second, or null
+   */
+  move(second: number | null, at: number | undefined, item: Expiring): number | null {
+    if (second !== null) this.remove(second, item);
+    return at === undefined ? null : this.add(at, item);
+  }
+
   #second(): number {
     return Math.floor(this.#clock.wall() / 1000);
   }

@@ -12,7 +12,7 @@ import { AnswerFeed, type FeedOwner } from "./delivery/answer-feed.ts";
 import { encode, errorFrame } from "./delivery/answer-frames.ts";
 import type { Expiring } from "./expiry-wheel.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
-import type { FrameSource, WaitingFrame } from "./limits/frame-turns.ts";
+import { MIN_LARGE_CHARS, type FrameSource, type WaitingFrame } from "./limits/frame-turns.ts";
 import { InboundGuard } from "./limits/inbound-guard.ts";
 import { SocketWriter, type WriteFault, type SocketWriterOwner } from "./delivery/socket-writer.ts";
 import { welcomeFrame, type SessionHost } from "./session-host.ts";
@@ -101,10 +101,13 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
 
   /** Receives one text frame of at most MAX_FRAME_BYTES. */
   onText(text: string): void {
-    this.host.turns.receive(this, text);
+    if (this.#ended) return;
+    if (text.length < MIN_LARGE_CHARS && this.waiting === null) this.#receive(text, false);
+    else this.host.turns.run(this, text.length, () => this.#receive(text, true));
   }
 
-  handleText(text: string): void {
+  /** `inTurn`: whether the event loop has time for the frame, so that it need not wait. */
+  #receive(text: string, inTurn: boolean): void {
     const decoded = this.host.decode(text);
     const type = decoded.ok ? decoded.frame.type : "invalid";
     this.#frames++;
@@ -116,8 +119,8 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
     if (tooFast !== null) this.refuse(tooFast, idOf(decoded));
     else if (!decoded.ok) this.refuse(new ServiceError("bad_frame", decoded.message), idOf(decoded));
     else if (decoded.frame.type === "ping") this.#writer.deliver("pong", PONG);
-    else if (decoded.frame.type !== "ack") this.#queue(decoded.frame, this.#frames === 1);
-    this.#closeWhenRetired();
+    else if (decoded.frame.type !== "ack") this.#queue(decoded.frame, this.#frames === 1, inTurn);
+    if (inTurn) this.#closeWhenRetired();
   }
 
   onBinary(): void {
@@ -153,7 +156,7 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
   /** Releases what the closed socket held. Its answers continue, and are abandoned if no other socket watches them. */
   onClose(): void {
     this.#end();
-    this.#stopExpiry();
+    this.#expireAt(undefined);
     this.host.clients.leave(this.#owner.client, this);
     this.host.sessions.detach(this.#secretHash);
   }
@@ -229,7 +232,6 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
 
   renew({ expiresAt, weight }: VerifiedToken): void {
     this.#owner = { ...this.#owner, expiresAt, weight };
-    this.#stopExpiry();
     this.#expireAt(expiresAt);
   }
 
@@ -258,7 +260,11 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
     else this.close("serverFault", "a frame did not fit the buffer");
   }
 
-  #queue(frame: OrderedFrame, first: boolean): void {
+  #queue(frame: OrderedFrame, first: boolean, inTurn: boolean): void {
+    if (!inTurn) {
+      this.host.turns.run(this, 0, () => this.#queue(frame, first, true));
+      return;
+    }
     this.#serial ??= new SerialQueue(MAX_WAITING_FRAMES);
     const accepted = this.#serial.add(
       () => this.#handle(frame, first),
@@ -287,11 +293,6 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
   }
 
   #expireAt(second: number | undefined): void {
-    if (second !== undefined) this.#expirySecond = this.host.expiry.add(second, this);
-  }
-
-  #stopExpiry(): void {
-    if (this.#expirySecond !== null) this.host.expiry.remove(this.#expirySecond, this);
-    this.#expirySecond = null;
+    this.#expirySecond = this.host.expiry.move(this.#expirySecond, second, this);
   }
 }

@@ -129,7 +129,7 @@ export function sessionBench(options: SessionBenchOptions = {}) {
       watch: { begin() {}, end() {} },
       metrics,
       maxPerSocket: Infinity,
-      maxBytes: 1_048_576,
+      maxBytes: 8_388_608,
     }),
     limits: {
       max_frame_bytes: 65_536,

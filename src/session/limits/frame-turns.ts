@@ -15,11 +15,14 @@ const TURN_COST = 131_072;
 /** Part of {@link TURN_COST} for frames that wait already; the rest is for those that arrive next. */
 const WAITING_COST = TURN_COST / 2;
 
-/** What the shortest frame costs, in characters: parsing, and an answer or an error. */
+/** What the shortest frame costs, in characters. */
 const FRAME_COST = 1024;
 
-/** Size from which the handling of a frame is timed: for a small one, reading the clock costs as much as its parsing. */
-const MIN_TIMED_CHARS = 4096;
+/**
+ * Size of a large frame, in characters. A smaller one is decoded at once, and waits only if it starts work. Only large
+ * ones are timed: for a small one, reading the clock costs as much as its decoding.
+ */
+export const MIN_LARGE_CHARS = 4096;
 
 /** Unit in which the memory of waiting frames is counted, in bytes. The shortest frame takes one. */
 const UNIT_BYTES = 4096;
@@ -32,8 +35,6 @@ export interface FrameSource {
   readonly owner: Principal;
   /** Frames that wait, oldest first; null if none does. Written by {@link FrameTurns} alone. */
   waiting: WaitingFrame[] | null;
-  /** Handles a frame. */
-  handleText(text: string): void;
   /** Closes the socket, which calls {@link FrameTurns.drop}. */
   close(reason: CloseReason, text: string): void;
 }
@@ -44,8 +45,8 @@ export interface WaitingFrame {
   readonly accountKey: string;
   readonly authenticated: boolean;
   readonly cost: number;
-  /** Null once the frame is dropped. */
-  text: string | null;
+  /** Handles the frame; null once it is dropped. */
+  work: (() => void) | null;
 }
 
 export interface FrameTurnsOptions {
@@ -88,38 +89,34 @@ export class FrameTurns {
     );
   }
 
-  /** Handles a frame at once or in a later turn. The frames of a socket are handled in order. */
-  receive(source: FrameSource, text: string): void {
-    const cost = FRAME_COST + text.length;
-    if (this.#left > 0 && source.waiting === null) {
-      this.#spend(cost);
-      this.#handle(source, text);
-    } else this.#wait(source, text, cost);
+  /**
+   * Calls `work`, which handles a frame of `chars` characters, now or in a later turn. Calls of a socket keep their
+   * order.
+   */
+  run(source: FrameSource, chars: number, work: () => void): void {
+    const cost = FRAME_COST + chars;
+    if (this.#left > 0 && source.waiting === null) this.#handle(cost, work);
+    else this.#wait(source, cost, work);
   }
 
   /** Drops the waiting frames of a socket that is closed or closing. */
   drop(source: FrameSource): void {
     if (source.waiting === null) return;
     for (const frame of source.waiting) {
-      frame.text = null;
+      frame.work = null;
       this.#release(frame);
     }
     source.waiting = null;
   }
 
-  #spend(cost: number): void {
-    if (this.#left === TURN_COST) this.#options.loop.atEndOfTurn(this.#nextTurn);
-    this.#left -= cost;
-  }
-
-  #wait(source: FrameSource, text: string, cost: number): void {
+  #wait(source: FrameSource, cost: number, work: () => void): void {
     source.waiting ??= [];
     if (source.waiting.length >= this.#options.maxPerSocket) {
       this.#close(source, "policy", "frames arrive faster than they can be handled");
       return;
     }
     const { accountKey, authenticated } = source.owner;
-    const frame: WaitingFrame = { source, accountKey, authenticated, cost, text };
+    const frame: WaitingFrame = { source, accountKey, authenticated, cost, work };
     source.waiting.push(frame);
     this.#turns.add(frame);
     this.#memory.add(frame, unitsOf(frame));
@@ -141,14 +138,12 @@ export class FrameTurns {
     this.#left = TURN_COST;
     while (this.#turns.size > 0 && this.#left > TURN_COST - WAITING_COST) {
       const frame = this.#turns.take() as WaitingFrame;
-      const { source, text, cost } = frame;
-      // A dropped frame costs nothing.
-      if (text === null) continue;
+      const { source, work, cost } = frame;
+      if (work === null) continue;
       source.waiting?.shift();
       if (source.waiting?.length === 0) source.waiting = null;
       this.#release(frame);
-      this.#spend(cost);
-      this.#handle(source, text);
+      this.#handle(cost, work);
     }
   };
 
@@ -156,13 +151,15 @@ export class FrameTurns {
     if (this.#memory.remove(frame)) this.#units -= unitsOf(frame);
   }
 
-  #handle(source: FrameSource, text: string): void {
-    if (text.length < MIN_TIMED_CHARS) {
-      source.handleText(text);
+  #handle(cost: number, work: () => void): void {
+    if (this.#left === TURN_COST) this.#options.loop.atEndOfTurn(this.#nextTurn);
+    this.#left -= cost;
+    if (cost < FRAME_COST + MIN_LARGE_CHARS) {
+      work();
       return;
     }
     this.#options.watch.begin("frame");
-    source.handleText(text);
+    work();
     this.#options.watch.end();
   }
 }

@@ -24,11 +24,9 @@ class FakeSource implements FrameSource {
   }
 
   send(text: string): void {
-    if (this.closed === null) this.#turns.receive(this, text);
-  }
-
-  handleText(text: string): void {
-    this.#handled.push(`${this.owner.accountKey} ${text.length > 100 ? "large" : text}`);
+    if (this.closed !== null) return;
+    const name = `${this.owner.accountKey} ${text.length > 100 ? "large" : text}`;
+    this.#turns.run(this, text.length, () => void this.#handled.push(name));
   }
 
   close(reason: string): void {
