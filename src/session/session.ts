@@ -12,7 +12,7 @@ import { AnswerFeed, type FeedOwner } from "./delivery/answer-feed.ts";
 import { encode, errorFrame } from "./delivery/answer-frames.ts";
 import type { Expiring } from "./expiry-wheel.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
-import { MIN_LARGE_CHARS, type FrameSource, type WaitingFrame } from "./limits/frame-turns.ts";
+import type { FrameSource, WaitingFrame } from "./limits/frame-turns.ts";
 import { InboundGuard } from "./limits/inbound-guard.ts";
 import { SocketWriter, type WriteFault, type SocketWriterOwner } from "./delivery/socket-writer.ts";
 import { welcomeFrame, type SessionHost } from "./session-host.ts";
@@ -72,7 +72,7 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
     const secret = newSessionSecret();
     const session = new Session(host, hashOf(secret), init);
     host.sessions.create(session.#secretHash, init.record);
-    session.#expireAt(init.owner.expiresAt);
+    session.#expirySecond = host.expiry.move(null, init.owner.expiresAt, session);
     host.clients.enter(init.owner.client, session);
     session.reply(welcomeFrame(host, secret, init.owner));
     return session;
@@ -99,11 +99,15 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
     return this.waiting !== null || (this.#feed?.size ?? 0) > 0 || (this.#serial?.size ?? 0) > 0;
   }
 
-  /** Receives one text frame of at most MAX_FRAME_BYTES. */
+  /** Receives one text frame of less than MIN_LARGE_BYTES. */
   onText(text: string): void {
-    if (this.#ended) return;
-    if (text.length < MIN_LARGE_CHARS && this.waiting === null) this.#receive(text, false);
+    if (this.waiting === null) this.#receive(text, false);
     else this.host.turns.run(this, text.length, () => this.#receive(text, true));
+  }
+
+  /** Receives one text frame of at most MAX_FRAME_BYTES, as UTF-8 that stays unchanged. */
+  onLargeText(bytes: Buffer): void {
+    this.host.turns.run(this, bytes.length, () => this.#receive(bytes.toString("utf8"), true));
   }
 
   /** `inTurn`: whether the event loop has time for the frame, so that it need not wait. */
@@ -156,7 +160,7 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
   /** Releases what the closed socket held. Its answers continue, and are abandoned if no other socket watches them. */
   onClose(): void {
     this.#end();
-    this.#expireAt(undefined);
+    this.#expirySecond = this.host.expiry.move(this.#expirySecond, undefined, this);
     this.host.clients.leave(this.#owner.client, this);
     this.host.sessions.detach(this.#secretHash);
   }
@@ -232,7 +236,7 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
 
   renew({ expiresAt, weight }: VerifiedToken): void {
     this.#owner = { ...this.#owner, expiresAt, weight };
-    this.#expireAt(expiresAt);
+    this.#expirySecond = this.host.expiry.move(this.#expirySecond, expiresAt, this);
   }
 
   expired(): void {
@@ -290,9 +294,5 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
   #ack(frame: AckFrame): void {
     const fault = this.#feed?.ack(frame) ?? null;
     if (fault !== null) this.refuse(new ServiceError("bad_frame", fault));
-  }
-
-  #expireAt(second: number | undefined): void {
-    this.#expirySecond = this.host.expiry.move(this.#expirySecond, second, this);
   }
 }

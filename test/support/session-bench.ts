@@ -9,7 +9,7 @@ import { systemEventLoop } from "../../src/core/event-loop.ts";
 import { CONTEXT_DROPPED } from "../../src/session/frame-handlers.ts";
 import { FlushScheduler } from "../../src/session/delivery/flush-scheduler.ts";
 import { ExpiryWheel } from "../../src/session/expiry-wheel.ts";
-import { FrameTurns } from "../../src/session/limits/frame-turns.ts";
+import { FrameTurns, MIN_LARGE_BYTES } from "../../src/session/limits/frame-turns.ts";
 import { RateLimits, type RateLimitOptions } from "../../src/session/limits/rate-limits.ts";
 import type { Session } from "../../src/session/session.ts";
 import { SessionRegistry, type ConnectionIdentity } from "../../src/session/session-registry.ts";
@@ -76,7 +76,10 @@ export class TestClient {
 
   /** Sends a frame without waiting. */
   sendNow(frame: unknown): void {
-    this.#session.onText(typeof frame === "string" ? frame : JSON.stringify(frame));
+    const text = typeof frame === "string" ? frame : JSON.stringify(frame);
+    const bytes = Buffer.from(text);
+    if (bytes.length < MIN_LARGE_BYTES) this.#session.onText(text);
+    else this.#session.onLargeText(bytes);
   }
 
   /** Releases the unsent bytes and reports the drain to the session. */

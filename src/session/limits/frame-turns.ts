@@ -7,22 +7,22 @@ import { WaitingWeights } from "../../core/queues/waiting-weights.ts";
 import { retryAfterReason, type CloseReason } from "../../protocol/close-codes.ts";
 
 /**
- * Cost of the frames that are handled in one turn of the event loop: one for each character and {@link FRAME_COST} for
- * each frame. About 4 ms of work on a core of 2020.
+ * Cost of the frames that are handled in one turn of the event loop: one for each byte and {@link FRAME_COST} for each
+ * frame. About 4 ms of work on a core of 2020.
  */
 const TURN_COST = 131_072;
 
 /** Part of {@link TURN_COST} for frames that wait already; the rest is for those that arrive next. */
 const WAITING_COST = TURN_COST / 2;
 
-/** What the shortest frame costs, in characters. */
+/** What the shortest frame costs, in bytes. */
 const FRAME_COST = 1024;
 
 /**
- * Size of a large frame, in characters. A smaller one is decoded at once, and waits only if it starts work. Only large
- * ones are timed: for a small one, reading the clock costs as much as its decoding.
+ * Size of a large frame, in bytes. A smaller one is decoded at once, and waits only if it starts work. Only large ones
+ * are timed: for a small one, reading the clock costs as much as its decoding.
  */
-export const MIN_LARGE_CHARS = 4096;
+export const MIN_LARGE_BYTES = 4096;
 
 /** Unit in which the memory of waiting frames is counted, in bytes. The shortest frame takes one. */
 const UNIT_BYTES = 4096;
@@ -90,11 +90,11 @@ export class FrameTurns {
   }
 
   /**
-   * Calls `work`, which handles a frame of `chars` characters, now or in a later turn. Calls of a socket keep their
+   * Calls `work`, which handles a frame of that many bytes, now or in a later turn. Calls of a socket keep their
    * order.
    */
-  run(source: FrameSource, chars: number, work: () => void): void {
-    const cost = FRAME_COST + chars;
+  run(source: FrameSource, bytes: number, work: () => void): void {
+    const cost = FRAME_COST + bytes;
     if (this.#left > 0 && source.waiting === null) this.#handle(cost, work);
     else this.#wait(source, cost, work);
   }
@@ -154,7 +154,7 @@ export class FrameTurns {
   #handle(cost: number, work: () => void): void {
     if (this.#left === TURN_COST) this.#options.loop.atEndOfTurn(this.#nextTurn);
     this.#left -= cost;
-    if (cost < FRAME_COST + MIN_LARGE_CHARS) {
+    if (cost < FRAME_COST + MIN_LARGE_BYTES) {
       work();
       return;
     }
@@ -164,7 +164,6 @@ export class FrameTurns {
   }
 }
 
-/** A character takes one byte or two; the larger number is counted. */
 function unitsOf({ cost }: WaitingFrame): number {
-  return Math.ceil((2 * cost) / UNIT_BYTES);
+  return Math.ceil(cost / UNIT_BYTES);
 }

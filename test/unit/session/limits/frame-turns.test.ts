@@ -125,7 +125,7 @@ describe("FrameTurns", () => {
   it("closes the socket of the principal that holds most of the memory when it is used up", () => {
     const { source, waiting, bytes, loop, handled } = bench({ maxBytes: 1_048_576 });
     const ada = source("sub:ada");
-    const flood = Array.from({ length: 10 }, () => source("addr:10.0.0.1"));
+    const flood = Array.from({ length: 30 }, () => source("addr:10.0.0.1"));
     flood[0]?.send(LARGE);
     flood[0]?.send(LARGE);
     flood[0]?.send(LARGE);
