@@ -2,9 +2,10 @@
 // npm run model -- --list: lists all models. npm run model -- --any [name]: uses the stand-in if the download fails.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { modelFault } from "../src/engine-host/gguf-check.ts";
 import { readCatalog, type ModelEntry } from "../src/engine-host/model-catalog.ts";
 import { fetchModel } from "../src/engine-host/model-fetch.ts";
-import { ggufFault, messageOf, sizeOf } from "../src/engine-host/model-file.ts";
+import { messageOf, sizeOf } from "../src/engine-host/model-file.ts";
 import { formatBytes, streamProgress } from "../src/engine-host/model-progress.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -15,7 +16,7 @@ const stop = new AbortController();
 
 async function isDownloaded(entry: ModelEntry): Promise<boolean> {
   const path = join(modelsDir, entry.file);
-  return (await sizeOf(path)) === entry.size && (await ggufFault(path)) === null;
+  return (await sizeOf(path)) === entry.size && (await modelFault(path)) === null;
 }
 
 async function list(): Promise<void> {

@@ -1,14 +1,14 @@
-import { basename, dirname, extname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Config } from "../config/schema.ts";
 import type { Clock } from "../core/clock.ts";
 import { ServiceError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Metrics } from "../core/metrics.ts";
-import { modelFault } from "../engine-host/gguf-check.ts";
-import { locateModel, type FoundModel } from "../engine-host/model-locate.ts";
+import { modelNameOf } from "../engine-host/gguf-parts.ts";
+import { locateModel, type FoundModel, type ModelFile } from "../engine-host/model-locate.ts";
 import type { ProgressReporter } from "../engine-host/model-progress.ts";
-import { EngineSupervisor } from "../engine-host/supervisor.ts";
+import { EngineStartError, EngineSupervisor } from "../engine-host/supervisor.ts";
 import type { EngineSettings } from "../engine-wire/control.ts";
 import type { EngineInfo } from "../engine-wire/engine-status.ts";
 import type { ChatProvider } from "../providers/provider.ts";
@@ -57,13 +57,13 @@ const DEFAULT_SAMPLING = { temperature: 0.7, topP: 0.95, topK: 40, minP: 0.05, r
  */
 const MIN_PROMPT_SHARE = 0.25;
 
-/** Sets up the local provider: finds the model file, starts the engine process and connects the provider to it. */
+/** Sets up the local provider: finds a model that the engine loads, and connects the provider to the engine. */
 export function setUpLocalProvider(options: LocalProviderOptions): LocalProviderSetup {
+  const { config, clock, metrics } = options;
   let supervisor: EngineSupervisor | null = null;
   let running: LocalInfo | null = null;
-  const start = async (): Promise<ChatProvider> => {
-    const { config, clock, metrics } = options;
-    const model = await findModel(options);
+  /** Starts the engine with a model. @returns null, or why the model cannot be loaded, as a predicate */
+  const load = async (model: ModelFile, loaded: (info: EngineInfo) => void): Promise<string | null> => {
     const engine = new EngineSupervisor({
       ...options,
       args: engineArguments(),
@@ -71,22 +71,26 @@ export function setUpLocalProvider(options: LocalProviderOptions): LocalProvider
       stallMs: config.ENGINE_STALL_SECONDS * 1000,
     });
     supervisor = engine;
-    let info: EngineInfo;
     try {
-      info = await engine.start();
+      loaded(await engine.start());
+      return null;
     } catch (error) {
       await engine.stop();
       supervisor = null;
-      throw new ServiceError(
-        "provider_unavailable",
-        error instanceof Error ? error.message : "the engine failed",
-        {
-          cause: error,
-        },
-      );
+      if (error instanceof EngineStartError && error.modelReason !== undefined) {
+        return `cannot be loaded: ${error.modelReason}`;
+      }
+      const message = error instanceof Error ? error.message : "the engine failed";
+      throw new ServiceError("provider_unavailable", message, { cause: error });
     }
+  };
+  const start = async (): Promise<ChatProvider> => {
+    let info: EngineInfo | undefined;
+    const model = await findModel(options, (file) => load(file, (loaded) => (info = loaded)));
+    if (supervisor === null || info === undefined) throw new Error("no engine was started");
     running = describe(info, model, config.MAX_OUTPUT_TOKENS);
     const expected = { model: info.modelName, contextTokens: info.contextTokens };
+    const engine = supervisor;
     return new LocalProvider({ engine, clock, metrics, queueLimit: config.LOCAL_QUEUE_LIMIT, expected });
   };
   return {
@@ -98,13 +102,16 @@ export function setUpLocalProvider(options: LocalProviderOptions): LocalProvider
   };
 }
 
-async function findModel({ config, root, progress, signal }: LocalProviderOptions): Promise<FoundModel> {
+async function findModel(
+  { config, root, progress, signal }: LocalProviderOptions,
+  load: (model: ModelFile) => Promise<string | null>,
+): Promise<FoundModel> {
   const found = await locateModel({
     modelPath: config.MODEL_PATH,
     localModel: config.LOCAL_MODEL,
     modelsDir: join(root, "models"),
     download: config.MODEL_DOWNLOAD,
-    fault: modelFault,
+    load,
     progress,
     signal,
   });
@@ -119,10 +126,10 @@ function engineArguments(): readonly string[] {
   return extname(self) === ".ts" ? ["--import", "tsx", entry] : [entry];
 }
 
-function engineSettings(config: Config, { path, entry }: FoundModel): EngineSettings {
+function engineSettings(config: Config, { path, entry }: ModelFile): EngineSettings {
   return {
     modelPath: path,
-    modelName: entry?.name ?? basename(path, ".gguf"),
+    modelName: entry?.name ?? modelNameOf(path),
     template: entry?.template ?? "auto",
     roleMarkers: entry?.roleMarkers ?? [],
     sampling: entry?.sampling ?? DEFAULT_SAMPLING,
@@ -138,10 +145,14 @@ function engineSettings(config: Config, { path, entry }: FoundModel): EngineSett
   };
 }
 
-function describe(info: EngineInfo, { source, note }: FoundModel, maxOutputTokens: number): LocalInfo {
+function describe(
+  info: EngineInfo,
+  { source, notes: found }: FoundModel,
+  maxOutputTokens: number,
+): LocalInfo {
   const threads = `${info.threads} CPU thread${info.threads === 1 ? "" : "s"}`;
   const devices = info.gpuDevices.length > 0 ? ` (${info.gpuDevices.join(", ")})` : "";
-  const notes = [note, ...info.notes, windowNote(info.contextTokens, maxOutputTokens)];
+  const notes = [...found, ...info.notes, windowNote(info.contextTokens, maxOutputTokens)];
   return {
     description: info.modelDescription,
     source,

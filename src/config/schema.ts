@@ -8,6 +8,7 @@ import {
   integer,
   list,
   number,
+  optionalPath,
   optionalText,
   text,
   type Setting,
@@ -74,7 +75,7 @@ export const settingGroups = {
     JWT_PUBLIC_KEY: optionalText({
       doc: "Public key in PEM format. Its type selects RS256, ES256 or EdDSA. `\\n` is read as a line break.",
     }),
-    JWT_PUBLIC_KEY_FILE: optionalText({ doc: "Path of a file that holds the public key in PEM format." }),
+    JWT_PUBLIC_KEY_FILE: optionalPath({ doc: "Path of a file that holds the public key in PEM format." }),
     JWT_ISSUER: optionalText({ doc: "Value that the `iss` claim of tokens must have. Not set: any." }),
     JWT_AUDIENCE: optionalText({ doc: "Value that the `aud` claim of tokens must contain. Not set: any." }),
     MAX_CLIENT_WEIGHT: number(0.01, 1000, 10, {
@@ -109,8 +110,8 @@ export const settingGroups = {
   },
   Providers: providerSettings,
   "Local model": {
-    MODEL_PATH: optionalText({
-      doc: "Path of a GGUF file. Not set: models/ is searched, and LOCAL_MODEL is downloaded if nothing is found.",
+    MODEL_PATH: optionalPath({
+      doc: "Path of a GGUF file; the first part of a split model. Not set: models/ is searched, and LOCAL_MODEL is downloaded if nothing is found.",
     }),
     LOCAL_MODEL: text("tinyllama-1.1b-chat", {
       doc: "Model to use, by its name in models/models.json. It is downloaded if it is missing.",

@@ -1,3 +1,5 @@
+import { homedir } from "node:os";
+
 /** One setting: its parser, default, allowed values and documentation. */
 export interface Setting<T> {
   /** Parses the text of the variable. @throws Error whose message states the allowed values */
@@ -95,6 +97,14 @@ export function optionalText(doc: Doc): Setting<string | undefined> {
   const allowed = "text, not empty";
   const parse = (value: string): string | undefined => (value.trim() === "" ? refuse(allowed) : value);
   return setting<string | undefined>(parse, undefined, allowed, "", doc);
+}
+
+/** Path of a file, without a default. A leading `~` is the home folder: a shell does not replace it in `.env`. */
+export function optionalPath(doc: Doc): Setting<string | undefined> {
+  const text = optionalText(doc);
+  const parse = (value: string): string | undefined =>
+    text.parse(value)?.replace(/^~(?=$|[/\\])/, () => homedir());
+  return { ...text, parse };
 }
 
 /** An absolute http or https URL without a default. */

@@ -7,6 +7,7 @@ import {
   type ControlReply,
   type EnginePulse,
   type EngineSettings,
+  type LoadFault,
 } from "../engine-wire/control.ts";
 import type { EngineInfo } from "../engine-wire/engine-status.ts";
 import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
@@ -17,6 +18,8 @@ export interface EngineExit {
   readonly signal: NodeJS.Signals | null;
   /** The engine's reason for a failed start, or the reason it was killed for; undefined when neither is known. */
   readonly failure: string | undefined;
+  /** What a failed start is due to, if the engine reported it. */
+  readonly fault: LoadFault | undefined;
   /** Folder of its stored states, if it reported one. */
   readonly stateFolder: string | undefined;
   /** The last lines of its standard error, oldest first; at most {@link MAX_LAST_LINES}. */
@@ -50,6 +53,7 @@ export class EngineProcess {
   readonly #control: Duplex;
   readonly #exited: Promise<void>;
   #failure: string | undefined;
+  #fault: LoadFault | undefined;
   #stateFolder: string | undefined;
   readonly #lastLines: string[] = [];
 
@@ -69,6 +73,7 @@ export class EngineProcess {
             code,
             signal,
             failure: this.#failure,
+            fault: this.#fault,
             stateFolder: this.#stateFolder,
             lastLines: this.#lastLines,
           });
@@ -115,7 +120,10 @@ export class EngineProcess {
           this.#stateFolder = reply.stateFolder;
           options.onReady(reply.info);
         } else if (reply.type === "pulse") options.onPulse(reply);
-        else this.#failure = reply.message;
+        else {
+          this.#failure = reply.message;
+          this.#fault = reply.fault;
+        }
       }
     });
     const { stderr } = this.#child;

@@ -1,5 +1,7 @@
 import { open, stat } from "node:fs/promises";
 import { readGgufHeader, shown, type GgufHeader, type GgufTensor, type GgufValue } from "./gguf-header.ts";
+import { checkKind } from "./gguf-kind.ts";
+import { checkParts, laterPartFault, partPlace } from "./gguf-parts.ts";
 import { GgufFault, GgufReader } from "./gguf-reader.ts";
 import { isCode, messageOf } from "./model-file.ts";
 
@@ -58,35 +60,62 @@ const MAX_TENSOR_TYPE = 255;
 const REMOVED_TYPES = new Set([4, 5, 31, 32, 33, 36, 37, 38]);
 
 /**
- * Why a file is not usable as a model, as a predicate such as "ends inside its tensor table"; or null. Reads only the
- * header, with bounded memory. A damaged file is thus reported with its cause, instead of failing an assertion in
- * native code.
+ * Why a file is not usable as a model that answers messages, as a predicate such as "ends inside its tensor table"; or
+ * null. Reads only headers, with bounded memory: of the file, and of the other parts of a split model. A damaged file
+ * is thus reported with its cause, instead of failing an assertion in native code.
  */
 export async function modelFault(file: string): Promise<string | null> {
   try {
+    await withHeader(file, checkModel);
+    return null;
+  } catch (error) {
+    if (error instanceof GgufFault) return error.message;
+    return `cannot be read (${messageOf(error)})`;
+  }
+}
+
+/** @throws GgufFault; a system error of a read */
+async function withHeader<Result>(
+  file: string,
+  use: (header: GgufHeader, file: string, fileBytes: number) => Result,
+): Promise<Awaited<Result>> {
+  try {
     const stats = await stat(file);
+    if (stats.isDirectory()) throw new GgufFault("is a folder, not a file");
     // Opening a pipe would wait for its writer.
-    if (!stats.isFile()) return "is not a file";
+    if (!stats.isFile()) throw new GgufFault("is not a file");
     const handle = await open(file, "r");
     try {
-      checkModel(await readGgufHeader(new GgufReader(handle, stats.size)), stats.size);
-      return null;
+      return await use(await readGgufHeader(new GgufReader(handle, stats.size)), file, stats.size);
     } finally {
       await handle.close();
     }
   } catch (error) {
-    if (error instanceof GgufFault) return error.message;
-    return isCode(error, "ENOENT", "ENOTDIR") ? "does not exist" : `cannot be read (${messageOf(error)})`;
+    if (isCode(error, "ENOENT", "ENOTDIR")) throw new GgufFault("does not exist");
+    if (isCode(error, "ELOOP")) throw new GgufFault("is a link in a circle");
+    throw error;
   }
 }
 
-function checkModel(header: GgufHeader, fileBytes: number): void {
-  checkNumbers(header);
+async function checkModel(header: GgufHeader, file: string, fileBytes: number): Promise<void> {
+  const place = partPlace(header);
+  // Later parts have tensors and their place, nothing else.
+  if (place !== null && place.index > 0) throw new GgufFault(laterPartFault(file, place));
+  checkKind(header);
+  checkNumbers(header, place !== null);
   checkVocabulary(header);
   checkTensors(header, fileBytes);
+  if (place !== null) await checkParts(file, header, place, readPart);
 }
 
-function checkNumbers({ values, tensors }: GgufHeader): void {
+function readPart(file: string): Promise<GgufHeader> {
+  return withHeader(file, (header, _, fileBytes) => {
+    checkTensors(header, fileBytes);
+    return header;
+  });
+}
+
+function checkNumbers({ values, tensors }: GgufHeader, isPart: boolean): void {
   const architecture = values.get("general.architecture");
   if (architecture?.kind !== "text" || !/^[\w.-]{1,64}$/.test(architecture.text ?? "")) {
     throw new GgufFault("does not name its architecture in general.architecture");
@@ -96,7 +125,6 @@ function checkNumbers({ values, tensors }: GgufHeader): void {
     if (!values.has(key(name))) throw new GgufFault(`has no value for ${key(name)}`);
     checkInteger(values, key(name), fewest, most);
   };
-  const isPart = values.has("split.count");
   if (tensors.length === 0 && !isPart) throw new GgufFault("has no tensors");
   required("block_count", isPart ? MAX_BLOCKS : Math.min(MAX_BLOCKS, tensors.length));
   required("embedding_length", MAX_WIDTH);
@@ -188,7 +216,7 @@ function checkTensors({ values, tensors, bytes }: GgufHeader, fileBytes: number)
     const end = dataStart + offset + (size ?? 0);
     if (end > fileBytes) {
       throw new GgufFault(
-        `has the tensor ${shown(name)} past its end: the tensor ends at byte ${end}, the file at ${fileBytes}`,
+        `has the tensor ${shown(name)} past its end: the tensor ends at byte ${end}, the file at ${fileBytes}; it is corrupted or incomplete`,
       );
     }
     if (offset !== (expected ?? offset)) {

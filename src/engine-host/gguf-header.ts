@@ -4,7 +4,7 @@ import { GgufFault, type GgufReader } from "./gguf-reader.ts";
 export type GgufValue =
   | { readonly kind: "integer"; readonly number: number }
   | { readonly kind: "float"; readonly number: number }
-  | { readonly kind: "boolean" }
+  | { readonly kind: "boolean"; readonly value: boolean }
   /** `text` is undefined for a long text. */
   | { readonly kind: "text"; readonly text: string | undefined }
   | {
@@ -123,7 +123,7 @@ async function readValue(reader: GgufReader, key: string): Promise<GgufValue> {
   if (!scalar) throw new GgufFault(`has a value of the unknown type ${type} for the key ${shown(key)}`);
   const [kind] = scalar;
   const number = numberOf(await reader.bytes(scalar[1]), type);
-  return kind === "boolean" ? { kind } : { kind, number };
+  return kind === "boolean" ? { kind, value: number !== 0 } : { kind, number };
 }
 
 async function readText(reader: GgufReader, key: string): Promise<GgufValue> {

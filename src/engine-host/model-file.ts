@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, rename, rm, stat, statfs } from "node:fs/promises";
+import { rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { ModelEntry } from "./model-catalog.ts";
 import { formatBytes } from "./model-progress.ts";
@@ -21,24 +21,6 @@ export async function sizeOf(file: string): Promise<number | undefined> {
   } catch (error) {
     if (isCode(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
-  }
-}
-
-/** Why a file is not usable as a model, or null. Reads its first bytes only. */
-export async function ggufFault(file: string): Promise<string | null> {
-  let handle;
-  try {
-    handle = await open(file, "r");
-  } catch (error) {
-    return isCode(error, "ENOENT", "ENOTDIR") ? "does not exist" : `cannot be read (${messageOf(error)})`;
-  }
-  try {
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(4), 0, 4, 0);
-    return bytesRead === 4 && buffer.toString("latin1") === "GGUF" ? null : "is not a GGUF file";
-  } catch (error) {
-    return `cannot be read (${messageOf(error)})`;
-  } finally {
-    await handle.close();
   }
 }
 
@@ -96,6 +78,11 @@ function diskFull(file: string, detail: string, cause?: unknown): ModelFetchErro
 /** Whether an error has one of these system error codes. */
 export function isCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
+}
+
+/** A name or a text from outside for a terminal: without control characters. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, "?");
 }
 
 export function messageOf(error: unknown): string {

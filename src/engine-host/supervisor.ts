@@ -6,6 +6,7 @@ import { usableCores } from "../core/usable-cores.ts";
 import type { EngineSettings } from "../engine-wire/control.ts";
 import type { EngineInfo, EngineStatus } from "../engine-wire/engine-status.ts";
 import { EngineProcess, type EngineExit } from "./engine-process.ts";
+import { describeFailedLoad } from "./load-failure.ts";
 import { defaultRestartPolicy, RestartPolicy, type RestartPolicyOptions } from "./restart-policy.ts";
 import { createSocketFolder, type SocketFolder } from "./socket-folder.ts";
 import { CHECK_MS, Watchdog } from "./watchdog.ts";
@@ -56,6 +57,18 @@ function engineEnvironment(env: Readonly<Record<string, string | undefined>>): R
   return { ...Object.fromEntries(kept), UV_THREADPOOL_SIZE: String(threads) };
 }
 
+/** The first start of an engine failed. The message gives the cause and what to do. */
+export class EngineStartError extends Error {
+  /** The same without the path of the model; undefined where another model would fail too. */
+  readonly modelReason: string | undefined;
+
+  constructor(message: string, modelReason?: string) {
+    super(message);
+    this.name = "EngineStartError";
+    this.modelReason = modelReason;
+  }
+}
+
 /** Starts the engine, restarts it after an exit, and reports its status. */
 export class EngineSupervisor {
   readonly #options: SupervisorOptions;
@@ -69,6 +82,7 @@ export class EngineSupervisor {
   #startedAt = 0;
   #stopped = false;
   #cancelRestart: (() => void) | undefined;
+  #startError: EngineStartError | undefined;
   /** Removal of the last engine's stored states. */
   #cleanup: Promise<void> = Promise.resolve();
 
@@ -100,8 +114,8 @@ export class EngineSupervisor {
   /**
    * Starts the engine and waits until it is ready.
    *
-   * @throws Error when it cannot start, whether it reported a reason or its process ended; the message gives the cause and
-   * what to do. There is no further attempt.
+   * @throws EngineStartError when it cannot start, whether it reported a reason or its process ended. There is no
+   * further attempt.
    */
   start(): Promise<EngineInfo> {
     return new Promise((resolve, reject) => {
@@ -109,7 +123,7 @@ export class EngineSupervisor {
         if (status.state === "starting") return;
         unsubscribe();
         if (status.state === "ready" && status.info) resolve(status.info);
-        else reject(new Error(status.reason));
+        else reject(this.#startError ?? new EngineStartError(status.reason));
       });
       this.#launch();
     });
@@ -154,7 +168,14 @@ export class EngineSupervisor {
       const failure =
         `The folder of the engine's socket cannot be created (${cause}). ` +
         "Set TMPDIR to a folder that the service can write to.";
-      this.#exited({ code: null, signal: null, failure, stateFolder: undefined, lastLines: [] });
+      this.#exited({
+        code: null,
+        signal: null,
+        failure,
+        fault: "setup",
+        stateFolder: undefined,
+        lastLines: [],
+      });
       return undefined;
     }
   }
@@ -183,7 +204,8 @@ export class EngineSupervisor {
     clock.after(CHECK_MS, check);
   }
 
-  #exited({ code, signal, failure, stateFolder, lastLines }: EngineExit): void {
+  #exited(exit: EngineExit): void {
+    const { code, signal, failure, stateFolder, lastLines } = exit;
     const { logger, metrics, clock } = this.#options;
     const pid = this.pid;
     this.#process = undefined;
@@ -194,7 +216,8 @@ export class EngineSupervisor {
     // Before the first success a restart would most likely fail in the same way, and another provider can take over.
     if (!info) {
       logger.error({ engine: pid, code, signal, failure, lastLines }, "engine process failed to start");
-      this.#set({ state: "down", reason: failure ?? loadFailure(code, signal) });
+      this.#startError = startError(exit, this.#options.settings.modelPath);
+      this.#set({ state: "down", reason: this.#startError.message });
       return;
     }
     const delay = this.#policy.recordExit(clock.now() - this.#startedAt);
@@ -232,10 +255,14 @@ export class EngineSupervisor {
   }
 }
 
-/** Cause and remedy of an engine process that ended while it loaded the model, without a reason of its own. */
-function loadFailure(code: number | null, signal: NodeJS.Signals | null): string {
-  const ended = `The engine process ended while it loaded the model (${signal ?? `exit code ${code}`}).`;
-  return signal === "SIGKILL"
-    ? `${ended} The system may have run out of memory: use a smaller model or fewer LOCAL_SLOTS.`
-    : `${ended} The model file may be damaged; the log has the last lines of the engine.`;
+function startError(
+  { code, signal, failure, fault, lastLines }: EngineExit,
+  model: string,
+): EngineStartError {
+  if (failure !== undefined && fault !== "file" && fault !== "model") return new EngineStartError(failure);
+  const reason =
+    failure !== undefined && fault === "model"
+      ? failure
+      : describeFailedLoad({ code, signal, reported: failure, lines: lastLines });
+  return new EngineStartError(`The model ${model} cannot be loaded: ${reason}`, reason);
 }

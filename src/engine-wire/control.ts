@@ -56,8 +56,15 @@ export type ControlReply =
    */
   | { readonly type: "ready"; readonly info: EngineInfo; readonly stateFolder?: string }
   | ({ readonly type: "pulse" } & EnginePulse)
-  /** The engine cannot start with these settings; it exits. The message explains what to fix. */
-  | { readonly type: "failed"; readonly message: string };
+  /** The engine cannot start with these settings; it exits. */
+  | { readonly type: "failed"; readonly message: string; readonly fault: LoadFault };
+
+/**
+ * What failed at the start of the engine. `file`: the library cannot load the file, and the message is its short
+ * reason. `model`: the loaded model cannot be used with the settings. `setup`: no other file would do better. The
+ * message of the last two explains what to fix.
+ */
+export type LoadFault = "file" | "model" | "setup";
 
 /** File descriptor of the control channel in the engine process. */
 export const CONTROL_FD = 3;

@@ -5,8 +5,14 @@ import { systemClock } from "../core/clock.ts";
 import { EngineServer } from "./server/engine-server.ts";
 import { openKvFolder, type KvFolder } from "./kv/kv-folder.ts";
 import { LongWork } from "./server/long-work.ts";
-import { loadModel } from "./model/load-model.ts";
-import { CONTROL_FD, type ControlMessage, type ControlReply } from "../engine-wire/control.ts";
+import { GpuUnavailable } from "./model/gpu-binaries.ts";
+import { loadModel, ModelFileError, type LoadedModel } from "./model/load-model.ts";
+import {
+  CONTROL_FD,
+  type ControlMessage,
+  type ControlReply,
+  type LoadFault,
+} from "../engine-wire/control.ts";
 import { encodeLine, LineDecoder } from "../engine-wire/line-codec.ts";
 
 /**
@@ -51,9 +57,10 @@ async function handle(message: ControlMessage): Promise<void> {
     process.exit(0);
   }
   socketPath = message.socketPath;
+  let loaded: LoadedModel | undefined;
   try {
-    const loaded = await loadModel(message.settings, longWork);
     const { settings } = message;
+    loaded = await loadModel(settings, longWork);
     if (settings.kvCacheBytes > 0) {
       kvFolder = openKvFolder();
       if (!kvFolder) report(new Error(NO_KV_FOLDER));
@@ -71,11 +78,18 @@ async function handle(message: ControlMessage): Promise<void> {
     reply({ type: "ready", info: loaded.info, ...(kvFolder && { stateFolder: kvFolder.path }) });
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    control.write(encodeLine({ type: "failed", message: text }), () => process.exit(1));
+    const fault = loaded === undefined ? faultOf(error) : "setup";
+    control.write(encodeLine({ type: "failed", message: text, fault }), () => process.exit(1));
     return;
   }
   pulse();
   await server.serve();
+}
+
+/** What a failed load is due to. */
+function faultOf(error: unknown): LoadFault {
+  if (error instanceof GpuUnavailable) return "setup";
+  return error instanceof ModelFileError ? "file" : "model";
 }
 
 /** Sends a pulse every second, so that main can detect an engine that hangs. */

@@ -5,16 +5,26 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import { smallGguf } from "./small-gguf.ts";
 import type { HubSource, ModelEntry, WheelSource } from "../../src/engine-host/model-catalog.ts";
 
-/** Pseudo-random bytes that begin like a GGUF model. Different seeds give different bytes. */
-export function modelBytes(length: number, seed = 1): Buffer {
+/** A whole chat model with one small tensor. */
+const header = smallGguf();
+/** Bytes of the smallest model of {@link modelBytes}. */
+export const MIN_MODEL_BYTES = header.length;
+
+/**
+ * A GGUF model with a good header, filled up with pseudo-random bytes. Different seeds give different bytes.
+ *
+ * @param length at least {@link MIN_MODEL_BYTES}
+ */
+export function modelBytes(length = MIN_MODEL_BYTES, seed = 1): Buffer {
   const bytes = Buffer.alloc(length);
   for (let at = 0, state = seed; at < length; at++) {
     state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
     bytes[at] = state >> 16;
   }
-  bytes.write("GGUF", 0, "latin1");
+  header.copy(bytes);
   return bytes;
 }
 

@@ -4,6 +4,9 @@ import { fileURLToPath } from "node:url";
 
 export type GpuKind = "cuda" | "vulkan" | "metal";
 
+/** The GPU that the settings name cannot be used, whatever the model. */
+export class GpuUnavailable extends Error {}
+
 /** Names of node-llama-cpp's binary packages by platform. */
 const packages: Readonly<Record<string, Partial<Record<GpuKind, string>>>> = {
   "linux-x64": { cuda: "linux-x64-cuda", vulkan: "linux-x64-vulkan" },

@@ -14,7 +14,7 @@ import { chatTemplate } from "./chat-template.ts";
 import { markerBreaker } from "./role-markers.ts";
 import { markersOfModel } from "./template-markers.ts";
 import type { EngineSequence, LongWorkScope } from "../ports.ts";
-import { installedGpuKinds, type GpuKind } from "./gpu-binaries.ts";
+import { GpuUnavailable, installedGpuKinds, type GpuKind } from "./gpu-binaries.ts";
 import { GrammarCache } from "./grammar-cache.ts";
 import { singleStreamThreads, type UseThreads } from "./single-stream-threads.ts";
 import { NativeSequence } from "./native-sequence.ts";
@@ -45,7 +45,10 @@ export interface LoadedModel {
   prepareStep(sequences: number, promptTokens: number): void;
 }
 
-/** Loads the model and creates its context. @throws Error whose message explains what to fix. */
+/** The library cannot load a file. The message is the library's own; its log lines have the cause. */
+export class ModelFileError extends Error {}
+
+/** Loads the model and creates its context. @throws ModelFileError; GpuUnavailable; Error that explains what to fix */
 export async function loadModel(
   settings: EngineSettings,
   longWork: LongWorkScope = { during: (work) => work() },
@@ -146,7 +149,7 @@ async function openLlama(settings: EngineSettings, notes: string[]): Promise<Lla
     try {
       return await bindings(gpu);
     } catch (cause) {
-      throw new Error(
+      throw new GpuUnavailable(
         `GPU=${gpu} cannot be used: ${messageOf(cause)}. Install its binaries with "npm run gpu", check the driver, ` +
           "or set GPU=auto.",
         { cause },
@@ -180,10 +183,7 @@ async function openModel(llama: Llama, modelPath: string): Promise<LlamaModel> {
   try {
     return await llama.loadModel({ modelPath });
   } catch (cause) {
-    throw new Error(
-      `The model ${modelPath} cannot be loaded: ${messageOf(cause)}. Check that it is a complete GGUF file.`,
-      { cause },
-    );
+    throw new ModelFileError(messageOf(cause), { cause });
   }
 }
 

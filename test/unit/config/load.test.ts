@@ -1,3 +1,4 @@
+import { homedir } from "node:os";
 import fc from "../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../../src/config/config-error.ts";
@@ -25,6 +26,15 @@ describe("loadConfig", () => {
     expect(config.LOCAL_SLOTS).toBeUndefined();
     expect(Object.keys(config).toSorted()).toEqual(Object.keys(settings).toSorted());
     expect(warnings).toEqual([]);
+  });
+
+  it("replaces a leading ~ of a path by the home folder, and no other", () => {
+    const { config } = loadConfig({ MODEL_PATH: "~/models/a.gguf", JWT_PUBLIC_KEY_FILE: "~" });
+    expect(config.MODEL_PATH).toBe(`${homedir()}/models/a.gguf`);
+    expect(config.JWT_PUBLIC_KEY_FILE).toBe(homedir());
+    for (const path of ["~other/a.gguf", "/a/~/b.gguf", "a~.gguf"]) {
+      expect(loadConfig({ MODEL_PATH: path }).config.MODEL_PATH).toBe(path);
+    }
   });
 
   it("reads values of every kind", () => {

@@ -1,43 +1,25 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { modelFault } from "../../../src/engine-host/gguf-check.ts";
-import { ggufParts, tensorType, type GgufTensor, type GgufValue } from "../../support/gguf-writer.ts";
+import { tensorType, type GgufTensor, type GgufValue } from "../../support/gguf-writer.ts";
+import { smallGguf, smallTensor as tensor, splitGguf } from "../../support/small-gguf.ts";
 import { mutatedGgufs } from "../../support/gguf-mutations.ts";
 import { tinyGguf, tinyModel } from "../../support/tiny-gguf.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "gguf-check-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const tensor = (name: string, changes: Partial<GgufTensor> = {}): GgufTensor => ({
-  name,
-  shape: [8],
-  type: tensorType.f32,
-  byteLength: 32,
-  write: () => Buffer.alloc(32),
-  ...changes,
-});
-const metadata: Readonly<Record<string, GgufValue>> = {
-  "general.architecture": { string: "llama" },
-  "llama.block_count": { uint32: 1 },
-  "llama.embedding_length": { uint32: 8 },
-  "llama.context_length": { uint32: 128 },
-  "tokenizer.ggml.model": { string: "llama" },
-  "tokenizer.ggml.tokens": { strings: ["a", "b"] },
-};
 let files = 0;
 /** The fault of a small file; `undefined` as a value leaves the key out. */
 async function faultOf(
   changes: Readonly<Record<string, GgufValue | undefined>>,
-  tensors: readonly GgufTensor[] = [tensor("a"), tensor("b")],
+  tensors?: readonly GgufTensor[],
 ): Promise<string | null> {
-  const entries = Object.entries({ ...metadata, ...changes }).filter(
-    (entry): entry is [string, GgufValue] => entry[1] !== undefined,
-  );
   const path = join(folder, `small-${++files}.gguf`);
-  writeFileSync(path, Buffer.concat([...ggufParts(entries, tensors)]));
+  writeFileSync(path, smallGguf(changes, tensors));
   return modelFault(path);
 }
 
@@ -47,7 +29,11 @@ describe("modelFault", () => {
     expect(await modelFault(await tinyModel(null))).toBeNull();
     expect(await faultOf({})).toBeNull();
     expect(await faultOf({ "llama.attention.head_count": { ints: [1, 2] } })).toBeNull();
-    expect(await faultOf({ "split.count": { uint32: 2 } }, [])).toBeNull();
+    expect(await faultOf({ "split.count": { uint32: 1 }, "split.no": { uint32: 0 } })).toBeNull();
+    expect(await faultOf({ "general.type": { string: "model" } })).toBeNull();
+    expect(
+      await faultOf({ "llama.pooling_type": { uint32: 0 }, "llama.attention.causal": { bool: true } }),
+    ).toBeNull();
   });
 
   it("accepts all vocabularies, alignments and shapes that llama.cpp accepts", async () => {
@@ -91,7 +77,7 @@ describe("modelFault", () => {
   });
 
   it("reports impossible tensors", async () => {
-    expect(await faultOf({ "split.count": undefined }, [])).toBe("has no tensors");
+    expect(await faultOf({ "tokenizer.ggml.model": undefined }, [])).toBe("has no tensors");
     expect(await faultOf({}, [tensor("a"), tensor("a")])).toBe('has the tensor "a" twice');
     expect(await faultOf({}, [tensor("a", { type: 31 })])).toBe('has the unknown type 31 for the tensor "a"');
     expect(await faultOf({}, [tensor("a", { shape: [2 ** 63] })])).toBe(
@@ -108,14 +94,94 @@ describe("modelFault", () => {
       /^has its tensor data at byte \d+, no multiple of 32$/,
     );
     expect(await faultOf({}, [tensor("a"), tensor("b", { shape: [64] })])).toMatch(
-      /^has the tensor "b" past its end: the tensor ends at byte \d+, the file at \d+$/,
+      /^has the tensor "b" past its end: the tensor ends at byte \d+, the file at \d+; it is corrupted or incomplete$/,
     );
+  });
+
+  it.each<[string, Readonly<Record<string, GgufValue | undefined>>]>([
+    ["projector", { "general.architecture": { string: "clip" } }],
+    ["projector", { "general.type": { string: "mmproj" } }],
+    ["projector", { "general.type": { string: "clip-vision" } }],
+    ["adapter", { "general.type": { string: "adapter" }, "adapter.type": { string: "lora" } }],
+    ["adapter", { "adapter.type": { string: "lora" } }],
+    ["importance matrix", { "general.type": { string: "imatrix" }, "general.architecture": undefined }],
+    ["importance matrix", { "imatrix.datasets": { strings: ["wiki"] } }],
+    ["control vector", { "general.architecture": { string: "controlvector" } }],
+    ['file of the type "dataset"', { "general.type": { string: "dataset" } }],
+    ["model for embeddings", { "general.architecture": { string: "bert" } }],
+    ["model for embeddings", { "general.architecture": { string: "nomic-bert-moe" } }],
+    ["model for embeddings", { "llama.pooling_type": { uint32: 3 } }],
+    ["reranker", { "llama.pooling_type": { uint32: 4 } }],
+    ["reranker", { "general.architecture": { string: "bert" }, "bert.pooling_type": { uint32: 4 } }],
+    ["reranker", { "llama.classifier.output_labels": { strings: ["yes", "no"] } }],
+    ["encoder", { "llama.attention.causal": { bool: false } }],
+    ["encoder with a decoder", { "general.architecture": { string: "t5" } }],
+    ["draft model", { "general.architecture": { string: "eagle3" } }],
+  ])("refuses a valid file that is a %s", async (kind, changes) => {
+    expect(await faultOf(changes)).toMatch(new RegExp(`^is an? ${kind}`));
+  });
+
+  it("refuses a vocabulary without tensors", async () => {
+    expect(await faultOf({}, [])).toBe("is a vocabulary without a model");
+  });
+
+  describe("of a split model", () => {
+    let split: string;
+    const part = (number: number) => join(split, `m-0000${number}-of-00003.gguf`);
+    beforeEach(() => {
+      split = mkdtempSync(join(folder, "split-"));
+      for (const [index, bytes] of splitGguf(3).entries()) writeFileSync(part(index + 1), bytes);
+    });
+
+    it("accepts the first part when all others are there", async () => {
+      expect(await modelFault(part(1))).toBeNull();
+    });
+
+    it("names the first part for any other one", async () => {
+      const first = "which is loaded by its first part (m-00001-of-00003.gguf)";
+      expect(await modelFault(part(2))).toBe(`is part 2 of 3 of a split model, ${first}`);
+      rmSync(part(1));
+      expect(await modelFault(part(3))).toBe(`is part 3 of 3 of a split model, ${first}`);
+    });
+
+    it("names a part that is missing, cut off or another one", async () => {
+      rmSync(part(3));
+      expect(await modelFault(part(1))).toBe(
+        "is part 1 of 3, and part 3 (m-00003-of-00003.gguf) does not exist",
+      );
+      writeFileSync(part(3), (splitGguf(3)[2] as Buffer).subarray(0, -20));
+      expect(await modelFault(part(1))).toMatch(/^is part 1 of 3, and part 3 .* corrupted or incomplete$/);
+      writeFileSync(part(3), splitGguf(3)[1] as Buffer);
+      expect(await modelFault(part(1))).toBe("is part 1 of 3, and m-00003-of-00003.gguf is not its part 3");
+      writeFileSync(part(3), splitGguf(4)[2] as Buffer);
+      expect(await modelFault(part(1))).toBe("is part 1 of 3, and m-00003-of-00003.gguf is not its part 3");
+    });
+
+    it("refuses names by which the others cannot be found, and impossible numbers", async () => {
+      renameSync(part(1), join(split, "model.gguf"));
+      expect(await modelFault(join(split, "model.gguf"))).toContain("does not end in -00001-of-00003.gguf");
+      expect(await faultOf({ "split.no": { uint32: 5 }, "split.count": { uint32: 3 } })).toContain(
+        "part 6 of 3",
+      );
+      expect(await faultOf({ "split.count": { uint32: 60_000 } })).toContain("up to 1024 parts");
+      expect(await faultOf({ "split.count": { string: "3" } })).toBe("has no integer in split.count");
+    });
+
+    it("refuses parts that together have too few tensors", async () => {
+      const first = smallGguf({
+        "split.no": { uint32: 0 },
+        "split.count": { uint32: 3 },
+        "split.tensors.count": { uint32: 9 },
+      });
+      writeFileSync(part(1), first);
+      expect(await modelFault(part(1))).toBe("has 4 tensors in its 3 parts instead of 9");
+    });
   });
 
   it("reports a path that is no file, without waiting for a pipe", async () => {
     expect(await modelFault(join(folder, "none"))).toBe("does not exist");
     mkdirSync(join(folder, "folder"));
-    expect(await modelFault(join(folder, "folder"))).toBe("is not a file");
+    expect(await modelFault(join(folder, "folder"))).toBe("is a folder, not a file");
     execFileSync("mkfifo", [join(folder, "pipe")]);
     expect(await modelFault(join(folder, "pipe"))).toBe("is not a file");
   });

@@ -6,7 +6,7 @@ import { systemClock } from "../../../src/core/clock.ts";
 import type { Logger } from "../../../src/core/logger.ts";
 import { usableCores } from "../../../src/core/usable-cores.ts";
 import { noMetrics } from "../../../src/core/metrics.ts";
-import { EngineSupervisor } from "../../../src/engine-host/supervisor.ts";
+import { EngineStartError, EngineSupervisor } from "../../../src/engine-host/supervisor.ts";
 import type { EngineStatus } from "../../../src/engine-wire/engine-status.ts";
 import { tinySettings } from "../../support/local-engine.ts";
 
@@ -165,6 +165,27 @@ describe("EngineSupervisor", () => {
     await supervisor.stop();
     expect(() => process.kill(pid ?? 0, 0)).toThrow();
     expect(existsSync(dirname(socketPath))).toBe(false);
+  });
+
+  it.each([
+    ["file", "the cause that the library printed", /^unknown model architecture: 'nova'\. .*node-llama-cpp/],
+    ["model", "the engine's own words", /^Lower LOCAL_SLOTS\.$/],
+    ["setup", "no reason against the model", undefined],
+  ])("rejects a start that failed by the %s with %s", async (fault, _what, expected) => {
+    const { supervisor } = await supervise(
+      `console.error("llama_model_load: error loading model: unknown model architecture: 'nova'");
+       onLine(() => (send({ type: "failed", message: "Lower LOCAL_SLOTS.", fault: "${fault}" }), control.end()));
+       control.on("close", () => process.exit(1));`,
+    );
+    const error: unknown = await supervisor.start().catch((reason: unknown) => reason);
+    if (!(error instanceof EngineStartError)) throw new Error("no EngineStartError");
+    if (expected === undefined) {
+      expect(error.modelReason).toBeUndefined();
+      expect(error.message).toBe("Lower LOCAL_SLOTS.");
+    } else {
+      expect(error.modelReason).toMatch(expected);
+      expect(error.message).toMatch(/^The model .*\.gguf cannot be loaded: /);
+    }
   });
 
   it.each([
