@@ -28,6 +28,14 @@ export interface Timings {
   readonly totalMs: number;
 }
 
+/** How full the model's window was at the end of an answer. */
+export interface ContextUse {
+  /** Tokens of prompt and answer. */
+  readonly tokens: number;
+  /** Size of the window in tokens. */
+  readonly limit: number;
+}
+
 export interface CommandResult {
   readonly status: "success" | "error";
   readonly [field: string]: unknown;
@@ -39,6 +47,7 @@ export type AnswerOutcome =
       readonly type: "message";
       readonly finishReason: FinishReason;
       readonly usage: Usage;
+      readonly context: ContextUse;
       readonly provider: string;
       readonly model: string;
       readonly timings: Timings;
@@ -52,16 +61,26 @@ export type AnswerOutcome =
     }
   | { readonly type: "error"; readonly error: ErrorReport };
 
-/** A permanent entry of the log, at an offset of the text. */
-export interface AnswerEvent {
-  /** UTF-8 bytes of text before it. */
-  readonly offset: number;
+/** Another provider continues the answer. */
+export interface FallbackEvent {
   readonly type: "fallback";
   readonly fromProvider: string;
   readonly toProvider: string;
   readonly phase: "before_first_token" | "mid_stream";
   readonly reason: string;
 }
+
+/** The model's window has no space for the oldest turns of the conversation. At most one in an answer. */
+export interface HistoryCutEvent {
+  readonly type: "history_cut";
+  /** Number of turns that were left out; at least 1. */
+  readonly turns: number;
+}
+
+export type AnswerEventContent = FallbackEvent | HistoryCutEvent;
+
+/** A permanent entry of the log. `offset`: UTF-8 bytes of text before it. */
+export type AnswerEvent = AnswerEventContent & { readonly offset: number };
 
 /** Progress of an answer before or between its text. Each value replaces the previous one; none is kept in the log. */
 export type AnswerStatus =
@@ -103,7 +122,7 @@ export interface AnswerWriter {
    * that of all answers even after every finished one was evicted.
    */
   append(text: string): boolean;
-  addEvent(event: Omit<AnswerEvent, "offset">): void;
+  addEvent(event: AnswerEventContent): void;
   setStatus(status: AnswerStatus | null): void;
   /** Ends the answer; later calls of any method have no effect. */
   finish(outcome: AnswerOutcome): void;

@@ -55,12 +55,14 @@ export class AnswerRunner {
     }
     const { provider, clock } = this.#options;
     const totalMs = Math.round(clock.now() - running.arrivedAt);
+    const { model, contextTokens } = provider?.describe() ?? { model: "none", contextTokens: 0 };
     return {
       type: "message",
       finishReason,
       usage: { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
+      context: { tokens: 0, limit: contextTokens },
       provider: provider?.name ?? "none",
-      model: provider?.describe().model ?? "none",
+      model,
       timings: { queueMs: totalMs, firstTokenMs: null, totalMs },
     };
   }

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { AnswerPart, AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
-import type { AnswerWriter, FinishReason, Timings } from "./answer-log.ts";
+import type { AnswerWriter, ContextUse, FinishReason, Timings } from "./answer-log.ts";
 import type { StopSignal } from "../core/stop-signal.ts";
 
 /** Result of one request to a model. */
@@ -9,6 +9,8 @@ export interface Generation {
   readonly text: string;
   readonly finishReason: FinishReason;
   readonly usage: Usage;
+  /** Window of the provider that ended the generation. */
+  readonly context: ContextUse;
   readonly provider: string;
   readonly model: string;
   readonly timings: Timings;
@@ -60,16 +62,22 @@ class GenerationRecorder {
   #lastAt = 0;
   #provider: string;
   #model: string;
+  #contextLimit: number;
+  #cutReported: boolean;
 
   constructor(options: GenerationOptions) {
     this.#options = options;
     this.#from = options.writer.reader.length;
     this.#provider = options.provider.name;
-    this.#model = options.provider.describe().model;
+    const { model, contextTokens } = options.provider.describe();
+    this.#model = model;
+    this.#contextLimit = contextTokens;
+    // The prompt of a command is not the conversation.
+    this.#cutReported = options.writer.reader.meta.command !== null;
     options.metrics.requestsWaiting(1);
   }
 
-  #start(part: { provider: string; model: string; promptTokens?: number; cachedTokens?: number }): void {
+  #start(part: Extract<AnswerPart, { type: "started" }>): void {
     const { metrics, clock, writer } = this.#options;
     if (this.#state === "waiting") {
       metrics.requestsWaiting(-1);
@@ -81,7 +89,11 @@ class GenerationRecorder {
     this.#model = part.model;
     this.#promptTokens = part.promptTokens ?? 0;
     this.#cachedTokens = part.cachedTokens ?? 0;
+    this.#contextLimit = part.contextTokens ?? this.#contextLimit;
     if (writer.reader.status !== null) writer.setStatus(null);
+    if (part.droppedTurns === 0 || this.#cutReported) return;
+    this.#cutReported = true;
+    writer.addEvent({ type: "history_cut", turns: part.droppedTurns });
   }
 
   take(part: AnswerPart): void {
@@ -128,7 +140,7 @@ class GenerationRecorder {
   /** Adds up the usage of the failed provider and waits for the next one. */
   #fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
     const { metrics, writer } = this.#options;
-    this.#spent = this.#settle();
+    this.#spent = this.#settle(this.#counted());
     this.#promptTokens = 0;
     this.#cachedTokens = 0;
     this.#completionTokens = 0;
@@ -145,10 +157,12 @@ class GenerationRecorder {
     const { arrivedAt, clock, streamed, writer } = this.#options;
     const now = clock.now();
     this.#leave(finishReason, now);
+    const used = usage ?? this.#counted();
     return {
       text: streamed ? writer.reader.read(this.#from) : this.#held,
       finishReason,
-      usage: this.#settle(usage),
+      usage: this.#settle(used),
+      context: { tokens: used.promptTokens + used.completionTokens, limit: this.#contextLimit },
       provider: this.#provider,
       model: this.#model,
       timings: {
@@ -163,14 +177,18 @@ class GenerationRecorder {
     this.#leave("error", this.#options.clock.now());
   }
 
-  /** Reports the usage of the current provider to the metrics. @returns the usage of all providers together */
-  #settle(usage?: Usage): Usage {
-    const { metrics } = this.#options;
-    const used = usage ?? {
+  /** Usage of the current provider as counted here. */
+  #counted(): Usage {
+    return {
       promptTokens: this.#promptTokens,
       completionTokens: this.#completionTokens,
       cachedTokens: this.#cachedTokens,
     };
+  }
+
+  /** Reports the usage of the current provider to the metrics. @returns the usage of all providers together */
+  #settle(used: Usage): Usage {
+    const { metrics } = this.#options;
     metrics.tokens(this.#provider, "prompt", used.promptTokens);
     metrics.tokens(this.#provider, "cached", used.cachedTokens);
     metrics.tokens(this.#provider, "completion", used.completionTokens);

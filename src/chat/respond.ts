@@ -39,8 +39,8 @@ async function chat(
   if (generation.text !== "") {
     await store.append(owner, conversation, [turn, { role: "assistant", content: generation.text }]);
   }
-  const { finishReason, usage, provider, model, timings } = generation;
-  return { type: "message", finishReason, usage, provider, model, timings };
+  const { finishReason, usage, context, provider, model, timings } = generation;
+  return { type: "message", finishReason, usage, context, provider, model, timings };
 }
 
 async function command(

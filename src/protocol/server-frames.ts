@@ -10,6 +10,14 @@ export interface WireUsage {
   readonly estimated?: true;
 }
 
+/** Tokens of a chat answer. */
+export interface WireMessageUsage extends WireUsage {
+  /** Tokens of prompt and answer in the window of the model that ended the answer. */
+  readonly context_tokens: number;
+  /** Size of that window in tokens. */
+  readonly context_limit: number;
+}
+
 /** Milliseconds since the message arrived. */
 export interface WireTimings {
   /** Until the message left the queue. */
@@ -79,6 +87,20 @@ export interface NoticeFrame {
   readonly message: string;
 }
 
+/**
+ * The oldest turns of the conversation were left out of a prompt, because the model's window has no space for them. At
+ * most once in an answer, and only where the answer is streamed.
+ */
+export interface HistoryCutFrame {
+  readonly type: "system";
+  readonly event: "history_cut";
+  readonly message: string;
+  readonly id: string;
+  readonly answer: string;
+  /** Number of turns that were left out; at least 1. */
+  readonly turns: number;
+}
+
 /** Reply to a `history` frame, on any socket. */
 export interface HistoryReplyFrame {
   readonly type: "history";
@@ -144,7 +166,7 @@ export interface MessageEndFrame {
   readonly answer: string;
   readonly conversation: string;
   readonly finish_reason: FinishReason;
-  readonly usage: WireUsage;
+  readonly usage: WireMessageUsage;
   readonly provider: string;
   readonly model: string;
   readonly timings: WireTimings;
@@ -200,6 +222,7 @@ export type ServerFrame =
   | ResumedFrame
   | AuthRefreshedFrame
   | NoticeFrame
+  | HistoryCutFrame
   | HistoryReplyFrame
   | TokenFrame
   | QueuedFrame

@@ -50,7 +50,10 @@ export type StreamPart =
       readonly type: "started";
       readonly provider: string;
       readonly model: string;
+      /** Oldest turns of the request that were left out because the window has no space for them. */
       readonly droppedTurns: number;
+      /** Size of the model's window in tokens. Absent: as in `describe`. */
+      readonly contextTokens?: number;
       readonly promptTokens?: number;
       readonly cachedTokens?: number;
     }

@@ -38,6 +38,7 @@ export const done: AnswerOutcome = {
   type: "message",
   finishReason: "stop",
   usage: { promptTokens: 1, completionTokens: 2, cachedTokens: 0 },
+  context: { tokens: 3, limit: 100 },
   provider: "local",
   model: "m",
   timings: { queueMs: 0, firstTokenMs: 1, totalMs: 2 },

@@ -123,3 +123,37 @@ describe("the service on its local model", () => {
     await chat.close();
   });
 });
+
+describe("a conversation that is longer than the window", () => {
+  it("reports the turns that were left out, and how full the window is", async () => {
+    const service = await startService({
+      MODEL_PATH: await tinyModel(),
+      LOCAL_SLOTS: "1",
+      LOCAL_CONTEXT_SIZE: "256",
+      MAX_OUTPUT_TOKENS: "32",
+    });
+    const chat = await ChatSocket.greeted(`${service.url}/ws/chat`, ["chat.v1"]);
+    const plain = await ChatSocket.greeted(`${service.url}/ws/chat`);
+    let cuts: number[] = [];
+    for (let turn = 0; turn < 12; turn++) {
+      const end = await chat.ask(`message ${turn} about time and people`, { id: `m${turn}` });
+      expect(end).toMatchObject({ type: "message", usage: { context_limit: 256 } });
+      const { prompt_tokens, completion_tokens, context_tokens } = end["usage"] as Record<string, number>;
+      expect(context_tokens).toBe((prompt_tokens ?? 0) + (completion_tokens ?? 0));
+      const own = chat.frames.filter(({ id }) => id === `m${turn}`);
+      const notices = own.filter(({ event }) => event === "history_cut");
+      expect(notices.length).toBeLessThanOrEqual(1);
+      if (notices.length > 0)
+        expect(own.findIndex(({ type }) => type === "token")).toBeGreaterThan(own.indexOf(notices[0]!));
+      cuts = [...cuts, ...notices.map(({ turns }) => Number(turns))];
+      expect((await plain.ask(`message ${turn} about time and people`)).type).toBe("message");
+    }
+    expect(cuts.length).toBeGreaterThan(0);
+    expect(cuts).toEqual(cuts.toSorted((left, right) => left - right));
+    expect(plain.frames.map(({ type }) => type)).toEqual([
+      "system",
+      ...Array.from({ length: 12 }, () => "message"),
+    ]);
+    await service.stop();
+  });
+});

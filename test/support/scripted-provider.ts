@@ -38,13 +38,13 @@ export class ScriptedCall {
     return this.#push({ part: { type: "progress", processed, total } });
   }
 
-  start(): this {
+  start(droppedTurns = 0): this {
     return this.#push({
       part: {
         type: "started",
         provider: this.#provider,
         model: "scripted",
-        droppedTurns: 0,
+        droppedTurns,
         promptTokens: 7,
       },
     });

@@ -172,6 +172,7 @@ export class ChatClient {
       if (frame.event === "welcome") this.#onWelcome(frame);
       else if (frame.event === "resumed") this.#openSession("resumed", frame.session);
       else if (frame.event === "auth_refreshed") this.#renewing = undefined;
+      else if (frame.event === "history_cut") this.#answers.take(frame);
       else this.#emit({ type: "notice", frame });
     } else if (frame.type === "history") {
       this.#onHistory(frame);

@@ -2,6 +2,7 @@ import type {
   CommandResponseFrame,
   ErrorFrame,
   FallbackFrame,
+  HistoryCutFrame,
   HistoryReplyFrame,
   MessageEndFrame,
   NoticeFrame,
@@ -55,6 +56,7 @@ export type ClientEvent =
   | { readonly type: "queued"; readonly id: string; readonly frame: QueuedFrame }
   | { readonly type: "progress"; readonly id: string; readonly frame: ProgressFrame }
   | { readonly type: "fallback"; readonly id: string; readonly frame: FallbackFrame }
+  | { readonly type: "history_cut"; readonly id: string; readonly frame: HistoryCutFrame }
   /** The answer is complete. */
   | { readonly type: "answer"; readonly id: string; readonly frame: MessageEndFrame }
   /** The command has succeeded or failed. */

@@ -164,6 +164,9 @@ export class PendingAnswers {
       case "fallback":
         this.#listener.emit({ type: "fallback", id, frame });
         break;
+      case "system":
+        this.#listener.emit({ type: "history_cut", id, frame });
+        break;
       case "message":
         this.#end(pending);
         this.#listener.emit({ type: "answer", id, frame });

@@ -129,6 +129,9 @@ export class Conversation {
       case "fallback":
         this.#thread.view(turn)?.fallback(event.frame);
         return;
+      case "history_cut":
+        this.#thread.view(turn)?.historyCut(event.frame);
+        return;
       case "answer":
       case "result":
         this.#finish(turn, event);

@@ -1,4 +1,9 @@
-import type { FallbackFrame, ProgressFrame, QueuedFrame } from "../../src/protocol/server-frames.ts";
+import type {
+  FallbackFrame,
+  HistoryCutFrame,
+  ProgressFrame,
+  QueuedFrame,
+} from "../../src/protocol/server-frames.ts";
 import { commandName } from "./command-hints.ts";
 import { make, makeButton, makeCopyButton, screenReaderText } from "./dom.ts";
 import { GrowingMarkdown } from "../markdown/growing-markdown.ts";
@@ -22,6 +27,7 @@ export class TurnView {
   readonly #prose = make("div", "prose");
   readonly #markdown = new GrowingMarkdown();
   readonly #reply: HTMLElement;
+  readonly #cut = make("p", "aside");
   readonly #tail = make("div", "tail");
   #stopCountdown: () => void = () => {};
 
@@ -32,7 +38,16 @@ export class TurnView {
     message.dir = "auto";
     message.hidden = turn.text === "";
     if (commandName(turn.text) !== undefined) message.classList.add("command");
-    this.#reply = make("div", "reply", screenReaderText("Answer: "), this.#wait, this.#prose, this.#tail);
+    this.#cut.hidden = true;
+    this.#reply = make(
+      "div",
+      "reply",
+      screenReaderText("Answer: "),
+      this.#cut,
+      this.#wait,
+      this.#prose,
+      this.#tail,
+    );
     this.node = make("article", "turn", message, this.#reply);
     this.showStatus("");
     this.show();
@@ -54,6 +69,12 @@ export class TurnView {
 
   fallback({ to_provider: to }: FallbackFrame): void {
     this.#tail.before(make("p", "aside", `Switched to another AI service (${to}).`));
+  }
+
+  /** Shows that earlier messages were left out. The frame is sent again when an answer is resumed at its start. */
+  historyCut({ message }: HistoryCutFrame): void {
+    this.#cut.textContent = message;
+    this.#cut.hidden = false;
   }
 
   /** Redraws from the turn. Growing text is cheap, because DOM nodes that are still right are kept. */

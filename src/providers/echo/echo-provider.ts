@@ -106,7 +106,9 @@ class EchoProvider implements ChatProvider {
     if (ticket?.displaced) this.#full();
     if (answer.ended) return;
     const promptTokens = promptTokensOf(request);
-    answer.part({ type: "started", provider: this.name, model: MODEL, droppedTurns: 0, promptTokens });
+    const { contextTokens } = this.describe();
+    const started = { provider: this.name, model: MODEL, droppedTurns: 0, contextTokens, promptTokens };
+    answer.part({ type: "started", ...started });
     this.#emitAnswer(echoAnswer(request, this.#options.answerBytes), promptTokens, answer);
   }
 

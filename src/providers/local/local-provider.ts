@@ -157,7 +157,7 @@ export class LocalProvider implements ChatProvider {
         answer.part({
           type: "started",
           provider: this.name,
-          model: this.describe().model,
+          ...this.describe(),
           droppedTurns,
           promptTokens,
           cachedTokens,

@@ -95,7 +95,7 @@ class RemoteProvider implements ChatProvider {
     };
     const { droppedTurns, promptTokens } = fitted;
     try {
-      emit({ type: "started", provider: this.name, model: this.#modelLabel, droppedTurns, promptTokens });
+      emit({ type: "started", provider: this.name, ...this.describe(), droppedTurns, promptTokens });
       const { jsonSchema: schema } = request;
       const finish = await (schema
         ? this.#jsonAnswer(request, schema, { call, emit, promptTokens })

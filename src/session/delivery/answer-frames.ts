@@ -4,12 +4,14 @@ import type {
   AnswerOutcome,
   AnswerReader,
   AnswerStatus,
+  FallbackEvent,
 } from "../../chat/answer-log.ts";
 import { ServiceError, type ErrorReport } from "../../core/errors.ts";
 import type {
   CommandResponseFrame,
   ErrorFrame,
   FallbackFrame,
+  HistoryCutFrame,
   MessageEndFrame,
   NoticeFrame,
   ProgressFrame,
@@ -32,8 +34,23 @@ export function statusFrame({ id, answer }: AnswerMeta, status: AnswerStatus): Q
   return { type: "queued", id, answer, reason, position, ...(etaMs !== undefined && { eta_ms: etaMs }) };
 }
 
-export function fallbackFrame({ id, answer }: AnswerMeta, event: AnswerEvent): FallbackFrame {
+/**
+ * The frame of an event for one socket. A socket that reads only the original frames gets a notice of a fallback, and
+ * null for a cut of the history: with each answer of a long conversation, it would get two frames instead of one.
+ */
+export function eventFrame(
+  { id, answer }: AnswerMeta,
+  event: AnswerEvent,
+  streamed: boolean,
+): FallbackFrame | HistoryCutFrame | NoticeFrame | null {
+  if (event.type === "history_cut") {
+    const { turns } = event;
+    return streamed
+      ? { type: "system", event: "history_cut", message: historyCutText(turns), id, answer, turns }
+      : null;
+  }
   const { fromProvider, toProvider, offset, phase, reason } = event;
+  if (!streamed) return fallbackNotice(event);
   return {
     type: "fallback",
     id,
@@ -46,9 +63,12 @@ export function fallbackFrame({ id, answer }: AnswerMeta, event: AnswerEvent): F
   };
 }
 
-/** The same event for a socket that reads only the original frames. */
-export function fallbackNotice(event: AnswerEvent): NoticeFrame {
-  const { fromProvider, toProvider, reason } = event;
+function historyCutText(turns: number): string {
+  const oldest = turns === 1 ? "its oldest message was" : `its ${turns} oldest messages were`;
+  return `This conversation is longer than the model can process, so ${oldest} left out.`;
+}
+
+function fallbackNotice({ fromProvider, toProvider, reason }: FallbackEvent): NoticeFrame {
   return {
     type: "system",
     event: "provider_changed",
@@ -77,7 +97,7 @@ export function endFrame(
       ...(finishReason !== undefined && { finish_reason: finishReason }),
     };
   }
-  const { finishReason, usage, provider, model, timings } = outcome;
+  const { finishReason, usage, context, provider, model, timings } = outcome;
   return {
     type: "message",
     content: reader.read(0),
@@ -85,7 +105,7 @@ export function endFrame(
     answer,
     conversation,
     finish_reason: finishReason,
-    usage: wireUsage(usage),
+    usage: { ...wireUsage(usage), context_tokens: context.tokens, context_limit: context.limit },
     provider,
     model,
     timings: {

@@ -4,15 +4,7 @@ import type { AnswerHandle } from "../../chat/running-answer.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { ErrorCode } from "../../core/error-codes.ts";
 import type { ServerFrameType } from "../../protocol/server-frames.ts";
-import {
-  encode,
-  endFrame,
-  evictedFrame,
-  fallbackFrame,
-  fallbackNotice,
-  statusFrame,
-  tokenHead,
-} from "./answer-frames.ts";
+import { encode, endFrame, eventFrame, evictedFrame, statusFrame, tokenHead } from "./answer-frames.ts";
 
 /** Receives a cursor's frames: the feed of one socket. */
 export interface CursorSink {
@@ -35,7 +27,7 @@ export interface CursorSink {
 
 /** How one socket reads an answer. */
 export interface CursorOptions {
-  /** Whether the socket receives `token`, `queued`, `progress` and `fallback` frames for this answer. */
+  /** Whether the socket receives the extended frames for this answer. */
   readonly streamed: boolean;
   /** Offset at which the text begins, 0 to the answer's length; moved back to a character boundary. */
   readonly from: number;
@@ -166,8 +158,8 @@ export class Cursor {
         return;
       } else {
         this.#eventsSent++;
-        const frame = this.#streamed ? fallbackFrame(meta, event) : fallbackNotice(event);
-        this.#sink.send(frame.type, encode(frame));
+        const frame = eventFrame(meta, event, this.#streamed);
+        if (frame !== null) this.#sink.send(frame.type, encode(frame));
       }
     }
   }

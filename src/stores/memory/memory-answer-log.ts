@@ -1,5 +1,6 @@
 import type {
   AnswerEvent,
+  AnswerEventContent,
   AnswerLog,
   AnswerMeta,
   AnswerOutcome,
@@ -224,7 +225,7 @@ class MemoryAnswer implements AnswerReader, AnswerWriter {
     return true;
   }
 
-  addEvent(event: Omit<AnswerEvent, "offset">): void {
+  addEvent(event: AnswerEventContent): void {
     if (this.#outcome !== null) return;
     this.#events = [...this.#events, { ...event, offset: this.length }];
     this.#changed();

@@ -198,6 +198,7 @@ describe("an answer of ChatService", () => {
       type: "message",
       finishReason: "stop",
       usage: { promptTokens: 9, completionTokens: 2, cachedTokens: 5 },
+      context: { tokens: 11, limit: 4096 },
       provider: "local",
       model: "scripted",
       timings: { queueMs: 1500, firstTokenMs: 1750, totalMs: 1850 },

@@ -6,12 +6,13 @@ import { chatRequest } from "../../support/chat-request.ts";
 import { CountingMetrics } from "../../support/counting-metrics.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
-const started = (provider: string, promptTokens: number, cachedTokens = 0) =>
+const started = (provider: string, promptTokens: number, cachedTokens = 0, droppedTurns = 0) =>
   ({
     type: "started",
     provider,
     model: `${provider}-model`,
-    droppedTurns: 0,
+    droppedTurns,
+    ...(provider === "openai" && { contextTokens: 8192 }),
     promptTokens,
     cachedTokens,
   }) as const;
@@ -20,7 +21,12 @@ const fallback = (phase: "before_first_token" | "mid_stream") =>
   ({ type: "fallback", fromProvider: "local", toProvider: "openai", phase, reason: "it failed" }) as const;
 
 /** Runs `generate` on a provider that emits these parts. */
-async function run(parts: readonly AnswerPart[], finish: Finish, streamed = true) {
+async function run(
+  parts: readonly AnswerPart[],
+  finish: Finish,
+  streamed = true,
+  command: string | null = null,
+) {
   const clock = new VirtualClock();
   const metrics = new CountingMetrics();
   const log = new MemoryAnswerLog({
@@ -36,7 +42,7 @@ async function run(parts: readonly AnswerPart[], finish: Finish, streamed = true
     client: "c",
     accountKey: "c",
     conversation: "c",
-    command: null,
+    command,
   });
   const states: string[] = [];
   const provider: AnswerSource = {
@@ -109,6 +115,46 @@ describe("generate with several providers", () => {
       estimated: true,
     });
     expect(Object.fromEntries(metrics.tokenCounts)).toEqual({ prompt: 61, completion: 12, cached: 9 });
+  });
+
+  it("reports the window of the provider that ended the answer", async () => {
+    const usage = { promptTokens: 31, completionTokens: 2, cachedTokens: 0 };
+    const local = await run([started("local", 10), delta("a")], { reason: "stop", usage });
+    expect(local.generation.context).toEqual({ tokens: 33, limit: 512 });
+    const both = [
+      started("local", 10),
+      delta("a"),
+      fallback("mid_stream"),
+      started("openai", 20),
+      delta("b"),
+    ];
+    const openai = await run(both, { reason: "stop", usage });
+    expect(openai.generation.context).toEqual({ tokens: 33, limit: 8192 });
+  });
+
+  it("records once that turns were left out, before the text, and not for a command", async () => {
+    const parts = [
+      started("local", 10, 0, 4),
+      delta("Grü"),
+      fallback("mid_stream"),
+      started("openai", 30, 0, 6),
+      delta("ße"),
+    ];
+    const finish = {
+      reason: "stop",
+      usage: { promptTokens: 1, completionTokens: 1, cachedTokens: 0 },
+    } as const;
+    const { reader } = await run(parts, finish);
+    expect(reader.events.filter(({ type }) => type === "history_cut")).toEqual([
+      { type: "history_cut", offset: 0, turns: 4 },
+    ]);
+    const late = await run(
+      [started("local", 10), delta("a"), fallback("mid_stream"), started("openai", 30, 0, 2)],
+      finish,
+    );
+    expect(late.reader.events.at(-1)).toEqual({ type: "history_cut", offset: 1, turns: 2 });
+    const command = await run([started("local", 10, 0, 4), delta("a")], finish, true, "summarize");
+    expect(command.reader.events).toEqual([]);
   });
 
   it("counts as waiting between two providers, and counts a retried provider once", async () => {

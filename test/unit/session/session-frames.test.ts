@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ProviderError } from "../../../src/providers/provider-error.ts";
 import { sessionBench } from "../../support/session-bench.ts";
+import type { ScriptedCall } from "../../support/scripted-provider.ts";
 import { settle } from "../../support/virtual-clock.ts";
 
 /** Frame types of the original service. */
@@ -93,6 +94,28 @@ describe("a socket without the extension", () => {
     expect(client.socket.ended).toEqual({ code: 1012, reason: "the server is shutting down" });
   });
 
+  it("receives one frame for each message when turns are left out, and the notice with `stream: true`", async () => {
+    const script = (call: ScriptedCall) => call.start(4).say("a").finish();
+    const { connect } = sessionBench({ script });
+    const client = connect();
+    await client.send({ message: "1" });
+    expect(client.take().map(({ type }) => type)).toEqual(["system", "message"]);
+    await client.send({ message: "2", stream: true, id: "two" });
+    const [notice, ...rest] = client.take();
+    expect(notice).toEqual({
+      type: "system",
+      event: "history_cut",
+      message:
+        "This conversation is longer than the model can process, so its 4 oldest messages were left out.",
+      id: "two",
+      answer: expect.any(String) as string,
+      turns: 4,
+    });
+    expect(rest.map(({ type }) => type)).toEqual(["token", "message"]);
+    await client.send({ message: "/summarize", stream: true });
+    expect(client.take().map(({ event }) => event)).not.toContain("history_cut");
+  });
+
   it("receives tokens only for messages with `stream: true`", async () => {
     const { connect, provider } = sessionBench({ script: (call) => call.answer("a", "b") });
     const client = connect();
@@ -143,7 +166,13 @@ describe("the frames of an answer", () => {
       answer: expect.stringMatching(/^[\w-]{16}$/) as string,
       conversation: "work",
       finish_reason: "length",
-      usage: { prompt_tokens: 3, completion_tokens: 1, cached_tokens: 2 },
+      usage: {
+        prompt_tokens: 3,
+        completion_tokens: 1,
+        cached_tokens: 2,
+        context_tokens: 4,
+        context_limit: 4096,
+      },
       provider: "local",
       model: "scripted",
       timings: { queue_ms: 100, ttft_ms: 150, total_ms: 150 },

@@ -23,7 +23,14 @@ describe("the echo provider", () => {
     const clock = new VirtualClock();
     const parts = await answerOf(echo({}, clock), chatRequest("Hello there"));
     expect(parts).toEqual([
-      { type: "started", provider: "echo", model: "echo", droppedTurns: 0, promptTokens: 10 },
+      {
+        type: "started",
+        provider: "echo",
+        model: "echo",
+        droppedTurns: 0,
+        contextTokens: 1_000_000,
+        promptTokens: 10,
+      },
       { type: "text-delta", text: "Hello there", tokens: 3 },
       {
         type: "finish",

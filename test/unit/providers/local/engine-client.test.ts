@@ -105,6 +105,7 @@ describe("the connection of LocalProvider to the engine", () => {
         type: "started",
         provider: "local",
         model: "fake",
+        contextTokens: 512,
         droppedTurns: 0,
         promptTokens: 3,
         cachedTokens: 0,

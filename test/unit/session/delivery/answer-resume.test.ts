@@ -169,6 +169,24 @@ describe("resume during an answer", () => {
     expect(seen(fourth)).toEqual(["first", "def", "second"]);
   });
 
+  it("repeats that turns were left out to a client that resumes at the start, not later", async () => {
+    const bench = sessionBench();
+    const first = bench.connect({ streaming: true });
+    await first.send({ message: "Hi" });
+    bench.provider.call.start(2).say("abc");
+    await settle();
+    const [cut] = first.socket.frames.filter(({ event }) => event === "history_cut");
+    const answer = String(cut?.["answer"]);
+    const fromStart = await resumeAnswers(bench, first.secret, [{ answer, from: 0 }]);
+    expect(fromStart.take()).toMatchObject([
+      { event: "resumed" },
+      { event: "history_cut", answer, turns: 2 },
+      { type: "token", content: "abc" },
+    ]);
+    const later = await resumeAnswers(bench, first.secret, [{ answer, from: 1 }]);
+    expect(later.take()).toMatchObject([{ event: "resumed" }, { type: "token", content: "bc" }]);
+  });
+
   it("sends a socket without streaming the whole answer once", async () => {
     const { bench, first, answer } = await midAnswer();
     const second = await resumeAnswers(bench, first.secret, [{ answer, from: 5 }], false);

@@ -107,6 +107,16 @@ describe("an answer", () => {
     expect(types).toEqual(["queued", "progress", "fallback"]);
   });
 
+  it("reports that turns were left out of an answer of this page, as a part of that answer", () => {
+    const { world, client, events } = connected();
+    const id = client.send({ text: "hi", conversation: "c" });
+    const cut = { type: "system", event: "history_cut", message: "Too long.", answer: "a1", turns: 4 };
+    world.socket.deliver({ ...cut, id });
+    world.socket.deliver({ ...cut, id: "other", answer: "a2" });
+    expect(events.slice(-1)).toMatchObject([{ type: "history_cut", id, frame: { turns: 4 } }]);
+    expect(ofType(events, "notice")).toEqual([]);
+  });
+
   it("ignores frames of other answers, frames of unknown types and repeated frames", () => {
     const { world, client, events } = connected();
     const id = client.send({ text: "hi", conversation: "c" });
