@@ -8,6 +8,7 @@ import { faultOf, findCommand } from "./commands/command-table.ts";
 import { refuse, usageOf, type Command, type CommandOutcome, type Question } from "./commands/command.ts";
 import { conversationKey } from "./conversation-key.ts";
 import { generate, type Generation } from "./generation.ts";
+import { promptTurns } from "./prompt-turns.ts";
 import type { RunningAnswer } from "./running-answer.ts";
 
 /**
@@ -36,7 +37,8 @@ async function chat(
     maxTokens: maxTokens ?? settings.maxOutputTokens,
     sampling,
   });
-  if (generation.text !== "") {
+  // An answer without text is kept too, so that the client's message is not lost.
+  if (generation.text !== "" || !stoppedByUser(generation)) {
     await store.append(owner, conversation, [turn, { role: "assistant", content: generation.text }]);
   }
   const { finishReason, usage, context, provider, model, timings } = generation;
@@ -110,7 +112,7 @@ async function ask(
   const request: ChatRequest = {
     system,
     context,
-    turns,
+    turns: promptTurns(turns),
     maxTokens,
     sampling,
     principal: owner,

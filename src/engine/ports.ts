@@ -63,6 +63,8 @@ export interface PreparedRequest {
   /** Tokens that end the answer and are not part of it. */
   readonly stopTokens: ReadonlySet<number>;
   readonly grammarState?: object;
+  /** Whether the prompt ends in text of the answer, which the output continues. */
+  readonly continues?: boolean;
   /** Whether white space at the end is removed from the answer. */
   readonly trimEnd: boolean;
   readonly client: string;

@@ -43,8 +43,9 @@ function pairsAfterKnown(turns: readonly Turn[], { turns: messages }: HistoryRep
     pairs.push({ text: user.content, content: assistant.content });
     index++;
   }
-  const last = turns.findLast(({ status, command, content }) => {
-    return (status === "done" || status === "stopped") && command === undefined && content !== "";
+  const last = turns.findLast(({ status, command, content, facts }) => {
+    const isKept = content !== "" || (status === "done" && facts?.finishReason !== "abandoned");
+    return (status === "done" || status === "stopped") && command === undefined && isKept;
   });
   if (last === undefined) return pairs;
   const text = chatText(last.text);

@@ -8,6 +8,7 @@ import { find } from "./dom.ts";
 import { reconcile } from "../client/reconcile.ts";
 import { resultAsText } from "./draw-result.ts";
 import { ThreadView } from "./thread-view.ts";
+import { describeEmptyAnswer } from "./status-text.ts";
 import { packTranscript, unpackTranscript, type Entry, type Turn } from "../client/transcript.ts";
 
 export interface ConversationOptions {
@@ -159,7 +160,7 @@ export class Conversation {
       turn.content = content;
       turn.facts = { finishReason, usage, timings, model };
       turn.status = finishReason === "cancelled" ? "stopped" : "done";
-      this.#announce(content === "" ? "The answer is empty." : content);
+      this.#announce(describeEmptyAnswer(turn) ?? content);
     } else {
       const { command, result, usage, finish_reason: finishReason } = event.frame;
       const stopped = finishReason === "cancelled";

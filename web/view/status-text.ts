@@ -1,6 +1,6 @@
 import type { FinishReason, QueuedFrame, WelcomeFrame } from "../../src/protocol/server-frames.ts";
 import type { ConnectionState } from "../client/client-events.ts";
-import type { AnswerFacts } from "../client/transcript.ts";
+import type { AnswerFacts, Turn } from "../client/transcript.ts";
 
 /** The state of the connection in words. */
 export interface ConnectionText {
@@ -143,6 +143,13 @@ export function describeFacts({ finishReason, usage, timings, model }: AnswerFac
   // The speed of a very short answer would be mostly noise.
   if (tokens > 4 && seconds > 0.05) parts.push(`${Math.round((tokens - 1) / seconds)} tokens/s`);
   return parts;
+}
+
+/** What the page shows in place of an answer that ended without text; undefined for other turns. */
+export function describeEmptyAnswer({ status, command, content, facts }: Turn): string | undefined {
+  const stopped = facts?.finishReason === "cancelled" || facts?.finishReason === "abandoned";
+  if (status !== "done" || command !== undefined || stopped || content.trim() !== "") return undefined;
+  return "The AI ended its answer without writing anything. Your message is kept. Ask again, or in other words.";
 }
 
 function describeEnding(reason: FinishReason): string | undefined {

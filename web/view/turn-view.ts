@@ -10,7 +10,7 @@ import { GrowingMarkdown } from "../markdown/growing-markdown.ts";
 import { drawResult, resultAsText } from "./draw-result.ts";
 import type { Turn } from "../client/transcript.ts";
 import { showTree } from "./show-tree.ts";
-import { describeFacts, describeQueue } from "./status-text.ts";
+import { describeEmptyAnswer, describeFacts, describeQueue } from "./status-text.ts";
 
 export interface TurnActions {
   retry(turn: Turn): void;
@@ -101,6 +101,8 @@ export class TurnView {
     if (status === "failed" && failure !== undefined) rows.push(this.#drawFailure());
     if (status === "stopped" && facts === undefined)
       rows.push(make("p", "facts", make("span", "", "Stopped")));
+    const empty = describeEmptyAnswer(this.#turn);
+    if (empty !== undefined) rows.push(make("p", "aside", empty));
     if (facts !== undefined || content !== "" || result?.status === "success") {
       const labels = facts === undefined ? [] : describeFacts(facts);
       const spans = labels.map((label) => make("span", label === facts?.model ? "model" : "", label));

@@ -39,7 +39,7 @@ export class RequestState implements QueuedJob {
     this.events = events;
     this.arrivedAt = arrivedAt;
     this.promptTokens = request.tokens.length;
-    this.#characters = new WholeCharacters(detokenize, request.tokens);
+    this.#characters = new WholeCharacters(detokenize, request.continues === true ? request.tokens : []);
     this.#stopText = new StopText(request.stop);
   }
 

@@ -1,5 +1,6 @@
 /**
- * Returns the text of tokens. `preceding`: the tokens before them; without these a tokenizer may trim a leading space.
+ * Returns the text of tokens. `preceding`: the tokens of the same text before them. Without these, the text begins with
+ * the first token, and a tokenizer that puts a blank before each text (SentencePiece) removes it from that token.
  */
 export type Detokenize = (tokens: readonly number[], preceding: readonly number[]) => string;
 
@@ -31,7 +32,7 @@ export class WholeCharacters {
   /** Latest tokens that completed no character. */
   #stalled = 0;
 
-  /** @param preceding tokens of the prompt */
+  /** @param preceding tokens before the first one, if they belong to the same text; else none */
   constructor(detokenize: Detokenize, preceding: readonly number[]) {
     this.#detokenize = detokenize;
     this.#preceding = preceding.slice(-PRECEDING_TOKENS);
@@ -45,6 +46,9 @@ export class WholeCharacters {
     let whole = text.length;
     while (whole > 0 && text[whole - 1] === REPLACEMENT) whole--;
     this.#stalled = whole > this.#released ? 0 : this.#stalled + 1;
+    // The first token may be that blank alone. Only one blank is removed, so the next token must not be the first again.
+    const onlyBlank = text === "" && this.#preceding.length === 0 && this.#stalled < MAX_CHARACTER_TOKENS;
+    if (onlyBlank) return this.#report("", 0);
     if (whole === text.length || this.#stalled >= MAX_CHARACTER_TOKENS) return this.#release(text);
     return this.#report(text.slice(this.#released, whole), whole);
   }

@@ -106,6 +106,7 @@ export class PromptBuilder {
       sampling: resolveSampling(request.sampling, this.#options.sampling, constrained, random32),
       stop: [...(request.sampling.stop ?? []), ...this.#stopTexts],
       stopTokens: this.#stopTokens,
+      continues: !constrained && Boolean(request.continueFrom),
       trimEnd: false,
       client: request.client,
       conversation: request.conversation,

@@ -135,12 +135,27 @@ describe("the history of a conversation", () => {
     expect((await turns(bench)).map(({ content }) => content)).toEqual(["1", "so far", "2", "and so"]);
   });
 
-  it("contains neither turn of an answer that was empty, failed, or was stopped before its first text", async () => {
+  it("contains both turns of an answer that ended without text, which later prompts leave out", async () => {
     const bench = chatBench();
-    const { provider, say, chat } = bench;
+    const { provider, say } = bench;
     await say("empty");
     provider.call.answer();
     await settle();
+    expect(await turns(bench)).toEqual([
+      { role: "user", content: "empty" },
+      { role: "assistant", content: "" },
+    ]);
+    await say("again");
+    expect(provider.call.request.turns).toEqual([{ role: "user", content: "empty\n\nagain" }]);
+    provider.call.answer("text");
+    await settle();
+    expect(await turns(bench)).toHaveLength(4);
+    expectBalanced(bench);
+  });
+
+  it("contains neither turn of an answer that failed, or was stopped before its first text", async () => {
+    const bench = chatBench();
+    const { provider, say, chat } = bench;
     await say("fails");
     provider.call
       .start()

@@ -84,3 +84,38 @@ describe("WholeCharacters", () => {
     ]);
   });
 });
+
+describe("WholeCharacters of a SentencePiece tokenizer", () => {
+  /** Detokenizes as llama.cpp does: without preceding tokens, the first one loses a leading blank. */
+  const tokenizer =
+    (pieces: readonly string[]) =>
+    (tokens: readonly number[], preceding: readonly number[]): string => {
+      const textOf = (some: readonly number[]) =>
+        some
+          .map((token) => pieces[token]?.replaceAll("▁", " ") ?? "")
+          .join("")
+          .replace(/^ /, "");
+      const before = textOf(preceding);
+      return before === "" ? textOf(tokens) : textOf([...preceding, ...tokens]).slice(before.length);
+    };
+  const read = (pieces: readonly string[], preceding: readonly number[] = []): string => {
+    const characters = new WholeCharacters(tokenizer(pieces), preceding);
+    return [...pieces.keys()].map((token) => characters.push(token).text).join("") + characters.flush().text;
+  };
+
+  it.each([
+    [["▁Hello", "▁you"], "Hello you"],
+    [["Hello", "▁you"], "Hello you"],
+    [["▁", "▁", "▁code"], "  code"],
+    [["▁", "Hello", "▁you"], "Hello you"],
+    [["▁▁▁▁code"], "   code"],
+    [["\n", "▁Hello"], "\n Hello"],
+  ])("removes only the blank that the tokenizer put before the text: %j", (pieces, expected) => {
+    expect(read(pieces)).toBe(expected);
+  });
+
+  it("keeps the blank of a text that is continued", () => {
+    const characters = new WholeCharacters(tokenizer(["Hello", "▁you"]), [0]);
+    expect(characters.push(1).text).toBe(" you");
+  });
+});

@@ -35,6 +35,17 @@ describe("reconcile", () => {
     expect(found).toEqual({ finished: [{ turn: waiting, content: "2" }], missing: [], running: [] });
   });
 
+  it("knows an answer without text", () => {
+    const found = reconcile(
+      [turn("one", "done", "1"), turn("two", "done")],
+      history([
+        ["one", "1"],
+        ["two", ""],
+      ]),
+    );
+    expect(found.missing).toEqual([]);
+  });
+
   it("does not finish a pending turn by an older answer to the same text", () => {
     const turns = [turn("hi", "done", "1"), turn("hi", "pending")];
     expect(reconcile(turns, history([["hi", "1"]])).finished).toEqual([]);

@@ -3,6 +3,7 @@ import { closeCodes } from "../../../../src/protocol/close-codes.ts";
 import type { WelcomeFrame } from "../../../../src/protocol/server-frames.ts";
 import {
   describeConnection,
+  describeEmptyAnswer,
   describeFacts,
   describePrivacy,
   describeQueue,
@@ -100,6 +101,32 @@ describe("the lines of an answer", () => {
       "Stopped",
       "1 token",
     ]);
+  });
+});
+
+describe("describeEmptyAnswer", () => {
+  const turn = { kind: "turn", id: "i", conversation: "c", text: "Hi", status: "done", content: "" } as const;
+
+  it("says in plain words that an answer has no text, and that the message is kept", () => {
+    for (const empty of [
+      turn,
+      { ...turn, content: " \n" },
+      { ...turn, facts: { finishReason: "length" } } as const,
+    ]) {
+      expect(describeEmptyAnswer(empty)).toMatch(/without writing anything.*message is kept/);
+    }
+  });
+
+  it("says nothing of other turns", () => {
+    for (const other of [
+      { ...turn, content: "text" },
+      { ...turn, status: "pending" },
+      { ...turn, status: "failed" },
+      { ...turn, command: "clear" },
+      { ...turn, facts: { finishReason: "abandoned" } },
+    ] as const) {
+      expect(describeEmptyAnswer(other)).toBeUndefined();
+    }
   });
 });
 

@@ -1,0 +1,27 @@
+import { describe, expect, it } from "vitest";
+import type { Turn } from "../../../src/core/fit-prompt.ts";
+import { promptTurns } from "../../../src/chat/prompt-turns.ts";
+
+const user = (content: string): Turn => ({ role: "user", content });
+const assistant = (content: string): Turn => ({ role: "assistant", content });
+
+describe("promptTurns", () => {
+  it("returns a history without empty answers as it is", () => {
+    const turns = [user("a"), assistant("b"), user("c")];
+    expect(promptTurns(turns)).toBe(turns);
+  });
+
+  it("leaves out answers without text and joins the messages around them, so that roles alternate", () => {
+    expect(
+      promptTurns([
+        user("a"),
+        assistant(""),
+        user("b"),
+        assistant(" \n"),
+        user("c"),
+        assistant("d"),
+        user("e"),
+      ]),
+    ).toEqual([user("a\n\nb\n\nc"), assistant("d"), user("e")]);
+  });
+});
