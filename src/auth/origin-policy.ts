@@ -1,5 +1,10 @@
+import { coversOrigin } from "../core/origin-patterns.ts";
+
 export interface OriginPolicyOptions {
-  /** CORS_ORIGINS: origins, `*` for any, `null` for pages opened from disk and sandboxed iframes. */
+  /**
+   * CORS_ORIGINS in canonical form: origins, `https://*.example.org`, `*` for any, `null` for pages opened from disk and
+   * sandboxed iframes.
+   */
   readonly allowedOrigins: readonly string[];
 }
 
@@ -38,7 +43,10 @@ const NULL_MESSAGE = "pages opened from disk (Origin: null) may not connect to t
  * Without CORS_ORIGINS, only same-origin pages and clients that send no origin (not browsers) may connect.
  */
 export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): OriginPolicy {
-  const listed = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
+  const listed = new Set(allowedOrigins);
+  const patterns = allowedOrigins.filter((origin) => origin.includes("://") && origin.includes("*"));
+  const isListed = (origin: string): boolean =>
+    listed.has("*") || listed.has(origin) || patterns.some((pattern) => coversOrigin(pattern, origin));
   return {
     check({ origin, host }) {
       if (!origin) return ALLOWED;
@@ -46,7 +54,7 @@ export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): Ori
       if (!ASCII.test(origin))
         return { outcome: "refused", message: "the Origin header is not printable ASCII" };
       const lowerCase = origin.toLowerCase();
-      if (listed.has("*") || listed.has(lowerCase)) return { outcome: "allowed", cors: origin };
+      if (isListed(lowerCase)) return { outcome: "allowed", cors: origin };
       if (lowerCase === "null") return { outcome: "refused_null", message: NULL_MESSAGE };
       if (isSameOrigin(lowerCase, host)) return ALLOWED;
       const shown = origin.length > SHOWN_CHARS ? `${origin.slice(0, SHOWN_CHARS)}…` : origin;

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { canonicalOriginPattern } from "../core/origin-patterns.ts";
 import { providerSettings } from "./provider-settings.ts";
 import {
   anyText,
@@ -7,6 +8,7 @@ import {
   flag,
   integer,
   list,
+  mappedList,
   number,
   optionalText,
   text,
@@ -21,11 +23,6 @@ function isCidr(word: string): boolean {
   if (family === 0 || rest.length > 0) return false;
   if (bits === undefined) return true;
   return /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
-}
-
-function isOrigin(word: string): boolean {
-  if (word === "*" || word === "null") return true;
-  return URL.canParse(word) && new URL(word).origin === word;
 }
 
 function isHost(word: string): boolean {
@@ -80,13 +77,16 @@ export const settingGroups = {
     MAX_CLIENT_WEIGHT: number(0.01, 1000, 10, {
       doc: "Upper bound of the `weight` claim of a token, which sets the client's share of the engine while requests wait.",
     }),
-    CORS_ORIGINS: list(
-      [],
-      "comma-separated origins such as https://chat.example.org, or *, or null",
+    CORS_ORIGINS: mappedList(
+      "comma-separated origins such as https://chat.example.org, https://*.example.org or tauri://localhost, or *, or null",
       {
-        doc: "Origins whose pages may connect, in addition to the server's own. `null`: pages opened from disk.",
+        doc:
+          "Origins whose pages may connect, in addition to the server's own. `https://*.example.org`: all subdomains of " +
+          "example.org, but not itself. `tauri://localhost`, `capacitor://localhost`, `chrome-extension://…` and the like: " +
+          "apps and extensions; `moz-extension://*`: every extension of that scheme. `null`: pages that a browser opened " +
+          "from disk, and sandboxed frames. `file://`: pages of apps that send this origin (Electron, Cordova).",
       },
-      isOrigin,
+      canonicalOriginPattern,
     ),
     ALLOWED_HOSTS: list(
       [],

@@ -108,6 +108,17 @@ describe("loadConfig", () => {
     expect(loadConfig({}).config.AI_FALLBACK).toBeUndefined();
   });
 
+  it("converts origins to the form that browsers send, and names the word that is none, without a password", () => {
+    const { config } = loadConfig({
+      CORS_ORIGINS: "HTTPS://A.example/, tauri://localhost,https://*.b.example",
+    });
+    expect(config.CORS_ORIGINS).toEqual(["https://a.example", "tauri://localhost", "https://*.b.example"]);
+    expect(faultsOf({ CORS_ORIGINS: "https://a.example,wss://b.example" })[0]).toMatch(
+      /\("wss:\/\/b\.example": no page has an origin with wss:/,
+    );
+    expect(faultsOf({ CORS_ORIGINS: "https://me:hush@a.example" })[0]).not.toContain("hush");
+  });
+
   it("rejects a JWT_SECRET under 32 bytes (not characters) without showing it", () => {
     expect(faultsOf({ JWT_SECRET: "x".repeat(31) })[0]).toMatch(
       /^JWT_SECRET: given \(hidden\), 31 bytes; allowed: at least 32/,
