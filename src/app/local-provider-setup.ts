@@ -11,6 +11,7 @@ import type { ProgressReporter } from "../engine-host/model-progress.ts";
 import { EngineSupervisor } from "../engine-host/supervisor.ts";
 import type { EngineSettings } from "../engine-wire/control.ts";
 import type { EngineInfo } from "../engine-wire/engine-status.ts";
+import { proxyEnvironment } from "../outbound/proxy-routes.ts";
 import type { ChatProvider } from "../providers/provider.ts";
 import { LocalProvider } from "../providers/local/local-provider.ts";
 import type { Candidate } from "../providers/select-provider.ts";
@@ -42,6 +43,8 @@ export interface LocalProviderOptions {
   /** Environment of the engine process. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly progress: ProgressReporter;
+  /** Downloads models. Absent: the `fetch` of Node.js. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
   /** Aborts the search for a model and its download. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -98,7 +101,14 @@ export function setUpLocalProvider(options: LocalProviderOptions): LocalProvider
   };
 }
 
-async function findModel({ config, root, progress, signal }: LocalProviderOptions): Promise<FoundModel> {
+async function findModel({
+  config,
+  root,
+  env,
+  fetch,
+  progress,
+  signal,
+}: LocalProviderOptions): Promise<FoundModel> {
   const found = await locateModel({
     modelPath: config.MODEL_PATH,
     localModel: config.LOCAL_MODEL,
@@ -107,6 +117,8 @@ async function findModel({ config, root, progress, signal }: LocalProviderOption
     fault: modelFault,
     progress,
     signal,
+    ...(fetch && { fetch }),
+    env: { ...env, ...proxyEnvironment(config) },
   });
   if (found.path === null) throw new ServiceError("no_provider", `${found.reason} ${found.remedy}`);
   return found;

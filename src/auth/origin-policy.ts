@@ -1,5 +1,3 @@
-import { coversOrigin } from "../core/origin-patterns.ts";
-
 export interface OriginPolicyOptions {
   /**
    * CORS_ORIGINS in canonical form: origins, `https://*.example.org`, `*` for any, `null` for pages opened from disk and
@@ -36,6 +34,8 @@ const ALLOWED: OriginDecision = { outcome: "allowed" };
 const ASCII = /^[\x20-\x7e]+$/;
 /** Characters of a refused origin that are shown in the message. */
 const SHOWN_CHARS = 60;
+/** What a wildcard stands for: whole labels of a host. */
+const LABELS = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
 const NULL_MESSAGE = "pages opened from disk (Origin: null) may not connect to this server";
 
 /**
@@ -61,6 +61,19 @@ export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): Ori
       return { outcome: "refused", message: `Origin ${shown} may not connect to this server` };
     },
   };
+}
+
+/**
+ * Whether a pattern with a wildcard covers an origin in lower case. The wildcard
+ * stands for one or more whole labels of the host, so `https://*.example.org` covers neither `https://example.org` nor
+ * `https://evil-example.org` nor `https://example.org.evil.example`.
+ */
+function coversOrigin(pattern: string, origin: string): boolean {
+  const star = pattern.indexOf("*");
+  const before = pattern.slice(0, star);
+  const after = pattern.slice(star + 1);
+  if (star < 0 || !origin.startsWith(before) || !origin.endsWith(after)) return false;
+  return LABELS.test(origin.slice(before.length, origin.length - after.length));
 }
 
 /**

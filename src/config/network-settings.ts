@@ -47,6 +47,11 @@ export const networkSettings = {
 /** Settings whose names are also read in lower case. */
 const NAMES = Object.keys(networkSettings);
 
+/** Whether a variable is a proxy setting in lower case. */
+export function isProxyName(name: string): boolean {
+  return NAMES.includes(name.toUpperCase()) && name === name.toLowerCase();
+}
+
 /** Copies variables with lower-case names (`https_proxy`) to the names of their settings. */
 export function withProxyNames(
   env: Readonly<Record<string, string | undefined>>,

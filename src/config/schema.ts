@@ -1,6 +1,9 @@
 import { isIP } from "node:net";
-import { canonicalOriginPattern } from "../core/origin-patterns.ts";
+import { listenHost } from "./listen-host.ts";
+import { networkSettings } from "./network-settings.ts";
+import { canonicalOriginPattern } from "./origin-pattern.ts";
 import { providerSettings } from "./provider-settings.ts";
+import { headerKey } from "./remote-setting.ts";
 import {
   anyText,
   autoInteger,
@@ -32,7 +35,7 @@ function isHost(word: string): boolean {
 /** All settings, in the groups that the docs show. Each key is the name of an environment variable. */
 export const settingGroups = {
   Server: {
-    HOST: text("127.0.0.1", { doc: "Address to listen on. The Docker images set 0.0.0.0." }),
+    HOST: listenHost("127.0.0.1", "Address to listen on. The Docker images set 0.0.0.0."),
     PORT: integer(0, 65_535, 8000, {
       doc: "TCP port to listen on. 0 picks a free port, which is printed at start.",
     }),
@@ -45,9 +48,8 @@ export const settingGroups = {
     IDLE_TIMEOUT_SECONDS: integer(8, 960, 120, {
       doc: "Seconds without traffic from a client, pongs included, before its socket is closed. The server sends the pings.",
     }),
-    METRICS_TOKEN: optionalText({
+    METRICS_TOKEN: headerKey({
       doc: "Bearer token for /metrics. Not set: /metrics is served to loopback addresses only.",
-      secret: true,
     }),
     UWS_SHA256: list(
       [],
@@ -107,6 +109,7 @@ export const settingGroups = {
       isCidr,
     ),
   },
+  Network: networkSettings,
   Providers: providerSettings,
   "Local model": {
     MODEL_PATH: optionalText({

@@ -97,16 +97,6 @@ export function optionalText(doc: Doc): Setting<string | undefined> {
   return setting<string | undefined>(parse, undefined, allowed, "", doc);
 }
 
-/** An absolute http or https URL without a default. */
-export function optionalUrl(doc: Doc): Setting<string | undefined> {
-  const allowed = "URL that begins with http:// or https://";
-  const parse = (value: string): string | undefined => {
-    const url = URL.canParse(value) ? new URL(value) : undefined;
-    return url && /^https?:$/.test(url.protocol) ? value : refuse(allowed);
-  };
-  return setting<string | undefined>(parse, undefined, allowed, "", doc);
-}
-
 /** `true` or `false` (also `1`, `0`, `yes`, `no`, `on`, `off`). */
 export function flag(fallback: boolean, doc: Doc): Setting<boolean> {
   const parse = (value: string): boolean => {

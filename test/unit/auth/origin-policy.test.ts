@@ -158,4 +158,15 @@ describe("origin policy with CORS_ORIGINS", () => {
       expect(check(["*"], origin, "a.example")).toEqual({ outcome: "allowed", cors: origin });
     }
   });
+
+  it("with a wildcard allows an origin exactly if its host ends with the domain after a dot", () => {
+    const name = fc.domain();
+    fc.assert(
+      fc.property(name, name, fc.boolean(), (domain, other, inside) => {
+        const { origin, hostname } = new URL(`https://${inside ? `${other}.${domain}` : other}`);
+        const { outcome } = check([`https://*.${domain}`], origin, "a.invalid");
+        expect(outcome === "allowed").toBe(hostname.endsWith(`.${domain}`));
+      }),
+    );
+  });
 });
