@@ -35,8 +35,10 @@ const ownPrefixes = [
   "RATE_",
 ];
 
-/** Variables of the OpenAI SDK and the Hugging Face tools that share a prefix with ours. */
+/** Variables of other programs that share a prefix with ours or are similar to a setting. */
 const foreignNames = new Set([
+  "FTP_PROXY",
+  "MODULEPATH",
   "OPENAI_ADMIN_KEY",
   "OPENAI_API_VERSION",
   "OPENAI_CUSTOM_HEADERS",
@@ -128,7 +130,10 @@ function crossFaults(config: Config, env: Environment): string[] {
 function unknownNames(env: Environment): string[] {
   const names = Object.keys(settings);
   return Object.keys(env)
-    .filter((name) => env[name] !== undefined && !Object.hasOwn(settings, name) && !foreignNames.has(name))
+    .filter(
+      (name) =>
+        env[name] !== undefined && !Object.hasOwn(settings, name) && !foreignNames.has(name.toUpperCase()),
+    )
     .filter((name) => !isProxyName(name))
     .toSorted()
     .flatMap((name) => {

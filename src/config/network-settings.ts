@@ -16,9 +16,13 @@ function proxy(doc: Doc): Setting<string | undefined> {
     if (text === "") return undefined;
     const full = text.includes("://") ? text : `http://${text}`;
     const url = URL.canParse(full) ? new URL(full) : undefined;
-    if (url === undefined || !/^https?:$/.test(url.protocol)) {
-      const socks = /^socks/i.test(text) ? " (SOCKS is not supported)" : "";
-      throw new Error(`allowed: ${PROXY_ALLOWED}${socks}`);
+    // A proxy has no path. A `/`, `?` or `#` is part of a password, and what is before it would be taken for the host.
+    const isWhole = url !== undefined && `${url.pathname}${url.search}${url.hash}` === "/";
+    if (!isWhole || !/^https?:$/.test(url.protocol)) {
+      const hint = /^socks/i.test(text)
+        ? "SOCKS is not supported"
+        : "in a password, @, :, /, ? and # are escaped";
+      throw new Error(`allowed: ${PROXY_ALLOWED} (${hint})`);
     }
     return full;
   };

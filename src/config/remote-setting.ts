@@ -9,7 +9,7 @@ const URL_ALLOWED = "URL that begins with http:// or https://";
 
 /** Ends of paths of other APIs than the chat completions. */
 const OTHER_APIS =
-  /(?:(?<!\/chat)\/completions|\/responses|\/embeddings|\/messages|\/api\/(?:chat|generate|tags))$/i;
+  /(?:(?<!\/chat)\/completions|\/responses|\/embeddings|\/messages|\/v\d+\/(?:models|chat)|\/api\/(?:chat|generate|tags))$/i;
 /** Pairs of quotes that are copied along with a value. */
 const QUOTED = /^(?:"(.*)"|'(.*)'|`(.*)`|[“”„](.*)[“”]|[‘’‚](.*)[‘’]|«(.*)»|»(.*)«)$/s;
 

@@ -37,6 +37,13 @@ const closers: ReadonlyMap<string, string> = new Map([
   ["『", "』"],
   ["〝", "〞〟"],
   ["＂", "＂"],
+  // Further shapes of “ ” ‘ ’, and primes in their place.
+  ["‟", "”"],
+  ["‛", "’"],
+  ["❝", "❞"],
+  ["❛", "❜"],
+  ["″", "″"],
+  ["′", "′"],
 ]);
 /** French guillemets, whose inner spaces are typography. */
 const SPACED = "«‹";

@@ -92,6 +92,8 @@ describe.each(["OPENAI_BASE_URL", "HF_BASE_URL"] as const)("%s", (name) => {
     ["https://api.example.org/v1/responses/", "another API"],
     ["https://api.example.org/v1/embeddings", "another API"],
     ["https://api.example.org/v1/messages", "another API"],
+    ["https://api.example.org/v1/models", "another API"],
+    ["https://api.example.org/v1/chat", "another API"],
     ["http://127.0.0.1:11434/api/chat", "another API"],
     ["http://127.0.0.1:11434/api/generate", "another API"],
   ])("is refused as %j", (given, found) => {
@@ -130,6 +132,10 @@ describe("proxy settings", () => {
     "socks5://user:hush@proxy.example.org:1080",
     "http://",
     "http://user:hush@",
+    // The proxy would be the user, and its port the beginning of the password.
+    "http://user:12#hush@proxy.example.org",
+    "http://user:12/hush@proxy.example.org",
+    "http://user:12?hush@proxy.example.org",
     "ftp://proxy.example.org",
   ])("are refused as %j without being shown", (given) => {
     const fault = faultOf({ HTTP_PROXY: given });

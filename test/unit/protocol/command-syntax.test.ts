@@ -86,6 +86,8 @@ describe("parseMessage with arguments", () => {
     ["/c text=「a b」", "a b"],
     ["/c text=『a b』", "a b"],
     ["/c text=＂a b＂", "a b"],
+    ["/c text=❝a b❞", "a b"],
+    ["/c text=″a b″", "a b"],
     ["/c text=a'b\"c“", "a'b\"c“"],
     // There are three escapes, which work inside all kinds of quotes and not outside of quotes.
     [String.raw`/c text="a \"b\" \'c\' \\ d"`, `a "b" 'c' \\ d`],
