@@ -69,6 +69,21 @@ describe.each(remoteNames)("the %s provider behind a proxy", (name) => {
     expect(server.requests[0]?.headers.host).toBe("api.example.test:8080");
   });
 
+  it("closes the tunnel when an answer is cancelled", async () => {
+    const fetch = await fetchThrough();
+    server.play({ steps: [{ stall: true }] });
+    const provider = remoteProvider(name, "http://api.example.test/v1", { deps: { fetch } });
+    const controller = new AbortController();
+    const answer = provider.stream(chatRequest("Hi"), { signal: controller.signal, onPart: () => undefined });
+    const failure = expect(answer).rejects.toThrow("enough");
+    const stalled = await server.request(0);
+    controller.abort(new Error("enough"));
+    await failure;
+    await stalled.over;
+    expect(stalled.abandoned).toBe(true);
+    await provider.close();
+  });
+
   it("does not use the proxy for loopback addresses", async () => {
     const fetch = await fetchThrough();
     expect(await ask(fetch, server.baseUrl)).toBe(answerText);
