@@ -99,9 +99,11 @@ export function publicKey(pem: string, setting: PublicKeySetting = "JWT_PUBLIC_K
  * @throws AuthSetupError for an unsupported key, like {@link publicKey}, and for one with a passphrase.
  */
 export function privateKey(pem: string): TokenKey {
+  const other = keyMaterial(pem)?.name;
+  const found = other === undefined || other === "a private key" ? "" : ` (it contains ${other})`;
   const key = attempt(
     () => createPrivateKey(pem),
-    "the key file does not contain a private key in PEM format without a passphrase",
+    `the key file does not contain a private key in PEM format without a passphrase${found}`,
   );
   return {
     algorithm: algorithmOf(key, "the private key"),
