@@ -49,7 +49,7 @@ function adviceOf(code: string, host: string, port: number): string {
     case "ETIMEOUT":
       return (
         `the host name is not known (${code}). Set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0; ` +
-        "names that clients use belong into ALLOWED_HOSTS."
+        "names that clients use belong in ALLOWED_HOSTS."
       );
     default:
       return `${code}. Check HOST and PORT.`;
