@@ -2,11 +2,15 @@
 // npm run model -- --list: lists all models. npm run model -- --any [name]: uses the stand-in if the download fails.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ConfigError } from "../src/config/config-error.ts";
+import { loadFrom, processEnvironment } from "../src/config/environment.ts";
 import { modelFault } from "../src/engine-host/gguf-check.ts";
 import { readCatalog, type ModelEntry } from "../src/engine-host/model-catalog.ts";
 import { fetchModel } from "../src/engine-host/model-fetch.ts";
 import { messageOf, sizeOf } from "../src/engine-host/model-file.ts";
 import { formatBytes, streamProgress } from "../src/engine-host/model-progress.ts";
+import { createProxiedFetch } from "../src/outbound/proxied-fetch.ts";
+import { proxyEnvironment } from "../src/outbound/proxy-routes.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const modelsDir = join(root, "models");
@@ -36,11 +40,16 @@ async function ensureModel(entry: ModelEntry): Promise<boolean> {
     return true;
   }
   try {
-    const { from } = await fetchModel(entry, { modelsDir, progress, signal: stop.signal });
+    const { config } = loadFrom(process.cwd());
+    const fetch = await createProxiedFetch(config);
+    const env = { ...processEnvironment(), ...proxyEnvironment(config) };
+    const signal = stop.signal;
+    const { from } = await fetchModel(entry, { modelsDir, progress, signal, env, ...(fetch && { fetch }) });
     console.log(`Downloaded models/${entry.file} (${entry.title}, ${entry.licence}) from ${from}`);
     return true;
   } catch (error) {
-    if (stop.signal.aborted) console.error("Stopped. The next run resumes the download.");
+    if (error instanceof ConfigError) console.error(error.message);
+    else if (stop.signal.aborted) console.error("Stopped. The next run resumes the download.");
     else console.error(`${entry.title} could not be downloaded: ${messageOf(error)}`);
     return false;
   }

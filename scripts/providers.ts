@@ -9,6 +9,7 @@ import { systemClock as clock } from "../src/core/clock.ts";
 import { ServiceError } from "../src/core/errors.ts";
 import { silentLogger, type Logger } from "../src/core/logger.ts";
 import { noMetrics } from "../src/core/metrics.ts";
+import { createProxiedFetch } from "../src/outbound/proxied-fetch.ts";
 import { streamProgress } from "../src/engine-host/model-progress.ts";
 import { setUpLocalProvider, type LocalProviderSetup } from "../src/app/local-provider-setup.ts";
 import { ProviderError } from "../src/providers/provider-error.ts";
@@ -163,7 +164,13 @@ async function main(stopping: AbortSignal): Promise<number> {
   const notes: string[] = [...warnings];
   const logger = collectWarnings(notes);
   const local = localSetup(config, logger, stopping);
-  const candidates = providerCandidates(config, local.candidate, { clock, logger, checkAtStart: true });
+  const fetch = await createProxiedFetch(config);
+  const candidates = providerCandidates(config, local.candidate, {
+    clock,
+    logger,
+    fetch,
+    checkAtStart: true,
+  });
   const models = {
     local: config.LOCAL_MODEL,
     openai: config.AI_MODEL,

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { publicKeyPem } from "./auth/jwt-keys.ts";
+import { jwtKeyFaults, publicKeyPem } from "./auth/jwt-keys.ts";
 import { createChain } from "./app/create-chain.ts";
+import { checkListenAddress } from "./app/listen-check.ts";
 import { ConfigError } from "./config/config-error.ts";
 import { loadFrom, processEnvironment } from "./config/environment.ts";
 import type { LoadedConfig } from "./config/load.ts";
@@ -8,10 +9,16 @@ import { systemClock as clock } from "./core/clock.ts";
 import { removeLeftovers } from "./engine-wire/owned-folders.ts";
 import { streamProgress } from "./engine-host/model-progress.ts";
 import { setUpLocalProvider, type LocalProviderSetup } from "./app/local-provider-setup.ts";
+import { createProxiedFetch } from "./outbound/proxied-fetch.ts";
 import { createPinoLogger, type ServiceLogger } from "./observability/pino-logger.ts";
 import { createPrometheusMetrics } from "./observability/prometheus-metrics.ts";
 import { limitSpendingOfRemote } from "./providers/spend-limited-provider.ts";
-import { providerCandidates, selectProvider, type Selection } from "./providers/select-provider.ts";
+import {
+  providerCandidates,
+  selectProvider,
+  type CandidateDependencies,
+  type Selection,
+} from "./providers/select-provider.ts";
 import { SpendGuard } from "./providers/spend-guard.ts";
 import { startServer } from "./app/server.ts";
 import { renderStartBanner } from "./app/start-banner.ts";
@@ -62,7 +69,7 @@ async function main(): Promise<void> {
 
 function loadOrExit(): LoadedConfig {
   try {
-    return loadFrom(process.cwd());
+    return loadFrom(process.cwd(), [jwtKeyFaults]);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -100,10 +107,13 @@ async function start(
   );
   for (const warning of warnings) logger.warn({}, warning);
   for (const folder of removeLeftovers()) logger.info({ folder }, "removed the folder of an ended process");
+  await checkListenAddress(config.HOST, config.PORT);
   const publicKey = publicKeyPem({ text: config.JWT_PUBLIC_KEY, file: config.JWT_PUBLIC_KEY_FILE });
+  const fetch = await createProxiedFetch(config);
   const local = setUpLocalProvider({
     config,
     root,
+    fetch,
     env: processEnvironment(),
     progress: streamProgress(process.stderr),
     signal,
@@ -121,7 +131,7 @@ async function start(
     clock,
     metrics,
   });
-  const selection = await select(config, local, spendGuard, logger);
+  const selection = await select(config, local, spendGuard, { clock, logger, fetch, checkAtStart: true });
   try {
     signal.throwIfAborted();
     const webFolder = fileURLToPath(new URL("../dist/web", import.meta.url));
@@ -167,16 +177,14 @@ async function select(
   config: LoadedConfig["config"],
   local: LocalProviderSetup,
   spendGuard: SpendGuard,
-  logger: ServiceLogger,
+  deps: CandidateDependencies,
 ): Promise<Selection> {
+  const { logger } = deps;
   const selection = await selectProvider({
     chosen: config.AI_PROVIDER,
     fallback: config.AI_FALLBACK,
     openAiHasKey: config.OPENAI_API_KEY !== undefined,
-    candidates: limitSpendingOfRemote(
-      providerCandidates(config, local.candidate, { clock, logger, checkAtStart: true }),
-      spendGuard,
-    ),
+    candidates: limitSpendingOfRemote(providerCandidates(config, local.candidate, deps), spendGuard),
     logger,
   });
   for (const { name, reason } of selection.skipped) {

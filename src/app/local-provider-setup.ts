@@ -11,6 +11,7 @@ import type { ProgressReporter } from "../engine-host/model-progress.ts";
 import { EngineStartError, EngineSupervisor } from "../engine-host/supervisor.ts";
 import type { EngineSettings } from "../engine-wire/control.ts";
 import type { EngineInfo } from "../engine-wire/engine-status.ts";
+import { proxyEnvironment } from "../outbound/proxy-routes.ts";
 import type { ChatProvider } from "../providers/provider.ts";
 import { LocalProvider } from "../providers/local/local-provider.ts";
 import type { Candidate } from "../providers/select-provider.ts";
@@ -42,6 +43,8 @@ export interface LocalProviderOptions {
   /** Environment of the engine process. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly progress: ProgressReporter;
+  /** Downloads models. Absent: the `fetch` of Node.js. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
   /** Aborts the search for a model and its download. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -103,7 +106,7 @@ export function setUpLocalProvider(options: LocalProviderOptions): LocalProvider
 }
 
 async function findModel(
-  { config, root, progress, signal }: LocalProviderOptions,
+  { config, root, env, fetch, progress, signal }: LocalProviderOptions,
   load: (model: ModelFile) => Promise<string | null>,
 ): Promise<FoundModel> {
   const found = await locateModel({
@@ -114,6 +117,8 @@ async function findModel(
     load,
     progress,
     signal,
+    ...(fetch && { fetch }),
+    env: { ...env, ...proxyEnvironment(config) },
   });
   if (found.path === null) throw new ServiceError("no_provider", `${found.reason} ${found.remedy}`);
   return found;

@@ -1,4 +1,5 @@
 import type { Config } from "../config/schema.ts";
+import { describeProxies } from "../outbound/proxy-routes.ts";
 import type { LocalInfo } from "./local-provider-setup.ts";
 import type { Selection } from "../providers/select-provider.ts";
 
@@ -19,6 +20,7 @@ export function renderStartBanner(facts: StartBannerFacts): string {
     ["URL", urlOf(facts)],
     ...providerRows(selection, local),
     ...accessRows(facts),
+    ...proxyRows(facts),
   ];
   const notes = [
     ...selection.skipped.map(({ name, reason }) => `${name} could not start: ${reason}`),
@@ -71,6 +73,11 @@ function slotsText({ slots, contextTokens, kvBytes, autoFromBytes }: LocalInfo):
 
 function mebibytes(bytes: number): string {
   return `${Math.round(bytes / 1_048_576)} MiB`;
+}
+
+function proxyRows({ config }: StartBannerFacts): [string, string][] {
+  const proxies = describeProxies(config);
+  return proxies === null ? [] : [["Proxy", proxies]];
 }
 
 function accessRows({ config, selection, authenticates }: StartBannerFacts): [string, string][] {

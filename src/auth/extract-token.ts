@@ -1,3 +1,5 @@
+import { pastedToken } from "./pasted-token.ts";
+
 /** Places where a client may put its token. */
 export interface TokenPlaces {
   /** Decoded values of the query parameter `token`. */
@@ -16,19 +18,20 @@ export type FoundToken =
 
 const PROTOCOL_PREFIX = "bearer.";
 
-/** Finds the token of a request. Empty values and other authorization schemes are ignored. */
+/**
+ * Finds the token of a request, without what is easily pasted along ({@link pastedToken}). Empty values and other
+ * authorization schemes are ignored.
+ */
 export function extractToken(places: TokenPlaces): FoundToken {
-  const found = new Set(places.query?.filter((token) => token !== ""));
+  const found = new Set(places.query?.map(pastedToken));
   for (const authorization of places.authorizations ?? []) {
-    const bearer = /^bearer /i.test(authorization) ? authorization.slice("bearer ".length).trim() : "";
-    if (bearer !== "") found.add(bearer);
+    if (/^bearer /i.test(authorization)) found.add(pastedToken(authorization.slice("bearer ".length).trim()));
   }
   const words = typeof places.protocols === "string" ? places.protocols.split(",") : (places.protocols ?? []);
   for (const word of words.map((each) => each.trim())) {
-    if (word.startsWith(PROTOCOL_PREFIX) && word.length > PROTOCOL_PREFIX.length) {
-      found.add(word.slice(PROTOCOL_PREFIX.length));
-    }
+    if (word.startsWith(PROTOCOL_PREFIX)) found.add(pastedToken(word.slice(PROTOCOL_PREFIX.length)));
   }
+  found.delete("");
   const [token] = found;
   if (token === undefined) return { kind: "none" };
   return found.size > 1 ? { kind: "conflict" } : { kind: "token", token };

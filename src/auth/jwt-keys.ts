@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { MIN_SECRET_BYTES } from "../core/ids.ts";
+import { keyMaterial } from "./key-material.ts";
 import { AuthSetupError } from "./auth-setup-error.ts";
 
 /** Algorithm of tokens. The type of the key determines it; tokens of any other algorithm are refused. */
@@ -14,6 +15,42 @@ export interface TokenKey {
 }
 
 const MIN_RSA_BITS = 2048;
+const BEGINNING = "must begin with the line -----BEGIN PUBLIC KEY-----, with nothing before it";
+
+type PublicKeySetting = "JWT_PUBLIC_KEY" | "JWT_PUBLIC_KEY_FILE";
+
+/** The settings of the key that verifies tokens. */
+export interface JwtKeySettings {
+  readonly JWT_SECRET?: string | undefined;
+  readonly JWT_PUBLIC_KEY?: string | undefined;
+  readonly JWT_PUBLIC_KEY_FILE?: string | undefined;
+}
+
+/** One line for each setting whose key cannot be used. */
+export function jwtKeyFaults(settings: JwtKeySettings): readonly string[] {
+  const { JWT_SECRET: secret, JWT_PUBLIC_KEY: text, JWT_PUBLIC_KEY_FILE: file } = settings;
+  const checks = [
+    () => secret !== undefined && Buffer.byteLength(secret) >= MIN_SECRET_BYTES && secretKey(secret),
+    () => text !== undefined && publicKey(publicKeyPem({ text }) ?? ""),
+    () => file !== undefined && publicKey(publicKeyPem({ file }) ?? "", "JWT_PUBLIC_KEY_FILE"),
+  ];
+  return checks.flatMap((check) => {
+    try {
+      check();
+      return [];
+    } catch (error) {
+      if (!(error instanceof AuthSetupError)) throw error;
+      return [error.message];
+    }
+  });
+}
+
+/** Name of an asymmetric key or certificate in a text; undefined if there is none. */
+function asymmetricIn(text: string): string | undefined {
+  const material = keyMaterial(text);
+  if (material?.isKey === true) return material.name;
+  return text.includes("-----BEGIN ") ? "an asymmetric key" : undefined;
+}
 
 /**
  * Checks an HS256 secret.
@@ -26,8 +63,11 @@ export function secretKey(secret: string): TokenKey {
     throw new AuthSetupError(`JWT_SECRET has ${bytes} bytes; use at least ${MIN_SECRET_BYTES}`);
   }
   // A public key is no secret: anyone who has it could sign HS256 tokens with it.
-  if (secret.includes("-----BEGIN ") || /"kty"\s*:\s*"(RSA|EC|OKP)"/.test(secret)) {
-    throw new AuthSetupError("JWT_SECRET contains an asymmetric key; set JWT_PUBLIC_KEY to the public key");
+  const asymmetric = asymmetricIn(secret);
+  if (asymmetric !== undefined) {
+    throw new AuthSetupError(
+      `JWT_SECRET contains ${asymmetric}, which cannot sign HS256 tokens; set JWT_PUBLIC_KEY to the public key`,
+    );
   }
   return { algorithm: "HS256", key: secret };
 }
@@ -36,22 +76,19 @@ export function secretKey(secret: string): TokenKey {
  * Reads a public key in PEM and determines its algorithm: RSA of at least 2048 bits (RS256), EC on P-256 (ES256),
  * Ed25519 (EdDSA).
  *
+ * @param setting name of the setting that holds the key, for messages
  * @throws AuthSetupError for anything else, and for text before the PEM block.
  */
-export function publicKey(pem: string): TokenKey {
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
-    throw new AuthSetupError(
-      "JWT_PUBLIC_KEY contains a private key; set it to the public key, since the server needs no private key",
-    );
+export function publicKey(pem: string, setting: PublicKeySetting = "JWT_PUBLIC_KEY"): TokenKey {
+  const isPublic = /^-----BEGIN (RSA )?PUBLIC KEY-----\r?\n/.test(pem);
+  const other = keyMaterial(pem);
+  if (other !== undefined && (!isPublic || other.name === "a private key")) {
+    throw new AuthSetupError(`${setting} contains ${other.name}; ${other.advice}. It ${BEGINNING}`);
   }
-  if (!/^-----BEGIN (RSA )?PUBLIC KEY-----\r?\n/.test(pem)) {
-    throw new AuthSetupError(
-      "JWT_PUBLIC_KEY must begin with the line -----BEGIN PUBLIC KEY-----, with nothing before it",
-    );
-  }
-  const key = attempt(() => createPublicKey(pem), "JWT_PUBLIC_KEY is not a valid public key in PEM format");
+  if (!isPublic) throw new AuthSetupError(`${setting} ${BEGINNING}`);
+  const key = attempt(() => createPublicKey(pem), `${setting} is not a valid public key in PEM format`);
   return {
-    algorithm: algorithmOf(key, "JWT_PUBLIC_KEY"),
+    algorithm: algorithmOf(key, setting),
     key: key.export({ type: "spki", format: "pem" }).toString(),
   };
 }
@@ -62,9 +99,11 @@ export function publicKey(pem: string): TokenKey {
  * @throws AuthSetupError for an unsupported key, like {@link publicKey}, and for one with a passphrase.
  */
 export function privateKey(pem: string): TokenKey {
+  const other = keyMaterial(pem)?.name;
+  const found = other === undefined || other === "a private key" ? "" : ` (it contains ${other})`;
   const key = attempt(
     () => createPrivateKey(pem),
-    "the key file does not contain a private key in PEM format without a passphrase",
+    `the key file does not contain a private key in PEM format without a passphrase${found}`,
   );
   return {
     algorithm: algorithmOf(key, "the private key"),
@@ -84,12 +123,32 @@ export function publicKeyPem(settings: {
   if (settings.text !== undefined) return settings.text.replaceAll(String.raw`\n`, "\n");
   const file = settings.file;
   if (file === undefined) return undefined;
+  if (file.includes("-----BEGIN ")) {
+    throw new AuthSetupError(
+      "JWT_PUBLIC_KEY_FILE contains a key instead of a path; use JWT_PUBLIC_KEY for it",
+    );
+  }
   try {
-    return readFileSync(file, "utf8");
+    return textOf(readFileSync(file), file);
   } catch (error) {
+    if (error instanceof AuthSetupError) throw error;
     const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
     throw new AuthSetupError(`JWT_PUBLIC_KEY_FILE: ${file} cannot be read (${code})`);
   }
+}
+
+/** The text of a key file. @throws AuthSetupError for UTF-16 and for a key in binary form */
+function textOf(bytes: Buffer, file: string): string {
+  const fault =
+    bytes.length === 0
+      ? "is empty"
+      : bytes[0] === 0x30 && bytes.some((byte) => byte > 0x7f)
+        ? "contains a key or certificate in binary form (DER); convert it to PEM: openssl pkey -pubin -inform DER"
+        : bytes.includes(0)
+          ? "is encoded in UTF-16; save it as UTF-8"
+          : null;
+  if (fault !== null) throw new AuthSetupError(`JWT_PUBLIC_KEY_FILE: ${file} ${fault}`);
+  return bytes.toString("utf8").replace(/^\uFEFF/, "");
 }
 
 function attempt(read: () => KeyObject, message: string): KeyObject {

@@ -1,5 +1,8 @@
 export interface OriginPolicyOptions {
-  /** CORS_ORIGINS: origins, `*` for any, `null` for pages opened from disk and sandboxed iframes. */
+  /**
+   * CORS_ORIGINS in canonical form: origins, `https://*.example.org`, `*` for any, `null` for pages opened from disk and
+   * sandboxed iframes.
+   */
   readonly allowedOrigins: readonly string[];
 }
 
@@ -31,6 +34,8 @@ const ALLOWED: OriginDecision = { outcome: "allowed" };
 const ASCII = /^[\x20-\x7e]+$/;
 /** Characters of a refused origin that are shown in the message. */
 const SHOWN_CHARS = 60;
+/** What a wildcard stands for: whole labels of a host. */
+const LABELS = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/;
 const NULL_MESSAGE = "pages opened from disk (Origin: null) may not connect to this server";
 
 /**
@@ -38,7 +43,10 @@ const NULL_MESSAGE = "pages opened from disk (Origin: null) may not connect to t
  * Without CORS_ORIGINS, only same-origin pages and clients that send no origin (not browsers) may connect.
  */
 export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): OriginPolicy {
-  const listed = new Set(allowedOrigins.map((origin) => origin.toLowerCase()));
+  const listed = new Set(allowedOrigins);
+  const patterns = allowedOrigins.filter((origin) => origin.includes("://") && origin.includes("*"));
+  const isListed = (origin: string): boolean =>
+    listed.has("*") || listed.has(origin) || patterns.some((pattern) => coversOrigin(pattern, origin));
   return {
     check({ origin, host }) {
       if (!origin) return ALLOWED;
@@ -46,13 +54,26 @@ export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): Ori
       if (!ASCII.test(origin))
         return { outcome: "refused", message: "the Origin header is not printable ASCII" };
       const lowerCase = origin.toLowerCase();
-      if (listed.has("*") || listed.has(lowerCase)) return { outcome: "allowed", cors: origin };
+      if (isListed(lowerCase)) return { outcome: "allowed", cors: origin };
       if (lowerCase === "null") return { outcome: "refused_null", message: NULL_MESSAGE };
       if (isSameOrigin(lowerCase, host)) return ALLOWED;
       const shown = origin.length > SHOWN_CHARS ? `${origin.slice(0, SHOWN_CHARS)}…` : origin;
       return { outcome: "refused", message: `Origin ${shown} may not connect to this server` };
     },
   };
+}
+
+/**
+ * Whether a pattern with a wildcard covers an origin in lower case. The wildcard
+ * stands for one or more whole labels of the host, so `https://*.example.org` covers neither `https://example.org` nor
+ * `https://evil-example.org` nor `https://example.org.evil.example`.
+ */
+function coversOrigin(pattern: string, origin: string): boolean {
+  const star = pattern.indexOf("*");
+  const before = pattern.slice(0, star);
+  const after = pattern.slice(star + 1);
+  if (star < 0 || !origin.startsWith(before) || !origin.endsWith(after)) return false;
+  return LABELS.test(origin.slice(before.length, origin.length - after.length));
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createVerifier, TokenError as JwtError, TOKEN_ERROR_CODES as codes } from "fast-jwt";
 import type { Clock } from "../core/clock.ts";
 import { publicKey, secretKey, type TokenKey } from "./jwt-keys.ts";
+import { pastedToken } from "./pasted-token.ts";
 import { subjectFault } from "./subject.ts";
 
 export interface TokenVerifierOptions {
@@ -102,7 +103,7 @@ function verifierOf({ algorithm, key }: TokenKey, options: TokenVerifierOptions)
       }
       let decoded: { header: Claims; payload: Claims };
       try {
-        decoded = check(token) as typeof decoded;
+        decoded = check(pastedToken(token)) as typeof decoded;
       } catch (error) {
         throw refusal(error, algorithm, required);
       }

@@ -69,11 +69,12 @@ The service runs without any settings. To change a setting, set an environment v
   values. Values of secrets are never shown.
 - **An empty value is an error** for most settings: \`OPENAI_API_KEY=\` is nearly always a template that was not filled
   in. Remove the line to use the default. Lists and \`SYSTEM_PROMPT\` may be empty.
-- **An unknown variable** with the prefix of a setting (\`AI_\`, \`LOCAL_\`, \`MAX_\`, \`JWT_\` and so on) causes a warning at
-  start that suggests the nearest name.
+- **An unknown variable** with the prefix of a setting (\`AI_\`, \`LOCAL_\`, \`MAX_\`, \`JWT_\` and so on), or with a name
+  that differs little from a setting (\`PROT\`, \`port\`), causes a warning at start that suggests the nearest name.
 
 ## The file \`.env\`
 
+- The file is UTF-8. UTF-16 (as some Windows editors and \`>\` of PowerShell write) and Latin-1 are refused with one line.
 - A line is \`NAME=value\`, optionally preceded by \`export\`.
 - A \`#\` at the beginning of a line or after whitespace starts a comment.
 - In 'single quotes' everything is literal. In "double quotes" \`\\n\`, \`\\r\`, \`\\t\`, \`\\\\\`, \`\\"\` and \`\\$\` are escapes.

@@ -1,6 +1,7 @@
 import { MIN_SECRET_BYTES } from "../core/ids.ts";
 import { ConfigError } from "./config-error.ts";
-import { nearestName } from "../core/edit-distance.ts";
+import { editDistance, nearestName } from "../core/edit-distance.ts";
+import { isProxyName } from "./network-settings.ts";
 import { settings, type Config } from "./schema.ts";
 import type { Setting } from "./setting.ts";
 
@@ -12,6 +13,9 @@ export interface LoadedConfig {
   /** Warnings for the operator, one line each. They do not prevent the start. */
   readonly warnings: readonly string[];
 }
+
+/** Returns one line per fault. Settings whose values were rejected are undefined. */
+export type ConfigCheck = (config: Partial<Config>) => readonly string[];
 
 /** Characters of a given value that an error message shows. */
 const SHOWN_VALUE_CHARS = 80;
@@ -31,8 +35,10 @@ const ownPrefixes = [
   "RATE_",
 ];
 
-/** Variables of the OpenAI SDK and the Hugging Face tools that share a prefix with ours. */
+/** Variables of other programs that share a prefix with ours or are similar to a setting. */
 const foreignNames = new Set([
+  "FTP_PROXY",
+  "MODULEPATH",
   "OPENAI_ADMIN_KEY",
   "OPENAI_API_VERSION",
   "OPENAI_CUSTOM_HEADERS",
@@ -47,9 +53,10 @@ const foreignNames = new Set([
 /**
  * Reads every setting from `env`. Pure: `environment.ts` reads the files and `process.env`.
  *
+ * @param checks further checks, run even if values were rejected
  * @throws ConfigError that lists all faults at once
  */
-export function loadConfig(env: Environment): LoadedConfig {
+export function loadConfig(env: Environment, checks: readonly ConfigCheck[] = []): LoadedConfig {
   const values: Record<string, unknown> = {};
   const faults: string[] = [];
   for (const [name, setting] of Object.entries(settings)) {
@@ -57,7 +64,7 @@ export function loadConfig(env: Environment): LoadedConfig {
     values[name] = given === undefined ? setting.fallback : readSetting(name, setting, given, faults);
   }
   const config = values as Config;
-  faults.push(...crossFaults(config, env));
+  faults.push(...crossFaults(config, env), ...checks.flatMap((check) => check(config)));
   if (faults.length > 0) throw new ConfigError(faults);
   return { config, warnings: [...unknownNames(env), ...suspiciousSettings(config)] };
 }
@@ -79,7 +86,10 @@ function readSetting(name: string, setting: Setting<unknown>, given: string, fau
 function shown(given: string, secret: boolean): string {
   if (given === "") return "an empty value";
   if (secret) return "(hidden)";
-  const masked = given.replace(/\/\/[^/@\s]*@/g, "//(hidden)@");
+  // A password may contain any character, also an unescaped `/` or `@`, and a query may contain a key.
+  const masked = given
+    .replace(/^([a-z]*:?\/*).*@/is, "$1(hidden)@")
+    .replace(/(:\/\/[^?]*\?).+/s, "$1(hidden)");
   const cut = masked.length > SHOWN_VALUE_CHARS ? `${masked.slice(0, SHOWN_VALUE_CHARS)}…` : masked;
   return JSON.stringify(cut);
 }
@@ -120,14 +130,35 @@ function crossFaults(config: Config, env: Environment): string[] {
 function unknownNames(env: Environment): string[] {
   const names = Object.keys(settings);
   return Object.keys(env)
-    .filter((name) => env[name] !== undefined && !Object.hasOwn(settings, name) && !foreignNames.has(name))
-    .filter((name) => ownPrefixes.some((prefix) => name.startsWith(prefix)))
+    .filter(
+      (name) =>
+        env[name] !== undefined && !Object.hasOwn(settings, name) && !foreignNames.has(name.toUpperCase()),
+    )
+    .filter((name) => !isProxyName(name))
     .toSorted()
-    .map((name) => {
-      const nearest = nearestName(name, names);
-      return `${name} is not a setting and is ignored${nearest ? `; did you mean ${nearest}?` : ""}`;
+    .flatMap((name) => {
+      const own = ownPrefixes.some((prefix) => name.startsWith(prefix));
+      const nearest = own ? nearestName(name, names) : names.find((each) => isTypo(name, each));
+      if (!own && nearest === undefined) return [];
+      return [`${name} is not a setting and is ignored${nearest ? `; did you mean ${nearest}?` : ""}`];
     });
 }
+
+/**
+ * Whether a name of any program's variable is probably a mistyped setting: in other case, with two neighbours swapped
+ * (`PROT`), or with at most one difference in four characters. Short names such as `GPU` are compared by case only,
+ * since they differ from many words by one character.
+ */
+function isTypo(name: string, setting: string): boolean {
+  const upper = name.toUpperCase();
+  if (upper === setting) return true;
+  if (setting.length < 4 || Math.abs(upper.length - setting.length) > setting.length / 4) return false;
+  const distance = editDistance(upper, setting);
+  const isSwap = distance === 2 && lettersOf(upper) === lettersOf(setting);
+  return isSwap || distance <= Math.floor(setting.length / 4);
+}
+
+const lettersOf = (word: string): string => [...word].toSorted().join("");
 
 /** Warns about settings that are valid but probably not intended. */
 function suspiciousSettings(config: Config): string[] {

@@ -1,13 +1,5 @@
-import {
-  choice,
-  integer,
-  number,
-  optionalList,
-  optionalText,
-  optionalUrl,
-  text,
-  type Setting,
-} from "./setting.ts";
+import { baseUrl, headerKey } from "./remote-setting.ts";
+import { choice, integer, number, optionalList, text, type Setting } from "./setting.ts";
 
 const MIB = 1_048_576;
 const MAX_TOKENS_PER_DAY = 1_000_000_000_000;
@@ -65,17 +57,19 @@ export const providerSettings = {
     doc: "The same limit for all anonymous clients of one IP address (IPv6: of one /64 network). 0: no limit.",
   }),
   AI_MODEL: text("gpt-4", { doc: "Model of the openai provider." }),
-  OPENAI_API_KEY: optionalText({ doc: "API key of the openai provider.", secret: true }),
-  OPENAI_BASE_URL: optionalUrl({
-    doc: "Base URL of an OpenAI-compatible server (vLLM, llama-server, Ollama), including /v1. Not set: OpenAI itself.",
+  OPENAI_API_KEY: headerKey({ doc: "API key of the openai provider." }),
+  OPENAI_BASE_URL: baseUrl({
+    doc:
+      "Base URL of an OpenAI-compatible server (vLLM, llama-server, Ollama), including /v1. A query such as Azure's " +
+      "`?api-version=…` is sent with each request; `/chat/completions` may be included. Not set: OpenAI itself.",
   }),
   OPENAI_CONTEXT_TOKENS: integer(512, 10_000_000, 8192, {
     doc: "Context window of the openai model in tokens. Older turns are left out of prompts that exceed it.",
   }),
-  HF_API_KEY: optionalText({ doc: "Access token of the huggingface provider.", secret: true }),
+  HF_API_KEY: headerKey({ doc: "Access token of the huggingface provider." }),
   HF_MODEL: text("TinyLlama/TinyLlama-1.1B-Chat-v1.0", { doc: "Model of the huggingface provider." }),
-  HF_BASE_URL: optionalUrl({
-    doc: "Base URL of your own inference endpoint. Not set: the Hugging Face router.",
+  HF_BASE_URL: baseUrl({
+    doc: "Base URL of your own inference endpoint; a query is sent with each request. Not set: the Hugging Face router.",
   }),
   HF_CONTEXT_TOKENS: integer(512, 10_000_000, 2048, {
     doc: "Context window of the huggingface model in tokens. Older turns are left out of prompts that exceed it.",

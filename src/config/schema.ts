@@ -1,5 +1,9 @@
 import { isIP } from "node:net";
+import { listenHost } from "./listen-host.ts";
+import { networkSettings } from "./network-settings.ts";
+import { canonicalOriginPattern } from "./origin-pattern.ts";
 import { providerSettings } from "./provider-settings.ts";
+import { headerKey } from "./remote-setting.ts";
 import {
   anyText,
   autoInteger,
@@ -7,6 +11,7 @@ import {
   flag,
   integer,
   list,
+  mappedList,
   number,
   optionalPath,
   optionalText,
@@ -24,11 +29,6 @@ function isCidr(word: string): boolean {
   return /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
 }
 
-function isOrigin(word: string): boolean {
-  if (word === "*" || word === "null") return true;
-  return URL.canParse(word) && new URL(word).origin === word;
-}
-
 function isHost(word: string): boolean {
   return !/[\s/@?#*]/.test(word);
 }
@@ -36,7 +36,7 @@ function isHost(word: string): boolean {
 /** All settings, in the groups that the docs show. Each key is the name of an environment variable. */
 export const settingGroups = {
   Server: {
-    HOST: text("127.0.0.1", { doc: "Address to listen on. The Docker images set 0.0.0.0." }),
+    HOST: listenHost("127.0.0.1", "Address to listen on. The Docker images set 0.0.0.0."),
     PORT: integer(0, 65_535, 8000, {
       doc: "TCP port to listen on. 0 picks a free port, which is printed at start.",
     }),
@@ -49,9 +49,8 @@ export const settingGroups = {
     IDLE_TIMEOUT_SECONDS: integer(8, 960, 120, {
       doc: "Seconds without traffic from a client, pongs included, before its socket is closed. The server sends the pings.",
     }),
-    METRICS_TOKEN: optionalText({
+    METRICS_TOKEN: headerKey({
       doc: "Bearer token for /metrics. Not set: /metrics is served to loopback addresses only.",
-      secret: true,
     }),
     UWS_SHA256: list(
       [],
@@ -81,13 +80,16 @@ export const settingGroups = {
     MAX_CLIENT_WEIGHT: number(0.01, 1000, 10, {
       doc: "Upper bound of the `weight` claim of a token, which sets the client's share of the engine while requests wait.",
     }),
-    CORS_ORIGINS: list(
-      [],
-      "comma-separated origins such as https://chat.example.org, or *, or null",
+    CORS_ORIGINS: mappedList(
+      "comma-separated origins such as https://chat.example.org, https://*.example.org or tauri://localhost, or *, or null",
       {
-        doc: "Origins whose pages may connect, in addition to the server's own. `null`: pages opened from disk.",
+        doc:
+          "Origins whose pages may connect, in addition to the server's own. `https://*.example.org`: all subdomains of " +
+          "example.org, but not itself. `tauri://localhost`, `capacitor://localhost`, `chrome-extension://…` and the like: " +
+          "apps and extensions; `moz-extension://*`: every extension of that scheme. `null`: pages that a browser opened " +
+          "from disk, and sandboxed frames. `file://`: pages of apps that send this origin (Electron, Cordova).",
       },
-      isOrigin,
+      canonicalOriginPattern,
     ),
     ALLOWED_HOSTS: list(
       [],
@@ -108,6 +110,7 @@ export const settingGroups = {
       isCidr,
     ),
   },
+  Network: networkSettings,
   Providers: providerSettings,
   "Local model": {
     MODEL_PATH: optionalPath({

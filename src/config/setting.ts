@@ -107,16 +107,6 @@ export function optionalPath(doc: Doc): Setting<string | undefined> {
   return { ...text, parse };
 }
 
-/** An absolute http or https URL without a default. */
-export function optionalUrl(doc: Doc): Setting<string | undefined> {
-  const allowed = "URL that begins with http:// or https://";
-  const parse = (value: string): string | undefined => {
-    const url = URL.canParse(value) ? new URL(value) : undefined;
-    return url && /^https?:$/.test(url.protocol) ? value : refuse(allowed);
-  };
-  return setting<string | undefined>(parse, undefined, allowed, "", doc);
-}
-
 /** `true` or `false` (also `1`, `0`, `yes`, `no`, `on`, `off`). */
 export function flag(fallback: boolean, doc: Doc): Setting<boolean> {
   const parse = (value: string): boolean => {
@@ -141,13 +131,37 @@ export function list(
   check: (word: string) => boolean = () => true,
 ): Setting<readonly string[]> {
   const parse = (value: string): readonly string[] => {
-    const words = value
-      .split(",")
-      .map((word) => word.trim())
-      .filter((word) => word !== "");
+    const words = wordsOf(value);
     return words.every(check) ? words : refuse(allowed);
   };
   return setting<readonly string[]>(parse, fallback, allowed, fallback.join(","), doc);
+}
+
+function wordsOf(value: string): string[] {
+  return value
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
+}
+
+/** Comma-separated words, each converted by `convert`, whose errors state the fault of a word. Empty by default. */
+export function mappedList(
+  allowed: string,
+  doc: Doc,
+  convert: (word: string) => string,
+): Setting<readonly string[]> {
+  const parse = (value: string): readonly string[] =>
+    wordsOf(value).map((word) => {
+      try {
+        return convert(word);
+      } catch (error) {
+        const { message } = error as Error;
+        // The word of a fault may hold a password only before an `@`.
+        const about = word.includes("@") ? "" : `${JSON.stringify(word)}: `;
+        throw new Error(`allowed: ${allowed} (${about}${message})`, { cause: error });
+      }
+    });
+  return setting<readonly string[]>(parse, [], allowed, "", doc);
 }
 
 /** A list that may be absent. `undefined` means "not set", which differs from an empty list. */

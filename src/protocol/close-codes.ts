@@ -2,7 +2,11 @@
 export const closeCodes = {
   done: { code: 1000, reconnect: "no", meaning: "Normal closure." },
   goingAway: { code: 1001, reconnect: "no", meaning: "The peer is going away." },
-  policy: { code: 1008, reconnect: "no", meaning: "Too many bad frames, or a client that does not read." },
+  policy: {
+    code: 1008,
+    reconnect: "no",
+    meaning: "A wrong query, too many bad frames, or a client that does not read.",
+  },
   frameTooBig: { code: 1009, reconnect: "no", meaning: "A frame was larger than MAX_FRAME_BYTES." },
   serverFault: { code: 1011, reconnect: "later, back off", meaning: "Unexpected server error." },
   restart: {

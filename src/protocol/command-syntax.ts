@@ -14,8 +14,39 @@ export type MessageSyntax =
   /** A command whose arguments cannot be parsed; `fault` names the position and what was expected. */
   | { readonly kind: "malformed"; readonly name: string; readonly fault: string };
 
-/** Closing quote by opening quote. Every other quote inside the value is text. */
-const closers: Readonly<Record<string, string>> = { '"': '"', "'": "'", "“": "”", "‘": "’" };
+/**
+ * Closing quotes by opening quote: those of keyboards, and the pairs that languages use and editors insert. Every other
+ * quote inside the value is text.
+ */
+const closers: ReadonlyMap<string, string> = new Map([
+  ['"', '"'],
+  ["'", "'"],
+  ["“", "”"],
+  ["‘", "’"],
+  // German and others close „ by “, Polish and others by ”. Swedish and Finnish use one quote on both sides.
+  ["„", "“”"],
+  ["‚", "‘’"],
+  ["”", "”"],
+  ["’", "’"],
+  // French « », Danish and German » «, Finnish » ».
+  ["«", "»"],
+  ["»", "«»"],
+  ["‹", "›"],
+  ["›", "‹›"],
+  ["「", "」"],
+  ["『", "』"],
+  ["〝", "〞〟"],
+  ["＂", "＂"],
+  // Further shapes of “ ” ‘ ’, and primes in their place.
+  ["‟", "”"],
+  ["‛", "’"],
+  ["❝", "❞"],
+  ["❛", "❜"],
+  ["″", "″"],
+  ["′", "′"],
+]);
+/** French guillemets, whose inner spaces are typography. */
+const SPACED = "«‹";
 
 const NAME = /[A-Za-z_][A-Za-z0-9_-]*/y;
 const COMMAND = /^\/([A-Za-z][A-Za-z0-9_-]*)(?=\s|$)/;
@@ -71,8 +102,9 @@ function skipBlanks(text: string, at: number): number {
 
 /** Reads the value at `at`; undefined if its closing quote is missing. */
 function readValue(text: string, at: number): { text: string; end: number } | undefined {
-  const closer = closers[text[at] ?? ""];
-  if (closer === undefined) {
+  const opener = text[at] ?? "";
+  const closing = closers.get(opener);
+  if (closing === undefined) {
     let end = at;
     while (end < text.length && !BLANK.test(text[end] as string)) end++;
     return { text: text.slice(at, end), end };
@@ -84,8 +116,8 @@ function readValue(text: string, at: number): { text: string; end: number } | un
     if (char === "\\" && (next === '"' || next === "'" || next === "\\")) {
       value += next;
       index++;
-    } else if (char === closer) {
-      return { text: value, end: index + 1 };
+    } else if (closing.includes(char)) {
+      return { text: SPACED.includes(opener) ? value.trim() : value, end: index + 1 };
     } else {
       value += char;
     }

@@ -57,6 +57,8 @@ export interface ProviderSettings {
 export interface CandidateDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Sends the requests of remote providers. Absent: the `fetch` of Node.js. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
   /** Whether remote providers are checked by their model list when they start. */
   readonly checkAtStart?: boolean;
 }

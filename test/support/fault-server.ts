@@ -157,7 +157,7 @@ class ScriptPlayer {
     seen.body = await bodyOf(incoming);
     seen.arrivedAt = performance.now();
     const stage = { response, disconnected: disconnected.signal, onCut: () => (cutByScript = true) };
-    if (seen.method === "GET" && seen.path.endsWith("/models")) {
+    if (seen.method === "GET" && /\/models(\?|$)/.test(seen.path)) {
       this.modelRequests.push(seen);
       return perform(this.models, stage);
     }

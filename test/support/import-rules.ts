@@ -43,6 +43,7 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   "src/session/limits/": ["src/core/", "src/protocol/"],
   "src/observability/": ["src/core/"],
   "src/transport/uws/": ["src/core/", "src/auth/", "src/protocol/close-codes", "src/session/"],
+  "src/outbound/": ["src/core/"],
   "src/engine-wire/": ["src/core/"],
   "src/engine/": ["src/core/", "src/engine-wire/"],
   "src/engine/estimates/": ["src/core/", "src/engine/ports"],
@@ -104,6 +105,7 @@ export const libraryOwners: Readonly<Record<string, string>> = {
   openai: "src/providers/openai/",
   "@huggingface/inference": "src/providers/huggingface/",
   "fast-jwt": "src/auth/",
+  undici: "src/outbound/",
 };
 
 const IMPORT_FORMS = [

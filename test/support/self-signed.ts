@@ -20,10 +20,10 @@ function utcTime(date: Date): Uint8Array {
   return der(0x17, Buffer.from(`${digits}Z`));
 }
 
-/** A key and a self-signed certificate for `127.0.0.1`, in PEM. */
-export function selfSigned(): { readonly key: string; readonly cert: string } {
+/** A key and a self-signed certificate for a host, in PEM. */
+export function selfSigned(host = "127.0.0.1"): { readonly key: string; readonly cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
-  const name = sequence(der(0x31, sequence(commonName, der(0x0c, Buffer.from("127.0.0.1")))));
+  const name = sequence(der(0x31, sequence(commonName, der(0x0c, Buffer.from(host)))));
   const day = 86_400_000;
   const valid = sequence(utcTime(new Date(Date.now() - day)), utcTime(new Date(Date.now() + day)));
   const body = sequence(

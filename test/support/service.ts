@@ -109,15 +109,17 @@ export async function startService(
 /** Runs the service until it exits, for tests that expect it to refuse to start. */
 export async function runService(
   settings: Readonly<Record<string, string>>,
-): Promise<Exit & { stderr: string }> {
+): Promise<Exit & { stdout: string; stderr: string }> {
   const cwd = mkdtempSync(join(tmpdir(), "chat-service-"));
   const child = spawn(process.execPath, [entry], {
     cwd,
     env: environment(cwd, settings),
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
   running.add(child);
+  let stdout = "";
   let stderr = "";
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
   const timer = setTimeout(() => child.kill("SIGKILL"), START_MS);
   return new Promise((resolve) => {
@@ -125,7 +127,7 @@ export async function runService(
       clearTimeout(timer);
       running.delete(child);
       rmSync(cwd, { recursive: true, force: true });
-      resolve({ code, signal, stderr });
+      resolve({ code, signal, stdout, stderr });
     });
   });
 }

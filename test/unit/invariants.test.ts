@@ -111,7 +111,6 @@ const FOR_TESTS: readonly string[] = [
   "src/auth/client-address.ts parseAddress",
   "src/auth/client-address.ts accountKeyOf",
   "src/chat/commands/analyze.ts parseAnalysis",
-  "src/core/edit-distance.ts editDistance",
   "src/core/fit-prompt.ts FILL_AFTER_CUT",
   "src/engine-host/model-catalog.ts catalogFile",
   "src/engine-host/model-download.ts HUB_URL",

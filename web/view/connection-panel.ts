@@ -1,3 +1,4 @@
+import { pastedToken } from "../client/pasted-token.ts";
 import { TOKEN_SHAPE, type ChatClient } from "../client/chat-client.ts";
 import { find, make } from "./dom.ts";
 import { describeConnection, describePrivacy, readToken } from "./status-text.ts";
@@ -101,7 +102,7 @@ export class ConnectionPanel {
 
   async #useToken(): Promise<void> {
     if (this.#checking) return;
-    const token = this.#tokenBox.value.trim().replace(/^Bearer\s+/i, "");
+    const token = pastedToken(this.#tokenBox.value);
     if (!TOKEN_SHAPE.test(token)) {
       this.#tokenState.textContent = "This is not a valid token. A token has three parts separated by dots.";
       this.#tokenBox.focus();

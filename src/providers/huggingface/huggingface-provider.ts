@@ -1,7 +1,7 @@
 import { chatCompletionStream, InferenceClientProviderApiError } from "@huggingface/inference";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatProvider } from "../provider.ts";
-import { parseBaseUrl } from "../remote/base-url.ts";
+import { accessHeaders, chatFetch, modelsUrlOf, parseBaseUrl, type BaseUrl } from "../remote/base-url.ts";
 import type { RemoteNames } from "../remote/fault-table.ts";
 import type { Fetch } from "../remote/guarded-fetch.ts";
 import { createRemoteProvider, type RemoteDependencies } from "../remote/remote-provider.ts";
@@ -25,12 +25,19 @@ const names: RemoteNames = {
   windowSetting: "HF_CONTEXT_TOKENS",
 };
 
-/** Sets the `Authorization` header, since the SDK supports bearer tokens only. */
-function withAuthorization(fetch: Fetch, authorization: string): Fetch {
+/** The base URL of an own endpoint. Its `/v1` may be left out. */
+function endpointOf(baseUrl: string): BaseUrl {
+  const base = parseBaseUrl(baseUrl);
+  return base.hasChatPath || base.url.endsWith("/v1") ? base : { ...base, url: `${base.url}/v1` };
+}
+
+/** Sends requests to an own endpoint with its headers, since the SDK supports bearer tokens only. */
+function endpointFetch(base: BaseUrl, apiKey: string | undefined, fetch: Fetch): Fetch {
+  const toChat = chatFetch(base, fetch);
   return (input, init) => {
     const headers = new Headers(init?.headers);
-    headers.set("Authorization", authorization);
-    return fetch(input, { ...init, headers });
+    for (const [name, value] of Object.entries(accessHeaders(base, apiKey))) headers.set(name, value);
+    return toChat(input, { ...init, headers });
   };
 }
 
@@ -41,9 +48,8 @@ export function createHuggingFaceProvider(
   options: HuggingFaceOptions,
   deps: RemoteDependencies,
 ): ChatProvider {
-  const base = options.baseUrl === undefined ? undefined : parseBaseUrl(options.baseUrl);
+  const base = options.baseUrl === undefined ? undefined : endpointOf(options.baseUrl);
   const { apiKey, model, contextTokens } = options;
-  const basic = apiKey ? undefined : base?.authorization;
   return createRemoteProvider(
     {
       names,
@@ -56,7 +62,7 @@ export function createHuggingFaceProvider(
             { ...body, ...(apiKey && { accessToken: apiKey }), ...(base && { endpointUrl: base.url }) },
             {
               signal,
-              fetch: basic === undefined ? fetch : withAuthorization(fetch, basic),
+              fetch: base === undefined ? fetch : endpointFetch(base, apiKey, fetch),
               // By default the SDK retries on 503 without a delay or a limit.
               retry_on_error: false,
             },
@@ -74,12 +80,6 @@ const CHOOSE_ANOTHER =
   "Set HF_MODEL to a model from https://huggingface.co/models?inference_provider=all, set HF_BASE_URL to your own " +
   "endpoint, or run a model on this machine with AI_PROVIDER=local.";
 
-/** URL of the model list. The base URL of an own endpoint may include the path of the chat. */
-function modelsUrlOf(url: string): string {
-  const root = url.replace(/\/chat\/completions$/, "");
-  return `${root.endsWith("/v1") ? root : `${root}/v1`}/models`;
-}
-
 /**
  * Creates the provider after checking its endpoint. The router is checked by requesting one token, because the models
  * it serves depend on the account and may not include the default model.
@@ -92,9 +92,9 @@ export async function startHuggingFaceProvider(
 ): Promise<ChatProvider> {
   const { apiKey, baseUrl, model, contextTokens } = options;
   if (baseUrl !== undefined) {
-    const { url, authorization: basic } = parseBaseUrl(baseUrl);
-    const authorization = apiKey ? `Bearer ${apiKey}` : basic;
-    const server = { names, modelsUrl: modelsUrlOf(url), authorization, model, contextTokens };
+    const base = endpointOf(baseUrl);
+    const headers = accessHeaders(base, apiKey);
+    const server = { names, modelsUrl: modelsUrlOf(base), headers, model, contextTokens };
     return createHuggingFaceProvider({ ...options, contextTokens: await checkServer(server, deps) }, deps);
   }
   if (apiKey?.startsWith("hf_") !== true) {

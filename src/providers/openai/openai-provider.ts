@@ -1,6 +1,6 @@
 import OpenAI, { APIError } from "openai";
 import type { ChatProvider } from "../provider.ts";
-import { parseBaseUrl, type BaseUrl } from "../remote/base-url.ts";
+import { accessHeaders, chatFetch, modelsUrlOf, parseBaseUrl } from "../remote/base-url.ts";
 import type { RemoteNames } from "../remote/fault-table.ts";
 import { createRemoteProvider, type RemoteDependencies } from "../remote/remote-provider.ts";
 import { checkServer } from "../remote/start-check.ts";
@@ -27,14 +27,9 @@ const OPENAI_URL = "https://api.openai.com/v1";
 /** The longest possible timer, so that the SDK's timeout never ends a call: it would do so without an error. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
-function accessOf({ apiKey, baseUrl }: OpenAiOptions): { base: BaseUrl; authorization: string | undefined } {
-  const base = parseBaseUrl(baseUrl ?? OPENAI_URL);
-  return { base, authorization: apiKey ? `Bearer ${apiKey}` : base.authorization };
-}
-
 /** Creates the `openai` provider: OpenAI, or any server with a compatible chat completions API. */
 export function createOpenAiProvider(options: OpenAiOptions, deps: RemoteDependencies): ChatProvider {
-  const { base, authorization } = accessOf(options);
+  const base = parseBaseUrl(options.baseUrl ?? OPENAI_URL);
   // All options that the SDK would otherwise read from the environment are set explicitly.
   const settings = {
     apiKey: options.apiKey || "none",
@@ -43,7 +38,8 @@ export function createOpenAiProvider(options: OpenAiOptions, deps: RemoteDepende
     project: null,
     webhookSecret: null,
     baseURL: base.url,
-    defaultHeaders: { Authorization: authorization ?? null },
+    // Null removes the header that the SDK would send without a key.
+    defaultHeaders: { authorization: null, ...accessHeaders(base, options.apiKey) },
     maxRetries: 0,
     timeout: MAX_TIMEOUT_MS,
     // The log of the SDK would contain the text of chunks.
@@ -56,7 +52,7 @@ export function createOpenAiProvider(options: OpenAiOptions, deps: RemoteDepende
       contextTokens: options.contextTokens,
       remote: !base.loopback,
       open: (body, { signal, fetch }) =>
-        new OpenAI({ ...settings, fetch }).chat.completions.create(body, { signal }),
+        new OpenAI({ ...settings, fetch: chatFetch(base, fetch) }).chat.completions.create(body, { signal }),
       inBandError: (error) =>
         error instanceof APIError && error.error !== undefined ? { error: error.error } : undefined,
     },
@@ -73,8 +69,9 @@ export async function startOpenAiProvider(
   options: OpenAiOptions,
   deps: RemoteDependencies,
 ): Promise<ChatProvider> {
-  const { base, authorization } = accessOf(options);
-  const { model, contextTokens } = options;
-  const server = { names, modelsUrl: `${base.url}/models`, authorization, model, contextTokens };
+  const { apiKey, baseUrl, model, contextTokens } = options;
+  const base = parseBaseUrl(baseUrl ?? OPENAI_URL);
+  const headers = accessHeaders(base, apiKey);
+  const server = { names, modelsUrl: modelsUrlOf(base), headers, model, contextTokens };
   return createOpenAiProvider({ ...options, contextTokens: await checkServer(server, deps) }, deps);
 }

@@ -36,6 +36,8 @@ export interface RemoteProviderSpec {
 export interface RemoteDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Sends requests, for instance through a proxy. Absent: the one of Node.js. */
+  readonly fetch?: Fetch | undefined;
 }
 
 /** Maximum milliseconds to wait for the usage after the finish reason. */
@@ -115,7 +117,7 @@ export class CompletionStreams {
   ): Promise<OpenStream> {
     let dialect = this.#dialect;
     for (let attempt = 1; ; attempt++) {
-      const guarded = guardedCall(this.#spec.names, this.#deps.clock);
+      const guarded = guardedCall(this.#spec.names, this.#deps.clock, this.#deps.fetch);
       const { body } = prepareRequest(request, dialect, this.#target(), correction);
       try {
         const stream = await this.#spec.open(body, { signal, fetch: guarded.fetch });

@@ -100,7 +100,7 @@ function boundedLines(names: RemoteNames): TransformStream<Uint8Array, Uint8Arra
  * failure at the edge (the errors of the SDKs contain the request body), limits what is read, and follows no redirects,
  * so that text is sent to the configured address only.
  */
-export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
+export function guardedCall(names: RemoteNames, clock: Clock, fetch: Fetch = globalThis.fetch): GuardedCall {
   const state = {
     failure: undefined as ProviderError | undefined,
     begun: false,
@@ -129,7 +129,7 @@ export function guardedCall(names: RemoteNames, clock: Clock): GuardedCall {
   const guarded: Fetch = async (input, init) => {
     let response: Response;
     try {
-      response = await globalThis.fetch(input, { ...init, redirect: "manual" });
+      response = await fetch(input, { ...init, redirect: "manual" });
     } catch (error) {
       if (isAbort(error)) throw error;
       return fail(mapNetworkFault(names, error, false));

@@ -112,6 +112,10 @@ export function mapNetworkFault(names: RemoteNames, error: unknown, begun: boole
     return new ProviderError(names.provider, "provider_timeout", message);
   }
   if (begun) return badAnswer(names, `the answer was cut short${detail}`);
+  if (code?.startsWith("PROXY_") === true) {
+    const message = `The proxy to the ${names.provider} provider failed${detail}; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.`;
+    return new ProviderError(names.provider, "provider_unavailable", message);
+  }
   if (code !== undefined && CERTIFICATE.test(code)) {
     const message =
       `The certificate of the ${names.provider} provider is not trusted${detail}; ` +

@@ -4,7 +4,7 @@ import type { Logger } from "../../core/logger.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatProvider, ChatRequest, StreamPart } from "../provider.ts";
 import type { RemoteNames } from "./fault-table.ts";
-import { readBounded } from "./guarded-fetch.ts";
+import { readBounded, type Fetch } from "./guarded-fetch.ts";
 import { mapFault, mapNetworkFault, readFault } from "./http-errors.ts";
 
 /** Maximum milliseconds that the start waits for one provider. */
@@ -19,8 +19,8 @@ export interface CheckedServer {
   readonly names: RemoteNames;
   /** URL of the model list, without credentials. */
   readonly modelsUrl: string;
-  /** Value of the `Authorization` header, if any. */
-  readonly authorization: string | undefined;
+  /** Headers that authenticate at the server. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly model: string;
   /** Configured context window in tokens. */
   readonly contextTokens: number;
@@ -29,6 +29,8 @@ export interface CheckedServer {
 export interface CheckDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** As in RemoteDependencies. */
+  readonly fetch?: Fetch | undefined;
 }
 
 function parsed(text: string): unknown {
@@ -41,14 +43,14 @@ function parsed(text: string): unknown {
 
 async function fetchModels(
   server: CheckedServer,
-  clock: Clock,
+  { clock, fetch = globalThis.fetch }: CheckDependencies,
 ): Promise<readonly JsonFields[] | ProviderError | null> {
-  const { names, modelsUrl, authorization } = server;
+  const { names, modelsUrl } = server;
   const controller = new AbortController();
   const stopTimer = clock.after(CHECK_MS, () => controller.abort());
   try {
     const response = await fetch(modelsUrl, {
-      headers: { accept: "application/json", ...(authorization && { authorization }) },
+      headers: { accept: "application/json", ...server.headers },
       redirect: "manual",
       signal: controller.signal,
     });
@@ -85,13 +87,11 @@ function idOf({ id }: JsonFields): string {
  * @returns the context window to use, in tokens: the configured one, or the server's if that is smaller
  * @throws ProviderError `provider_auth`
  */
-export async function checkServer(
-  server: CheckedServer,
-  { clock, logger }: CheckDependencies,
-): Promise<number> {
+export async function checkServer(server: CheckedServer, deps: CheckDependencies): Promise<number> {
   const { names, model, contextTokens } = server;
   const { provider } = names;
-  const models = await fetchModels(server, clock);
+  const { logger } = deps;
+  const models = await fetchModels(server, deps);
   if (models instanceof ProviderError) {
     if (models.code === "provider_auth") throw models;
     logger.warn({ provider, code: models.code }, `${models.message} It is tried again with each message.`);

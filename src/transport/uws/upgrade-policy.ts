@@ -65,6 +65,12 @@ export interface UpgradePolicyOptions {
   draining(): boolean;
 }
 
+/** Meaning of the query parameter `stream`. */
+const streamWords: ReadonlyMap<string, boolean> = new Map([
+  ...["true", "1", "yes", "on"].map((word) => [word, true] as const),
+  ...["false", "0", "no", "off", ""].map((word) => [word, false] as const),
+]);
+
 /** Milliseconds until a client may retry when a limit is reached; an estimate. */
 const RETRY_AFTER_MS = 5000;
 
@@ -120,7 +126,12 @@ export function createUpgradePolicy(
       return refuse("overloaded", retryAfterReason(RETRY_AFTER_MS));
     }
     const requested = facts.query.get("stream");
-    const streaming = requested === null ? subprotocol !== "" : requested === "true" || requested === "1";
+    const streaming =
+      requested === null ? subprotocol !== "" : streamWords.get(requested.trim().toLowerCase());
+    if (streaming === undefined) {
+      metrics.connectionRefused("query");
+      return refuse("policy", "the query parameter stream must be true or false");
+    }
     return { kind: "admit", identity: { address: accountKey, token, streaming }, subprotocol };
   };
 }

@@ -79,6 +79,19 @@ AI chat service is running
     expect(banner).not.toMatch(/Slots|Compute/);
   });
 
+  it("shows the proxies without their credentials", () => {
+    const config = {
+      ALLOW_ANONYMOUS: true,
+      HTTPS_PROXY: "http://me:hush@proxy.test:3128",
+      NO_PROXY: "b.test",
+    };
+    const banner = render({ config: config as Config });
+    expect(banner).toContain(
+      "Proxy     http://proxy.test:3128 (HTTPS_PROXY); direct: loopback addresses, b.test\n",
+    );
+    expect(banner).not.toContain("hush");
+  });
+
   it("notes failed providers, what to fix, and warnings", () => {
     const banner = render({
       selection: {

@@ -22,6 +22,23 @@ describe("extractToken", () => {
     expect(extractToken({ authorizations: ["Bearera.b.c"] })).toEqual({ kind: "none" });
   });
 
+  it.each([
+    "Bearer a.b.c",
+    "bearer  a.b.c",
+    "Authorization: Bearer a.b.c",
+    '"a.b.c"',
+    "“a.b.c”",
+    "„a.b.c“",
+    "'Bearer a.b.c'",
+    ' Bearer "a.b.c" ',
+    "a.b.c\n",
+    "a.\r\n b.c",
+    "\uFEFFa.b.\u200Bc",
+  ])("finds the token pasted as %j", (pasted) => {
+    expect(extractToken({ query: [pasted] })).toEqual(found("a.b.c"));
+    expect(extractToken({ authorizations: [`Bearer ${pasted}`, "Bearer a.b.c"] })).toEqual(found("a.b.c"));
+  });
+
   it("accepts the same token in several places", () => {
     expect(extractToken({ query: ["t"], authorizations: ["Bearer t"], protocols: ["bearer.t"] })).toEqual(
       found("t"),

@@ -109,9 +109,64 @@ describe("origin policy with CORS_ORIGINS", () => {
     });
   });
 
+  it.each([
+    ["tauri://localhost", "tauri://localhost"],
+    [
+      "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+      "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    ],
+    ["safari-web-extension://1f2e", "safari-web-extension://1F2E"],
+    ["file://", "file://"],
+    ["moz-extension://*", "moz-extension://0c1d2e3f-0000-4000-8000-000000000000"],
+    ["https://*.example.org", "https://chat.example.org"],
+    ["https://*.example.org", "https://a.b.example.org"],
+    ["https://*.example.org:8443", "https://chat.example.org:8443"],
+    ["https://*.xn--bcher-kva.example", "https://chat.xn--bcher-kva.example"],
+  ])("with %s in the list allows %s", (listed, origin) => {
+    expect(check([listed], origin, "a.example")).toEqual({ outcome: "allowed", cors: origin });
+  });
+
+  it.each([
+    ["tauri://localhost", "tauri://evil"],
+    ["tauri://localhost", "http://localhost"],
+    ["file://", "null"],
+    ["null", "file://"],
+    ["moz-extension://*", "chrome-extension://abc"],
+    ["moz-extension://*", "moz-extension://"],
+    ["moz-extension://*", "moz-extension://a/b"],
+    ["https://*.example.org", "https://example.org"],
+    ["https://*.example.org", "https://.example.org"],
+    ["https://*.example.org", "https://evil-example.org"],
+    ["https://*.example.org", "https://example.org.evil.example"],
+    ["https://*.example.org", "https://chat.example.org.evil.example"],
+    ["https://*.example.org", "https://evil.example/.example.org"],
+    ["https://*.example.org", "https://evil.example?.example.org"],
+    ["https://*.example.org", "https://evil.example#.example.org"],
+    ["https://*.example.org", "https://evil.example:80@x.example.org"],
+    ["https://*.example.org", "https://evil.example:80.example.org"],
+    ["https://*.example.org", String.raw`https://evil.example\.example.org`],
+    ["https://*.example.org", "https://evil.example .example.org"],
+    ["https://*.example.org", "http://chat.example.org"],
+    ["https://*.example.org", "https://chat.example.org:8443"],
+    ["https://*.example.org:8443", "https://chat.example.org"],
+  ])("with %s in the list does not allow %s", (listed, origin) => {
+    expect(check([listed], origin, "a.example").outcome).not.toBe("allowed");
+  });
+
   it("allows any origin with *", () => {
     for (const origin of ["https://any.example", "null"]) {
       expect(check(["*"], origin, "a.example")).toEqual({ outcome: "allowed", cors: origin });
     }
+  });
+
+  it("with a wildcard allows an origin exactly if its host ends with the domain after a dot", () => {
+    const name = fc.domain();
+    fc.assert(
+      fc.property(name, name, fc.boolean(), (domain, other, inside) => {
+        const { origin, hostname } = new URL(`https://${inside ? `${other}.${domain}` : other}`);
+        const { outcome } = check([`https://*.${domain}`], origin, "a.invalid");
+        expect(outcome === "allowed").toBe(hostname.endsWith(`.${domain}`));
+      }),
+    );
   });
 });

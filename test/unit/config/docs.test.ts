@@ -63,6 +63,7 @@ describe("npm run docs -- --check", () => {
       for (const part of [
         "package.json",
         "src/config",
+        "src/core",
         "scripts/docs.ts",
         ".env.example",
         "docs/configuration.md",

@@ -57,4 +57,46 @@ describe("loadFrom", () => {
     writeFileSync(join(folder, ".env"), "oops\n");
     expect(() => loadFrom(folder)).toThrow(ConfigError);
   });
+
+  it.each([
+    [{ HTTPS_PROXY: "http://a.test" }, "", "http://a.test"],
+    [{ https_proxy: "http://a.test" }, "", "http://a.test"],
+    [{ HTTPS_PROXY: "http://a.test", https_proxy: "http://b.test" }, "", "http://b.test"],
+    [{ HTTPS_PROXY: "http://a.test" }, "https_proxy=http://b.test", "http://a.test"],
+    [{}, "https_proxy=http://b.test", "http://b.test"],
+    [{ HTTPS_PROXY: "http://a.test", https_proxy: "" }, "", undefined],
+  ])("reads the proxy from %j and .env %j", (variables, file, expected) => {
+    for (const name of ["HTTPS_PROXY", "https_proxy"]) vi.stubEnv(name, undefined);
+    for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+    writeFileSync(join(folder, ".env"), file);
+    expect(loadFrom(folder).config.HTTPS_PROXY).toBe(expected);
+  });
+
+  it.each<BufferEncoding>(["utf16le", "latin1"])(
+    "rejects a .env in %s with one line, whatever it holds",
+    (encoding) => {
+      writeFileSync(join(folder, ".env"), Buffer.from("PORT=abc\nSYSTEM_PROMPT=né\noops\n", encoding));
+      let faults: readonly string[] = [];
+      try {
+        loadFrom(folder);
+      } catch (error) {
+        if (error instanceof ConfigError) ({ faults } = error);
+      }
+      expect(faults).toEqual([
+        expect.stringMatching(/^\.env: is (not )?encoded in UTF-.*; save it as UTF-8$/),
+      ]);
+    },
+  );
+
+  it("lists the faults of further checks with all others, and passes them the settings", () => {
+    writeFileSync(join(folder, ".env"), "oops\nECHO_SLOTS=x\nJWT_PUBLIC_KEY_FILE=/nowhere\n");
+    const check = ({ JWT_PUBLIC_KEY_FILE: file }: { JWT_PUBLIC_KEY_FILE?: string | undefined }) => [
+      `file ${file}`,
+    ];
+    expect(() => loadFrom(folder, [check])).toThrow(
+      /3 errors:\n.* line 1: .*\n.*ECHO_SLOTS: .*\n {2}file \/nowhere$/,
+    );
+    writeFileSync(join(folder, ".env"), "");
+    expect(() => loadFrom(folder, [check])).toThrow(/has an error:\n {2}file undefined$/);
+  });
 });

@@ -118,6 +118,75 @@ describe("loadConfig", () => {
     expect(loadConfig({}).config.AI_FALLBACK).toBeUndefined();
   });
 
+  it.each([
+    ["::1", "::1"],
+    ["[::1]", "::1"],
+    [" 0.0.0.0 ", "0.0.0.0"],
+    ["::", "::"],
+    ["fe80::1%eth0", "fe80::1%eth0"],
+    ["localhost", "localhost"],
+    ["chat-1.example.org", "chat-1.example.org"],
+  ])("accepts %j as HOST", (given, host) => {
+    expect(loadConfig({ HOST: given }).config.HOST).toBe(host);
+  });
+
+  it.each([
+    ["http://127.0.0.1", "set only the address here"],
+    ["127.0.0.1:8000", "set the port in PORT"],
+    ["localhost:8000", "set the port in PORT"],
+    ["[::1]:8000", "set the port in PORT"],
+    ["*", "0.0.0.0 listens on all addresses"],
+    ["127.0.0.1,::1", "one address"],
+    ["127.0.0.256", "IP address or host name"],
+    ["127.0.0", "IP address or host name"],
+    ["[localhost]", "IP address or host name"],
+    ["a/b", "IP address or host name"],
+    ["[::1", "IP address or host name"],
+  ])("rejects %j as HOST with advice", (given, advice) => {
+    expect(faultsOf({ HOST: given })[0]).toMatch(/^HOST: given .*; allowed: IP address or host name/);
+    expect(faultsOf({ HOST: given })[0]).toContain(advice);
+  });
+
+  it.each([
+    ["PROT", "PORT"],
+    ["PORTS", "PORT"],
+    ["port", "PORT"],
+    ["HOTS", "HOST"],
+    ["gpu", "GPU"],
+    ["LOG_LEVL", "LOG_LEVEL"],
+    ["LOGLEVEL", "LOG_LEVEL"],
+    ["ALOW_ANONYMOUS", "ALLOW_ANONYMOUS"],
+    ["SYSTM_PROMPT", "SYSTEM_PROMPT"],
+    ["MODEL_PAHT", "MODEL_PATH"],
+    ["OPEN_AI_API_KEY", "OPENAI_API_KEY"],
+  ])("warns about %s, which is near %s", (name, setting) => {
+    expect(loadConfig({ [name]: "1" }).warnings).toEqual([
+      `${name} is not a setting and is ignored; did you mean ${setting}?`,
+    ]);
+  });
+
+  it("does not warn about variables of the system and of other programs", () => {
+    const names =
+      "HOME HOSTNAME HOSTTYPE PATH PWD OLDPWD SHELL SHLVL TERM USER LOGNAME LANG LC_ALL TZ TMPDIR EDITOR PAGER " +
+      "DISPLAY MAIL COLUMNS LINES PS1 NODE_ENV NODE_OPTIONS NODE_EXTRA_CA_CERTS NODE_VERSION npm_config_cache INIT_CWD " +
+      "http_proxy https_proxy no_proxy ftp_proxy FTP_PROXY MODULEPATH all_proxy ALL_PROXY CI DEBUG UV_THREADPOOL_SIZE XDG_RUNTIME_DIR SSH_AUTH_SOCK " +
+      "CUDA_VISIBLE_DEVICES NVIDIA_VISIBLE_DEVICES KUBERNETES_PORT KUBERNETES_SERVICE_HOST CPU POSTGRES_HOST DB_HOST " +
+      "REDIS_PORT INVOCATION_ID JOURNAL_STREAM NOTIFY_SOCKET WATCHDOG_USEC GPG_TTY CGROUP _";
+    const env = Object.fromEntries(names.split(" ").map((name) => [name, "1"]));
+    expect(loadConfig(env).warnings).toEqual([]);
+  });
+
+  it("converts origins to the form that browsers send, and names the word that is none, without a password", () => {
+    const { config } = loadConfig({
+      CORS_ORIGINS: "HTTPS://A.example/, tauri://localhost,https://*.b.example",
+    });
+    expect(config.CORS_ORIGINS).toEqual(["https://a.example", "tauri://localhost", "https://*.b.example"]);
+    expect(faultsOf({ CORS_ORIGINS: "https://a.example,wss://b.example" })[0]).toMatch(
+      /\("wss:\/\/b\.example": no page has an origin with wss:/,
+    );
+    expect(faultsOf({ CORS_ORIGINS: "https://me:hush@a.example" })[0]).not.toContain("hush");
+  });
+
   it("rejects a JWT_SECRET under 32 bytes (not characters) without showing it", () => {
     expect(faultsOf({ JWT_SECRET: "x".repeat(31) })[0]).toMatch(
       /^JWT_SECRET: given \(hidden\), 31 bytes; allowed: at least 32/,

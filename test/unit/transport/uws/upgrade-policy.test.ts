@@ -248,7 +248,14 @@ describe("the upgrade policy", () => {
     ["stream=1", "", true, ""],
     ["stream=false", "", false, ""],
     ["stream=", "", false, ""],
-    ["stream=yes", "", false, ""],
+    ["stream=True", "", true, ""],
+    ["stream=TRUE", "", true, ""],
+    ["stream=%20true%20", "", true, ""],
+    ["stream=yes", "", true, ""],
+    ["stream=On", "", true, ""],
+    ["stream=False", "chat.v1", false, "chat.v1"],
+    ["stream=0", "chat.v1", false, "chat.v1"],
+    ["stream=no", "", false, ""],
     ["", "chat.v1", true, "chat.v1"],
     ["", "other,  chat.v1 ", true, "chat.v1"],
     ["stream=false", "chat.v1", false, "chat.v1"],
@@ -261,6 +268,18 @@ describe("the upgrade policy", () => {
       expect(decision).toMatchObject({ identity: { streaming }, subprotocol });
     },
   );
+});
+
+describe("an upgrade request with another value of stream", () => {
+  it.each(["2", "tru", "null", "true,true"])("is closed with 1008: %s", (value) => {
+    const { decision, refused } = decideOn({ query: new URLSearchParams({ stream: value }) });
+    expect(decision).toMatchObject({
+      kind: "refuse",
+      code: 1008,
+      reason: "the query parameter stream must be true or false",
+    });
+    expect(refused).toEqual(["query"]);
+  });
 });
 
 describe("an upgrade request whose headers contradict each other", () => {
