@@ -67,6 +67,8 @@ export interface PreparedRequest {
   readonly continues?: boolean;
   /** Whether white space at the end is removed from the answer. */
   readonly trimEnd: boolean;
+  /** Text that ends the reasoning block in which the prompt ends, such as `</think>`. Absent if it ends outside of one. */
+  readonly reasoningEnd?: string;
   readonly client: string;
   readonly conversation: string;
   /** Account that is charged. */

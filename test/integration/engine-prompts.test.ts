@@ -1,3 +1,4 @@
+import { readGgufFileInfo } from "node-llama-cpp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { CostModel } from "../../src/engine/estimates/cost-model.ts";
@@ -10,8 +11,9 @@ import { TickLoop } from "../../src/engine/loop/tick-loop.ts";
 import type { EngineRequest } from "../../src/engine-wire/requests.ts";
 import { recordedEvents } from "../support/fake-sequence.ts";
 import { familyTemplates } from "../support/chat-templates.ts";
+import { modelTemplates, type ModelTemplate } from "../support/model-templates.ts";
 import { tinySettings } from "../support/local-engine.ts";
-import { tinyModel } from "../support/tiny-gguf.ts";
+import { endlessModel, tinyModel } from "../support/tiny-gguf.ts";
 import { prepared } from "../support/prepared.ts";
 
 let zephyr: LoadedModel;
@@ -37,6 +39,18 @@ const tokensOf = async (loaded: LoadedModel, changes: Partial<EngineRequest>) =>
 /** Text of tokens, without the space that the tokenizer adds after each special token. */
 const textOf = (loaded: LoadedModel, tokens: readonly number[]) =>
   loaded.detokenize(tokens, []).replaceAll(" \n", "\n").trimStart();
+/** A tiny model with the template of a family, and its vocabulary. */
+async function modelOf(name: keyof typeof modelTemplates) {
+  const { jinja, tokens }: ModelTemplate = modelTemplates[name];
+  const modelPath = await endlessModel(jinja, tokens);
+  const loaded = await loadModel(await tinySettings({ modelPath, template: "auto" }));
+  const { tokens: names } = (await readGgufFileInfo(modelPath)).metadata.tokenizer.ggml;
+  return {
+    ...loaded,
+    nameOf: (token: number) => names[token],
+    tokensOf: (text: string) => [names.indexOf(text.replace(" ", "▁"))],
+  };
+}
 /** Number of occurrences of `needle` in `tokens`. */
 function occurrences(tokens: readonly number[], needle: readonly number[]): number {
   let count = 0;
@@ -155,6 +169,51 @@ describe("prompts of the local engine", () => {
         expect(attacked.split(marker)).toHaveLength(calm.split(marker).length);
         expect(attacked).toContain("\u200B");
       }
+    },
+  );
+
+  it.each<[keyof typeof modelTemplates, readonly string[], readonly string[]]>([
+    ["Phi 4", ["</s>", "<|im_end|>"], []],
+    ["Llama 3", ["</s>", "<|eot_id|>"], []],
+    ["DeepSeek V3", ["</s>", "<｜end▁of▁sentence｜>"], []],
+    ["Llama 2", ["</s>"], []],
+    ["none", ["</s>"], ["\nAssistant:", "\nUser:"]],
+  ])("end answers with what the template of %s writes after them", async (name, tokens, texts) => {
+    const loaded = await modelOf(name);
+    const { stop, stopTokens } = await prepared(loaded, request("Hello"));
+    expect([...stopTokens].map((token) => loaded.nameOf(token))).toEqual(tokens);
+    expect(stop).toEqual(texts);
+  });
+
+  it("end inside of a reasoning block only for answers that begin in it", async () => {
+    const loaded = await modelOf("DeepSeek R1");
+    expect(loaded.info.reasoningEnd).toBe("</think>");
+    const ends = async (changes: Partial<EngineRequest>) => {
+      const { tokens, reasoningEnd } = await prepared(loaded, request("Hello", changes));
+      return [textOf(loaded, tokens).replace(/^[^]*(?=<think>)/, ""), reasoningEnd];
+    };
+    expect(await ends({})).toEqual(["<think>\n", "</think>"]);
+    const jsonSchema = { type: "object", properties: {} };
+    expect(await ends({ jsonSchema })).toEqual(["<think>\n\n</think>\n\n", undefined]);
+    expect(await ends({ continueFrom: "It is" })).toEqual(["<think>\n\n</think>\n\nIt is", undefined]);
+    expect((await modelOf("Qwen 3")).info).not.toHaveProperty("reasoningEnd");
+  });
+
+  it.each(["Llama 2", "Mistral v1", "Vicuna", "Zephyr", "Qwen 2.5", "none"] as const)(
+    "repeat the tokens of the answer that the template of %s has begun",
+    async (name) => {
+      const loaded = await modelOf(name);
+      const before = await tokensOf(loaded, { turns: [{ role: "user", content: "Tell me" }] });
+      // The first token of an answer has the blank of a word, unless it stands at the beginning of a line.
+      const drawn = loaded.tokensOf(name === "Zephyr" || name === "Qwen 2.5" ? "people" : " people");
+      const next = await tokensOf(loaded, {
+        turns: [
+          { role: "user", content: "Tell me" },
+          { role: "assistant", content: "people of" },
+          { role: "user", content: "And then?" },
+        ],
+      });
+      expect(next.slice(0, before.length + drawn.length)).toEqual([...before, ...drawn]);
     },
   );
 

@@ -80,6 +80,7 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
     "src/engine/kv/",
   ],
   "src/engine/model/": ["src/core/", "src/engine-wire/", "src/engine/ports", "src/engine/generation/"],
+  "src/engine/model/templates/": ["src/core/"],
   "src/engine/server/": ["src/core/", "src/engine-wire/", "src/engine/"],
   "src/engine-host/": ["src/core/", "src/engine-wire/"],
   "src/app/": [""],
@@ -102,6 +103,7 @@ export function importTable(): string[] {
 export const libraryOwners: Readonly<Record<string, string>> = {
   "uWebSockets.js": "src/transport/uws/",
   "node-llama-cpp": "src/engine/model/",
+  "@huggingface/jinja": "src/engine/model/",
   openai: "src/providers/openai/",
   "@huggingface/inference": "src/providers/huggingface/",
   "fast-jwt": "src/auth/",

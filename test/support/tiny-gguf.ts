@@ -31,7 +31,8 @@ const WORDS =
   "people my than first water been call who oil its now find long down day did get come made may part user system " +
   "assistant";
 
-function vocabulary(): Piece[] {
+/** @param controlTokens further special tokens, at the end of the vocabulary */
+function vocabulary(controlTokens: readonly string[]): Piece[] {
   const pieces: Piece[] = [
     { text: "<unk>", score: 0, type: pieceType.unknown },
     { text: "<s>", score: 0, type: pieceType.control },
@@ -51,6 +52,7 @@ function vocabulary(): Piece[] {
   for (const character of "éüß中文😀") normal.add(character);
   let rank = 0;
   for (const text of normal) pieces.push({ text, score: -++rank, type: pieceType.normal });
+  for (const text of controlTokens) pieces.push({ text, score: 0, type: pieceType.control });
   return pieces;
 }
 
@@ -133,12 +135,18 @@ function metadata(pieces: readonly Piece[], template: string | null): [string, G
  * The bytes of the model, the same on every call.
  *
  * @param template chat template of the metadata; null omits it
- * @param endless whether the end token gets such a low score that answers end only at their token limit
+ * @param endless whether special tokens get such a low score that answers end only at their token limit
+ * @param controlTokens special tokens besides `<s>` and `</s>`
  */
-export function tinyGguf(template: string | null = ZEPHYR_TEMPLATE, endless = false): Buffer {
-  const pieces = vocabulary();
+export function tinyGguf(
+  template: string | null = ZEPHYR_TEMPLATE,
+  endless = false,
+  controlTokens: readonly string[] = [],
+): Buffer {
+  const pieces = vocabulary(controlTokens);
   const made = tensors(pieces);
-  if (endless) suppressToken(made, END_OF_TEXT);
+  const ends = [END_OF_TEXT, ...controlTokens.map((_, index) => pieces.length - 1 - index)];
+  if (endless) for (const token of ends) suppressToken(made, token);
   const all = made.map(({ name, shape, data }) => ({
     name,
     shape,
@@ -160,9 +168,16 @@ export function tinyModel(template: string | null = ZEPHYR_TEMPLATE): Promise<st
   return cached(tinyGguf(template));
 }
 
-/** Path of a tiny model whose answers end only at their token limit. */
-export function endlessModel(): Promise<string> {
-  return cached(tinyGguf(ZEPHYR_TEMPLATE, true));
+/**
+ * Path of a tiny model whose answers end only at their token limit.
+ *
+ * @param controlTokens special tokens besides `<s>` and `</s>`
+ */
+export function endlessModel(
+  template: string | null = ZEPHYR_TEMPLATE,
+  controlTokens: readonly string[] = [],
+): Promise<string> {
+  return cached(tinyGguf(template, true, controlTokens));
 }
 
 function cached(bytes: Buffer): Promise<string> {

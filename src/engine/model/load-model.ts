@@ -2,7 +2,6 @@ import { basename } from "node:path";
 import {
   getLlama,
   LlamaLogLevel,
-  type ChatWrapper,
   type CustomBatchingPrioritizationStrategy,
   type Llama,
   type LlamaContext,
@@ -10,7 +9,7 @@ import {
 } from "node-llama-cpp";
 import { autoContextTokens, autoSlots, autoThreads, freeMemory, kvBytesPerToken } from "./capacity.ts";
 import { usableCores } from "../../core/usable-cores.ts";
-import { chatTemplate } from "./chat-template.ts";
+import { chatTemplate } from "./templates/chat-template.ts";
 import { markerBreaker } from "./role-markers.ts";
 import { markersOfModel } from "./template-markers.ts";
 import type { EngineSequence, LongWorkScope } from "../ports.ts";
@@ -18,6 +17,7 @@ import { GpuUnavailable, installedGpuKinds, type GpuKind } from "./gpu-binaries.
 import { GrammarCache } from "./grammar-cache.ts";
 import { singleStreamThreads, type UseThreads } from "./single-stream-threads.ts";
 import { NativeSequence } from "./native-sequence.ts";
+import type { PromptTemplate } from "./templates/prompt-template.ts";
 import { PromptBuilder } from "./prompt-builder.ts";
 import { TextTokenizer } from "./text-tokenizer.ts";
 import type { Detokenize } from "../generation/whole-characters.ts";
@@ -65,7 +65,8 @@ export async function loadModel(
   const sequences = Array.from({ length: size.slots }, (_, id) => {
     return new NativeSequence(id, context.getSequence({ contextShift: refuseShift }), vocabularySize);
   });
-  const template = chatTemplate(settings.template, model);
+  const { template, note } = chatTemplate(settings.template, model);
+  if (note !== undefined) notes.push(note);
   const prompts = new PromptBuilder({
     model,
     tokenizer: new TextTokenizer(model),
@@ -115,12 +116,13 @@ async function measureThreadsForOne(
   return best;
 }
 
-function describe(settings: EngineSettings, model: LlamaModel, template: ChatWrapper) {
+function describe(settings: EngineSettings, model: LlamaModel, template: PromptTemplate) {
   return {
     modelName: settings.modelName || basename(settings.modelPath),
     modelDescription: descriptionOf(model),
     modelBytes: model.size,
-    template: template.wrapperName,
+    template: template.name,
+    ...(template.reasoningEnd !== "" && { reasoningEnd: template.reasoningEnd }),
   };
 }
 

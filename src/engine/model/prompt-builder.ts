@@ -1,16 +1,12 @@
 import { randomInt } from "node:crypto";
-import {
-  LlamaText,
-  SpecialToken,
-  type ChatHistoryItem,
-  type ChatWrapper,
-  type LlamaModel,
-} from "node-llama-cpp";
+import { LlamaText, SpecialToken, type LlamaModel } from "node-llama-cpp";
 import { ServiceError } from "../../core/errors.ts";
 import { fitPrompt, systemMessage, type Turn } from "../../core/fit-prompt.ts";
 import { hashOf } from "../../core/ids.ts";
 import type { Sampling } from "../../core/sampling.ts";
 import { LruCache } from "../../core/lru-cache.ts";
+import { answerEnds, type AnswerEnds } from "./templates/answer-ends.ts";
+import { promptOf, type PromptParts, type PromptTemplate } from "./templates/prompt-template.ts";
 import type { MarkerBreaker } from "./role-markers.ts";
 import { boundedWeight, CONTEXT_STATE, type PreparedRequest } from "../ports.ts";
 import type { GrammarCache } from "./grammar-cache.ts";
@@ -21,7 +17,7 @@ import type { EngineRequest, PrepareRequest } from "../../engine-wire/requests.t
 export interface PromptBuilderOptions {
   readonly model: LlamaModel;
   readonly tokenizer: TextTokenizer;
-  readonly template: ChatWrapper;
+  readonly template: PromptTemplate;
   /** Applied to all text that is not part of the template. */
   readonly breakMarkers: MarkerBreaker;
   readonly grammars: GrammarCache;
@@ -43,6 +39,9 @@ const MAX_COUNTS = 16_384;
 /** Texts of at most this length are tokenized each time, which is cheaper than hashing; in UTF-16 units. */
 const MAX_UNHASHED_CHARS = 256;
 
+const SAMPLE_USER: Turn = { role: "user", content: "x" };
+const SAMPLE_ANSWER: Turn = { role: "assistant", content: "x" };
+
 interface Rendered {
   readonly tokens: readonly number[];
   readonly droppedTurns: number;
@@ -51,8 +50,7 @@ interface Rendered {
 /** Prepares requests for the model: fits them to the window, builds the prompt's tokens and compiles the grammar. */
 export class PromptBuilder {
   readonly #options: PromptBuilderOptions;
-  readonly #stopTokens: ReadonlySet<number>;
-  readonly #stopTexts: readonly string[];
+  readonly #ends: AnswerEnds;
   /** Tokens that the template adds to each message. */
   readonly #overheadPerMessage: number;
   /** Tokens that the template adds once to a prompt. */
@@ -63,17 +61,9 @@ export class PromptBuilder {
   constructor(options: PromptBuilderOptions) {
     this.#options = options;
     const { model, template } = options;
-    const triggers = template.generateContextState({
-      chatHistory: history("", [], ""),
-    }).stopGenerationTriggers;
-    const tokenized = triggers.map((trigger) => trigger.tokenize(model.tokenizer));
-    const single = tokenized.filter((tokens) => tokens.length === 1).flat();
-    this.#stopTokens = new Set(single.filter((token) => model.isSpecialToken(token)));
-    this.#stopTexts = triggers
-      .map(String)
-      .filter((text, index) => tokenized[index]?.length !== 1 && text.trim() !== "");
-    const one = whole(this.#render("", [{ role: "user", content: "x" }], "")).length;
-    const three = whole(this.#render("", ["user", "assistant", "user"].map(sample), "")).length;
+    this.#ends = answerEnds(model, template.ends);
+    const one = whole(this.#render(promptOf("", [SAMPLE_USER]))).length;
+    const three = whole(this.#render(promptOf("", [SAMPLE_USER, SAMPLE_ANSWER, SAMPLE_USER]))).length;
     const text = whole(this.countTokens("x"));
     this.#overheadPerMessage = Math.max(0, Math.ceil((three - one) / 2) - text);
     this.#overheadOnce = Math.max(0, one - text - this.#overheadPerMessage);
@@ -96,18 +86,21 @@ export class PromptBuilder {
    * @throws ServiceError `prompt_too_long`
    */
   *prepare(request: EngineRequest): Pieces<PreparedRequest> {
-    const { tokens, droppedTurns } = yield* this.#fitted(request);
     const constrained = request.jsonSchema !== undefined;
+    const { tokens, droppedTurns } = yield* this.#fitted(request);
+    const { reasoningEnd } = this.#options.template;
+    const reasons = reasoningEnd !== "" && !constrained && !request.continueFrom;
     return {
       tokens,
       droppedTurns,
       ...(yield* this.#shareOf(request.system, tokens)),
       maxTokens: request.maxTokens,
       sampling: resolveSampling(request.sampling, this.#options.sampling, constrained, random32),
-      stop: [...(request.sampling.stop ?? []), ...this.#stopTexts],
-      stopTokens: this.#stopTokens,
+      stop: [...(request.sampling.stop ?? []), ...this.#ends.texts],
+      stopTokens: this.#ends.tokens,
       continues: !constrained && Boolean(request.continueFrom),
       trimEnd: false,
+      ...(reasons && { reasoningEnd }),
       client: request.client,
       conversation: request.conversation,
       accountKey: request.accountKey,
@@ -146,7 +139,7 @@ export class PromptBuilder {
       maxTokens: 0,
       sampling: resolveSampling({}, sampling, false, random32),
       stop: [],
-      stopTokens: this.#stopTokens,
+      stopTokens: this.#ends.tokens,
       trimEnd: false,
       client: request.client,
       conversation: CONTEXT_STATE,
@@ -177,7 +170,13 @@ export class PromptBuilder {
         overheadPerMessage: this.#overheadPerMessage,
         countTokens: (text) => counts.get(text) ?? 0,
       });
-      const tokens = yield* this.#render(system, fit.turns, answerStart);
+      const parts = {
+        system,
+        turns: fit.turns,
+        answerStart,
+        skipReasoning: request.jsonSchema !== undefined,
+      };
+      const tokens = yield* this.#render(parts);
       const excess = tokens.length + request.maxTokens - (contextTokens - 1);
       if (excess <= 0) return { tokens, droppedTurns: fit.droppedTurns };
       windowTokens -= excess;
@@ -189,18 +188,17 @@ export class PromptBuilder {
     );
   }
 
-  *#render(system: string, turns: readonly Turn[], answerStart: string): Pieces<readonly number[]> {
+  *#render(parts: PromptParts): Pieces<readonly number[]> {
     const { model, template, tokenizer } = this.#options;
-    const { contextText } = template.generateContextState({
-      chatHistory: history(system, turns, answerStart),
-    });
+    const contextText = template.render(parts);
     // The model's metadata decides whether a prompt begins with BOS, so a BOS of the template is removed. Where BOS
     // doubles as a role marker, a second one degrades the answers.
     const [first, ...rest] = contextText.values;
     const body = first instanceof SpecialToken && first.value === "BOS" ? LlamaText(rest) : contextText;
     const tokens = yield* tokenizer.render(body);
     const { bos, shouldPrependBosToken } = model.tokens;
-    return shouldPrependBosToken && bos !== null ? [bos, ...tokens] : tokens;
+    // Some templates write BOS as text.
+    return shouldPrependBosToken && bos !== null && tokens[0] !== bos ? [bos, ...tokens] : tokens;
   }
 
   /**
@@ -208,8 +206,8 @@ export class PromptBuilder {
    * from two prompts, because templates leave out an empty message.
    */
   *#prefixOf(system: string): Pieces<readonly number[]> {
-    const one = yield* this.#render(system, [{ role: "user", content: "a" }], "");
-    const other = yield* this.#render(system, [{ role: "user", content: "0" }], "");
+    const one = yield* this.#render(promptOf(system, [{ role: "user", content: "a" }]));
+    const other = yield* this.#render(promptOf(system, [{ role: "user", content: "0" }]));
     return one.slice(0, commonLength(one, other));
   }
 
@@ -232,20 +230,6 @@ function commonLength(a: readonly number[], b: readonly number[]): number {
   return length;
 }
 
-function sample(role: string): Turn {
-  return { role: role === "user" ? "user" : "assistant", content: "x" };
-}
-
 function random32(): number {
   return randomInt(0, 2 ** 32);
-}
-
-/** History for the template. The last item is the answer to generate, with the text it begins with. */
-function history(system: string, turns: readonly Turn[], answerStart: string): ChatHistoryItem[] {
-  const items: ChatHistoryItem[] = system === "" ? [] : [{ type: "system", text: system }];
-  for (const { role, content } of turns) {
-    items.push(role === "user" ? { type: "user", text: content } : { type: "model", response: [content] });
-  }
-  items.push({ type: "model", response: [answerStart] });
-  return items;
 }

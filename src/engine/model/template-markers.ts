@@ -1,10 +1,6 @@
-import {
-  LlamaText,
-  type ChatHistoryItem,
-  type ChatWrapper,
-  type LlamaModel,
-  type Token,
-} from "node-llama-cpp";
+import { LlamaText, type LlamaModel, type Token } from "node-llama-cpp";
+import type { Turn } from "../../core/fit-prompt.ts";
+import { promptOf, type PromptTemplate } from "./templates/prompt-template.ts";
 import { isDistinct, markersOfTemplate } from "./role-markers.ts";
 
 /** Stands for a token that a text of a user cannot produce. */
@@ -20,10 +16,10 @@ const MAX_MARKER_CHARS = 100;
 /** A pair of brackets and the text in them. */
 const TAG = /(<<[^<>\s]+>>|<[^<>\s]+>|\[[^[\]\s]+\]|\{[^{}\s]+\})/u;
 
-const user: ChatHistoryItem = { type: "user", text: CONTENT };
-const model: ChatHistoryItem = { type: "model", response: [CONTENT] };
-/** A conversation that ends with an empty answer. */
-const turns: readonly ChatHistoryItem[] = [user, model, user, { type: "model", response: [""] }];
+const user: Turn = { role: "user", content: CONTENT };
+const assistant: Turn = { role: "assistant", content: CONTENT };
+/** A conversation with first and later turns. */
+const turns: readonly Turn[] = [user, assistant, user];
 
 /**
  * Finds the role markers of a chat template by rendering it: everything that it writes around and between the turns of
@@ -31,18 +27,17 @@ const turns: readonly ChatHistoryItem[] = [user, model, user, { type: "model", r
  *
  * @returns the distinct markers, without the tokens that no text of a user can produce
  */
-export function markersBetweenTurns(template: ChatWrapper, textOf: ForgeableText): string[] {
-  const withSystem = partsAround(template, [{ type: "system", text: CONTENT }, ...turns]);
+export function markersBetweenTurns(template: PromptTemplate, textOf: ForgeableText): string[] {
+  const withSystem = partsAround(template, CONTENT);
   // Without a system message a template may begin with one of its own, which is prose.
-  const [, ...withoutSystem] = partsAround(template, turns);
+  const [, ...withoutSystem] = partsAround(template, "");
   return [...new Set([...withSystem, ...withoutSystem].flatMap((part) => markersIn(textOf(part))))];
 }
 
 /** What the template writes before, between and after the contents. */
-function partsAround(template: ChatWrapper, chatHistory: readonly ChatHistoryItem[]): LlamaText[] {
-  const { contextText } = template.generateContextState({ chatHistory });
+function partsAround(template: PromptTemplate, system: string): LlamaText[] {
   const parts: LlamaText["values"][number][][] = [[]];
-  for (const value of contextText.values) {
+  for (const value of template.render(promptOf(system, turns)).values) {
     const [first = "", ...others] = typeof value === "string" ? value.split(CONTENT) : [value];
     parts.at(-1)?.push(first);
     for (const other of others) parts.push([other]);
@@ -66,7 +61,11 @@ function markersIn(text: string): string[] {
  * All role markers of a model that a text of a user can produce: those between the turns of its template, those that
  * its template's source seems to contain, and `more`.
  */
-export function markersOfModel(model: LlamaModel, template: ChatWrapper, more: readonly string[]): string[] {
+export function markersOfModel(
+  model: LlamaModel,
+  template: PromptTemplate,
+  more: readonly string[],
+): string[] {
   const source = model.fileInfo.metadata.tokenizer?.chat_template ?? "";
   const likely = [...more, ...markersOfTemplate(source)].filter((marker) => {
     const [token, ...others] = model.tokenize(marker, true, "trimLeadingSpace");

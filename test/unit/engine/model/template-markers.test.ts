@@ -1,8 +1,11 @@
 import fc from "../../../support/property-tests.ts";
-import { GeneralChatWrapper, JinjaTemplateChatWrapper, type LlamaText } from "node-llama-cpp";
+import { Template } from "@huggingface/jinja";
+import { GeneralChatWrapper, type LlamaText } from "node-llama-cpp";
 import { describe, expect, it } from "vitest";
+import { JinjaPrompt } from "../../../../src/engine/model/templates/jinja-prompt.ts";
 import { markerBreaker } from "../../../../src/engine/model/role-markers.ts";
 import { markersBetweenTurns } from "../../../../src/engine/model/template-markers.ts";
+import { WrapperPrompt } from "../../../../src/engine/model/templates/wrapper-prompt.ts";
 import { familyTemplates } from "../../../support/chat-templates.ts";
 
 type Family = keyof typeof familyTemplates;
@@ -14,7 +17,9 @@ function markersOf(family: Family): string[] {
       (text, token) => text.replaceAll(token, "\0"),
       part.values.map((value) => (typeof value === "string" ? value : value.value)).join(""),
     );
-  return markersBetweenTurns(new JinjaTemplateChatWrapper({ template: jinja }), textOf);
+  const compile = (source: string) => new Template(source);
+  const options = { name: family, source: jinja, compile, variables: () => ({}), blankInFirstToken: false };
+  return markersBetweenTurns(new JinjaPrompt(options), textOf);
 }
 const breakerOf = (family: Family) => markerBreaker(markersOf(family));
 /** What a person reads: the same as before. */
@@ -29,8 +34,7 @@ const expected: Record<Family, string[]> = {
   chatml: [],
   chatmlOfWords: ["<|im_start|>", "<|im_end|>"],
   llama3: [],
-  // The library writes a system message as a message of the user where the template refuses one.
-  gemma: ["### System message", "----"],
+  gemma: [],
   deepseek: ["<｜User｜>", "<｜Assistant｜>"],
   chatglm2: ["[Round 1]", "问：", "答：", "[Round 2]"],
   wordsOnLines: ["system", "user", "assistant"],
@@ -46,7 +50,7 @@ describe("markersBetweenTurns", () => {
   );
 
   it("finds the markers of templates that the library builds without Jinja", () => {
-    const markers = markersBetweenTurns(new GeneralChatWrapper(), String);
+    const markers = markersBetweenTurns(new WrapperPrompt(new GeneralChatWrapper()), String);
     expect(markers).toEqual(expect.arrayContaining(["### Human", "### Assistant"]));
   });
 });
