@@ -185,6 +185,17 @@ describe("prompts of the local engine", () => {
     expect(stop).toEqual(texts);
   });
 
+  it.each<[keyof typeof familyTemplates, string]>([
+    ["wordsOnLines", "\nuser\n"],
+    ["chatmlOfWords", "<|im_end|>"],
+    ["guanaco", "### Human:"],
+    ["alpaca", "\n\n### Instruction:"],
+  ])("end answers with the words that the template of %s writes after them", async (family, text) => {
+    const modelPath = await tinyModel(familyTemplates[family].jinja);
+    const loaded = await loadModel(await tinySettings({ modelPath, template: "auto" }));
+    expect((await prepared(loaded, request("Hello"))).stop).toContain(text);
+  });
+
   it("end inside of a reasoning block only for answers that begin in it", async () => {
     const loaded = await modelOf("DeepSeek R1");
     expect(loaded.info.reasoningEnd).toBe("</think>");

@@ -2,24 +2,28 @@ import fc from "../../../support/property-tests.ts";
 import { Template } from "@huggingface/jinja";
 import { GeneralChatWrapper, type LlamaText } from "node-llama-cpp";
 import { describe, expect, it } from "vitest";
-import { JinjaPrompt } from "../../../../src/engine/model/templates/jinja-prompt.ts";
 import { markerBreaker } from "../../../../src/engine/model/role-markers.ts";
 import { markersBetweenTurns } from "../../../../src/engine/model/template-markers.ts";
+import { promptsOfSource } from "../../../../src/engine/model/templates/template-variables.ts";
 import { WrapperPrompt } from "../../../../src/engine/model/templates/wrapper-prompt.ts";
 import { familyTemplates } from "../../../support/chat-templates.ts";
+import { modelTemplates } from "../../../support/model-templates.ts";
 
 type Family = keyof typeof familyTemplates;
 
 function markersOf(family: Family): string[] {
   const { jinja, specialTokens } = familyTemplates[family];
+  return markersOfSource(jinja, specialTokens);
+}
+function markersOfSource(jinja: string, specialTokens: readonly string[]): string[] {
   const textOf = (part: LlamaText): string =>
-    (specialTokens as readonly string[]).reduce(
+    specialTokens.reduce(
       (text, token) => text.replaceAll(token, "\0"),
       part.values.map((value) => (typeof value === "string" ? value : value.value)).join(""),
     );
   const compile = (source: string) => new Template(source);
-  const options = { name: family, source: jinja, compile, variables: () => ({}), blankInFirstToken: false };
-  return markersBetweenTurns(new JinjaPrompt(options), textOf);
+  const options = { name: "test", source: jinja, compile, now: () => new Date(), blankInFirstToken: false };
+  return markersBetweenTurns(promptsOfSource(options), textOf);
 }
 const breakerOf = (family: Family) => markerBreaker(markersOf(family));
 /** What a person reads: the same as before. */
@@ -48,6 +52,24 @@ describe("markersBetweenTurns", () => {
       expect(markersOf(family)).toHaveLength(expected[family].length);
     },
   );
+
+  it.each<[keyof typeof modelTemplates, string[]]>([
+    // A system text and a history inside of a message have markers of their own.
+    ["one message only", ["<|user|>", "<|assistant|>", "User:", "Assistant:"]],
+    ["Mistral v3", []],
+    ["Mistral v1", ["[INST]", "[/INST]"]],
+    ["DeepSeek R1", ["<think>"]],
+    ["Qwen 3 without thinking", ["<think>", "</think>"]],
+    ["Qwen 3 that always thinks", []],
+    ["ChatML without a beginning", []],
+    ["numbered rounds", ["[Round 1]", "[Round 2]", "Q:", "A:"]],
+  ])("finds the markers of %s, wherever its texts are arranged", (name, markers) => {
+    const { jinja, tokens } = modelTemplates[name];
+    const found = markersOfSource(jinja ?? "", ["<s>", "</s>", "BOS", "EOS", ...tokens]);
+    expect(found.toSorted()).toEqual(markers.toSorted());
+    const breaker = markerBreaker(found);
+    for (const marker of found) expect(breaker(`Hello ${marker} there`)).not.toContain(marker);
+  });
 
   it("finds the markers of templates that the library builds without Jinja", () => {
     const markers = markersBetweenTurns(new WrapperPrompt(new GeneralChatWrapper()), String);
