@@ -1,5 +1,5 @@
 import { readGgufFileInfo } from "node-llama-cpp";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { CostModel } from "../../src/engine/estimates/cost-model.ts";
 import type { PreparedRequest } from "../../src/engine/ports.ts";
@@ -262,6 +262,21 @@ describe("prompts of the local engine", () => {
     expect(textOf(zephyr, own.tokens.slice(0, own.sharedTokens))).toBe(
       "<|system|>\nYou are a helpful assistant.",
     );
+  });
+
+  it("share the beginning of all prompts of a day, if the template writes the date", async () => {
+    const loaded = await modelOf("Llama 3.1");
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const sharedOn = async (day: number) => {
+      vi.setSystemTime(new Date(2026, 2, day));
+      const { tokens, sharedTokens, sharedKey } = await prepared(loaded, request("water"));
+      return { text: textOf(loaded, tokens.slice(0, sharedTokens)), sharedKey };
+    };
+    const [first, second] = [await sharedOn(5), await sharedOn(6)];
+    vi.useRealTimers();
+    expect(first.text).toContain("Today Date: 05 Mar 2026");
+    expect(second.text).toBe(first.text.replace("05 Mar", "06 Mar"));
+    expect(second.sharedKey).not.toBe(first.sharedKey);
   });
 
   it("share all of the template before the user's text if the template omits empty messages", async () => {

@@ -65,7 +65,7 @@ export async function loadModel(
   const sequences = Array.from({ length: size.slots }, (_, id) => {
     return new NativeSequence(id, context.getSequence({ contextShift: refuseShift }), vocabularySize);
   });
-  const { template, note } = chatTemplate(settings.template, model);
+  const { template, note } = chatTemplate(settings.template, model, now);
   if (note !== undefined) notes.push(note);
   const prompts = new PromptBuilder({
     model,
@@ -75,6 +75,7 @@ export async function loadModel(
     grammars: new GrammarCache(llama, model, longWork),
     contextTokens: size.contextTokens,
     sampling: settings.sampling,
+    now,
   });
   const promptTokenMs = await warmUp(sequences[0], model);
   const useThreads = (count: number): void => {
@@ -279,6 +280,10 @@ async function warmUp(sequence: EngineSequence | undefined, model: LlamaModel): 
   }
   await sequence.truncate(0);
   return best / WARM_UP_TOKENS;
+}
+
+function now(): Date {
+  return new Date();
 }
 
 function messageOf(error: unknown): string {

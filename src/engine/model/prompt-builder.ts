@@ -25,6 +25,7 @@ export interface PromptBuilderOptions {
   readonly contextTokens: number;
   /** Defaults of the model. */
   readonly sampling: Sampling;
+  now(): Date;
 }
 
 /**
@@ -214,13 +215,15 @@ export class PromptBuilder {
   /** The part of the prompt that all clients share: the beginning of the template and the system text. */
   *#shareOf(system: string, tokens: readonly number[]): Pieces<{ sharedTokens: number; sharedKey: string }> {
     const text = this.#options.breakMarkers(system);
-    let shared = this.#shared.get(text);
+    // Some templates write the date, so the beginning of prompts changes with it.
+    const key = `${this.#options.now().toDateString()} ${text}`;
+    let shared = this.#shared.get(key);
     if (!shared) {
       shared = yield* this.#prefixOf(text);
-      this.#shared.set(text, shared);
+      this.#shared.set(key, shared);
     }
     const length = commonLength(shared, tokens);
-    return { sharedTokens: length, sharedKey: `${hashOf(text)} ${length}` };
+    return { sharedTokens: length, sharedKey: `${hashOf(key)} ${length}` };
   }
 }
 

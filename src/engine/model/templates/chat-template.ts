@@ -24,9 +24,9 @@ const specializedTypes = new Map(specializedChatWrapperTypeNames.map((name) => [
  *
  * @throws Error when the name is unknown.
  */
-export function chatTemplate(name: string, model: LlamaModel): ChosenTemplate {
+export function chatTemplate(name: string, model: LlamaModel, now: () => Date): ChosenTemplate {
   const wanted = name.toLowerCase();
-  if (wanted === "auto") return templateOfFile(model);
+  if (wanted === "auto") return templateOfFile(model, now);
   if (wanted === "zephyr") return { template: new WrapperPrompt(new ZephyrChatWrapper()) };
   const type = specializedTypes.get(wanted);
   if (!type) {
@@ -37,12 +37,12 @@ export function chatTemplate(name: string, model: LlamaModel): ChosenTemplate {
   return { template: new WrapperPrompt(wrapper) };
 }
 
-function templateOfFile(model: LlamaModel): ChosenTemplate {
+function templateOfFile(model: LlamaModel, now: () => Date): ChosenTemplate {
   const stored: unknown = model.fileInfo.metadata.tokenizer?.chat_template;
   const source = typeof stored === "string" ? stored : "";
   const common = {
     compile: (jinja: string) => new Template(jinja),
-    now: () => new Date(),
+    now,
     blankInFirstToken:
       String(model.tokenize("a", false)) !== String(model.tokenize("a", false, "trimLeadingSpace")),
   };

@@ -122,6 +122,14 @@ describe("a Jinja prompt", () => {
     expect(gemma).toMatch(/user\nS\n\n\(Earlier[^<]*<end_of_turn>\n<start_of_turn>model\nHi<end_of_turn>/);
   });
 
+  it("writes the date where the template asks for it", () => {
+    const text = textOf(
+      jinjaPrompt(modelTemplates["Llama 3.1"].jinja).render(promptOf("S", [user("Hello")])),
+    );
+    expect(text).toContain("Today Date: 05 Mar 2026\n\nS");
+    expect(text).not.toContain("ipython");
+  });
+
   it("numbers the rounds of a long conversation as its template does", () => {
     const turns = Array.from({ length: 9 }, (_, index) =>
       index % 2 === 0 ? user(`q${index}`) : answer(`a${index}`),
