@@ -153,6 +153,15 @@ const limits: readonly Row[] = [
     limit(4096),
   ],
   ["both bounds as signs", openAi("invalid max_tokens: expected 1 <= max_tokens <= 4096"), limit(4096)],
+  ["a plain comparison", openAi("max_tokens (5000) > 4096"), limit(4096)],
+  ["a value above the limit", openAi("The value 5000 for max_tokens is larger than 4096"), limit(4096)],
+  ["a value not supported above", openAi("max_tokens is not supported above 4096"), limit(4096)],
+  ["an open interval", openAi("max_tokens must be in the range (0, 4097)"), limit(4096)],
+  [
+    "serde",
+    openAi("max_tokens: invalid value: integer `5000`, expected a value in range 1..=4096"),
+    limit(4096),
+  ],
   ["a range with a dash", openAi("max_tokens out of range (1-4096)"), limit(4096)],
   ["a model's name with digits", openAi("max_tokens: the maximum for gpt-4-32 is 4096"), limit(4096)],
   ["a gateway", openAi("max_tokens (5000) exceeds model's maximum output tokens (4,096)"), limit(4096)],
@@ -240,6 +249,8 @@ const names: readonly Row[] = [
   ["Groq", openAi("property 'max_tokens' is unsupported"), renamed],
   ["llama-cpp-python", openAi("create() got an unexpected keyword argument 'max_tokens'"), renamed],
   ["a deprecation", openAi("max_tokens is deprecated for this model, use max_completion_tokens"), renamed],
+  ["advice only", openAi("Please use 'max_completion_tokens' instead of 'max_tokens'"), renamed],
+  ["a parameter that is not valid", openAi("'max_tokens' is not a valid parameter"), renamed],
   [
     "seed, by Gemini",
     openAi(`Invalid JSON payload received. Unknown name "seed": Cannot find field.`),
@@ -276,6 +287,12 @@ const names: readonly Row[] = [
     openAi("'stop' must be a string", { param: "stop" }),
     { stop: undefined, temperature: 0.3 },
   ],
+  [
+    "temperature beside top_p",
+    openAi("`temperature` and `top_p` cannot both be specified for this model. Please use only one."),
+    { top_p: undefined, temperature: 0.3 },
+  ],
+  ["a name without quotes", openAi("seed is not supported by this provider"), { seed: undefined }],
   ["a temperature out of range", openAi("'temperature' must be between 0 and 0.2"), null],
   ["a seed out of range", openAi("'seed' must be at most 5", { param: "seed" }), null],
 ];
@@ -289,7 +306,7 @@ describe("a refused parameter, in the words of", () => {
   const request = (changes: Partial<ChatRequest> = {}) =>
     chatRequest("Hi", {
       maxTokens: sent,
-      sampling: { temperature: 0.3, seed: 7, stop: ["1", "2", "3", "4", "5"] },
+      sampling: { temperature: 0.3, topP: 0.9, seed: 7, stop: ["1", "2", "3", "4", "5"] },
       ...changes,
     });
   const bodies = () => server.requests.map(({ body }): SeenBody => body);

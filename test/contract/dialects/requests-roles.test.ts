@@ -85,6 +85,12 @@ const systemRefusals: readonly (readonly [string, FaultScript])[] = [
       openAi(`messages: Unexpected role "system". The Messages API accepts a top-level parameter.`),
     ),
   ],
+  ["a list of roles", status(400, openAi("Role must be either 'user' or 'assistant', got 'system'"))],
+  ["serde", status(422, openAi("unknown variant `system`, expected `user` or `assistant`"))],
+  [
+    "a first message that must be the user's",
+    status(400, openAi("Conversation must start with a user message")),
+  ],
   ["a plain sentence", status(400, openAi("This model does not support system messages."))],
   ["a template that only knows turns", status(400, openAi(alternate))],
 ];

@@ -49,6 +49,9 @@ export function dialectKey(dialect: Dialect): string {
   return JSON.stringify([...Object.entries(dialect)].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+/** Words of a refusal that concerns the prompt, and not the token limit alone. */
+const PROMPT_NAMED = /\b(context|prompt|inputs?|messages)\b/i;
+
 interface Refused {
   readonly dialect: Dialect;
   readonly body: CompletionBody;
@@ -70,10 +73,6 @@ const none: Answer = () => null;
 
 const schemaInPrompt: Answer = () => ({ schema: "prompt" });
 const withoutUsage: Answer = () => ({ streamUsage: false });
-const otherLimitName: Answer = ({ dialect }) => ({
-  tokenLimit: dialect.tokenLimit === "max_tokens" ? "max_completion_tokens" : "max_tokens",
-});
-
 function sentLimit({ body }: Refused): number {
   return body.max_tokens ?? body.max_completion_tokens ?? 0;
 }
@@ -86,6 +85,20 @@ const limitInRange: Answer = (refused) => {
   const max = Math.min(stated.max, dialect.tokenRange.max);
   return min > max ? null : { tokenRange: { min, max } };
 };
+
+/** A stated range outweighs the words for a name: "not supported above 4096". */
+const otherLimitName: Answer = (refused) =>
+  limitInRange(refused) ?? {
+    tokenLimit: refused.dialect.tokenLimit === "max_tokens" ? "max_completion_tokens" : "max_tokens",
+  };
+
+/** The limit for a prompt that leaves too little of the window. Other prompts may leave more. */
+function smallerLimit(refused: Refused): Partial<Dialect> | null {
+  const { text, parameters } = refused.refusal;
+  const room = statedRoom(text, sentLimit(refused));
+  if (room !== null) return { tokenRange: { min: 1, max: room } };
+  return parameters.has(refused.dialect.tokenLimit) ? limitInRange(refused) : null;
+}
 
 function omitting(name: SamplingParameter): Answer {
   return ({ dialect }) => (dialect.omit.includes(name) ? null : { omit: [...dialect.omit, name] });
@@ -153,9 +166,9 @@ function adaptedRoles({ dialect, body, refusal }: Refused): Partial<Dialect> | n
  */
 export function adaptDialect(dialect: Dialect, refusal: Refusal, body: CompletionBody): DialectChange | null {
   const refused = { dialect, refusal, body };
-  if (refusal.tooLong) {
-    const room = statedRoom(refusal.text, sentLimit(refused));
-    return room === null ? null : { lasting: {}, once: { tokenRange: { min: 1, max: room } } };
+  if (refusal.tooLong && PROMPT_NAMED.test(refusal.text)) {
+    const once = smallerLimit(refused);
+    return once && { lasting: {}, once };
   }
   const roles = adaptedRoles(refused);
   if (roles !== null) return { lasting: roles, once: {} };

@@ -38,8 +38,16 @@ const VALUE_LABEL =
   /^(invalid_value|(integer|decimal|number)_(above|below)|array_above|string_above|less_than|greater_than)/;
 
 /** Words for a parameter that a server does not know or support. */
-const NAME_WORDS =
-  /unsupported|not (currently )?(supported|permitted|recognized|implemented|available)|(does not|doesn't|do not) support|is not allowed|unrecogni[sz]ed|extra (inputs|fields)|additional propert|cannot find field|unavailable|deprecated|no longer|only the default|unexpected (keyword|argument|parameter|field|property|key)|(unknown|invalid) (name|field|parameter|argument|key|property|option|keyword)|(不支持|未知)/i;
+const NAME_WORDS: readonly RegExp[] = [
+  /unsupported|not (currently |yet )?(supported|permitted|recogni[sz]ed|implemented|available|accepted)/i,
+  /(does not|doesn't|do not|cannot) (support|accept|recogni[sz]e|allow)|is not allowed|must not contain/i,
+  /unrecogni[sz]ed|extra (inputs|fields)|additional propert|cannot find field|unavailable/i,
+  /deprecated|obsolete|no longer|replaced by|only the default/i,
+  /(unknown|invalid|unexpected|no such|no|not a (valid|known|supported)) (name|field|parameter|argument|key|property|option|keyword)/i,
+  /不支持|未知/,
+];
+/** The server asks for the other name of the token limit. */
+const OTHER_NAME = /(\buse|requires?|replaced by|in favou?r of) [^.\n]{0,12}max_(completion_)?tokens/i;
 /** Words for a value that a server does not accept. They outweigh {@link NAME_WORDS}. */
 const VALUE_WORDS =
   /too (large|small|big|high|low|long|many)|(must|should) be|at (most|least)|(less|greater|more|fewer|lower|larger) than|between \d|\brange\b|exceed|(above|below) (the )?(max|min)|invalid value|[<>≤≥]=?\s*\d|(非法|范围)/i;
@@ -48,28 +56,58 @@ const VALUE_WORDS =
 const TOKEN_LIMIT =
   /max_new_tokens|max_output_tokens|maxoutputtokens|maxtokens|max_tokens_to_sample|\bmax(imum)? (number of )?(output |completion |new )?tokens|(output|completion) tokens/i;
 
+const NOT_BOTH = /\bboth\b|only one of|mutually exclusive/i;
+
 /** The rest of a message that lists what is supported instead. */
 const LIST =
   /(expected one of|(supported|allowed|valid|available|known) (parameters|fields|arguments|keys)( are)?:?).*/gi;
 
 const SYSTEM_ROLE: readonly RegExp[] = [
-  /\bsystem['"`]? (role|message|prompt|instruction)s?\b[^.\n]{0,40}(not|n't|un)[ ]?(be )?(supported|allowed|enabled|permitted|accepted|available)/i,
-  /(unsupported|(not|n't) (support|accept|allow|permit)\w*)[^.\n]{0,60}\bsystem\b/i,
+  /\bsystem['"`]?[ _](role|message|prompt|instruction)s?\b[^.\n]{0,40}((not|n't|un)[ ]?(be )?(supported|allowed|enabled|permitted|accepted|available)|disabled|invalid)/i,
+  /(unsupported|(not|n't|cannot) (support|accept|allow|permit|process|handle|use)\w*)[^.\n]{0,60}\bsystem\b/i,
   /developer instructions? (is|are) not (enabled|supported|allowed)/i,
-  /(unexpected|invalid|unknown|unsupported) (message )?(role|value)[^.\n]{0,20}\bsystem\b/i,
-  /roles? [^.\n]{0,20}\bsystem['"`]? (is|are) (not|in|un)/i,
+  /(unexpected|invalid|unknown|unsupported|unrecogni[sz]ed) (message )?(role|value|variant)[^.\n]{0,20}\bsystem\b/i,
+  /roles?\b[^.\n]{0,20}\bsystem['"`]? ((is|are|was) )?(not|invalid|un|disabled)/i,
+  /\bsystem['"`][^.\n]{0,60}(not match|not one of|not a valid)/i,
+  /(first (message|turn|content)|(start|begin)s? with)[^.\n]{0,40}\buser\b/i,
+  /不支持[^\n]{0,10}system|system[^\n]{0,10}不支持/i,
   // FastAPI, about the first message.
   /messages\.0\.([\w-]+\.)*role[^]{0,40}(should be|does not match|permitted|unexpected)/i,
-  /first (message|turn|content)[^.\n]{0,40}\buser\b/i,
 ];
-const ONLY_ROLES = /only ([^.!\n]{0,60}?) (roles?|messages?) (are|is) (supported|allowed|accepted)/i;
-const ROLE_ORDER =
-  /\balternat|(consecutive|adjacent|same role|in a row)[^.\n]{0,60}(message|turn|role)|(message|turn|role)s?[^.\n]{0,60}(consecutive|same role|in a row)|unexpected role[^.\n]{0,20} after role|messages[^.\n]{0,40}odd number/i;
+/** A list of the roles that are accepted, if it has no system role. */
+const ROLE_LISTS: readonly RegExp[] = [
+  /only ([^.!\n]{0,60}?) (roles?|messages?) (are|is) (supported|allowed|accepted)/i,
+  /\broles?\b[^\n]{0,60}(?:must|should|expected|one of|any of|valid|either)([^.\n]{0,60})/i,
+  /\b(?:valid|supported|allowed|accepted) roles?\b([^.\n]{0,60})/i,
+];
+/** The role that was sent, beside the list. */
+const SENT_ROLE = /\b(got|received|given|found|not)[ :]*['"`]?system\b/gi;
+const ROLE_ORDER: readonly RegExp[] = [
+  /\balternat|messages[^.\n]{0,40}odd number|(even|odd) index|unexpected role[^.\n]{0,20} after role/i,
+  /(consecutive|adjacent|same role|in a row|cannot follow|order of)[^.\n]{0,60}(message|turn|role)/i,
+  /(message|turn|role)s?\b[^.\n]{0,60}(consecutive|same role|in a row|cannot follow)|message order/i,
+  /expected[^.\n]{0,40}\b(user|assistant)\b[^.\n]{0,20}\bafter\b/i,
+];
 
-/** Whether `text` names the parameter. Names that are also words, such as "seed", must be quoted or follow a dot. */
+function hasAny(patterns: readonly RegExp[], text: string): boolean {
+  return patterns.some((pattern) => pattern.test(text));
+}
+
+function listsNoSystem(text: string): boolean {
+  return ROLE_LISTS.some((pattern) => {
+    const list = pattern.exec(text)?.[1]?.replace(SENT_ROLE, "") ?? "";
+    return /\buser\b/i.test(list) && /\b(assistant|model)\b/i.test(list) && !/\bsystem\b/i.test(list);
+  });
+}
+
+/**
+ * Whether `text` names the parameter. Names that are also words, such as "seed", must be quoted, follow a dot or a word
+ * such as "parameter", or begin a sentence.
+ */
 function isNamed(name: string, text: string): boolean {
   const isWord = samplingParameters.some((parameter) => parameter === name);
-  return (isWord ? new RegExp(`['"\`.]${name}\\b`) : new RegExp(`\\b${name}\\b`)).test(text);
+  const before = isWord ? "(?:['\"`.]|^\\s*|[.;:]\\s+|(?:parameters?|fields?|arguments?|keys?):? )" : "\\b";
+  return new RegExp(`${before}${name}\\b`, "m").test(text);
 }
 
 /** The sentence that names a parameter, and the next one if it names none: it often has the reason. */
@@ -88,16 +126,14 @@ function kindOf(name: OwnParameter, { labels, text }: UpstreamFault): RefusalKin
   // "Only the default value is supported" leaves no other value to send.
   if (/only the default/i.test(about)) return "name";
   if (VALUE_WORDS.test(about) || labels.some((label) => VALUE_LABEL.test(label))) return "value";
-  return NAME_WORDS.test(about) || labels.some((label) => NAME_LABEL.test(label)) ? "name" : "value";
+  const isName = hasAny(NAME_WORDS, about) || labels.some((label) => NAME_LABEL.test(label));
+  return isName || (name.startsWith("max_") && OTHER_NAME.test(text)) ? "name" : "value";
 }
 
 function rolesOf(text: string): Refusal["roles"] {
-  const only = ONLY_ROLES.exec(text)?.[1];
-  if (only !== undefined && /\buser\b/i.test(only) && !/\bsystem\b/i.test(only)) {
-    return /optional system/i.test(text) ? "order" : "system";
-  }
-  if (SYSTEM_ROLE.some((words) => words.test(text))) return "system";
-  return ROLE_ORDER.test(text) ? "order" : undefined;
+  if (/optional\)? system/i.test(text) || (hasAny(ROLE_ORDER, text) && !hasAny(SYSTEM_ROLE, text)))
+    return "order";
+  return hasAny(SYSTEM_ROLE, text) || listsNoSystem(text) ? "system" : undefined;
 }
 
 /** Reads an error response as a refusal. Null if it cannot be one. */
@@ -112,6 +148,11 @@ export function readRefusal(fault: UpstreamFault): Refusal | null {
   if (TOKEN_LIMIT.test(text) && !parameters.has("max_tokens") && !parameters.has("max_completion_tokens")) {
     parameters.set("max_tokens", "value");
     parameters.set("max_completion_tokens", "value");
+  }
+  // Some models take only one of the two.
+  if (parameters.has("temperature") && parameters.has("top_p") && NOT_BOTH.test(text)) {
+    parameters.delete("temperature");
+    parameters.set("top_p", "name");
   }
   return { parameters, roles: rolesOf(text), tooLong: isTooLong(fault), text };
 }

@@ -23,19 +23,25 @@ function pattern(...parts: readonly string[]): RegExp {
   return new RegExp(parts.join(""), "i");
 }
 
-/** Ranges in brackets. Read before {@link withoutSeparators}, which would join `[1,512]`. */
-const BRACKETS = [/\[\s*(\d{1,9})\s*[,，~-]\s*(\d{1,9})\s*[\])]/, /\(\s*(\d{1,9}),\s+(\d{1,9})\s*[\])]/];
+/**
+ * Ranges in brackets, where a round one excludes its end. Read before {@link withoutSeparators}, which would join
+ * `[1,512]`. Between round ones a space is required: `(4,096)` is one number.
+ */
+const BRACKETS = [
+  /(\[)\s*(\d{1,9})\s*[,，~-]\s*(\d{1,9})\s*([\])])/,
+  /(\()\s*(\d{1,9}),\s+(\d{1,9})\s*([\])])/,
+];
 
 const INTERVALS: readonly RegExp[] = [
-  pattern("between\\s+", NUMBER, "\\s+(?:and|to)\\s+", NUMBER),
-  pattern("range", GAP, END, "\\s*(?:-|–|~|\\.{2,3}|,|to|and)\\s*", END),
+  pattern("(?:between|within)\\s+", END, "\\s*(?:and|to|-|–)\\s*", END),
+  pattern("range", GAP, END, "\\s*(?:-|–|~|\\.{2,3}=?|,|to|and)\\s*", END),
   pattern("from\\s+", NUMBER, "\\s+to\\s+", NUMBER),
   pattern(NUMBER, "\\s*(?:<=|≤)[^\\d\\n]{1,40}(?:<=|≤)\\s*", NUMBER),
 ];
 /** The end of Gemini's range: `from 1 (inclusive) to 8193 (exclusive)`. */
 const HALF_OPEN = pattern("from\\s+", NUMBER, "\\s*\\(inclusive\\)\\s*to\\s+", NUMBER, "\\s*\\(exclusive\\)");
 /** `5000 > 4096`: the sent value and the limit. */
-const COMPARISON = pattern(NUMBER, "\\s*>\\s*", NUMBER);
+const COMPARISON = pattern(NUMBER, "[\\s)`'\"]*>\\s*", NUMBER);
 
 interface Bound {
   readonly words: RegExp;
@@ -45,12 +51,12 @@ interface Bound {
 
 const UPPER: readonly Bound[] = [
   { words: pattern("(?:<=|≤|at most|up to|supports?(?: only)?)", QUOTES, NUMBER), step: 0 },
-  { words: pattern("(?:less|lower|smaller|fewer) than or equal to", QUOTES, NUMBER), step: 0 },
+  { words: pattern("(?:less|lower|smaller|fewer)(?: than)? or equal(?: to)?", QUOTES, NUMBER), step: 0 },
   {
     words: pattern("(?:not|no|never|n't)(?: be)? (?:more|greater|larger|higher|bigger) than", QUOTES, NUMBER),
     step: 0,
   },
-  { words: pattern("\\b(?:max|maximum|exceed\\w*|limit\\w*|capped)\\b", GAP, NUMBER), step: 0 },
+  { words: pattern("\\b(?:max|maximum|exceed\\w*|limit\\w*|cap|capped|allows?)\\b", GAP, NUMBER), step: 0 },
   { words: pattern("(?:最大|上限|超过|大于)[^\\d\\n]{0,20}", NUMBER), step: 0 },
   {
     words: pattern(
@@ -61,12 +67,24 @@ const UPPER: readonly Bound[] = [
     ),
     step: -1,
   },
+  {
+    words: pattern(
+      "(?<!(?:must|should) be )(?:(?:greater|larger|higher|bigger|more) than(?! or)|above|over|beyond)",
+      QUOTES,
+      NUMBER,
+    ),
+    step: 0,
+  },
   { words: pattern(NUMBER, "\\s*(?:tokens )?(?:is the )?(?:max|maximum|limit)\\b"), step: 0 },
 ];
 
 const LOWER: readonly Bound[] = [
   {
-    words: pattern("(?:>=|≥|at least|(?:greater|more|larger|higher) than or equal to)", QUOTES, NUMBER),
+    words: pattern(
+      "(?:>=|≥|at least|(?:greater|more|larger|higher)(?: than)? or equal(?: to)?)",
+      QUOTES,
+      NUMBER,
+    ),
     step: 0,
   },
   {
@@ -86,18 +104,24 @@ function numbersOf(match: RegExpExecArray | null): readonly number[] | null {
   return match && match.slice(1).map(Number);
 }
 
-/** Any interval of the text that does not contain the sent value. */
+function* intervals(raw: string, text: string): Generator<readonly [min: number, max: number]> {
+  const [from, before] = numbersOf(HALF_OPEN.exec(text)) ?? [];
+  if (from !== undefined && before !== undefined) yield [from, before - 1];
+  for (const regexp of BRACKETS) {
+    const [, open, min, max, close] = regexp.exec(raw) ?? [];
+    if (open) yield [Number(min) + (open === "(" ? 1 : 0), Number(max) - (close === ")" ? 1 : 0)];
+  }
+  for (const regexp of INTERVALS) {
+    const [min, max] = numbersOf(regexp.exec(text)) ?? [];
+    if (min !== undefined && max !== undefined) yield [min, max];
+  }
+}
+
+/** The first interval of the text that does not contain the sent value. */
 function interval(raw: string, text: string, sent: number): TokenRange | null {
-  const halfOpen = numbersOf(HALF_OPEN.exec(text));
-  const found = halfOpen
-    ? [[halfOpen[0] ?? 0, (halfOpen[1] ?? 0) - 1]]
-    : [...BRACKETS.map((regexp) => regexp.exec(raw)), ...INTERVALS.map((regexp) => regexp.exec(text))].map(
-        numbersOf,
-      );
-  for (const numbers of found) {
-    if (!numbers) continue;
-    const [min = 1, max = 0] = numbers;
-    if (max >= Math.max(min, 1) && (sent > max || sent < min)) return { min: Math.max(min, 1), max };
+  for (const [stated, max] of intervals(raw, text)) {
+    const min = Math.max(stated, 1);
+    if (max >= min && (sent > max || sent < min)) return { min, max };
   }
   return null;
 }
