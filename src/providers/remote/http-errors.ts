@@ -7,8 +7,11 @@ const MAX_RETRY_AFTER_MS = 86_400_000;
 
 function textsOf(value: unknown): string[] {
   if (typeof value === "string") return [value];
-  // Mistral puts FastAPI's errors into the message.
-  if (!Array.isArray(value)) return value === undefined ? [] : textsOf(fieldsOf(value)["detail"]);
+  if (!Array.isArray(value)) {
+    // Mistral puts FastAPI's errors into the message.
+    const { detail } = fieldsOf(value);
+    return Array.isArray(detail) ? textsOf(detail) : [];
+  }
   // FastAPI: [{ loc: ["body", "max_tokens"], msg: "…", input: <the request> }]. `input` is not used: it is the user's
   // text.
   return value.flatMap((entry) => {

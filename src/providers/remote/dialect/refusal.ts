@@ -32,6 +32,9 @@ export interface Refusal {
 /** Statuses with which servers refuse a parameter; some fail with 500 instead. Undefined: an error in the stream. */
 const STATUSES: ReadonlySet<number | undefined> = new Set([undefined, 400, 422, 424, 500, 501]);
 
+/** Characters of an error that are read for its reason, which comes early. Bounds the time that the patterns take. */
+const MAX_TEXT_CHARS = 8192;
+
 const NAME_LABEL =
   /^(unsupported_(parameter|value)|unknown_parameter|unrecognized|extra_forbidden|value_error\.extra)/;
 const VALUE_LABEL =
@@ -72,7 +75,7 @@ const SYSTEM_ROLE: readonly RegExp[] = [
   /(first (message|turn|content)|(start|begin)s? with)[^.\n]{0,40}\buser\b/i,
   /不支持[^\n]{0,10}system|system[^\n]{0,10}不支持/i,
   // FastAPI, about the first message.
-  /messages\.0\.([\w-]+\.)*role[^]{0,40}(should be|does not match|permitted|unexpected)/i,
+  /messages\.0\.[\w.-]{0,60}role[^]{0,40}(should be|does not match|permitted|unexpected)/i,
 ];
 /** A list of the roles that are accepted, if it has no system role. */
 const ROLE_LISTS: readonly RegExp[] = [
@@ -106,7 +109,9 @@ function listsNoSystem(text: string): boolean {
  */
 function isNamed(name: string, text: string): boolean {
   const isWord = samplingParameters.some((parameter) => parameter === name);
-  const before = isWord ? "(?:['\"`.]|^\\s*|[.;:]\\s+|(?:parameters?|fields?|arguments?|keys?):? )" : "\\b";
+  const before = isWord
+    ? "(?:['\"`.]|^ {0,8}|[.;:] {1,4}|(?:parameters?|fields?|arguments?|keys?):? )"
+    : "\\b";
   return new RegExp(`${before}${name}\\b`, "m").test(text);
 }
 
@@ -139,7 +144,7 @@ function rolesOf(text: string): Refusal["roles"] {
 /** Reads an error response as a refusal. Null if it cannot be one. */
 export function readRefusal(fault: UpstreamFault): Refusal | null {
   if (!STATUSES.has(fault.status)) return null;
-  const text = fault.text.replaceAll(LIST, "");
+  const text = fault.text.slice(0, MAX_TEXT_CHARS).replaceAll(LIST, "");
   const parameters = new Map<OwnParameter, RefusalKind>();
   for (const name of ownParameters) {
     const isParam = fault.param?.startsWith(name) === true;

@@ -17,7 +17,7 @@ const NUMBER = String.raw`(?<![\w.-])(\d{1,9})(?![\w-]|\.\d)`;
 const END = String.raw`(\d{1,9})(?!\d)`;
 /** Words between a key word and its number, in the same sentence. */
 const GAP = String.raw`(?:(?![.;!]\s|\n).){0,80}?`;
-const QUOTES = "[\\s`'\"(:=*]*";
+const QUOTES = "[\\s`'\"(:=*]{0,8}";
 
 function pattern(...parts: readonly string[]): RegExp {
   return new RegExp(parts.join(""), "i");
@@ -28,20 +28,26 @@ function pattern(...parts: readonly string[]): RegExp {
  * `[1,512]`. Between round ones a space is required: `(4,096)` is one number.
  */
 const BRACKETS = [
-  /(\[)\s*(\d{1,9})\s*[,，~-]\s*(\d{1,9})\s*([\])])/,
-  /(\()\s*(\d{1,9}),\s+(\d{1,9})\s*([\])])/,
+  /(\[)\s{0,4}(\d{1,9})\s{0,4}[,，~-]\s{0,4}(\d{1,9})\s{0,4}([\])])/,
+  /(\()\s{0,4}(\d{1,9}),\s{1,4}(\d{1,9})\s{0,4}([\])])/,
 ];
 
 const INTERVALS: readonly RegExp[] = [
-  pattern("(?:between|within)\\s+", END, "\\s*(?:and|to|-|–)\\s*", END),
-  pattern("range", GAP, END, "\\s*(?:-|–|~|\\.{2,3}=?|,|to|and)\\s*", END),
-  pattern("from\\s+", NUMBER, "\\s+to\\s+", NUMBER),
-  pattern(NUMBER, "\\s*(?:<=|≤)[^\\d\\n]{1,40}(?:<=|≤)\\s*", NUMBER),
+  pattern("(?:between|within)\\s{1,4}", END, "\\s{0,4}(?:and|to|-|–)\\s{0,4}", END),
+  pattern("range", GAP, END, "\\s{0,4}(?:-|–|~|\\.{2,3}=?|,|to|and)\\s{0,4}", END),
+  pattern("from\\s{1,4}", NUMBER, "\\s{1,4}to\\s{1,4}", NUMBER),
+  pattern(NUMBER, "\\s{0,4}(?:<=|≤)[^\\d\\n]{1,40}(?:<=|≤)\\s{0,4}", NUMBER),
 ];
 /** The end of Gemini's range: `from 1 (inclusive) to 8193 (exclusive)`. */
-const HALF_OPEN = pattern("from\\s+", NUMBER, "\\s*\\(inclusive\\)\\s*to\\s+", NUMBER, "\\s*\\(exclusive\\)");
+const HALF_OPEN = pattern(
+  "from\\s{1,4}",
+  NUMBER,
+  "\\s{0,4}\\(inclusive\\)\\s{0,4}to\\s{1,4}",
+  NUMBER,
+  "\\s{0,4}\\(exclusive\\)",
+);
 /** `5000 > 4096`: the sent value and the limit. */
-const COMPARISON = pattern(NUMBER, "[\\s)`'\"]*>\\s*", NUMBER);
+const COMPARISON = pattern(NUMBER, "[\\s)`'\"]{0,4}>\\s{0,4}", NUMBER);
 
 interface Bound {
   readonly words: RegExp;
@@ -63,7 +69,7 @@ const UPPER: readonly Bound[] = [
       "(?:<(?!=)|(?:less|lower|smaller|fewer) than(?! or)|below|under)",
       QUOTES,
       NUMBER,
-      "(?!\\s*>)",
+      "(?!\\s{0,4}>)",
     ),
     step: -1,
   },
@@ -75,7 +81,7 @@ const UPPER: readonly Bound[] = [
     ),
     step: 0,
   },
-  { words: pattern(NUMBER, "\\s*(?:tokens )?(?:is the )?(?:max|maximum|limit)\\b"), step: 0 },
+  { words: pattern(NUMBER, "\\s{0,4}(?:tokens )?(?:is the )?(?:max|maximum|limit)\\b"), step: 0 },
 ];
 
 const LOWER: readonly Bound[] = [
@@ -160,15 +166,15 @@ export function statedRange(message: string, sent: number): TokenRange | null {
 }
 
 const WINDOW: readonly RegExp[] = [
-  pattern(NUMBER, "\\s*(?:tokens )?maximum context"),
+  pattern(NUMBER, "\\s{0,4}(?:tokens )?maximum context"),
   pattern("context (?:length|window|size)", GAP, NUMBER),
-  pattern("must be\\s*<=?\\s*", NUMBER),
+  pattern("must be\\s{0,4}<=?\\s{0,4}", NUMBER),
 ];
 
 const PROMPT: readonly RegExp[] = [
-  pattern(NUMBER, "\\s*[`'\"]?(?:input|inputs|prompt)[`'\"]?\\s*tokens"),
-  pattern(NUMBER, "\\s*(?:tokens )?(?:in the (?:messages|prompt|input)|of text input)"),
-  pattern("prompt (?:contains|has)\\s*", NUMBER),
+  pattern(NUMBER, "\\s{0,4}[`'\"]?(?:input|inputs|prompt)[`'\"]?\\s{0,4}tokens"),
+  pattern(NUMBER, "\\s{0,4}(?:tokens )?(?:in the (?:messages|prompt|input)|of text input)"),
+  pattern("prompt (?:contains|has)\\s{0,4}", NUMBER),
 ];
 
 function firstNumber(text: string, regexps: readonly RegExp[]): number | null {
