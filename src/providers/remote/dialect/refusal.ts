@@ -75,7 +75,7 @@ const SYSTEM_ROLE: readonly RegExp[] = [
   /(first (message|turn|content)|(start|begin)s? with)[^.\n]{0,40}\buser\b/i,
   /不支持[^\n]{0,10}system|system[^\n]{0,10}不支持/i,
   // FastAPI, about the first message.
-  /messages\.0\.[\w.-]{0,60}role[^]{0,40}(should be|does not match|permitted|unexpected)/i,
+  /messages\.[\w.-]{0,60}role[^]{0,40}(should be|does not match|permitted|unexpected)/i,
 ];
 /** A list of the roles that are accepted, if it has no system role. */
 const ROLE_LISTS: readonly RegExp[] = [
