@@ -33,7 +33,7 @@ export interface Usage {
   readonly completionTokens: number;
   /** Prompt tokens that were reused instead of processed. */
   readonly cachedTokens: number;
-  /** Set if the provider did not count: prompt or completion tokens are then estimated as bytes / 3. */
+  /** Set if the provider did not count, or if its count cannot be right: prompt or completion are then estimated. */
   readonly estimated?: boolean;
 }
 
@@ -88,6 +88,11 @@ export interface StreamOptions<Part> {
   readonly signal: StopSignal;
   /** Receives the parts in order, in synchronous calls: a promise for each token would cost more than the token. */
   readonly onPart: (part: Part) => void;
+  /**
+   * Receives numbers of tokens that were used in addition to the prompt and the text delivered, such as those of a JSON
+   * answer that was rejected. They are part of the usage if the answer finishes.
+   */
+  readonly onUndelivered?: (tokens: number) => void;
 }
 
 /** The principal that a token count is charged to, as for an answer, and the signal that stops it. */

@@ -24,6 +24,7 @@ export interface Payer {
 export interface Reservation {
   /**
    * Replaces the reservation by the tokens that the call used, which may be more. Only the first call has an effect.
+   * The reservation stays if the number cannot be one: an account that is not a number would have no limit.
    *
    * @param tokens used tokens of prompt and answer, ≥ 0
    */
@@ -173,6 +174,7 @@ export class SpendGuard {
       settle: (actual) => {
         if (!open) return;
         open = false;
+        if (!Number.isFinite(actual) || actual < 0) return;
         // Accounts of a past day are not reachable any more, so settling them does not affect the new day.
         for (const { account } of charges) account.used = Math.max(0, account.used + actual - tokens);
       },

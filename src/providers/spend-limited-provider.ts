@@ -1,5 +1,5 @@
 import { ServiceError } from "../core/errors.ts";
-import { estimateTokens, OVERHEAD_PER_MESSAGE } from "../core/fit-prompt.ts";
+import { estimatePieceTokens, estimateTokens, OVERHEAD_PER_MESSAGE } from "../core/fit-prompt.ts";
 import type { Principal } from "../core/principal.ts";
 import { ProviderError } from "./provider-error.ts";
 import type { ChatProvider, ChatRequest, Finish, StreamOptions, StreamPart } from "./provider.ts";
@@ -19,23 +19,38 @@ function promptTokens({ system, context, turns, continueFrom, jsonSchema }: Chat
   );
 }
 
-/** Tokens used by one call, counted from its parts. */
+/** Tokens used by one call, counted from its parts and never fewer than were delivered. */
 class CallUsage {
   readonly #prompt: number;
-  #answer = 0;
+  /** Tokens of the text as counted by the provider. */
+  #counted = 0;
+  /** The same, or bytes / 3 if that is more: for calls whose usage is not known. */
+  #estimated = 0;
+  #undelivered = 0;
 
   constructor(prompt: number) {
     this.#prompt = prompt;
   }
 
   add(part: StreamPart): void {
-    if (part.type === "text-delta") this.#answer += part.tokens;
+    if (part.type !== "text-delta") return;
+    this.#counted += part.tokens;
+    this.#estimated += Math.max(part.tokens, estimatePieceTokens(part.text));
+  }
+
+  addUndelivered(tokens: number): void {
+    this.#undelivered += tokens;
+  }
+
+  tokensOf({ usage: { promptTokens, completionTokens, estimated } }: Finish): number {
+    return promptTokens + Math.max(completionTokens, estimated === true ? this.#estimated : this.#counted);
   }
 
   /** @param error the error that ended the call */
   tokensAfter(error: unknown): number {
-    if (this.#answer === 0 && error instanceof ProviderError && refused(error)) return 0;
-    return this.#prompt + this.#answer;
+    const answer = this.#estimated + this.#undelivered;
+    if (answer === 0 && error instanceof ProviderError && refused(error)) return 0;
+    return this.#prompt + answer;
   }
 }
 
@@ -76,8 +91,12 @@ export function limitSpending(provider: ChatProvider, guard: SpendGuard): ChatPr
       onPart(part);
     };
     try {
-      const finish = await provider.stream(request, { signal, onPart: countPart });
-      reservation.settle(finish.usage.promptTokens + finish.usage.completionTokens);
+      const finish = await provider.stream(request, {
+        signal,
+        onPart: countPart,
+        onUndelivered: (tokens) => usage.addUndelivered(tokens),
+      });
+      reservation.settle(usage.tokensOf(finish));
       return finish;
     } catch (error) {
       reservation.settle(usage.tokensAfter(error));

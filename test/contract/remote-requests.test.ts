@@ -158,9 +158,9 @@ describe.each(remoteNames)("the %s provider", (name) => {
 
   it("switches to max_completion_tokens if max_tokens is rejected, also for later requests", async () => {
     server.play(rejecting(["max_tokens"], whole()));
-    expect(textOf(await answerOf(provider, chatRequest("Hi", { maxTokens: 9 })))).toBe(answerText);
+    expect(textOf(await answerOf(provider, chatRequest("Hi", { maxTokens: 90 })))).toBe(answerText);
     expect(server.requests).toHaveLength(2);
-    expect(body(1)).toMatchObject({ max_completion_tokens: 9 });
+    expect(body(1)).toMatchObject({ max_completion_tokens: 90 });
     await answerOf(provider, chatRequest("Hi"));
     expect(server.requests).toHaveLength(3);
   });

@@ -73,7 +73,7 @@ const servers: readonly (readonly [string, readonly string[], Partial<Usage>])[]
   [
     "LM Studio, without usage",
     [chunk({ role: "assistant", content: "Hello" }, null, { logprobs: null }), chunk({}, "stop"), done],
-    { completionTokens: 2, estimated: true },
+    { completionTokens: 1, estimated: true },
   ],
   [
     "TGI on an own Hugging Face endpoint, without [DONE]",

@@ -17,25 +17,13 @@ import {
 } from "../support/fault-scripts.ts";
 import { startFaultServer, type FaultServer } from "../support/fault-server.ts";
 import { remoteProvider } from "../support/remote-provider.ts";
+import { asRemote, guardOf } from "../support/remote-spending.ts";
 import { providerContract } from "./provider-contract.ts";
 import { partsOf } from "../support/parts-of.ts";
 
 const spent = answerUsage.prompt_tokens + answerUsage.completion_tokens;
 /** Tokens that the guard reserves for the prompt of `chatRequest("Hi")`: (10 + 4) + (1 + 4). */
 const prompt = 19;
-
-/** Marks a provider as remote, because the fault server runs on this machine. */
-function asRemote(provider: ChatProvider): ChatProvider {
-  return {
-    name: provider.name,
-    remote: true,
-    stream: (request, options) => provider.stream(request, options),
-    describe: () => provider.describe(),
-    countTokens: (text, options) => provider.countTokens(text, options),
-    health: () => provider.health(),
-    close: () => provider.close(),
-  };
-}
 
 describe("a spend-limited provider", () => {
   let server: FaultServer;
@@ -52,14 +40,6 @@ describe("a spend-limited provider", () => {
     await provider.close();
     await server.close();
   });
-
-  function guardOf(total: number): SpendGuard {
-    return new SpendGuard({
-      limits: { total, client: 0, address: 0 },
-      clock: systemClock,
-      metrics: noMetrics,
-    });
-  }
 
   it("is the unchanged provider if no text leaves this machine", () => {
     const own = remoteProvider("openai", server.baseUrl);

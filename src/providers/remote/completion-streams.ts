@@ -3,20 +3,13 @@ import type { Logger } from "../../core/logger.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatRequest } from "../provider.ts";
 import type { AnswerReader } from "./answer-reader.ts";
-import type { RemoteNames } from "./fault-table.ts";
+import type { CompletionBody } from "./dialect/completion-body.ts";
+import { adaptDialect, dialectKey, firstDialect, type Dialect } from "./dialect/dialect.ts";
+import { ownParameters, readRefusal } from "./dialect/refusal.ts";
+import type { RemoteNames, UpstreamFault } from "./fault-table.ts";
 import { guardedCall, type Fetch, type GuardedCall } from "./guarded-fetch.ts";
 import { badAnswer, mapFault, mapNetworkFault, readFault } from "./http-errors.ts";
-import {
-  adaptDialect,
-  firstDialect,
-  isSameDialect,
-  ownParameters,
-  prepareRequest,
-  type CompletionBody,
-  type Correction,
-  type Dialect,
-  type PreparedRequest,
-} from "./request-body.ts";
+import { prepareRequest, type Correction, type PreparedRequest } from "./request-body.ts";
 import { RunningCall } from "./running-call.ts";
 
 /** The parts of a remote provider that depend on its SDK. */
@@ -42,8 +35,11 @@ export interface RemoteDependencies {
 
 /** Maximum milliseconds to wait for the usage after the finish reason. */
 const USAGE_GRACE_MS = 1000;
-/** Maximum number of requests sent to find an accepted dialect: one for each part of the dialect that can change. */
-const MAX_ATTEMPTS = 5;
+/**
+ * Maximum number of requests sent to find an accepted dialect: the first one, one for each part that can change (name
+ * of the token limit, schema, usage, four sampling parameters), and two each for the range and the roles.
+ */
+const MAX_ATTEMPTS = 12;
 
 interface OpenStream {
   readonly iterator: AsyncIterator<unknown>;
@@ -108,7 +104,7 @@ export class CompletionStreams {
     if (rest !== "") yield rest;
   }
 
-  /** Sends the request. If the server rejects a parameter as unknown, sends it again in another dialect. */
+  /** Sends the request. If the server refuses something that can be changed, sends it again in another dialect. */
   async #open(
     request: ChatRequest,
     call: RunningCall,
@@ -116,41 +112,53 @@ export class CompletionStreams {
     correction?: Correction,
   ): Promise<OpenStream> {
     let dialect = this.#dialect;
-    for (let attempt = 1; ; attempt++) {
+    let learned: Partial<Dialect> = {};
+    const tried = new Set<string>();
+    for (;;) {
+      tried.add(dialectKey(dialect));
       const guarded = guardedCall(this.#spec.names, this.#deps.clock, this.#deps.fetch);
       const { body } = prepareRequest(request, dialect, this.#target(), correction);
       try {
         const stream = await this.#spec.open(body, { signal, fetch: guarded.fetch });
         const iterator = stream[Symbol.asyncIterator]();
         const first = await iterator.next();
-        this.#learn(dialect);
+        this.#learn(learned);
         return { iterator, first, guarded };
       } catch (error) {
         call.throwIfStopped();
-        const rejected = guarded.rejected.filter((name) => name === "json_schema" || name in body);
-        const next = adaptDialect(dialect, rejected, guarded.unsupported);
-        if (next === null || attempt === MAX_ATTEMPTS) throw this.#mapped(error, guarded);
-        dialect = next;
+        const fault = guarded.fault ?? this.#inBandFault(error);
+        const refusal = fault && readRefusal(fault);
+        const change = refusal ? adaptDialect(dialect, refusal, body) : null;
+        if (change === null) throw this.#mapped(error, guarded);
+        dialect = { ...dialect, ...change.lasting, ...change.once };
+        learned = { ...learned, ...change.lasting };
+        if (tried.has(dialectKey(dialect)) || tried.size === MAX_ATTEMPTS) throw this.#mapped(error, guarded);
       }
     }
   }
 
-  /** Remembers a dialect that the server accepted. */
-  #learn(dialect: Dialect): void {
-    if (isSameDialect(dialect, this.#dialect)) return;
+  /** Remembers what the server turned out to accept. */
+  #learn(learned: Partial<Dialect>): void {
+    const dialect = { ...this.#dialect, ...learned };
+    if (dialectKey(dialect) === dialectKey(this.#dialect)) return;
     this.#dialect = dialect;
     this.#deps.logger.info(
       { provider: this.#spec.names.provider, ...dialect },
-      "server rejected a request parameter, switched to another dialect",
+      "server rejected a part of the request, switched to another dialect",
     );
+  }
+
+  #inBandFault(error: unknown): UpstreamFault | undefined {
+    const body = this.#spec.inBandError(error);
+    return body === undefined ? undefined : readFault(body);
   }
 
   #mapped(error: unknown, guarded: GuardedCall): ProviderError {
     const { names } = this.#spec;
     if (guarded.failure) return guarded.failure;
     if (error instanceof ProviderError) return error;
-    const inBand = this.#spec.inBandError(error);
-    if (inBand !== undefined) return mapFault(names, readFault(inBand), ownParameters);
+    const inBand = this.#inBandFault(error);
+    if (inBand !== undefined) return mapFault(names, inBand, ownParameters);
     // The message of a SyntaxError quotes the text, so the error is not kept as the cause.
     if (error instanceof SyntaxError) return badAnswer(names, "its stream contains a chunk that is not JSON");
     return mapNetworkFault(names, error, guarded.begun);

@@ -1,8 +1,8 @@
 import type { Clock } from "../../core/clock.ts";
 import type { ProviderError } from "../provider-error.ts";
-import { isTooLong, type RemoteNames, type UpstreamFault } from "./fault-table.ts";
+import { ownParameters } from "./dialect/refusal.ts";
+import type { RemoteNames, UpstreamFault } from "./fault-table.ts";
 import { badAnswer, mapFault, mapNetworkFault, readFault, retryAfterOf } from "./http-errors.ts";
-import { ownParameters, samplingParameters } from "./request-body.ts";
 
 /** Maximum bytes read of an error body, which could be endless. */
 const ERROR_BODY_BYTES = 65_536;
@@ -20,10 +20,8 @@ export interface GuardedCall {
   readonly failure: ProviderError | undefined;
   /** Whether the server accepted the request and started a stream. */
   readonly begun: boolean;
-  /** Parameters of the request that the server named when it rejected the request. */
-  readonly rejected: readonly string[];
-  /** Whether the server does not support these parameters at all, as opposed to rejecting their values. */
-  readonly unsupported: boolean;
+  /** The error that the server sent instead of an answer. */
+  readonly fault: UpstreamFault | undefined;
 }
 
 /** Reads the beginning of a body: at most `maxBytes` bytes, and at most for {@link ERROR_BODY_MS}. */
@@ -59,25 +57,6 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Whether `text` names the parameter. Names that are also words, such as "seed", must be quoted or follow a dot. */
-function isNamed(name: string, text: string): boolean {
-  const isWord = samplingParameters.some((parameter) => parameter === name);
-  return (isWord ? new RegExp(`['"\`.]${name}\\b`) : new RegExp(`\\b${name}\\b`)).test(text);
-}
-
-function rejectedParameters(fault: UpstreamFault): readonly string[] {
-  if ((fault.status !== 400 && fault.status !== 422) || isTooLong(fault)) return [];
-  return ownParameters.filter((name) => fault.param?.startsWith(name) === true || isNamed(name, fault.text));
-}
-
-/** Whether the server does not support a parameter at all, as opposed to rejecting its value. */
-function isUnsupported({ labels, text }: UpstreamFault): boolean {
-  return (
-    labels.some((label) => label.startsWith("unsupported_")) ||
-    /unsupported|not supported|not permitted|unexpected keyword|only the default/i.test(text)
-  );
-}
-
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
@@ -104,8 +83,7 @@ export function guardedCall(names: RemoteNames, clock: Clock, fetch: Fetch = glo
   const state = {
     failure: undefined as ProviderError | undefined,
     begun: false,
-    rejected: [] as readonly string[],
-    unsupported: false,
+    fault: undefined as UpstreamFault | undefined,
   };
   const fail = (error: ProviderError): never => {
     state.failure = error;
@@ -119,11 +97,9 @@ export function guardedCall(names: RemoteNames, clock: Clock, fetch: Fetch = glo
       if (typeof error !== "object" && typeof error !== "string") {
         return fail(badAnswer(names, "its response is not an event stream"));
       }
-      return fail(mapFault(names, readFault(body, undefined, retryAfterMs), ownParameters));
     }
-    const fault = readFault(body, response.status, retryAfterMs);
-    state.rejected = rejectedParameters(fault);
-    state.unsupported = isUnsupported(fault);
+    const fault = readFault(body, response.ok ? undefined : response.status, retryAfterMs);
+    state.fault = fault;
     return fail(mapFault(names, fault, ownParameters));
   };
   const guarded: Fetch = async (input, init) => {
@@ -150,11 +126,8 @@ export function guardedCall(names: RemoteNames, clock: Clock, fetch: Fetch = glo
     get begun() {
       return state.begun;
     },
-    get rejected() {
-      return state.rejected;
-    },
-    get unsupported() {
-      return state.unsupported;
+    get fault() {
+      return state.fault;
     },
   };
 }

@@ -7,7 +7,11 @@ const MAX_RETRY_AFTER_MS = 86_400_000;
 
 function textsOf(value: unknown): string[] {
   if (typeof value === "string") return [value];
-  if (!Array.isArray(value)) return [];
+  if (!Array.isArray(value)) {
+    // Mistral puts FastAPI's errors into the message.
+    const { detail } = fieldsOf(value);
+    return Array.isArray(detail) ? textsOf(detail) : [];
+  }
   // FastAPI: [{ loc: ["body", "max_tokens"], msg: "…", input: <the request> }]. `input` is not used: it is the user's
   // text.
   return value.flatMap((entry) => {
@@ -23,7 +27,8 @@ function textsOf(value: unknown): string[] {
  * `retry_after` or `estimated_time` (until a Hugging Face model is loaded) is used, both in seconds.
  */
 export function readFault(body: unknown, status?: number, retryAfterMs?: number): UpstreamFault {
-  const outer = fieldsOf(body);
+  // Gemini wraps its errors in an array.
+  const outer = fieldsOf(Array.isArray(body) ? body[0] : body);
   const inner = typeof outer["error"] === "object" ? fieldsOf(outer["error"]) : outer;
   const texts = [body, outer["error"], outer["detail"], outer["message"], inner["message"]].flatMap(textsOf);
   const marks = [inner["code"], inner["type"], outer["code"], outer["error_type"]];

@@ -1,5 +1,5 @@
 import { modelLabel } from "./model-label.ts";
-import { estimatePieceTokens, estimateTokens } from "../../core/fit-prompt.ts";
+import { estimateTokens } from "../../core/fit-prompt.ts";
 import { ProviderError } from "../provider-error.ts";
 import type {
   ChatProvider,
@@ -11,12 +11,14 @@ import type {
   StreamPart,
   Usage,
 } from "../provider.ts";
+import { AnswerLimit } from "./answer-limit.ts";
 import { AnswerReader } from "./answer-reader.ts";
 import { CompletionStreams, type RemoteProviderSpec, type RemoteDependencies } from "./completion-streams.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
 import { checkedJson } from "./json-answer.ts";
 import { Keepalive } from "./keepalive.ts";
+import { plausibleUsage } from "./plausible-usage.ts";
 import type { Correction } from "./request-body.ts";
 import { RunningCall } from "./running-call.ts";
 
@@ -40,6 +42,8 @@ interface RunningRequest {
   /** Emits a part. @throws like {@link RunningCall.throwIfStopped} */
   readonly emit: (part: StreamPart) => void;
   readonly promptTokens: number;
+  /** Reports tokens that were used without text being delivered. */
+  readonly onUndelivered: (tokens: number) => void;
 }
 
 class RemoteProvider implements ChatProvider {
@@ -82,7 +86,10 @@ class RemoteProvider implements ChatProvider {
     return Promise.resolve();
   }
 
-  async stream(request: ChatRequest, { signal, onPart }: StreamOptions<StreamPart>): Promise<Finish> {
+  async stream(
+    request: ChatRequest,
+    { signal, onPart, onUndelivered = () => undefined }: StreamOptions<StreamPart>,
+  ): Promise<Finish> {
     signal.throwIfAborted();
     if (this.#closed) throw this.#closingError();
     const { fitted } = this.#streams.prepare(request);
@@ -97,9 +104,10 @@ class RemoteProvider implements ChatProvider {
     try {
       emit({ type: "started", provider: this.name, ...this.describe(), droppedTurns, promptTokens });
       const { jsonSchema: schema } = request;
+      const running = { call, emit, promptTokens, onUndelivered };
       const finish = await (schema
-        ? this.#jsonAnswer(request, schema, { call, emit, promptTokens })
-        : this.#answer(request, { call, emit, promptTokens }));
+        ? this.#jsonAnswer(request, schema, running)
+        : this.#answer(request, running));
       this.#health = { state: "ready", reason: "" };
       return finish;
     } catch (error) {
@@ -114,50 +122,74 @@ class RemoteProvider implements ChatProvider {
 
   async #answer(request: ChatRequest, { call, emit, promptTokens }: RunningRequest): Promise<Finish> {
     const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
+    const limit = new AnswerLimit(request.maxTokens);
     const keepalive = new Keepalive(this.#deps.clock, promptTokens);
-    let completionTokens = 0;
-    for await (const text of this.#streams.texts(request, call, reader)) {
-      if (text === "") {
-        const sign = keepalive.sign();
-        if (sign !== null) emit(sign);
-      } else {
-        const tokens = estimatePieceTokens(text);
-        completionTokens += tokens;
+    for await (const received of this.#streams.texts(request, call, reader)) {
+      const { text, tokens } = limit.take(received);
+      if (text !== "") {
         keepalive.beat();
         emit({ type: "text-delta", text, tokens });
       }
+      // Leaving the loop closes the connection.
+      if (limit.exceeded) break;
+      if (received !== "") continue;
+      const sign = keepalive.sign();
+      if (sign !== null) emit(sign);
     }
-    return { reason: reader.finishReason(), usage: reader.usage(promptTokens, completionTokens) };
+    return this.#finish(reader, limit, promptTokens);
+  }
+
+  /** @throws like {@link AnswerReader.finishReason} */
+  #finish(reader: AnswerReader, limit: AnswerLimit, promptTokens: number): Finish {
+    const reason = limit.exceeded ? "length" : reader.finishReason();
+    const { contextTokens } = this.#spec;
+    const own = { promptTokens, completionTokens: limit.tokens, contextTokens, cut: limit.exceeded };
+    return { reason, usage: plausibleUsage(reader.usage(promptTokens, limit.tokens), own) };
   }
 
   /** Reads an answer with a schema completely and validates it. An invalid answer is requested once more. */
-  async #jsonAnswer(
-    request: ChatRequest,
-    schema: JsonSchema,
-    { call, emit, promptTokens }: RunningRequest,
-  ): Promise<Finish> {
-    const keepalive = new Keepalive(this.#deps.clock, promptTokens);
-    let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+  async #jsonAnswer(request: ChatRequest, schema: JsonSchema, running: RunningRequest): Promise<Finish> {
+    const { emit, onUndelivered } = running;
+    const keepalive = new Keepalive(this.#deps.clock, running.promptTokens);
+    let total: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
     let correction: Correction | undefined;
     for (let attempt = 1; ; attempt++) {
-      const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
-      let whole = "";
-      for await (const text of this.#streams.texts(request, call, reader, correction)) {
-        whole += text;
-        const sign = keepalive.sign();
-        if (sign !== null) emit(sign);
-      }
-      const reason = reader.finishReason();
-      usage = sumOf(usage, reader.usage(promptTokens, estimatePieceTokens(whole)));
+      const { whole, tokens, reason, usage } = await this.#jsonText(request, running, keepalive, correction);
+      total = sumOf(total, usage);
       // An answer cut by the token limit is not valid JSON, and a second one would be cut as well.
       const checked = reason === "length" ? { json: whole } : checkedJson(whole, schema);
       if ("json" in checked) {
-        const { json: text } = checked;
-        if (text !== "") emit({ type: "text-delta", text, tokens: estimatePieceTokens(text) });
-        return { reason, usage };
+        if (checked.json !== "") emit({ type: "text-delta", text: checked.json, tokens });
+        return { reason, usage: total };
       }
+      onUndelivered(usage.completionTokens);
       if (attempt === MAX_ATTEMPTS) throw badAnswer(this.#spec.names, "its answer is not the requested JSON");
+      onUndelivered(usage.promptTokens);
       correction = { answer: whole, fault: checked.fault };
+    }
+  }
+
+  /** Reads the text of one answer with a schema, with its number of tokens. */
+  async #jsonText(
+    request: ChatRequest,
+    { call, emit, promptTokens, onUndelivered }: RunningRequest,
+    keepalive: Keepalive,
+    correction: Correction | undefined,
+  ): Promise<Finish & { readonly whole: string; readonly tokens: number }> {
+    const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
+    const limit = new AnswerLimit(request.maxTokens);
+    let whole = "";
+    try {
+      for await (const received of this.#streams.texts(request, call, reader, correction)) {
+        whole += limit.take(received).text;
+        if (limit.exceeded) break;
+        const sign = keepalive.sign();
+        if (sign !== null) emit(sign);
+      }
+      return { whole, tokens: limit.tokens, ...this.#finish(reader, limit, promptTokens) };
+    } catch (error) {
+      onUndelivered(limit.tokens);
+      throw error;
     }
   }
 

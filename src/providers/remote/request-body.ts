@@ -9,110 +9,10 @@ import {
 import { ServiceError } from "../../core/errors.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatRequest, JsonSchema, Sampling } from "../provider.ts";
-
-/**
- * Differences between compatible servers. Starts with {@link firstDialect}; {@link adaptDialect} derives the others.
- */
-export interface Dialect {
-  readonly tokenLimit: "max_tokens" | "max_completion_tokens";
-  readonly schema: "response_format" | "prompt";
-  /** Whether `stream_options.include_usage` is sent. */
-  readonly streamUsage: boolean;
-  /**
-   * Sampling parameters that are omitted because the server rejects them: an answer without them is better than none.
-   */
-  readonly omit: readonly SamplingParameter[];
-}
-
-/** Sampling parameters that a server may not support: OpenAI's reasoning models accept no temperature, for instance. */
-export const samplingParameters = ["temperature", "top_p", "seed", "stop"] as const;
-export type SamplingParameter = (typeof samplingParameters)[number];
-
-export const firstDialect: Dialect = {
-  tokenLimit: "max_tokens",
-  schema: "response_format",
-  streamUsage: true,
-  omit: [],
-};
-
-/** Parameters that may be named in error messages and that are looked for in a rejection. */
-export const ownParameters = [
-  "max_tokens",
-  "max_completion_tokens",
-  "response_format",
-  "json_schema",
-  "stream_options",
-  ...samplingParameters,
-] as const satisfies readonly string[];
-
-export function isSameDialect(a: Dialect, b: Dialect): boolean {
-  return (
-    a.tokenLimit === b.tokenLimit &&
-    a.schema === b.schema &&
-    a.streamUsage === b.streamUsage &&
-    a.omit.length === b.omit.length &&
-    a.omit.every((name) => b.omit.includes(name))
-  );
-}
-
-/**
- * The dialect to try next after a server rejected parameters, or null if nothing is left to change.
- *
- * @param unsupported whether the server does not support the parameters at all. If it only rejects a sampling value,
- *   the client has to fix that value, and values of other clients may be valid.
- */
-export function adaptDialect(
-  dialect: Dialect,
-  rejected: readonly string[],
-  unsupported: boolean,
-): Dialect | null {
-  if (rejected.includes("response_format") || rejected.includes("json_schema")) {
-    if (dialect.schema === "response_format") return { ...dialect, schema: "prompt" };
-  }
-  if (rejected.includes("stream_options") && dialect.streamUsage) return { ...dialect, streamUsage: false };
-  if (rejected.includes("max_tokens") && dialect.tokenLimit === "max_tokens") {
-    return { ...dialect, tokenLimit: "max_completion_tokens" };
-  }
-  if (!unsupported) return null;
-  const refused = samplingParameters.filter(
-    (name) => rejected.includes(name) && !dialect.omit.includes(name),
-  );
-  if (refused.length > 0) return { ...dialect, omit: [...dialect.omit, ...refused] };
-  return null;
-}
-
-/**
- * A type rather than an interface, because the types of the SDKs have index signatures that interfaces do not satisfy.
- */
-export type Message = {
-  readonly role: "system" | "user" | "assistant";
-  readonly content: string;
-};
-
-/** Body of `POST …/chat/completions`, limited to the fields that both SDKs and compatible servers support. */
-export interface CompletionBody {
-  readonly model: string;
-  readonly messages: Message[];
-  readonly stream: true;
-  readonly stream_options?: { include_usage: true };
-  readonly max_tokens?: number;
-  readonly max_completion_tokens?: number;
-  readonly temperature?: number;
-  readonly top_p?: number;
-  readonly seed?: number;
-  readonly stop?: string[];
-  readonly response_format?: {
-    readonly type: "json_schema";
-    readonly json_schema: {
-      readonly name: string;
-      readonly schema: Record<string, unknown>;
-      readonly strict: boolean;
-    };
-  };
-}
-
-/** OpenAI rejects more stop texts. All of them are also applied by {@link AnswerReader}. */
-const MAX_STOP_TEXTS = 4;
+import type { CompletionBody } from "./dialect/completion-body.ts";
+import type { Dialect } from "./dialect/dialect.ts";
+import { messagesFor } from "./dialect/message-roles.ts";
+import type { SamplingParameter } from "./dialect/refusal.ts";
 
 const GO_ON =
   "Your answer above was cut off. Continue it from exactly where it ends. Do not repeat anything and do not comment.";
@@ -167,14 +67,14 @@ function isStrict(schema: unknown): boolean {
   return Object.values(schema).every(isStrict);
 }
 
-function samplingOf(sampling: Sampling, omit: readonly SamplingParameter[]): Partial<CompletionBody> {
+function samplingOf(sampling: Sampling, { omit, maxStops }: Dialect): Partial<CompletionBody> {
   const { temperature, topP, seed, stop } = sampling;
   const isAllowed = (name: SamplingParameter) => !omit.includes(name);
   return {
     ...(temperature !== undefined && isAllowed("temperature") && { temperature }),
     ...(topP !== undefined && isAllowed("top_p") && { top_p: topP }),
     ...(seed !== undefined && isAllowed("seed") && { seed }),
-    ...(stop && stop.length > 0 && isAllowed("stop") && { stop: stop.slice(0, MAX_STOP_TEXTS) }),
+    ...(stop && stop.length > 0 && isAllowed("stop") && { stop: stop.slice(0, maxStops) }),
   };
 }
 
@@ -228,15 +128,14 @@ export function prepareRequest(
   const system = prompted ? withSchema(plain, jsonSchema) : plain;
   const tail = tailOf(request, correction);
   const fitted = fit(request, system, tail, target);
-  const turns = [...fitted.turns, ...tail].map(({ role, content }) => ({ role, content }));
-  const messages: Message[] = system ? [{ role: "system", content: system }, ...turns] : turns;
+  const { min, max } = dialect.tokenRange;
   const body: CompletionBody = {
     model: target.model,
-    messages,
+    messages: messagesFor(dialect.roles, system, [...fitted.turns, ...tail]),
     stream: true,
-    [dialect.tokenLimit]: request.maxTokens,
+    [dialect.tokenLimit]: Math.min(Math.max(request.maxTokens, min), max),
     ...(dialect.streamUsage && { stream_options: { include_usage: true } }),
-    ...samplingOf(sampling, dialect.omit),
+    ...samplingOf(sampling, dialect),
     ...(jsonSchema &&
       dialect.schema === "response_format" && {
         response_format: {
