@@ -5,12 +5,11 @@ import type { ChatRequest } from "../provider.ts";
 import type { AnswerReader } from "./answer-reader.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { guardedCall, type Fetch, type GuardedCall } from "./guarded-fetch.ts";
-import { badAnswer, mapFault, mapNetworkFault, readFault } from "./http-errors.ts";
+import { badAnswer, mapNetworkFault } from "./http-errors.ts";
 import {
   adaptDialect,
   firstDialect,
   isSameDialect,
-  ownParameters,
   prepareRequest,
   type CompletionBody,
   type Correction,
@@ -29,8 +28,6 @@ export interface RemoteProviderSpec {
   readonly remote: boolean;
   /** Starts one streaming completion with the given `fetch`. Must neither retry nor log. */
   open(body: CompletionBody, call: { signal: AbortSignal; fetch: Fetch }): Promise<AsyncIterable<unknown>>;
-  /** Body of an error that the server sent within the stream and the SDK threw; undefined for other errors. */
-  inBandError(error: unknown): unknown;
 }
 
 export interface RemoteDependencies {
@@ -40,8 +37,10 @@ export interface RemoteDependencies {
   readonly fetch?: Fetch | undefined;
 }
 
-/** Maximum milliseconds to wait for the usage after the finish reason. */
+/** Maximum milliseconds to wait for the usage after the text and the finish reason. */
 const USAGE_GRACE_MS = 1000;
+/** Maximum milliseconds between chunks after a finish reason that came before any text, and may be early. */
+const EARLY_REASON_MS = 10_000;
 /** Maximum number of requests sent to find an accepted dialect: one for each part of the dialect that can change. */
 const MAX_ATTEMPTS = 5;
 
@@ -72,8 +71,8 @@ export class CompletionStreams {
   }
 
   /**
-   * Yields the texts of one answer up to its finish reason, and "" for a chunk without text. Usage that follows shortly
-   * after the finish reason is read as well.
+   * Yields the texts of one answer, and "" for a chunk without text. After the finish reason it waits for a short time
+   * only: for the usage, and for text after a reason that came early.
    */
   async *texts(
     request: ChatRequest,
@@ -83,21 +82,35 @@ export class CompletionStreams {
   ): AsyncGenerator<string, void> {
     const connection = new RunningCall(call.signal);
     let stopWaiting: (() => void) | undefined;
+    let waitedEnough = false;
+    const endWaiting = (): void => {
+      waitedEnough = true;
+      connection.end();
+    };
     let guarded: GuardedCall | undefined;
     try {
       const opened = await this.#open(request, call, connection.signal, correction);
       guarded = opened.guarded;
       const { iterator, first } = opened;
       for (let chunk = first; chunk.done !== true; chunk = await iterator.next()) {
-        yield reader.push(chunk.value);
+        const text = reader.push(chunk.value);
+        yield text;
         call.throwIfStopped();
         if (reader.stopped) break;
-        if (reader.finished) stopWaiting ??= this.#deps.clock.after(USAGE_GRACE_MS, () => connection.end());
+        if (!reader.hasReason) continue;
+        if (text !== "" || !reader.finished) {
+          stopWaiting?.();
+          stopWaiting = undefined;
+        }
+        stopWaiting ??= this.#deps.clock.after(
+          reader.finished ? USAGE_GRACE_MS : EARLY_REASON_MS,
+          endWaiting,
+        );
       }
     } catch (error) {
       call.throwIfStopped();
       // After the finish reason the answer is whole, even if the connection fails.
-      if (!reader.finished) throw guarded ? this.#mapped(error, guarded) : error;
+      if (!reader.finished && !waitedEnough) throw guarded ? this.#mapped(error, guarded) : error;
     } finally {
       stopWaiting?.();
       connection.end();
@@ -149,8 +162,6 @@ export class CompletionStreams {
     const { names } = this.#spec;
     if (guarded.failure) return guarded.failure;
     if (error instanceof ProviderError) return error;
-    const inBand = this.#spec.inBandError(error);
-    if (inBand !== undefined) return mapFault(names, readFault(inBand), ownParameters);
     // The message of a SyntaxError quotes the text, so the error is not kept as the cause.
     if (error instanceof SyntaxError) return badAnswer(names, "its stream contains a chunk that is not JSON");
     return mapNetworkFault(names, error, guarded.begun);
