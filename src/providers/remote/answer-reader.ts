@@ -17,6 +17,9 @@ function countOf(value: unknown): number | undefined {
     : undefined;
 }
 
+/** Types of the parts of a content list that hold text of the answer. */
+const TEXT_TYPES: readonly unknown[] = ["text", "output_text", undefined];
+
 /**
  * The text of `content`: a string, or the text parts of a list, which Mistral's models send together with reasoning.
  */
@@ -24,7 +27,7 @@ function contentOf(content: unknown): string {
   if (typeof content === "string") return content;
   return (Array.isArray(content) ? content : [content])
     .map(fieldsOf)
-    .map(({ type, text }) => (type === "text" && typeof text === "string" ? text : ""))
+    .map(({ type, text }) => (TEXT_TYPES.includes(type) && typeof text === "string" ? text : ""))
     .join("");
 }
 

@@ -139,7 +139,11 @@ export function guardedCall(names: RemoteNames, clock: Clock, fetch: Fetch = glo
       onError: (body) => void recordFault(readInBand(body)),
       onForeign: (text) => {
         const fault = readInBand(text);
-        if (isWrongPath(fault)) recordFault(fault);
+        // The words of a whole web page may be about anything.
+        const isKnown = text.startsWith("<")
+          ? isWrongPath(fault)
+          : mapFault(names, fault).code !== "bad_answer";
+        if (isKnown) recordFault(fault);
         else record(foreignAnswer(names));
       },
       onTooLong: () => void record(badAnswer(names, "its stream contains a line that is too long")),

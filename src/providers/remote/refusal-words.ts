@@ -110,7 +110,7 @@ export const accountBlocked: RefusalWords = {
 export const quotaUsedUp: RefusalWords = {
   labels: [
     ...["insufficient_quota", "quota_exceeded", "exceeded_current_quota_error"],
-    ...["usage_limit_reached", "monthly_limit_reached", "daily_limit_reached"],
+    ...["usage_limit_reached", "budget_exceeded", "monthly_limit_reached", "daily_limit_reached"],
     ...["allocation_quota", "AllocationQuota.FreeTierOnly"],
   ],
   texts: [
@@ -119,7 +119,7 @@ export const quotaUsedUp: RefusalWords = {
     // Mistral, Cohere.
     /(monthly|daily|usage|spending|spend) (limit|quota|cap)[^.\n]{0,40}(reached|exceeded|exhausted)/i,
     // Anthropic.
-    /reached your (specified )?(api )?(usage|spending) limits?/i,
+    /reached your (specified )?(api )?(usage|spending) limits?|out of [\w ]{0,30}quota|budget (has been )?exceeded/i,
   ],
 };
 
@@ -134,7 +134,7 @@ export const notPaid: RefusalWords = {
     // DeepSeek, OpenRouter, Zhipu.
     /insufficient[ _](account )?(balance|credits?|funds)|not enough (balance|credits?)|余额不足|欠费/i,
     // Anthropic, Hugging Face.
-    /credit balance|out of credits?|no credits? (left|remaining)|(requires|need) more credits|included credits/i,
+    /credit balance|(does ?n[o']t|do ?n[o']t) have (any |enough )?credits?|balance is (insufficient|too low)|out of credits?|no credits? (left|remaining)|(requires|need) more credits|included credits/i,
     // OpenAI, Gemini, DashScope.
     /billing (is )?(not|disabled|hard limit)|billing details|payment (is )?required|good standing|overdue/i,
   ],
@@ -154,7 +154,7 @@ export const keyRefused: RefusalWords = {
     // OpenAI, Cohere, Azure.
     /(invalid|incorrect|wrong|missing|expired|unknown|no)( \w+)? (api[ _-]?key|(api|access|auth|bearer) ?token|subscription key)/i,
     // OpenRouter, DeepSeek, Kimi.
-    /no auth credentials|authentication (fails|failed)|invalid authentication|user not found/i,
+    /no auth credentials|authentication (fails|failed)|invalid authentication|user not found|\bunauthorized\b/i,
   ],
 };
 
@@ -166,11 +166,11 @@ export const modelUnknown: RefusalWords = {
   ],
   texts: [
     // OpenAI, vLLM, Ollama, Groq.
-    /\bmodel\b[^\n]{0,120}(does ?n[o']t exist|not exist|not found|is not (supported|available|loaded|a valid model|served|allowed))/i,
+    /\bmodels?\b[^\n]{0,120}(does ?n[o']t exist|not exist|not found|is not (supported|available|loaded|a valid model|served|allowed))/i,
     // Groq, OpenAI.
     /\bmodel\b[^\n]{0,120}(decommissioned|deprecated|no longer|retired)/i,
     // LM Studio, OpenRouter, Mistral.
-    /(unknown|invalid|no such|unsupported|cannot find|failed to load) model\b|not a valid model|no endpoints found for/i,
+    /(unknown|invalid|no such|unsupported|cannot find|failed to load) model\b|model (id|identifier|name) is invalid|not a valid model|no endpoints found for/i,
     // LM Studio, Ollama, Azure.
     /no models? (is |are )?loaded|try pulling it|deployment[^\n]{0,60}(does not exist|not found)/i,
     // xAI, Vertex.

@@ -182,6 +182,30 @@ const accounts: readonly DialectRow[] = [
     json(400, { code: "DataInspectionFailed", message: "Input data may contain inappropriate content." }),
     refused,
   ],
+  [
+    "xAI",
+    "403 without credit",
+    json(403, { code: "no permission", error: "Your newly created team doesn't have any credits yet." }),
+    unpaid,
+  ],
+  [
+    "SiliconFlow",
+    "403 without balance",
+    json(403, { code: 30001, message: "Sorry, your account balance is insufficient" }),
+    unpaid,
+  ],
+  [
+    "Azure",
+    "403 for a volume",
+    json(403, error("Out of call volume quota. Quota will be replenished in 5.02:10:00.", { code: "403" })),
+    quota,
+  ],
+  [
+    "LiteLLM",
+    "a budget",
+    json(400, error("Budget has been exceeded! Current cost: 1.2", { type: "budget_exceeded", code: "400" })),
+    quota,
+  ],
 ];
 
 describeDialects("the words about the account", accounts);

@@ -105,6 +105,20 @@ const addresses: readonly DialectRow[] = [
     ),
     noModel,
   ],
+  [
+    "Gemini",
+    "an unknown model",
+    json(404, [
+      error("models/gemini-9 is not found for API version v1main", { code: 404, status: "NOT_FOUND" }),
+    ]),
+    noModel,
+  ],
+  [
+    "Bedrock",
+    "an unknown model",
+    json(400, { message: "The provided model identifier is invalid." }),
+    noModel,
+  ],
 ];
 
 describeDialects("the words about the address and the model", addresses);

@@ -156,6 +156,12 @@ const types: readonly DialectRow[] = [
   ],
   [
     "a server without streams",
+    "a whole answer with parts of another type",
+    json(200, completion([{ type: "output_text", text: "Hello" }])),
+    whole,
+  ],
+  [
+    "a server without streams",
     "a whole answer that was cut",
     body(JSON.stringify(completion()).slice(0, -20)),
     { code: "bad_answer" },

@@ -1,4 +1,4 @@
-import { describeDialects, json, stream, type DialectRow } from "../../support/dialects.ts";
+import { body, describeDialects, json, stream, type DialectRow } from "../../support/dialects.ts";
 import { event } from "../../support/fault-scripts.ts";
 
 const badKey = { code: "provider_auth", says: "API key; check" } as const;
@@ -82,6 +82,7 @@ const keys: readonly DialectRow[] = [
     json(200, { choices: null, base_resp: { status_code: 1004, status_msg: "login fail" } }),
     badKey,
   ],
+  ["a proxy", "200 with a text", body("Unauthorized", "text/plain"), badKey],
 ];
 
 describeDialects("the words for a bad key", keys);
