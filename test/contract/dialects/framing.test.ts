@@ -131,9 +131,9 @@ const types: readonly DialectRow[] = [
   ],
   [
     "a server without streams",
-    "a whole answer longer than an error may be",
-    json(200, completion("x".repeat(200_000))),
-    { text: "x".repeat(200_000) },
+    "a whole answer in a document longer than an error may be",
+    json(200, { logprobs: "x".repeat(200_000), ...completion() }),
+    whole,
   ],
   [
     "a server without streams",
