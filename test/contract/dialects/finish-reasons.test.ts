@@ -1,5 +1,11 @@
+import { expect, it } from "vitest";
+import type { AnswerPart } from "../../../src/providers/provider.ts";
+import { chainOf } from "../../support/chain.ts";
+import { chatRequest } from "../../support/chat-request.ts";
 import { chunk, describeDialects, piece, stream, type DialectRow } from "../../support/dialects.ts";
 import { done } from "../../support/fault-scripts.ts";
+import { startFaultServer } from "../../support/fault-server.ts";
+import { remoteProvider } from "../../support/remote-provider.ts";
 
 const TEXT = "Hello";
 const whole = { text: TEXT } as const;
@@ -94,20 +100,6 @@ const early: readonly DialectRow[] = [
   ["a proxy", "an empty text, then stop", stream(piece(TEXT, ""), piece("", "stop")), whole],
   ["a proxy", "stop in every chunk", stream(piece("Hel", "stop"), piece("lo", "stop"), done), whole],
   [
-    "a proxy",
-    "stop in every chunk, a wait longer than that for the usage",
-    {
-      steps: [
-        { send: piece("He", "stop") },
-        { waitMs: 600 },
-        { send: piece("ll", "stop") },
-        { waitMs: 600 },
-        { send: piece("o", "stop") + done },
-      ],
-    },
-    whole,
-  ],
-  [
     "a reasoning model",
     "stop on the reasoning, a wait, the text",
     {
@@ -135,3 +127,25 @@ const early: readonly DialectRow[] = [
 
 describeDialects("the finish reason", words);
 describeDialects("the early finish reason", early);
+
+it("appends no second answer to one that ends with an unknown word, and keeps the provider in use", async () => {
+  const [server, fallback] = await Promise.all([startFaultServer(), startFaultServer()]);
+  server.play(ends("vanished"));
+  const providers = [
+    remoteProvider("openai", server.baseUrl),
+    remoteProvider("huggingface", fallback.baseUrl),
+  ];
+  const chain = chainOf(providers, { breaker: { failures: 5, openMs: 60_000 } });
+  for (let message = 0; message < 6; message++) {
+    let text = "";
+    const onPart = (part: AnswerPart) => void (text += part.type === "text-delta" ? part.text : "");
+    const signal = new AbortController().signal;
+    await expect(chain.stream(chatRequest("Hi"), { signal, onPart })).resolves.toMatchObject({
+      reason: "stop",
+    });
+    expect(text).toBe(TEXT);
+  }
+  expect([server.requests.length, fallback.requests.length]).toEqual([6, 0]);
+  await chain.close();
+  await Promise.all([server.close(), fallback.close()]);
+});
