@@ -59,8 +59,14 @@ export const errorCodes = {
   },
   provider_unavailable: { retryable: true, meaning: "The provider cannot be reached or is still starting." },
   provider_timeout: { retryable: true, meaning: "The provider did not respond within a deadline." },
-  provider_auth: { retryable: false, meaning: "The provider rejected its API key." },
-  provider_quota: { retryable: false, meaning: "The account at the provider has no credit left." },
+  provider_auth: {
+    retryable: false,
+    meaning: "The provider refuses access: it rejected its API key, the account or the region.",
+  },
+  provider_quota: {
+    retryable: false,
+    meaning: "The account at the provider has used up its quota or its credit.",
+  },
   provider_rate_limited: { retryable: true, meaning: "The provider's rate limit was reached." },
   spend_limit: {
     retryable: true,

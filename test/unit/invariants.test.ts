@@ -125,6 +125,7 @@ const FOR_TESTS: readonly string[] = [
   "src/providers/chain/text-gates.ts HELD_CHARACTERS",
   "src/providers/chain/text-gates.ts MIN_OVERLAP",
   "src/providers/echo/echo-answer.ts repeatToBytes",
+  "src/providers/remote/finish-reasons.ts finishWords",
   "src/providers/remote/json-answer.ts jsonOf",
   "src/providers/spend-limited-provider.ts limitSpending",
   "src/session/delivery/cursor.ts MAX_TOKEN_TEXT_BYTES",

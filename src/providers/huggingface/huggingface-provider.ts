@@ -1,4 +1,4 @@
-import { chatCompletionStream, InferenceClientProviderApiError } from "@huggingface/inference";
+import { chatCompletionStream } from "@huggingface/inference";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatProvider } from "../provider.ts";
 import { accessHeaders, chatFetch, modelsUrlOf, parseBaseUrl, type BaseUrl } from "../remote/base-url.ts";
@@ -68,9 +68,6 @@ export function createHuggingFaceProvider(
             },
           ),
         ),
-      // The error contains the request with the user's text. Only the body of the response is used.
-      inBandError: (error) =>
-        error instanceof InferenceClientProviderApiError ? error.httpResponse.body : undefined,
     },
     deps,
   );

@@ -1,4 +1,4 @@
-import OpenAI, { APIError } from "openai";
+import OpenAI from "openai";
 import type { ChatProvider } from "../provider.ts";
 import { accessHeaders, chatFetch, modelsUrlOf, parseBaseUrl } from "../remote/base-url.ts";
 import type { RemoteNames } from "../remote/fault-table.ts";
@@ -53,8 +53,6 @@ export function createOpenAiProvider(options: OpenAiOptions, deps: RemoteDepende
       remote: !base.loopback,
       open: (body, { signal, fetch }) =>
         new OpenAI({ ...settings, fetch: chatFetch(base, fetch) }).chat.completions.create(body, { signal }),
-      inBandError: (error) =>
-        error instanceof APIError && error.error !== undefined ? { error: error.error } : undefined,
     },
     deps,
   );

@@ -4,6 +4,7 @@ import { ProviderError } from "../provider-error.ts";
 import type { Usage } from "../provider.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
+import { meaningOf } from "./finish-reasons.ts";
 import { SurrogateJoiner } from "./surrogate-joiner.ts";
 
 /** More tokens than any model's window holds. A larger count is a fault of the server, not a measurement. */
@@ -16,28 +17,27 @@ function countOf(value: unknown): number | undefined {
     : undefined;
 }
 
+/** Types of the parts of a content list that hold text of the answer. */
+const TEXT_TYPES: readonly unknown[] = ["text", "output_text", undefined];
+
 /**
  * The text of `content`: a string, or the text parts of a list, which Mistral's models send together with reasoning.
  */
 function contentOf(content: unknown): string {
   if (typeof content === "string") return content;
-  if (!Array.isArray(content)) return "";
-  return content
+  return (Array.isArray(content) ? content : [content])
     .map(fieldsOf)
-    .map(({ type, text }) => (type === "text" && typeof text === "string" ? text : ""))
+    .map(({ type, text }) => (TEXT_TYPES.includes(type) && typeof text === "string" ? text : ""))
     .join("");
 }
 
-/** Finish reasons of OpenAI, vLLM, llama-server, TGI and others. Any other reason does not mark a whole answer. */
-const reasons: Readonly<Record<string, "stop" | "length">> = {
-  stop: "stop",
-  eos: "stop",
-  eos_token: "stop",
-  stop_sequence: "stop",
-  end_turn: "stop",
-  length: "length",
-  max_tokens: "length",
-};
+/** The finish reason of a choice by the name that the server uses; undefined if the answer has not ended. */
+function reasonOf(choice: JsonFields): string | undefined {
+  const given = choice["finish_reason"] ?? choice["finishReason"] ?? choice["done_reason"];
+  const { type, reason } = fieldsOf(given);
+  const word = [given, type, reason].find((value) => typeof value === "string");
+  return typeof word === "string" && meaningOf(word) !== "none" ? word : undefined;
+}
 
 /** Reads the chunks of one answer in all shapes that compatible servers send, and decides whether it is whole. */
 export class AnswerReader {
@@ -45,6 +45,10 @@ export class AnswerReader {
   readonly #stops: StopText;
   readonly #joiner = new SurrogateJoiner();
   #reason: string | undefined;
+  /** The last text, to recognize a last chunk that is sent twice. */
+  #piece = "";
+  /** All text so far of a server that sends `message` in place of `delta`. */
+  #messages = "";
   #stopped = false;
   #refused = false;
   #usage: JsonFields | undefined;
@@ -59,9 +63,14 @@ export class AnswerReader {
     return this.#stopped;
   }
 
-  /** Whether the server sent a finish reason. Only the usage may follow. */
-  get finished(): boolean {
+  /** Whether the server sent a finish reason, which may be early: some servers send one before the text. */
+  get hasReason(): boolean {
     return this.#reason !== undefined;
+  }
+
+  /** Whether the server sent text and a finish reason. As a rule, only the usage follows. */
+  get finished(): boolean {
+    return this.hasReason && this.#piece !== "";
   }
 
   /** Adds a chunk. @returns its text, which is often empty */
@@ -69,17 +78,34 @@ export class AnswerReader {
     const { choices, usage } = fieldsOf(chunk);
     if (usage) this.#usage = fieldsOf(usage);
     const choice = fieldsOf(Array.isArray(choices) ? choices[0] : undefined);
-    // Some servers repeat the last chunk, including its text.
-    if (this.finished || this.#stopped) return "";
-    const { content, refusal } = fieldsOf(choice["delta"]);
+    if (this.#stopped) return "";
+    const { refusal } = fieldsOf(choice["delta"] ?? choice["message"]);
     if (typeof refusal === "string" && refusal !== "") this.#refused = true;
-    const reason = choice["finish_reason"];
-    if (typeof reason === "string" && reason !== "") this.#reason = reason;
-    const piece = contentOf(content);
-    if (piece === "") return "";
+    const reason = reasonOf(choice);
+    const piece = this.#pieceOf(choice);
+    // Some servers repeat the last chunk, including its text.
+    const isRepeated = this.finished && reason !== undefined && piece === this.#piece;
+    this.#reason = reason ?? this.#reason;
+    if (piece === "" || isRepeated) return "";
+    this.#piece = piece;
     const { text, stopped } = this.#stops.push(piece);
     this.#stopped = stopped;
     return this.#joiner.push(text);
+  }
+
+  /**
+   * The new text of a choice. `message` is the whole text so far as a rule, but some servers send pieces in it; after
+   * deltas it repeats what they held.
+   */
+  #pieceOf(choice: JsonFields): string {
+    const { delta, message, text } = choice;
+    if (fieldsOf(delta)["content"] !== undefined) return contentOf(fieldsOf(delta)["content"]);
+    if (message === undefined) return typeof text === "string" ? text : "";
+    const whole = contentOf(fieldsOf(message)["content"]);
+    if (this.#messages === "" && this.#piece !== "") return "";
+    const piece = whole.startsWith(this.#messages) ? whole.slice(this.#messages.length) : whole;
+    this.#messages += piece;
+    return piece;
   }
 
   /** Returns the held text after the last chunk. */
@@ -93,15 +119,18 @@ export class AnswerReader {
    * @throws ProviderError `bad_answer` if nothing shows that the answer is whole; `content_refused`
    */
   finishReason(): "stop" | "length" {
-    if (this.#refused || this.#reason === "content_filter") {
+    const meaning = this.#reason === undefined ? "none" : meaningOf(this.#reason);
+    if (this.#refused || meaning === "content_filter") {
       const message = `The ${this.#names.provider} provider refused the content.`;
       throw new ProviderError(this.#names.provider, "content_refused", message);
     }
-    if (this.#stopped) return "stop";
-    if (this.#reason === undefined) throw badAnswer(this.#names, "the answer was cut short");
-    const known = Object.hasOwn(reasons, this.#reason) ? reasons[this.#reason] : undefined;
-    if (!known) throw badAnswer(this.#names, "the answer ended with an unknown finish reason");
-    return known;
+    if (this.#stopped || meaning === "stop") return "stop";
+    if (meaning === "length") return "length";
+    if (meaning === "none") throw badAnswer(this.#names, "the answer was cut short");
+    if (meaning === "failed") throw badAnswer(this.#names, "the server broke the answer off");
+    // A word of a server that is not known here. It shows an end, but not that there is nothing to answer.
+    if (this.#piece === "") throw badAnswer(this.#names, "the answer ended with an unknown finish reason");
+    return "stop";
   }
 
   /** The usage counted by the server. Missing counts are replaced by the given estimates, and `estimated` is set. */

@@ -5,10 +5,10 @@ import type { ChatRequest } from "../provider.ts";
 import type { AnswerReader } from "./answer-reader.ts";
 import type { CompletionBody } from "./dialect/completion-body.ts";
 import { adaptDialect, dialectKey, firstDialect, type Dialect } from "./dialect/dialect.ts";
-import { ownParameters, readRefusal } from "./dialect/refusal.ts";
-import type { RemoteNames, UpstreamFault } from "./fault-table.ts";
+import { readRefusal } from "./dialect/refusal.ts";
+import type { RemoteNames } from "./fault-table.ts";
 import { guardedCall, type Fetch, type GuardedCall } from "./guarded-fetch.ts";
-import { badAnswer, mapFault, mapNetworkFault, readFault } from "./http-errors.ts";
+import { badAnswer, mapNetworkFault } from "./http-errors.ts";
 import { prepareRequest, type Correction, type PreparedRequest } from "./request-body.ts";
 import { RunningCall } from "./running-call.ts";
 
@@ -22,8 +22,6 @@ export interface RemoteProviderSpec {
   readonly remote: boolean;
   /** Starts one streaming completion with the given `fetch`. Must neither retry nor log. */
   open(body: CompletionBody, call: { signal: AbortSignal; fetch: Fetch }): Promise<AsyncIterable<unknown>>;
-  /** Body of an error that the server sent within the stream and the SDK threw; undefined for other errors. */
-  inBandError(error: unknown): unknown;
 }
 
 export interface RemoteDependencies {
@@ -33,8 +31,10 @@ export interface RemoteDependencies {
   readonly fetch?: Fetch | undefined;
 }
 
-/** Maximum milliseconds to wait for the usage after the finish reason. */
+/** Maximum milliseconds to wait for the usage after the text and the finish reason. */
 const USAGE_GRACE_MS = 1000;
+/** Maximum milliseconds between chunks after a finish reason that came before any text, and may be early. */
+const EARLY_REASON_MS = 10_000;
 /**
  * Maximum number of requests sent to find an accepted dialect: the first one, one for each part that can change (name
  * of the token limit, schema, usage, four sampling parameters), and two each for the range and the roles.
@@ -68,8 +68,8 @@ export class CompletionStreams {
   }
 
   /**
-   * Yields the texts of one answer up to its finish reason, and "" for a chunk without text. Usage that follows shortly
-   * after the finish reason is read as well.
+   * Yields the texts of one answer, and "" for a chunk without text. After the finish reason it waits for a short time
+   * only: for the usage, and for text after a reason that came early.
    */
   async *texts(
     request: ChatRequest,
@@ -79,21 +79,35 @@ export class CompletionStreams {
   ): AsyncGenerator<string, void> {
     const connection = new RunningCall(call.signal);
     let stopWaiting: (() => void) | undefined;
+    let waitedEnough = false;
+    const endWaiting = (): void => {
+      waitedEnough = true;
+      connection.end();
+    };
     let guarded: GuardedCall | undefined;
     try {
       const opened = await this.#open(request, call, connection.signal, correction);
       guarded = opened.guarded;
       const { iterator, first } = opened;
       for (let chunk = first; chunk.done !== true; chunk = await iterator.next()) {
-        yield reader.push(chunk.value);
+        const text = reader.push(chunk.value);
+        yield text;
         call.throwIfStopped();
         if (reader.stopped) break;
-        if (reader.finished) stopWaiting ??= this.#deps.clock.after(USAGE_GRACE_MS, () => connection.end());
+        if (!reader.hasReason) continue;
+        if (text !== "" || !reader.finished) {
+          stopWaiting?.();
+          stopWaiting = undefined;
+        }
+        stopWaiting ??= this.#deps.clock.after(
+          reader.finished ? USAGE_GRACE_MS : EARLY_REASON_MS,
+          endWaiting,
+        );
       }
     } catch (error) {
       call.throwIfStopped();
       // After the finish reason the answer is whole, even if the connection fails.
-      if (!reader.finished) throw guarded ? this.#mapped(error, guarded) : error;
+      if (!reader.finished && !waitedEnough) throw guarded ? this.#mapped(error, guarded) : error;
     } finally {
       stopWaiting?.();
       connection.end();
@@ -126,8 +140,7 @@ export class CompletionStreams {
         return { iterator, first, guarded };
       } catch (error) {
         call.throwIfStopped();
-        const fault = guarded.fault ?? this.#inBandFault(error);
-        const refusal = fault && readRefusal(fault);
+        const refusal = guarded.fault && readRefusal(guarded.fault);
         const change = refusal ? adaptDialect(dialect, refusal, body) : null;
         if (change === null) throw this.#mapped(error, guarded);
         dialect = { ...dialect, ...change.lasting, ...change.once };
@@ -148,17 +161,10 @@ export class CompletionStreams {
     );
   }
 
-  #inBandFault(error: unknown): UpstreamFault | undefined {
-    const body = this.#spec.inBandError(error);
-    return body === undefined ? undefined : readFault(body);
-  }
-
   #mapped(error: unknown, guarded: GuardedCall): ProviderError {
     const { names } = this.#spec;
     if (guarded.failure) return guarded.failure;
     if (error instanceof ProviderError) return error;
-    const inBand = this.#inBandFault(error);
-    if (inBand !== undefined) return mapFault(names, inBand, ownParameters);
     // The message of a SyntaxError quotes the text, so the error is not kept as the cause.
     if (error instanceof SyntaxError) return badAnswer(names, "its stream contains a chunk that is not JSON");
     return mapNetworkFault(names, error, guarded.begun);

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../core/error-codes.ts";
+import * as words from "./refusal-words.ts";
 
 /** Names of a provider and its settings (never their values), for messages that name the setting to fix. */
 export interface RemoteNames {
@@ -15,7 +16,7 @@ export interface RemoteNames {
  */
 export interface UpstreamFault {
   readonly status: number | undefined;
-  /** `code` and `type` of the error, in lower case. */
+  /** `code`, `type`, `status` and `reason` of the error, in lower case. */
   readonly labels: readonly string[];
   readonly param: string | undefined;
   readonly text: string;
@@ -30,78 +31,122 @@ export interface FaultRow {
   readonly code: ErrorCode;
   /** Predicate of the sentence "The … provider …". */
   readonly describe: (names: RemoteNames) => string;
+  /** Status of the error if the response has none, because the server sent the error as a success. */
+  readonly status?: number;
 }
 
-const TOO_LONG = /maximum context|context (size|length|window)|max_new_tokens|prompt is too long/i;
-
-function labelled(fault: UpstreamFault, pattern: RegExp): boolean {
-  return fault.labels.some((label) => pattern.test(label));
+function hasStatus(fault: UpstreamFault, ...codes: readonly (number | undefined)[]): boolean {
+  return codes.includes(fault.status);
 }
 
-function hasStatus(fault: UpstreamFault, ...codes: readonly number[]): boolean {
-  return fault.status !== undefined && codes.includes(fault.status);
+/** Whether the fault has a label of `of`, or a message in its words and one of the statuses; undefined: in band. */
+function means(
+  fault: UpstreamFault,
+  of: words.RefusalWords,
+  ...statuses: readonly (number | undefined)[]
+): boolean {
+  if (words.isLabelled(of, fault.labels)) return true;
+  return hasStatus(fault, ...statuses) && words.isWorded(of, fault.text);
 }
 
-/** Whether the prompt was too long for the model, by the wording of OpenAI, vLLM, llama-server and TGI. */
+/** Whether the prompt was too long for the model, in the words of any server. */
 export function isTooLong(fault: UpstreamFault): boolean {
-  if (hasStatus(fault, 413)) return true;
-  if (labelled(fault, /^(context_length_exceeded|exceed_context_size_error)$/)) return true;
-  return hasStatus(fault, 400, 422) && TOO_LONG.test(fault.text);
+  const { text } = fault;
+  if (hasStatus(fault, 413) || (hasStatus(fault, 429) && words.largerThanRate.test(text))) return true;
+  const isAnswerOnly = words.answerLimit.test(text) && !words.promptNamed.test(text);
+  return means(fault, words.tooLong, ...(isAnswerOnly ? [] : [400, 422, 500, undefined]));
+}
+
+/** Whether the address has no chat completions, in the words of any server. */
+export function isWrongPath(fault: UpstreamFault): boolean {
+  return hasStatus(fault, 405, 501) || means(fault, words.pathUnknown, 400, 404, undefined);
+}
+
+/** Whether the server states when to try again. Then a limit is a rate, and no plan is used up. */
+function isTemporary({ retryAfterMs }: UpstreamFault): boolean {
+  return retryAfterMs !== undefined;
 }
 
 const rejectsKey = ({ keySetting }: RemoteNames): string => `rejected the API key; check ${keySetting}`;
-const hasNoCredit = (): string => "has no credit left on the account";
+const hasNoCredit = (): string => "has no credit left on the account; check its billing";
 const limitsRate = (): string => "is limiting the request rate";
 const failed = (): string => "failed or is overloaded";
 
 /**
  * Meaning of error responses. The first matching row counts; error codes come first, as they are more specific than the
- * status.
+ * status. The words are in `refusal-words.ts`.
  */
 export const upstreamFaults: readonly FaultRow[] = [
   {
-    when: "code `content_filter`, `content_policy…`",
-    matches: (fault) => labelled(fault, /content_filter|content_policy/),
+    when: "code `content_filter…`, `content_policy…`; 400, 403 or 422 with a message about flagged content",
+    matches: (fault) => means(fault, words.contentRefused, 400, 403, 422, undefined),
     code: "content_refused",
     describe: () => "refused the content",
   },
   {
-    when: "413; code `context_length_exceeded`, `exceed_context_size_error`; 400 or 422 with a message about the context length",
+    when: "413; code `context_length_exceeded`, `exceed_context_size_error`; 400, 422 or 500 with a message about the length of the prompt; 429 for a request that is larger than the rate",
     matches: isTooLong,
     code: "prompt_too_long",
     describe: ({ windowSetting }) =>
       `rejected the prompt as too long; shorten the message or the context, or lower ${windowSetting}`,
   },
   {
-    when: "code `insufficient_quota`, `billing_hard_limit_reached`, `billing_not_active`",
+    when: "451; code `unsupported_country_region_territory`; 400 or 403 with a message about the country or region",
+    matches: (fault) => hasStatus(fault, 451) || means(fault, words.regionRefused, 400, 403, undefined),
+    code: "provider_auth",
+    describe: ({ baseUrlSetting }) =>
+      `does not serve the country or region of this server; use another provider, or set ${baseUrlSetting} to an address in a supported region`,
+  },
+  {
+    when: "code `account_deactivated`, `organization_restricted`; 400, 401 or 403 with a message about a suspended account",
+    matches: (fault) => means(fault, words.accountBlocked, 400, 401, 403, undefined),
+    code: "provider_auth",
+    describe: () => "has blocked the account or project of the API key; ask the provider for the reason",
+  },
+  {
+    when: "code `insufficient_quota`, `quota_exceeded`; a message about a used-up quota, without a time to wait",
     matches: (fault) =>
-      labelled(fault, /^(insufficient_quota|billing_hard_limit_reached|billing_not_active)$/),
+      means(fault, words.quotaUsedUp, ...(isTemporary(fault) ? [] : [400, 402, 403, 429, undefined])),
+    code: "provider_quota",
+    describe: () => "reports that the quota of the account is used up; check its plan and limits",
+  },
+  {
+    when: "code `billing_hard_limit_reached`, `billing_not_active`, `insufficient_balance`, `Arrearage`; a message about credit or billing, without a time to wait",
+    matches: (fault) =>
+      means(fault, words.notPaid, ...(isTemporary(fault) ? [] : [400, 401, 403, 429, undefined])),
     code: "provider_quota",
     describe: hasNoCredit,
   },
   {
-    when: "code `invalid_api_key`, `authentication_error`",
-    matches: (fault) => labelled(fault, /^(invalid_api_key|authentication_error)$/),
+    when: "code `invalid_api_key`, `authentication_error`, `API_KEY_INVALID`; 400, 401 or 403 with a message about the key",
+    matches: (fault) => means(fault, words.keyRefused, 400, 401, 403, undefined),
     code: "provider_auth",
     describe: rejectsKey,
   },
   {
-    when: "code `model_not_supported`, `model_not_found`",
-    matches: (fault) => labelled(fault, /^(model_not_supported|model_not_found)$/),
+    when: "code `model_not_supported`, `model_not_found`, `DeploymentNotFound`; 400, 403, 404 or 422 with a message about an unknown model",
+    matches: (fault) => means(fault, words.modelUnknown, 400, 403, 404, 422, undefined),
     code: "bad_request",
     describe: ({ modelSetting, baseUrlSetting }) =>
       `does not serve this model; check ${modelSetting} and ${baseUrlSetting}`,
   },
   {
-    when: "code `rate_limit…`",
-    matches: (fault) => labelled(fault, /^rate_limit/),
+    when: "405, 501; 200, 400 or 404 with a message about the path, such as `404 page not found` or `Unexpected endpoint`",
+    matches: isWrongPath,
+    code: "bad_request",
+    describe: ({ baseUrlSetting }) =>
+      `has no chat completions at this address; check ${baseUrlSetting}, which ends in /v1 for most servers`,
+    status: 404,
+  },
+  {
+    when: "code `rate_limit…`, `resource_exhausted`, `throttling…`",
+    matches: (fault) => means(fault, words.rateLimited, undefined),
     code: "provider_rate_limited",
     describe: limitsRate,
   },
   {
-    when: "code `server_error`, `internal_error`, `internal_server_error`, `overloaded`, `overloaded_error`",
-    matches: (fault) =>
-      labelled(fault, /^(server_error|internal_error|internal_server_error|overloaded_error|overloaded)$/),
+    when: "code `server_error`, `internal_error`, `internal_server_error`, `overloaded`, `overloaded_error`, `unavailable`",
+    matches: (fault) => means(fault, words.serverFailed, undefined),
     code: "provider_unavailable",
     describe: failed,
   },
@@ -119,9 +164,9 @@ export const upstreamFaults: readonly FaultRow[] = [
     describe: limitsRate,
   },
   {
-    // 409 and 425 are temporary; the SDK of OpenAI treats them the same way.
-    when: "408, 409, 425, 500 and above (502, 503, 529 …)",
-    matches: (fault) => hasStatus(fault, 408, 409, 425) || (fault.status ?? 0) >= 500,
+    // 409 and 425 are temporary; the SDK of OpenAI treats them the same way. TGI sends 424, Groq 498.
+    when: "408, 409, 424, 425, 498, 500 and above (502, 503, 529 …)",
+    matches: (fault) => hasStatus(fault, 408, 409, 424, 425, 498) || (fault.status ?? 0) >= 500,
     code: "provider_unavailable",
     describe: failed,
   },
@@ -130,7 +175,7 @@ export const upstreamFaults: readonly FaultRow[] = [
     matches: (fault) => hasStatus(fault, 404),
     code: "bad_request",
     describe: ({ modelSetting, baseUrlSetting }) =>
-      `did not find this address or model; check ${modelSetting} and ${baseUrlSetting}`,
+      `did not find this address or model; check ${modelSetting} and ${baseUrlSetting}, which ends in /v1 for most servers`,
   },
   {
     when: "a redirect (never followed, so that text is sent to the configured address only)",
@@ -139,8 +184,8 @@ export const upstreamFaults: readonly FaultRow[] = [
     describe: ({ baseUrlSetting }) => `redirected the request; set ${baseUrlSetting} to the final address`,
   },
   {
-    when: "any other status",
-    matches: ({ status }) => status !== undefined,
+    when: "any other status; code `invalid_request_error`, `validation_error`",
+    matches: (fault) => fault.status !== undefined || means(fault, words.requestInvalid),
     code: "bad_request",
     describe: () => "rejected the request",
   },

@@ -1,22 +1,28 @@
 import type { Clock } from "../../core/clock.ts";
 import type { ProviderError } from "../provider-error.ts";
+import { AnswerEvents } from "./answer-events.ts";
 import { ownParameters } from "./dialect/refusal.ts";
-import type { RemoteNames, UpstreamFault } from "./fault-table.ts";
-import { badAnswer, mapFault, mapNetworkFault, readFault, retryAfterOf } from "./http-errors.ts";
+import { isWrongPath, type RemoteNames, type UpstreamFault } from "./fault-table.ts";
+import {
+  badAnswer,
+  foreignAnswer,
+  mapFault,
+  mapNetworkFault,
+  readFault,
+  retryAfterOf,
+} from "./http-errors.ts";
 
 /** Maximum bytes read of an error body, which could be endless. */
 const ERROR_BODY_BYTES = 65_536;
 /** Maximum milliseconds spent reading an error body. */
 const ERROR_BODY_MS = 5000;
-/** Maximum bytes of a line of the event stream. The parsers of the SDKs buffer a whole line. */
-const MAX_LINE_BYTES = 1_048_576;
 
 export type Fetch = typeof globalThis.fetch;
 
 /** One HTTP call: its `fetch` and its outcome. */
 export interface GuardedCall {
   readonly fetch: Fetch;
-  /** Set if the call failed before its answer began. Takes precedence over the error that the SDK throws. */
+  /** Set if the server refused the call, or sent an error within its answer. Takes precedence over the error that the SDK throws. */
   readonly failure: ProviderError | undefined;
   /** Whether the server accepted the request and started a stream. */
   readonly begun: boolean;
@@ -49,27 +55,34 @@ export async function readBounded(
   return Buffer.concat(chunks).toString("utf8", 0, maxBytes);
 }
 
+/** The JSON of an error body, also if it was sent as an event; otherwise its text. */
 function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
+  for (const json of [text, text.trimStart().replace(/^(event:.*\n)?data:/, "")]) {
+    try {
+      return JSON.parse(json);
+    } catch {
+      // Not this form.
+    }
   }
+  return text;
 }
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
 
-function boundedLines(names: RemoteNames): TransformStream<Uint8Array, Uint8Array> {
-  let lineBytes = 0;
+/** Rewrites a body into the events that the SDKs can read. */
+function eventBytes(events: AnswerEvents): TransformStream<Uint8Array, Uint8Array> {
+  const decoder = new TextDecoder();
+  const encoder = new TextEncoder();
   return new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
-      const end = Math.max(chunk.lastIndexOf(10), chunk.lastIndexOf(13));
-      lineBytes = end === -1 ? lineBytes + chunk.length : chunk.length - end - 1;
-      if (lineBytes > MAX_LINE_BYTES)
-        controller.error(badAnswer(names, "its stream contains a line that is too long"));
-      else controller.enqueue(chunk);
+      const text = events.push(decoder.decode(chunk, { stream: true }));
+      if (text !== "") controller.enqueue(encoder.encode(text));
+    },
+    flush(controller) {
+      const text = events.push(decoder.decode()) + events.end();
+      if (text !== "") controller.enqueue(encoder.encode(text));
     },
   });
 }
@@ -85,22 +98,33 @@ export function guardedCall(names: RemoteNames, clock: Clock, fetch: Fetch = glo
     begun: false,
     fault: undefined as UpstreamFault | undefined,
   };
-  const fail = (error: ProviderError): never => {
-    state.failure = error;
-    throw error;
+  const record = (error: ProviderError): ProviderError => (state.failure = error);
+  const recordFault = (fault: UpstreamFault): ProviderError => {
+    state.fault = fault;
+    return record(mapFault(names, fault, ownParameters));
   };
   const refuse = async (response: Response): Promise<never> => {
     const retryAfterMs = retryAfterOf(response.headers, clock.wall());
     const body = parsed(await readBounded(response, clock).catch(() => ""));
-    if (response.ok) {
-      const error = (body as { error?: unknown } | null)?.error;
-      if (typeof error !== "object" && typeof error !== "string") {
-        return fail(badAnswer(names, "its response is not an event stream"));
-      }
-    }
-    const fault = readFault(body, response.ok ? undefined : response.status, retryAfterMs);
-    state.fault = fault;
-    return fail(mapFault(names, fault, ownParameters));
+    throw recordFault(readFault(body, response.status, retryAfterMs));
+  };
+  /** Events of an accepted request. A server that accepted it may still send an error, or something else entirely. */
+  const eventsOf = (response: Response): AnswerEvents => {
+    const readInBand = (body: unknown): UpstreamFault =>
+      readFault(body, undefined, retryAfterOf(response.headers, clock.wall()));
+    return new AnswerEvents({
+      onError: (body) => void recordFault(readInBand(body)),
+      onForeign: (text) => {
+        const fault = readInBand(text);
+        // The words of a whole web page may be about anything.
+        const isKnown = text.startsWith("<")
+          ? isWrongPath(fault)
+          : mapFault(names, fault).code !== "bad_answer";
+        if (isKnown) recordFault(fault);
+        else record(foreignAnswer(names));
+      },
+      onTooLong: () => void record(badAnswer(names, "its stream contains a line that is too long")),
+    });
   };
   const guarded: Fetch = async (input, init) => {
     let response: Response;
@@ -108,15 +132,14 @@ export function guardedCall(names: RemoteNames, clock: Clock, fetch: Fetch = glo
       response = await fetch(input, { ...init, redirect: "manual" });
     } catch (error) {
       if (isAbort(error)) throw error;
-      return fail(mapNetworkFault(names, error, false));
+      throw record(mapNetworkFault(names, error, false));
     }
-    const type = response.headers.get("content-type") ?? "";
-    if (!response.ok || !/^text\/event-stream\b/i.test(type) || !response.body) return refuse(response);
+    if (!response.ok) return refuse(response);
+    if (!response.body) throw record(foreignAnswer(names));
     state.begun = true;
-    const { status } = response;
-    // One SDK accepts the content type in lower case only.
+    // The content type is that of the events. Servers send answers with any, and other documents as events.
     const headers = { "content-type": "text/event-stream" };
-    return new Response(response.body.pipeThrough(boundedLines(names)), { status, headers });
+    return new Response(response.body.pipeThrough(eventBytes(eventsOf(response))), { headers });
   };
   return {
     fetch: guarded,

@@ -1,49 +1,106 @@
-import { fieldsOf } from "../../core/json-fields.ts";
+import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
 import { ProviderError } from "../provider-error.ts";
 import { upstreamFaults, type FaultRow, type RemoteNames, type UpstreamFault } from "./fault-table.ts";
 
 /** Longest accepted time to wait: one day, in milliseconds. */
 const MAX_RETRY_AFTER_MS = 86_400_000;
 
-function textsOf(value: unknown): string[] {
-  if (typeof value === "string") return [value];
-  if (!Array.isArray(value)) {
-    // Mistral puts FastAPI's errors into the message.
-    const { detail } = fieldsOf(value);
-    return Array.isArray(detail) ? textsOf(detail) : [];
-  }
-  // FastAPI: [{ loc: ["body", "max_tokens"], msg: "…", input: <the request> }]. `input` is not used: it is the user's
-  // text.
-  return value.flatMap((entry) => {
-    if (typeof entry === "string") return [entry];
-    const { loc, msg } = fieldsOf(entry);
-    return [Array.isArray(loc) ? loc.join(".") : "", typeof msg === "string" ? msg : ""];
-  });
+/** How deep an error may be nested: `[{ error: { details: [{ reason }] } }]` has five levels. */
+const MAX_DEPTH = 6;
+/** Maximum characters of the text of an error that are searched for words. The words are at its beginning. */
+const MAX_TEXT = 8192;
+
+/** Fields that hold the text of an error, or another level of it. `input` is missing: it is the user's text. */
+const TEXT_FIELDS = [
+  ...["error", "errors", "detail", "details", "message", "msg", "Message", "error_msg", "error_message"],
+  ...["errorMessage", "error_description", "title", "reasons", "metadata", "raw", "fault", "faultstring"],
+  ...["base_resp", "status_msg", "innererror", "inner_error"],
+] as const;
+
+/** Fields that hold the code of an error. */
+const MARK_FIELDS = [
+  ...[
+    "code",
+    "type",
+    "status",
+    "reason",
+    "error_type",
+    "error_code",
+    "errorCode",
+    "status_code",
+    "statusCode",
+  ],
+] as const;
+
+/** What was found in the body of an error, at all levels. */
+interface Findings {
+  readonly texts: string[];
+  readonly marks: (string | number)[];
+  readonly waits: number[];
+  param: string | undefined;
 }
 
+/** Milliseconds of a duration such as `32s`, `7m12.5s` or `864ms`. Undefined for other text. */
+function durationOf(text: string): number | undefined {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?) ?(ms|h|m|s)/g)];
+  const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  const ms = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitMs[unit ?? ""] ?? 0), 0);
+  return parts.length === 0 ? undefined : ms;
+}
+
+function addMarks(fields: JsonFields, found: Findings): void {
+  for (const name of MARK_FIELDS) {
+    const mark = fields[name];
+    if (typeof mark === "string" || typeof mark === "number") found.marks.push(mark);
+  }
+  const seconds = [fields["retry_after"], fields["estimated_time"]].find(
+    (value) => typeof value === "number" && value >= 0,
+  );
+  if (typeof seconds === "number") found.waits.push(seconds * 1000);
+  const { retryDelay, param, loc } = fields;
+  if (typeof retryDelay === "string") found.waits.push(durationOf(retryDelay) ?? 0);
+  if (typeof param === "string") found.param ??= param;
+  // FastAPI: [{ loc: ["body", "max_tokens"], msg: "…", input: <the request> }].
+  if (Array.isArray(loc)) {
+    found.texts.push(loc.filter((part) => typeof part === "string").join("."));
+    found.marks.push("validation_error");
+  }
+}
+
+function addFindings(value: unknown, found: Findings, depth = 0): void {
+  if (typeof value === "string") found.texts.push(value);
+  else if (typeof value !== "object" || value === null || depth === MAX_DEPTH) return;
+  else if (Array.isArray(value)) for (const entry of value) addFindings(entry, found, depth + 1);
+  else {
+    const fields = fieldsOf(value);
+    addMarks(fields, found);
+    for (const name of TEXT_FIELDS) addFindings(fields[name], found, depth + 1);
+  }
+}
+
+/** Time to wait as servers write it in a message: "Please retry in 32.5s.", "try again in 7m12s". */
+const WAIT_IN_TEXT = /(?:retry|try again) (?:in|after) ((?:\d+(?:\.\d+)? ?(?:ms|h|m|s)(?:ec\w*)?){1,3})/i;
+
 /**
- * Reads the error bodies in use: OpenAI's `{error:{message,type,code,param}}`, a plain text, `{message}`, FastAPI's
- * `{detail}` and vLLM's flat form. If there is no status, a numeric `code` is used. If there is no Retry-After header,
- * `retry_after` or `estimated_time` (until a Hugging Face model is loaded) is used, both in seconds.
+ * Reads the error bodies in use: OpenAI's `{error:{message,type,code,param}}`, a text in `error`, `message` or `detail`,
+ * FastAPI's list, Google's `details`, a list around all of it. If there is no status, a numeric code is used. If there
+ * is no Retry-After header, `retry_after`, `estimated_time` (until a Hugging Face model is loaded), both in seconds,
+ * `retryDelay` or the wait in the message is used.
  */
 export function readFault(body: unknown, status?: number, retryAfterMs?: number): UpstreamFault {
-  // Gemini wraps its errors in an array.
-  const outer = fieldsOf(Array.isArray(body) ? body[0] : body);
-  const inner = typeof outer["error"] === "object" ? fieldsOf(outer["error"]) : outer;
-  const texts = [body, outer["error"], outer["detail"], outer["message"], inner["message"]].flatMap(textsOf);
-  const marks = [inner["code"], inner["type"], outer["code"], outer["error_type"]];
-  const seconds = [inner["retry_after"], outer["retry_after"], outer["estimated_time"]].find(
-    (value) => typeof value === "number" && value >= 0,
-  ) as number | undefined;
-  const number = marks.find((mark) => typeof mark === "number" && mark >= 400 && mark < 600);
+  const found: Findings = { texts: [], marks: [], waits: [], param: undefined };
+  addFindings(body, found);
+  const text = found.texts.join("\n").slice(0, MAX_TEXT);
+  const numbers = found.marks.map(Number).filter((mark) => mark >= 400 && mark < 600);
+  const stated = WAIT_IN_TEXT.exec(text)?.[1];
+  const waitMs = found.waits[0] ?? (stated === undefined ? undefined : durationOf(stated));
   return {
-    status: status ?? (number as number | undefined),
-    labels: marks.filter((mark) => typeof mark === "string").map((mark) => mark.toLowerCase()),
-    param: typeof inner["param"] === "string" ? inner["param"] : undefined,
-    text: texts.join("\n").slice(0, 65_536),
+    status: status ?? numbers[0],
+    labels: found.marks.map((mark) => String(mark).toLowerCase()),
+    param: found.param,
+    text,
     retryAfterMs:
-      retryAfterMs ??
-      (seconds === undefined ? undefined : Math.min(Math.ceil(seconds * 1000), MAX_RETRY_AFTER_MS)),
+      retryAfterMs ?? (waitMs === undefined ? undefined : Math.min(Math.ceil(waitMs), MAX_RETRY_AFTER_MS)),
   };
 }
 
@@ -72,7 +129,7 @@ export function mapFault(
   fault: UpstreamFault,
   ownParameters: readonly string[] = [],
 ): ProviderError {
-  const { code, describe } = upstreamFaults.find(({ matches }) => matches(fault)) as FaultRow;
+  const { code, describe, status } = upstreamFaults.find(({ matches }) => matches(fault)) as FaultRow;
   const about = [
     fault.status === undefined ? "" : `status ${fault.status}`,
     code === "bad_request" && fault.param && ownParameters.includes(fault.param)
@@ -85,7 +142,7 @@ export function mapFault(
     code,
     `The ${names.provider} provider ${describe(names)}${detail}.`,
     {
-      status: fault.status,
+      status: fault.status ?? status,
       retryAfterMs: fault.retryAfterMs,
     },
   );
@@ -129,6 +186,14 @@ export function mapNetworkFault(names: RemoteNames, error: unknown, begun: boole
   }
   const message = `The ${names.provider} provider cannot be reached${detail}; check ${names.baseUrlSetting} and the network.`;
   return new ProviderError(names.provider, "provider_unavailable", message);
+}
+
+/** Error for a successful response that is another document: a web page, a list of models, plain text, nothing. */
+export function foreignAnswer(names: RemoteNames): ProviderError {
+  return badAnswer(
+    names,
+    `its response is not an answer; check ${names.baseUrlSetting}, which ends in /v1 for most servers`,
+  );
 }
 
 /** Error for an answer that violates the protocol. `what` must not contain text of the upstream. */

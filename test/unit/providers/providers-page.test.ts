@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { errorCodes, type ErrorCode } from "../../../src/core/error-codes.ts";
 import { upstreamFaults, type RemoteNames } from "../../../src/providers/remote/fault-table.ts";
+import { finishWords } from "../../../src/providers/remote/finish-reasons.ts";
 import { mapFault, readFault } from "../../../src/providers/remote/http-errors.ts";
 import { tableAfter } from "../../support/page-table.ts";
 
@@ -14,13 +15,26 @@ const names: RemoteNames = {
   windowSetting: "`…_CONTEXT_TOKENS`",
 };
 
+/** Meaning of each kind of finish reason, as the page describes it. */
+const meanings: Readonly<Record<(typeof finishWords)[number]["meaning"], string>> = {
+  stop: "a whole answer",
+  length: "an answer cut by a limit: finish reason `length`",
+  content_filter: "the content was refused: `content_refused`",
+  failed: "the server broke the answer off: `bad_answer`",
+  none: "the answer goes on, as without a finish reason",
+};
+
 /** One error response (status and body) for each row of the table, in its order. */
 const examples: readonly (readonly [number | undefined, unknown])[] = [
   [400, { error: { code: "content_policy_violation" } }],
   [400, { error: { message: "This model's maximum context length is 4096 tokens." } }],
+  [403, { error: { code: "unsupported_country_region_territory" } }],
+  [400, { error: { code: "organization_restricted" } }],
   [429, { error: { code: "insufficient_quota", type: "insufficient_quota" } }],
+  [429, { error: { code: "billing_not_active" } }],
   [400, { error: { type: "authentication_error" } }],
   [400, { error: { code: "model_not_supported" } }],
+  [undefined, { error: "Unexpected endpoint or method. (POST /chat/completions)" }],
   [400, { error: { code: "rate_limit_exceeded" } }],
   [undefined, { error: { type: "server_error" } }],
   [403, {}],
@@ -42,6 +56,14 @@ describe("docs/providers.md", () => {
       describe(names),
     ]);
     expect(tableAfter(page, "<!-- upstream faults:")).toEqual(wanted);
+  });
+
+  it("lists every finish reason as the code understands it", () => {
+    const wanted = finishWords.map(({ meaning, words }) => [
+      words.map((word) => `\`${word}\``).join(", "),
+      meanings[meaning],
+    ]);
+    expect(tableAfter(page, "<!-- finish reasons:")).toEqual(wanted);
   });
 
   it("has one example response for each row, which matches that row first", () => {

@@ -40,13 +40,25 @@ describe("the answer reader", () => {
     );
   });
 
-  it.each(["toString", "__proto__", "tool_calls", "weird"])(
-    "does not accept the finish reason %j",
+  it.each(["tool_calls", "error", "abort"])("does not accept the finish reason %j", (reason) => {
+    const { reader } = read(chunk({ content: "x" }), chunk({}, reason));
+    expect(() => reader.finishReason()).toThrow(ProviderError);
+  });
+
+  it.each(["toString", "__proto__", "weird"])(
+    "accepts the unknown finish reason %j after text only",
     (reason) => {
-      const { reader } = read(chunk({ content: "x" }), chunk({}, reason));
-      expect(() => reader.finishReason()).toThrow(ProviderError);
+      expect(read(chunk({ content: "x" }), chunk({}, reason)).reader.finishReason()).toBe("stop");
+      expect(() => read(chunk({}, reason)).reader.finishReason()).toThrow(ProviderError);
     },
   );
+
+  it("counts a finish reason as the end only after text", () => {
+    const { reader } = read(chunk({}, "stop"));
+    expect([reader.hasReason, reader.finished]).toEqual([true, false]);
+    expect(reader.push(chunk({ content: "x" }))).toBe("x");
+    expect(reader.finished).toBe(true);
+  });
 
   it("uses the counts of the server and estimates missing ones", () => {
     const { reader } = read(chunk({ content: "x" }, "stop"), {

@@ -98,3 +98,36 @@ describe("the mapping of network errors", () => {
     expect(odd.message).not.toContain("secret");
   });
 });
+
+describe("the words of a refusal", () => {
+  it("are searched for in a short time, whatever the text", () => {
+    const pieces = [
+      "x",
+      " ",
+      "\n",
+      "1",
+      "token ",
+      "model ",
+      "prompt ",
+      "api key ",
+      "max_tokens ",
+      "not ",
+      "try again in 1m",
+    ];
+    for (const piece of pieces) {
+      const text = piece.repeat(65_536 / piece.length);
+      for (const body of [text, { error: { message: text, code: text } }, [[[[[text]]]]]]) {
+        expect(mapFault(names, readFault(body, 400)).message).not.toContain(text);
+      }
+    }
+    // One pattern with two unbounded repetitions takes half a minute for one of these texts.
+  }, 20_000);
+
+  it("finds the code at every level, and stops at a depth that no server sends", () => {
+    let body: unknown = { code: "insufficient_quota" };
+    for (let depth = 0; depth < 4; depth++) body = depth % 2 === 0 ? [body] : { error: body };
+    expect(mapFault(names, readFault(body, 429)).code).toBe("provider_quota");
+    for (let depth = 0; depth < 1000; depth++) body = { error: body };
+    expect(mapFault(names, readFault(body, 429)).code).toBe("provider_rate_limited");
+  });
+});
