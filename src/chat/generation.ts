@@ -1,6 +1,13 @@
 import type { Clock } from "../core/clock.ts";
 import type { Metrics } from "../core/metrics.ts";
-import type { AnswerPart, AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
+import {
+  sumOfUsage,
+  type AnswerPart,
+  type AnswerSource,
+  type ChatRequest,
+  type FallbackPart,
+  type Usage,
+} from "../providers/provider.ts";
 import type { AnswerWriter, ContextUse, FinishReason, Timings } from "./answer-log.ts";
 import type { StopSignal } from "../core/stop-signal.ts";
 
@@ -54,6 +61,7 @@ class GenerationRecorder {
   #spent: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
   /** Usage of the current provider. */
   #completionTokens = 0;
+  #reasoningTokens = 0;
   #promptTokens = 0;
   #cachedTokens = 0;
   #state: "waiting" | "running" | "ended" = "waiting";
@@ -102,6 +110,10 @@ class GenerationRecorder {
       case "text-delta":
         this.#add(part.text, part.tokens);
         break;
+      case "reasoning-delta":
+        this.#completionTokens += part.tokens;
+        this.#reasoningTokens += part.tokens;
+        break;
       case "queued":
         writer.setStatus(queuedStatus(part.position, part.etaMs));
         break;
@@ -144,6 +156,7 @@ class GenerationRecorder {
     this.#promptTokens = 0;
     this.#cachedTokens = 0;
     this.#completionTokens = 0;
+    this.#reasoningTokens = 0;
     if (this.#state === "running") {
       metrics.requestsRunning(-1);
       metrics.requestsWaiting(1);
@@ -183,6 +196,7 @@ class GenerationRecorder {
       promptTokens: this.#promptTokens,
       completionTokens: this.#completionTokens,
       cachedTokens: this.#cachedTokens,
+      ...(this.#reasoningTokens > 0 && { reasoningTokens: this.#reasoningTokens }),
     };
   }
 
@@ -192,12 +206,8 @@ class GenerationRecorder {
     metrics.tokens(this.#provider, "prompt", used.promptTokens);
     metrics.tokens(this.#provider, "cached", used.cachedTokens);
     metrics.tokens(this.#provider, "completion", used.completionTokens);
-    return {
-      promptTokens: this.#spent.promptTokens + used.promptTokens,
-      completionTokens: this.#spent.completionTokens + used.completionTokens,
-      cachedTokens: this.#spent.cachedTokens + used.cachedTokens,
-      ...((this.#spent.estimated === true || used.estimated === true) && { estimated: true }),
-    };
+    if (used.reasoningTokens) metrics.tokens(this.#provider, "reasoning", used.reasoningTokens);
+    return sumOfUsage(this.#spent, used);
   }
 
   #leave(outcome: string, now: number): void {

@@ -6,6 +6,8 @@ export interface WireUsage {
   readonly completion_tokens: number;
   /** Prompt tokens that were reused from a cache instead of being processed. */
   readonly cached_tokens: number;
+  /** Completion tokens that were reasoning and not text of the answer; absent if there were none. */
+  readonly reasoning_tokens?: number;
   /** Set if the provider did not report prompt or completion tokens: they are then estimated as bytes / 3. */
   readonly estimated?: true;
 }

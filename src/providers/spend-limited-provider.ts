@@ -29,7 +29,7 @@ class CallUsage {
   }
 
   add(part: StreamPart): void {
-    if (part.type === "text-delta") this.#answer += part.tokens;
+    if (part.type === "text-delta" || part.type === "reasoning-delta") this.#answer += part.tokens;
   }
 
   /** @param error the error that ended the call */

@@ -1,9 +1,11 @@
 import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
+import { ReasoningSplitter, type Split } from "../../core/reasoning/reasoning-splitter.ts";
 import { StopText } from "../../core/stop-text.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { Usage } from "../provider.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
+import { reasoningOf } from "./reasoning-fields.ts";
 import { SurrogateJoiner } from "./surrogate-joiner.ts";
 
 /** More tokens than any model's window holds. A larger count is a fault of the server, not a measurement. */
@@ -44,6 +46,10 @@ export class AnswerReader {
   readonly #names: RemoteNames;
   readonly #stops: StopText;
   readonly #joiner = new SurrogateJoiner();
+  readonly #reasoningJoiner = new SurrogateJoiner();
+  readonly #splitter = new ReasoningSplitter();
+  /** Reasoning that was not taken yet. */
+  #reasoning = "";
   #reason: string | undefined;
   #stopped = false;
   #refused = false;
@@ -71,12 +77,32 @@ export class AnswerReader {
     const choice = fieldsOf(Array.isArray(choices) ? choices[0] : undefined);
     // Some servers repeat the last chunk, including its text.
     if (this.finished || this.#stopped) return "";
-    const { content, refusal } = fieldsOf(choice["delta"]);
+    const delta = fieldsOf(choice["delta"]);
+    const { content, refusal } = delta;
+    this.#reasoning += reasoningOf(delta);
     if (typeof refusal === "string" && refusal !== "") this.#refused = true;
     const reason = choice["finish_reason"];
     if (typeof reason === "string" && reason !== "") this.#reason = reason;
     const piece = contentOf(content);
     if (piece === "") return "";
+    return this.#textOf(this.#splitter.plain ? piece : this.#split(this.#splitter.push(piece)));
+  }
+
+  /** The reasoning in the chunks since the last call, and after {@link flush} all that is left. */
+  takeReasoning(): string {
+    if (this.#reasoning === "") return "";
+    const reasoning = this.#reasoningJoiner.push(this.#reasoning);
+    this.#reasoning = "";
+    return reasoning;
+  }
+
+  #split({ reasoning, text }: Split): string {
+    this.#reasoning += reasoning;
+    return text;
+  }
+
+  /** Text that is not part of a stop text. */
+  #textOf(piece: string): string {
     const { text, stopped } = this.#stops.push(piece);
     this.#stopped = stopped;
     return this.#joiner.push(text);
@@ -84,6 +110,8 @@ export class AnswerReader {
 
   /** Returns the held text after the last chunk. */
   flush(): string {
+    const rest = this.#stopped ? "" : this.#split(this.#splitter.flush());
+    if (rest !== "") return this.#textOf(rest) + this.flush();
     return this.#joiner.push(this.#stopped ? "" : this.#stops.flush()) + this.#joiner.flush();
   }
 
@@ -105,7 +133,7 @@ export class AnswerReader {
   }
 
   /** The usage counted by the server. Missing counts are replaced by the given estimates, and `estimated` is set. */
-  usage(promptTokens: number, completionTokens: number): Usage {
+  usage(promptTokens: number, completionTokens: number, reasoningTokens = 0): Usage {
     const usage = this.#usage ?? {};
     const cached = countOf(fieldsOf(usage["prompt_tokens_details"])["cached_tokens"]) ?? 0;
     // Some servers send zero for "not counted".
@@ -113,10 +141,15 @@ export class AnswerReader {
     // If a stop text ended the stream, the server sent at most a running count, which is no better than the estimate.
     const counted = this.#stopped ? undefined : countOf(usage["completion_tokens"]);
     const completion = counted === 0 && completionTokens > 0 ? undefined : counted;
+    const reasoning =
+      countOf(fieldsOf(usage["completion_tokens_details"])["reasoning_tokens"]) ||
+      countOf(usage["reasoning_tokens"]) ||
+      reasoningTokens;
     return {
       promptTokens: prompt ?? promptTokens,
       completionTokens: completion ?? completionTokens,
       cachedTokens: Math.min(cached, prompt ?? promptTokens),
+      ...(reasoning > 0 && { reasoningTokens: Math.min(reasoning, completion ?? completionTokens) }),
       ...((prompt === undefined || completion === undefined) && { estimated: true }),
     };
   }

@@ -1,15 +1,16 @@
 import { modelLabel } from "./model-label.ts";
 import { estimatePieceTokens, estimateTokens } from "../../core/fit-prompt.ts";
 import { ProviderError } from "../provider-error.ts";
-import type {
-  ChatProvider,
-  ChatRequest,
-  Finish,
-  JsonSchema,
-  ProviderHealth,
-  StreamOptions,
-  StreamPart,
-  Usage,
+import {
+  sumOfUsage,
+  type ChatProvider,
+  type ChatRequest,
+  type Finish,
+  type JsonSchema,
+  type ProviderHealth,
+  type StreamOptions,
+  type StreamPart,
+  type Usage,
 } from "../provider.ts";
 import { AnswerReader } from "./answer-reader.ts";
 import { CompletionStreams, type RemoteProviderSpec, type RemoteDependencies } from "./completion-streams.ts";
@@ -24,15 +25,6 @@ export type { RemoteProviderSpec, RemoteDependencies };
 
 /** Maximum number of requests for an answer with a schema: an invalid answer is requested once more. */
 const MAX_ATTEMPTS = 2;
-
-function sumOf(a: Usage, b: Usage): Usage {
-  return {
-    promptTokens: a.promptTokens + b.promptTokens,
-    completionTokens: a.completionTokens + b.completionTokens,
-    cachedTokens: a.cachedTokens + b.cachedTokens,
-    ...((a.estimated === true || b.estimated === true) && { estimated: true }),
-  };
-}
 
 /** A request in progress. */
 interface RunningRequest {
@@ -116,7 +108,14 @@ class RemoteProvider implements ChatProvider {
     const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
     const keepalive = new Keepalive(this.#deps.clock, promptTokens);
     let completionTokens = 0;
+    let reasoningTokens = 0;
+    const emitReasoning = (): void => {
+      const tokens = this.#emitReasoning(reader, emit);
+      completionTokens += tokens;
+      reasoningTokens += tokens;
+    };
     for await (const text of this.#streams.texts(request, call, reader)) {
+      emitReasoning();
       if (text === "") {
         const sign = keepalive.sign();
         if (sign !== null) emit(sign);
@@ -127,7 +126,18 @@ class RemoteProvider implements ChatProvider {
         emit({ type: "text-delta", text, tokens });
       }
     }
-    return { reason: reader.finishReason(), usage: reader.usage(promptTokens, completionTokens) };
+    emitReasoning();
+    const usage = reader.usage(promptTokens, completionTokens, reasoningTokens);
+    return { reason: reader.finishReason(), usage };
+  }
+
+  /** Emits the reasoning that was read since the last call. @returns its tokens, estimated */
+  #emitReasoning(reader: AnswerReader, emit: RunningRequest["emit"]): number {
+    const text = reader.takeReasoning();
+    if (text === "") return 0;
+    const tokens = estimatePieceTokens(text);
+    emit({ type: "reasoning-delta", text, tokens });
+    return tokens;
   }
 
   /** Reads an answer with a schema completely and validates it. An invalid answer is requested once more. */
@@ -142,13 +152,17 @@ class RemoteProvider implements ChatProvider {
     for (let attempt = 1; ; attempt++) {
       const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
       let whole = "";
+      let reasoningTokens = 0;
       for await (const text of this.#streams.texts(request, call, reader, correction)) {
         whole += text;
+        reasoningTokens += this.#emitReasoning(reader, emit);
         const sign = keepalive.sign();
         if (sign !== null) emit(sign);
       }
+      reasoningTokens += this.#emitReasoning(reader, emit);
       const reason = reader.finishReason();
-      usage = sumOf(usage, reader.usage(promptTokens, estimatePieceTokens(whole)));
+      const completionTokens = estimatePieceTokens(whole) + reasoningTokens;
+      usage = sumOfUsage(usage, reader.usage(promptTokens, completionTokens, reasoningTokens));
       // An answer cut by the token limit is not valid JSON, and a second one would be cut as well.
       const checked = reason === "length" ? { json: whole } : checkedJson(whole, schema);
       if ("json" in checked) {
