@@ -62,6 +62,8 @@ class GenerationRecorder {
   /** Usage of the current provider. */
   #completionTokens = 0;
   #reasoningTokens = 0;
+  /** Whether the next reasoning is that of another request. */
+  #reasonsAgain = false;
   #promptTokens = 0;
   #cachedTokens = 0;
   #state: "waiting" | "running" | "ended" = "waiting";
@@ -93,6 +95,7 @@ class GenerationRecorder {
       this.#state = "running";
     }
     if (this.#startedAt === 0) this.#startedAt = clock.now();
+    this.#reasonsAgain = writer.reader.reasoning.length > 0;
     this.#provider = part.provider;
     this.#model = part.model;
     this.#promptTokens = part.promptTokens ?? 0;
@@ -111,8 +114,7 @@ class GenerationRecorder {
         this.#add(part.text, part.tokens);
         break;
       case "reasoning-delta":
-        this.#completionTokens += part.tokens;
-        this.#reasoningTokens += part.tokens;
+        this.#addReasoning(part.text, part.tokens);
         break;
       case "queued":
         writer.setStatus(queuedStatus(part.position, part.etaMs));
@@ -147,6 +149,19 @@ class GenerationRecorder {
       this.#completionTokens -= tokens;
       stop(new StopReason("length"));
     }
+  }
+
+  /** Reasoning is not the first token of an answer: times are those of its text. */
+  #addReasoning(text: string, tokens: number): void {
+    const { writer, stop } = this.#options;
+    const kept = this.#reasonsAgain ? `\n\n${text}` : text;
+    this.#reasonsAgain = false;
+    if (!writer.appendReasoning(kept)) {
+      stop(new StopReason("length"));
+      return;
+    }
+    this.#completionTokens += tokens;
+    this.#reasoningTokens += tokens;
   }
 
   /** Adds up the usage of the failed provider and waits for the next one. */

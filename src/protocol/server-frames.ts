@@ -124,6 +124,17 @@ export interface TokenFrame {
   readonly to: number;
 }
 
+/** A piece of the reasoning before an answer; only for sockets that requested it. Not part of the answer's text. */
+export interface ReasoningFrame {
+  readonly type: "reasoning";
+  readonly id: string;
+  readonly answer: string;
+  readonly content: string;
+  /** Offsets into the reasoning, like those of {@link TokenFrame} into the text. */
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Place of an answer in a queue. */
 export interface QueuedFrame {
   readonly type: "queued";
@@ -227,6 +238,7 @@ export type ServerFrame =
   | HistoryCutFrame
   | HistoryReplyFrame
   | TokenFrame
+  | ReasoningFrame
   | QueuedFrame
   | ProgressFrame
   | FallbackFrame

@@ -20,10 +20,10 @@ import type {
   WireUsage,
 } from "../../protocol/server-frames.ts";
 
-/** The beginning of a `token` frame, in UTF-8. It is the same for the whole answer and encoded once. */
-export function tokenHead({ id, answer }: AnswerMeta): Uint8Array {
+/** The beginning of a `token` or `reasoning` frame, in UTF-8. It is the same for the whole answer and encoded once. */
+export function textHead(type: "token" | "reasoning", { id, answer }: AnswerMeta): Uint8Array {
   const names = `"id":${JSON.stringify(id)},"answer":${JSON.stringify(answer)}`;
-  return Buffer.from(`{"type":"token",${names},"content":`, "utf8");
+  return Buffer.from(`{"type":"${type}",${names},"content":`, "utf8");
 }
 
 export function statusFrame({ id, answer }: AnswerMeta, status: AnswerStatus): QueuedFrame | ProgressFrame {
