@@ -253,6 +253,43 @@ describe.each(remoteNames)("the %s provider reads the stream of", (name) => {
     expect([reasoningOf(parts), textOf(parts)]).toEqual(["END", "ab"]);
   });
 
+  describe("a model whose template opens the reasoning,", () => {
+    const answerTo = async (...deltas: object[]): Promise<readonly string[]> => {
+      const sent = [...deltas.map((delta) => chunk(delta)), chunk({}, "stop"), done];
+      server.play({ steps: sent.map((send) => ({ send })) });
+      const parts = await answerOf(provider, chatRequest("Hi"));
+      return [reasoningOf(parts), textOf(parts)];
+    };
+
+    beforeEach(() => {
+      provider = remoteProvider(name, server.baseUrl, { model: "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B" });
+    });
+
+    it("which has only its end", async () => {
+      expect(await answerTo({ content: "Hm" }, { content: ".\n</th" }, { content: "ink>\n\nHi" })).toEqual([
+        "Hm.",
+        "Hi",
+      ]);
+    });
+
+    it("and a server that separates it", async () => {
+      expect(await answerTo({ reasoning_content: "Hm." }, { content: "Hi" })).toEqual(["Hm.", "Hi"]);
+    });
+
+    it("and a server that hides it, which is noticed after three answers", async () => {
+      for (let count = 0; count < 3; count++) {
+        expect(await answerTo({ content: "Hi" }, { content: "!" })).toEqual(["Hi!", "Hi!"]);
+      }
+      expect(await answerTo({ content: "Hi" }, { content: "!" })).toEqual(["", "Hi!"]);
+    });
+
+    it("and once seen is expected for good", async () => {
+      await answerTo({ content: "Hm.</think>Hi" });
+      for (let count = 0; count < 4; count++) await answerTo({ content: "Hi" });
+      expect(await answerTo({ content: "Hm.</think>Hi" })).toEqual(["Hm.", "Hi"]);
+    });
+  });
+
   it("reasoning before JSON", async () => {
     const jsonSchema = { type: "object", required: ["a"], properties: { a: { type: "integer" } } };
     const sent = [

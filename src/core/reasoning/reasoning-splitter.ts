@@ -43,6 +43,11 @@ export class ReasoningSplitter {
     return this.#phase === plainText;
   }
 
+  /** Whether the output so far ends within the reasoning, or the prompt has opened it. */
+  get reasons(): boolean {
+    return (this.#phase.otherwise ?? this.#phase).kind === "reasoning";
+  }
+
   push(piece: string): Split {
     return this.#take(piece, false);
   }

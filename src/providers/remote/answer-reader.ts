@@ -1,11 +1,10 @@
 import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
-import { ReasoningSplitter, type Split } from "../../core/reasoning/reasoning-splitter.ts";
 import { StopText } from "../../core/stop-text.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { Usage } from "../provider.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
-import { reasoningOf } from "./reasoning-fields.ts";
+import { ReasoningReader } from "./reasoning-reader.ts";
 import { SurrogateJoiner } from "./surrogate-joiner.ts";
 
 /** More tokens than any model's window holds. A larger count is a fault of the server, not a measurement. */
@@ -46,17 +45,17 @@ export class AnswerReader {
   readonly #names: RemoteNames;
   readonly #stops: StopText;
   readonly #joiner = new SurrogateJoiner();
-  readonly #reasoningJoiner = new SurrogateJoiner();
-  readonly #splitter = new ReasoningSplitter();
-  /** Reasoning that was not taken yet. */
-  #reasoning = "";
+  /** The reasoning before the text. */
+  readonly reasoning: ReasoningReader;
   #reason: string | undefined;
   #stopped = false;
   #refused = false;
   #usage: JsonFields | undefined;
 
-  constructor(names: RemoteNames, stopTexts: readonly string[]) {
+  /** @param opening see {@link ReasoningReader} */
+  constructor(names: RemoteNames, stopTexts: readonly string[], opening = "") {
     this.#names = names;
+    this.reasoning = new ReasoningReader(opening);
     this.#stops = new StopText(stopTexts);
   }
 
@@ -79,26 +78,11 @@ export class AnswerReader {
     if (this.finished || this.#stopped) return "";
     const delta = fieldsOf(choice["delta"]);
     const { content, refusal } = delta;
-    this.#reasoning += reasoningOf(delta);
     if (typeof refusal === "string" && refusal !== "") this.#refused = true;
     const reason = choice["finish_reason"];
     if (typeof reason === "string" && reason !== "") this.#reason = reason;
-    const piece = contentOf(content);
-    if (piece === "") return "";
-    return this.#textOf(this.#splitter.plain ? piece : this.#split(this.#splitter.push(piece)));
-  }
-
-  /** The reasoning in the chunks since the last call, and after {@link flush} all that is left. */
-  takeReasoning(): string {
-    if (this.#reasoning === "") return "";
-    const reasoning = this.#reasoningJoiner.push(this.#reasoning);
-    this.#reasoning = "";
-    return reasoning;
-  }
-
-  #split({ reasoning, text }: Split): string {
-    this.#reasoning += reasoning;
-    return text;
+    const piece = this.reasoning.push(delta, contentOf(content));
+    return piece === "" ? "" : this.#textOf(piece);
   }
 
   /** Text that is not part of a stop text. */
@@ -110,9 +94,9 @@ export class AnswerReader {
 
   /** Returns the held text after the last chunk. */
   flush(): string {
-    const rest = this.#stopped ? "" : this.#split(this.#splitter.flush());
-    if (rest !== "") return this.#textOf(rest) + this.flush();
-    return this.#joiner.push(this.#stopped ? "" : this.#stops.flush()) + this.#joiner.flush();
+    const held = this.#stopped ? "" : this.reasoning.flush(this.#reasonOf() === "stop");
+    const text = held === "" ? "" : this.#textOf(held);
+    return text + this.#joiner.push(this.#stopped ? "" : this.#stops.flush()) + this.#joiner.flush();
   }
 
   /**
@@ -127,9 +111,15 @@ export class AnswerReader {
     }
     if (this.#stopped) return "stop";
     if (this.#reason === undefined) throw badAnswer(this.#names, "the answer was cut short");
-    const known = Object.hasOwn(reasons, this.#reason) ? reasons[this.#reason] : undefined;
+    const known = this.#reasonOf();
     if (!known) throw badAnswer(this.#names, "the answer ended with an unknown finish reason");
     return known;
+  }
+
+  #reasonOf(): "stop" | "length" | undefined {
+    return this.#reason !== undefined && Object.hasOwn(reasons, this.#reason)
+      ? reasons[this.#reason]
+      : undefined;
   }
 
   /** The usage counted by the server. Missing counts are replaced by the given estimates, and `estimated` is set. */

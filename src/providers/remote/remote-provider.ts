@@ -19,6 +19,7 @@ import { badAnswer } from "./http-errors.ts";
 import { checkedJson } from "./json-answer.ts";
 import { Keepalive } from "./keepalive.ts";
 import type { Correction } from "./request-body.ts";
+import { ReasoningHabit } from "./reasoning-habit.ts";
 import { RunningCall } from "./running-call.ts";
 
 export type { RemoteProviderSpec, RemoteDependencies };
@@ -42,6 +43,7 @@ class RemoteProvider implements ChatProvider {
   readonly #deps: RemoteDependencies;
   readonly #running = new Set<RunningCall>();
   readonly #streams: CompletionStreams;
+  readonly #habit: ReasoningHabit;
   #health: ProviderHealth = { state: "ready", reason: "" };
   #closed = false;
 
@@ -51,6 +53,7 @@ class RemoteProvider implements ChatProvider {
     this.#spec = spec;
     this.#modelLabel = modelLabel(spec.model);
     this.#deps = deps;
+    this.#habit = new ReasoningHabit(spec.model);
     this.#streams = new CompletionStreams(spec, deps);
   }
 
@@ -105,7 +108,7 @@ class RemoteProvider implements ChatProvider {
   }
 
   async #answer(request: ChatRequest, { call, emit, promptTokens }: RunningRequest): Promise<Finish> {
-    const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
+    const reader = this.#readerFor(request);
     const keepalive = new Keepalive(this.#deps.clock, promptTokens);
     let completionTokens = 0;
     let reasoningTokens = 0;
@@ -128,12 +131,17 @@ class RemoteProvider implements ChatProvider {
     }
     emitReasoning();
     const usage = reader.usage(promptTokens, completionTokens, reasoningTokens);
+    this.#habit.learn(reader.reasoning.opened);
     return { reason: reader.finishReason(), usage };
+  }
+
+  #readerFor({ sampling }: ChatRequest): AnswerReader {
+    return new AnswerReader(this.#spec.names, sampling.stop ?? [], this.#habit.opening);
   }
 
   /** Emits the reasoning that was read since the last call. @returns its tokens, estimated */
   #emitReasoning(reader: AnswerReader, emit: RunningRequest["emit"]): number {
-    const text = reader.takeReasoning();
+    const text = reader.reasoning.take();
     if (text === "") return 0;
     const tokens = estimatePieceTokens(text);
     emit({ type: "reasoning-delta", text, tokens });
@@ -150,7 +158,7 @@ class RemoteProvider implements ChatProvider {
     let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
     let correction: Correction | undefined;
     for (let attempt = 1; ; attempt++) {
-      const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
+      const reader = this.#readerFor(request);
       let whole = "";
       let reasoningTokens = 0;
       for await (const text of this.#streams.texts(request, call, reader, correction)) {

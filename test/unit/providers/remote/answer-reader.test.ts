@@ -30,8 +30,8 @@ describe("the answer reader", () => {
       chunk({ content: "!" }, "stop"),
     );
     expect(text).toBe("Hi!");
-    expect(reader.takeReasoning()).toBe("hmm");
-    expect(reader.takeReasoning()).toBe("");
+    expect(reader.reasoning.take()).toBe("hmm");
+    expect(reader.reasoning.take()).toBe("");
     expect(reader.finishReason()).toBe("stop");
   });
 
