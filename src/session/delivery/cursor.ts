@@ -106,7 +106,7 @@ export class Cursor {
       return;
     }
     const before = this.#sentTo;
-    const reasoned = this.#sendReasoning();
+    const reasoned = this.#reasoningTo < this.reader.reasoning.length && this.#sendReasoning();
     this.#sendEventsAndText();
     if (this.#streamed) {
       this.#sendStatus();
