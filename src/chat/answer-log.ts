@@ -92,11 +92,20 @@ export type AnswerStatus =
     }
   | { readonly type: "progress"; readonly processed: number; readonly total: number };
 
+/** The reasoning before an answer. It has offsets of its own, in UTF-8 bytes; read it like the text. */
+export interface ReasoningReader {
+  /** Bytes so far; 0 if the model did not reason. */
+  readonly length: number;
+  read(from: number, to?: number): string;
+  boundary(offset: number): number;
+}
+
 /** The reading side of one answer; cursors read from it. Offsets are UTF-8 bytes at character boundaries. */
 export interface AnswerReader {
   readonly meta: AnswerMeta;
   /** Bytes of text so far. */
   readonly length: number;
+  readonly reasoning: ReasoningReader;
   readonly status: AnswerStatus | null;
   readonly events: readonly AnswerEvent[];
   /** Null while the answer waits or runs. */
@@ -122,6 +131,8 @@ export interface AnswerWriter {
    * that of all answers even after every finished one was evicted.
    */
   append(text: string): boolean;
+  /** Adds reasoning, within the same limits as text. It is never part of the text. */
+  appendReasoning(text: string): boolean;
   addEvent(event: AnswerEventContent): void;
   setStatus(status: AnswerStatus | null): void;
   /** Ends the answer; later calls of any method have no effect. */

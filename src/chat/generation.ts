@@ -1,6 +1,13 @@
 import type { Clock } from "../core/clock.ts";
 import type { Metrics } from "../core/metrics.ts";
-import type { AnswerPart, AnswerSource, ChatRequest, FallbackPart, Usage } from "../providers/provider.ts";
+import {
+  sumOfUsage,
+  type AnswerPart,
+  type AnswerSource,
+  type ChatRequest,
+  type FallbackPart,
+  type Usage,
+} from "../providers/provider.ts";
 import type { AnswerWriter, ContextUse, FinishReason, Timings } from "./answer-log.ts";
 import type { StopSignal } from "../core/stop-signal.ts";
 
@@ -54,6 +61,9 @@ class GenerationRecorder {
   #spent: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
   /** Usage of the current provider. */
   #completionTokens = 0;
+  #reasoningTokens = 0;
+  /** Whether the next reasoning is that of another request. */
+  #reasonsAgain = false;
   #promptTokens = 0;
   #cachedTokens = 0;
   #state: "waiting" | "running" | "ended" = "waiting";
@@ -85,6 +95,7 @@ class GenerationRecorder {
       this.#state = "running";
     }
     if (this.#startedAt === 0) this.#startedAt = clock.now();
+    this.#reasonsAgain = writer.reader.reasoning.length > 0;
     this.#provider = part.provider;
     this.#model = part.model;
     this.#promptTokens = part.promptTokens ?? 0;
@@ -101,6 +112,9 @@ class GenerationRecorder {
     switch (part.type) {
       case "text-delta":
         this.#add(part.text, part.tokens);
+        break;
+      case "reasoning-delta":
+        this.#addReasoning(part.text, part.tokens);
         break;
       case "queued":
         writer.setStatus(queuedStatus(part.position, part.etaMs));
@@ -137,6 +151,19 @@ class GenerationRecorder {
     }
   }
 
+  /** Reasoning is not the first token of an answer: times are those of its text. */
+  #addReasoning(text: string, tokens: number): void {
+    const { writer, stop } = this.#options;
+    const kept = this.#reasonsAgain ? `\n\n${text}` : text;
+    this.#reasonsAgain = false;
+    if (!writer.appendReasoning(kept)) {
+      stop(new StopReason("length"));
+      return;
+    }
+    this.#completionTokens += tokens;
+    this.#reasoningTokens += tokens;
+  }
+
   /** Adds up the usage of the failed provider and waits for the next one. */
   #fallBack({ fromProvider, toProvider, phase, reason }: FallbackPart): void {
     const { metrics, writer } = this.#options;
@@ -144,6 +171,7 @@ class GenerationRecorder {
     this.#promptTokens = 0;
     this.#cachedTokens = 0;
     this.#completionTokens = 0;
+    this.#reasoningTokens = 0;
     if (this.#state === "running") {
       metrics.requestsRunning(-1);
       metrics.requestsWaiting(1);
@@ -183,6 +211,7 @@ class GenerationRecorder {
       promptTokens: this.#promptTokens,
       completionTokens: this.#completionTokens,
       cachedTokens: this.#cachedTokens,
+      ...(this.#reasoningTokens > 0 && { reasoningTokens: this.#reasoningTokens }),
     };
   }
 
@@ -192,12 +221,8 @@ class GenerationRecorder {
     metrics.tokens(this.#provider, "prompt", used.promptTokens);
     metrics.tokens(this.#provider, "cached", used.cachedTokens);
     metrics.tokens(this.#provider, "completion", used.completionTokens);
-    return {
-      promptTokens: this.#spent.promptTokens + used.promptTokens,
-      completionTokens: this.#spent.completionTokens + used.completionTokens,
-      cachedTokens: this.#spent.cachedTokens + used.cachedTokens,
-      ...((this.#spent.estimated === true || used.estimated === true) && { estimated: true }),
-    };
+    if (used.reasoningTokens) metrics.tokens(this.#provider, "reasoning", used.reasoningTokens);
+    return sumOfUsage(this.#spent, used);
   }
 
   #leave(outcome: string, now: number): void {

@@ -26,7 +26,7 @@ export interface Metrics {
   requestsRunning(delta: 1 | -1): void;
   firstToken(provider: string, seconds: number): void;
   interToken(provider: string, seconds: number): void;
-  tokens(provider: string, kind: "prompt" | "completion" | "cached", count: number): void;
+  tokens(provider: string, kind: "prompt" | "completion" | "cached" | "reasoning", count: number): void;
   /** `outcome` is a finish reason or `error`. */
   answerFinished(provider: string, outcome: string, seconds: number): void;
   engineRestarted(): void;

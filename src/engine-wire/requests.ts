@@ -51,6 +51,8 @@ export interface WireUsage {
   readonly completionTokens: number;
   /** Prompt tokens that were reused instead of processed. */
   readonly cachedTokens: number;
+  /** Completion tokens that were reasoning; absent if there were none. */
+  readonly reasoningTokens?: number;
 }
 
 /**
@@ -61,6 +63,8 @@ export interface RequestEvents<Failure = unknown> {
   queued(position: number, etaMs: number | undefined): void;
   started(promptTokens: number, cachedTokens: number, droppedTurns: number): void;
   progress(processed: number, total: number): void;
+  /** Reasoning before the answer, which is not part of it. */
+  reasoning(text: string, tokens: number): void;
   delta(text: string, tokens: number): void;
   finished(reason: "stop" | "length", usage: WireUsage): void;
   failed(error: Failure): void;
@@ -82,6 +86,7 @@ export interface TickMessage {
   readonly queued?: readonly QueuedNote[];
   readonly started?: readonly StartedNote[];
   readonly progress?: readonly ProgressNote[];
+  readonly reasoning?: readonly DeltaNote[];
   readonly deltas?: readonly DeltaNote[];
   readonly finished?: readonly FinishedNote[];
   readonly failed?: readonly FailedNote[];

@@ -73,7 +73,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     INTER_TOKEN_BUCKETS,
   );
   const tokens = hotCounter(
-    hot("tokens_total", "Tokens, by kind (prompt, completion, cached)", ["provider", "kind"]),
+    hot("tokens_total", "Tokens, by kind (prompt, completion, cached, reasoning)", ["provider", "kind"]),
   );
   const answers = hotHistogram(
     hot("answer_seconds", "Time from the arrival of a message to the end of its answer", [

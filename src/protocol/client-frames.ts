@@ -7,6 +7,8 @@ export interface MessageFrame {
   readonly conversation?: string;
   /** Whether this answer is streamed; overrides the choice made at the upgrade. */
   readonly stream?: boolean;
+  /** Whether the socket receives the reasoning of this answer. */
+  readonly reasoning?: boolean;
   readonly max_tokens?: number;
   readonly temperature?: number;
   readonly seed?: number;
@@ -28,12 +30,23 @@ export interface AckFrame {
   readonly to: number;
 }
 
+/** An answer to continue. */
+export interface ResumedAnswer {
+  readonly answer: string;
+  /** Offset up to which the client has the text. */
+  readonly from: number;
+  /** Offset up to which the client has the reasoning; default 0. */
+  readonly reasoning_from?: number;
+}
+
 /** Continues an earlier session. Must be the first frame of its socket. */
 export interface ResumeFrame {
   readonly type: "resume";
   readonly session: string;
-  /** Answers to continue; `from` is the offset up to which the client has the text. */
-  readonly answers?: readonly { readonly answer: string; readonly from: number }[];
+  /** Whether the socket receives the reasoning of these answers. */
+  readonly reasoning?: boolean;
+  /** Answers to continue. */
+  readonly answers?: readonly ResumedAnswer[];
 }
 
 /** Replaces the token of the connection by a newer one of the same subject. */
@@ -103,6 +116,7 @@ export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["typ
         id,
         conversation,
         stream: { type: "boolean" },
+        reasoning: { type: "boolean" },
         max_tokens: { type: "integer", minimum: 1, maximum: limits.maxOutputTokens },
         temperature: { type: "number", minimum: 0, maximum: 2 },
         seed: { type: "integer", minimum: 0, maximum: 4_294_967_295 },
@@ -137,6 +151,7 @@ export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["typ
       properties: {
         type: { const: "resume" },
         session: { type: "string", minLength: 1, maxLength: 64 },
+        reasoning: { type: "boolean" },
         answers: {
           type: "array",
           maxItems: MAX_RESUMED_ANSWERS,
@@ -144,7 +159,7 @@ export function clientFrameSchemas(limits: FrameLimits): Record<ClientFrame["typ
             type: "object",
             additionalProperties: false,
             required: ["answer", "from"],
-            properties: { answer, from: offset },
+            properties: { answer, from: offset, reasoning_from: offset },
           },
         },
       },

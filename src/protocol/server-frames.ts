@@ -6,6 +6,8 @@ export interface WireUsage {
   readonly completion_tokens: number;
   /** Prompt tokens that were reused from a cache instead of being processed. */
   readonly cached_tokens: number;
+  /** Completion tokens that were reasoning and not text of the answer; absent if there were none. */
+  readonly reasoning_tokens?: number;
   /** Set if the provider did not report prompt or completion tokens: they are then estimated as bytes / 3. */
   readonly estimated?: true;
 }
@@ -122,6 +124,17 @@ export interface TokenFrame {
   readonly to: number;
 }
 
+/** A piece of the reasoning before an answer; only for sockets that requested it. Not part of the answer's text. */
+export interface ReasoningFrame {
+  readonly type: "reasoning";
+  readonly id: string;
+  readonly answer: string;
+  readonly content: string;
+  /** Offsets into the reasoning, like those of {@link TokenFrame} into the text. */
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Place of an answer in a queue. */
 export interface QueuedFrame {
   readonly type: "queued";
@@ -225,6 +238,7 @@ export type ServerFrame =
   | HistoryCutFrame
   | HistoryReplyFrame
   | TokenFrame
+  | ReasoningFrame
   | QueuedFrame
   | ProgressFrame
   | FallbackFrame

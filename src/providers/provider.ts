@@ -33,6 +33,8 @@ export interface Usage {
   readonly completionTokens: number;
   /** Prompt tokens that were reused instead of processed. */
   readonly cachedTokens: number;
+  /** Completion tokens that were reasoning; absent if there were none. */
+  readonly reasoningTokens?: number;
   /** Set if the provider did not count, or if its count cannot be right: prompt or completion are then estimated. */
   readonly estimated?: boolean;
 }
@@ -57,8 +59,25 @@ export type StreamPart =
       readonly promptTokens?: number;
       readonly cachedTokens?: number;
     }
+  /**
+   * What the model wrote before its answer to find it. Not part of the answer, but counted in its tokens. Whole
+   * characters only; usually before all text.
+   */
+  | { readonly type: "reasoning-delta"; readonly text: string; readonly tokens: number }
   /** Whole characters only. `tokens` is the number of tokens of the text (an estimate for remote providers). */
   | { readonly type: "text-delta"; readonly text: string; readonly tokens: number };
+
+/** Sum of the usage of two requests for one answer. */
+export function sumOfUsage(a: Usage, b: Usage): Usage {
+  const reasoningTokens = (a.reasoningTokens ?? 0) + (b.reasoningTokens ?? 0);
+  return {
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+    cachedTokens: a.cachedTokens + b.cachedTokens,
+    ...(reasoningTokens > 0 && { reasoningTokens }),
+    ...((a.estimated === true || b.estimated === true) && { estimated: true }),
+  };
+}
 
 /** End of a whole answer. */
 export interface Finish {

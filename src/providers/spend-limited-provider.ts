@@ -33,7 +33,7 @@ class CallUsage {
   }
 
   add(part: StreamPart): void {
-    if (part.type !== "text-delta") return;
+    if (part.type !== "text-delta" && part.type !== "reasoning-delta") return;
     this.#counted += part.tokens;
     this.#estimated += Math.max(part.tokens, estimatePieceTokens(part.text));
   }

@@ -12,9 +12,11 @@ import {
   type HistoryFrame,
   type MessageFrame,
   type ResumeFrame,
+  type ResumedAnswer,
 } from "../protocol/client-frames.ts";
 import { retryAfterReason, type CloseReason } from "../protocol/close-codes.ts";
 import type { ServerFrame } from "../protocol/server-frames.ts";
+import type { CursorOptions } from "./delivery/cursor.ts";
 import type { SessionHost } from "./session-host.ts";
 
 /** What a frame handler may use of the connection that received the frame. */
@@ -30,8 +32,8 @@ export interface Connection {
   reply(frame: ServerFrame): void;
   /** Sends an `error` frame. */
   refuse(error: unknown, names: { readonly id?: string; readonly answer?: string }): void;
-  /** Sends an answer on this socket, from an offset on; does nothing if the socket reads that answer already. */
-  watch(handle: AnswerHandle, streamed: boolean, from: number): void;
+  /** Sends an answer on this socket; does nothing if the socket reads that answer already. */
+  watch(handle: AnswerHandle, options: CursorOptions): void;
   /** Sends turns and running answers of a conversation once the socket is writable. @throws ServiceError `busy` */
   showHistory(conversation: string, limit: number): void;
   /**
@@ -89,7 +91,11 @@ async function message(connection: Connection, frame: MessageFrame): Promise<voi
     throw new ServiceError("overloaded", text, { retryAfterMs: FULL_RETRY_MS, limit: "buffered_bytes" });
   }
   const handle = await host.chat.submit(submissionOf(frame, owner, record.ownConversation));
-  connection.watch(handle, frame.stream ?? connection.streaming, 0);
+  connection.watch(handle, {
+    streamed: frame.stream ?? connection.streaming,
+    from: 0,
+    reasoningFrom: frame.reasoning === true ? 0 : null,
+  });
 }
 
 function cancel({ host, owner, record }: Connection, frame: CancelFrame): void {
@@ -138,11 +144,17 @@ async function resume(connection: Connection, frame: ResumeFrame, first: boolean
     client: record.publicId,
   });
   if (dropped) connection.reply({ type: "system", event: "context_dropped", message: CONTEXT_DROPPED });
-  for (const { answer, from } of frame.answers ?? []) await continueAnswer(connection, answer, from);
+  for (const resumed of frame.answers ?? []) {
+    await continueAnswer(connection, resumed, frame.reasoning === true);
+  }
 }
 
-/** Continues an answer from the offset that an earlier socket of the client has reached. */
-async function continueAnswer(connection: Connection, answer: string, from: number): Promise<void> {
+/** Continues an answer from the offsets that an earlier socket of the client has reached. */
+async function continueAnswer(
+  connection: Connection,
+  { answer, from, reasoning_from: reasoningFrom = 0 }: ResumedAnswer,
+  reasons: boolean,
+): Promise<void> {
   const handle = await connection.host.chat.watch(connection.owner.client, answer);
   if (handle === undefined) {
     const error = new ServiceError("resume_expired", "This answer is unknown or no longer stored.");
@@ -150,13 +162,22 @@ async function continueAnswer(connection: Connection, answer: string, from: numb
     return;
   }
   const { id } = handle.reader.meta;
-  const { length } = handle.reader;
-  if (from > length) {
-    const message = `The text of this answer ends at offset ${length}; \`from\` was ${from}.`;
-    connection.refuse(new ServiceError("generation_lost", message), { id, answer });
+  const { length, reasoning } = handle.reader;
+  const lost =
+    from > length
+      ? `The text of this answer ends at offset ${length}; \`from\` was ${from}.`
+      : reasons && reasoningFrom > reasoning.length
+        ? `The reasoning of this answer ends at offset ${reasoning.length}; \`reasoning_from\` was ${reasoningFrom}.`
+        : null;
+  if (lost !== null) {
+    connection.refuse(new ServiceError("generation_lost", lost), { id, answer });
     return;
   }
-  connection.watch(handle, connection.streaming, from);
+  connection.watch(handle, {
+    streamed: connection.streaming,
+    from,
+    reasoningFrom: reasons ? reasoningFrom : null,
+  });
 }
 
 function history(connection: Connection, frame: HistoryFrame): void {

@@ -10,6 +10,7 @@ import { idOf } from "../protocol/codec.ts";
 import type { NoticeFrame, ServerFrame } from "../protocol/server-frames.ts";
 import { AnswerFeed, type FeedOwner } from "./delivery/answer-feed.ts";
 import { encode, errorFrame } from "./delivery/answer-frames.ts";
+import type { CursorOptions } from "./delivery/cursor.ts";
 import type { Expiring } from "./expiry-wheel.ts";
 import { handleFrame, type Connection, type OrderedFrame } from "./frame-handlers.ts";
 import type { FrameSource, WaitingFrame } from "./limits/frame-turns.ts";
@@ -212,8 +213,8 @@ export class Session implements Connection, Expiring, FeedOwner, FrameSource, So
     if (decision !== null) this.close(decision.reason, decision.text);
   }
 
-  watch(handle: AnswerHandle, streamed: boolean, from: number): void {
-    if (!this.#ended) this.#openFeed().watch(handle, streamed, from);
+  watch(handle: AnswerHandle, options: CursorOptions): void {
+    if (!this.#ended) this.#openFeed().watch(handle, options);
   }
 
   showHistory(conversation: string, limit: number): void {

@@ -117,6 +117,45 @@ export function answerLogContract(
       expect(reader.length).toBe(10);
     });
 
+    it("keeps reasoning apart from the text, with offsets of its own", async () => {
+      const { log } = await start();
+      const meta = metaOf();
+      const writer = log.create(meta);
+      expect(writer.reader.reasoning.length).toBe(0);
+      let changes = 0;
+      writer.reader.subscribe(() => changes++);
+      for (const piece of ["Hm", "", " 😀"]) expect(writer.appendReasoning(piece)).toBe(true);
+      writer.append("Hi");
+      expect(changes).toBe(3);
+      const { reasoning, length } = await found(log, meta);
+      expect([length, reasoning.length, reasoning.read(0), reasoning.read(2, 3)]).toEqual([
+        2,
+        7,
+        "Hm 😀",
+        " ",
+      ]);
+      expect([reasoning.boundary(5), reasoning.boundary(99)]).toEqual([3, 7]);
+      writer.finish(done);
+      expect(writer.appendReasoning("late")).toBe(true);
+      expect(writer.reader.reasoning.read(0)).toBe("Hm 😀");
+      expect(writer.reader.read(0)).toBe("Hi");
+    });
+
+    it("counts reasoning in the limit of an answer and in the memory of all", async () => {
+      const { log, bytes, pass } = await start({ maxAnswerBytes: 10, retentionMs: 2000 });
+      const before = bytes();
+      const writer = log.create(metaOf());
+      const empty = bytes();
+      expect(writer.appendReasoning("123456")).toBe(true);
+      expect(writer.append("12345")).toBe(false);
+      expect(writer.append("1234")).toBe(true);
+      expect(writer.appendReasoning("7")).toBe(false);
+      expect(bytes() - empty).toBe(10);
+      writer.finish(done);
+      await pass(2000 + 1500);
+      expect(bytes()).toBe(before);
+    });
+
     it("records events with the offset of the text at that time", async () => {
       const { log } = await start();
       const writer = log.create(metaOf());

@@ -98,6 +98,78 @@ const servers: readonly (readonly [string, readonly string[], Partial<Usage>])[]
   ],
 ];
 
+/** Deltas of one answer, its reasoning and its text. */
+const reasoningShapes: readonly (readonly [name: string, deltas: readonly object[], string, string])[] = [
+  [
+    "reasoning_content",
+    [{ reasoning_content: "Hm", content: null }, { reasoning_content: "." }, { content: "Hi" }],
+    "Hm.",
+    "Hi",
+  ],
+  ["reasoning", [{ reasoning: "Hm.", content: "" }, { content: "Hi" }], "Hm.", "Hi"],
+  ["thinking", [{ thinking: "Hm." }, { content: "Hi" }], "Hm.", "Hi"],
+  [
+    "details beside the same text",
+    [{ reasoning: "Hm.", reasoning_details: [{ type: "reasoning.text", text: "Hm." }] }, { content: "Hi" }],
+    "Hm.",
+    "Hi",
+  ],
+  [
+    "details alone",
+    [
+      {
+        reasoning_details: [
+          { type: "reasoning.summary", summary: "Hm." },
+          { type: "reasoning.encrypted", data: "x" },
+        ],
+      },
+      { content: "Hi" },
+    ],
+    "Hm.",
+    "Hi",
+  ],
+  [
+    "thinking blocks",
+    [{ thinking_blocks: [{ type: "thinking", thinking: "Hm.", signature: "s" }] }, { content: "Hi" }],
+    "Hm.",
+    "Hi",
+  ],
+  [
+    "parts of the content",
+    [
+      { content: [{ type: "thinking", thinking: [{ type: "text", text: "Hm." }] }] },
+      { content: [{ type: "text", text: "Hi" }] },
+    ],
+    "Hm.",
+    "Hi",
+  ],
+  [
+    "a tag in the text",
+    ["<thi", "nk>\nHm", ".\n</th", "ink>\n\n", "Hi"].map((content) => ({ content })),
+    "Hm.",
+    "Hi",
+  ],
+  ["Gemini's tag", [{ content: "<thought>Hm." }, { content: "</thought>Hi" }], "Hm.", "Hi"],
+  [
+    "harmony in the text",
+    ["<|channel|>analysis<|mess", "age|>Hm.<|end|><|start|>assistant<|channel|>fin", "al<|message|>Hi"].map(
+      (content) => ({ content }),
+    ),
+    "Hm.",
+    "Hi",
+  ],
+  [
+    "half an emoji in two chunks",
+    [{ reasoning: "\ud83d" }, { reasoning: "\ude00" }, { content: "Hi" }],
+    "😀",
+    "Hi",
+  ],
+];
+
+function reasoningOf(parts: readonly SeenPart[]): string {
+  return parts.map((part) => (part.type === "reasoning-delta" ? part.text : "")).join("");
+}
+
 describe.each(remoteNames)("the %s provider reads the stream of", (name) => {
   let server: FaultServer;
   let provider: ChatProvider;
@@ -125,19 +197,108 @@ describe.each(remoteNames)("the %s provider reads the stream of", (name) => {
     expect(finish.usage.estimated).toBe(counted.estimated);
   });
 
-  it("a model with long reasoning, and emits progress without the reasoning", async () => {
-    const reasoning = { send: chunk({ reasoning_content: "secret thought" }) };
+  it("a model with long reasoning, and keeps the reasoning out of its text", async () => {
+    const reasoning = { send: chunk({ reasoning_content: "thought" }) };
     const wait = { waitMs: 2000 };
     const answer = [chunk({ content: "Hello" }), chunk({}, "stop"), done].map((send) => ({ send }));
     server.play({ steps: [reasoning, wait, reasoning, reasoning, wait, reasoning, ...answer] });
     const parts = await answerOf(provider, chatRequest("Hi"));
-    expect(parts.map(({ type }) => type)).toEqual([
+    expect(parts.filter(({ type }) => type !== "reasoning-delta").map(({ type }) => type)).toEqual([
       "started",
       "progress",
       "progress",
       "text-delta",
       "finish",
     ]);
-    expect(JSON.stringify(parts)).not.toContain("thought");
+    expect(reasoningOf(parts)).toBe("thought".repeat(4));
+    expect(textOf(parts)).toBe("Hello");
+  });
+
+  it.each(reasoningShapes)("reasoning as %s", async (_, deltas, reasoning, text) => {
+    server.play({
+      steps: [...deltas.map((delta) => chunk(delta)), chunk({}, "stop"), done].map((send) => ({ send })),
+    });
+    const parts = await answerOf(provider, chatRequest("Hi"));
+    expect([reasoningOf(parts), textOf(parts)]).toEqual([reasoning, text]);
+    const { usage } = parts.at(-1) as Extract<SeenPart, { type: "finish" }>;
+    expect(usage.reasoningTokens).toBeGreaterThan(0);
+    expect(usage.completionTokens).toBeGreaterThanOrEqual(usage.reasoningTokens as number);
+  });
+
+  it("reasoning that the token limit ends as an answer without text", async () => {
+    const sent = [
+      chunk({ content: "<think>Let me" }),
+      chunk({ content: " see" }, "length", usage(9, 4)),
+      done,
+    ];
+    server.play({ steps: sent.map((send) => ({ send })) });
+    const parts = await answerOf(provider, chatRequest("Hi"));
+    expect([reasoningOf(parts), textOf(parts)]).toEqual(["Let me see", ""]);
+    expect(parts.at(-1)).toMatchObject({
+      type: "finish",
+      reason: "length",
+      usage: { reasoningTokens: expect.any(Number) as number },
+    });
+  });
+
+  it("reasoning with a stop text of the request, which ends the answer only", async () => {
+    const sent = [
+      chunk({ content: "<think>END</think>a" }),
+      chunk({ content: "bENDc" }),
+      chunk({}, "stop"),
+      done,
+    ];
+    server.play({ steps: sent.map((send) => ({ send })) });
+    const parts = await answerOf(provider, { ...chatRequest("Hi"), sampling: { stop: ["END"] } });
+    expect([reasoningOf(parts), textOf(parts)]).toEqual(["END", "ab"]);
+  });
+
+  describe("a model whose template opens the reasoning,", () => {
+    const answerTo = async (...deltas: object[]): Promise<readonly string[]> => {
+      const sent = [...deltas.map((delta) => chunk(delta)), chunk({}, "stop"), done];
+      server.play({ steps: sent.map((send) => ({ send })) });
+      const parts = await answerOf(provider, chatRequest("Hi"));
+      return [reasoningOf(parts), textOf(parts)];
+    };
+
+    beforeEach(() => {
+      provider = remoteProvider(name, server.baseUrl, { model: "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B" });
+    });
+
+    it("which has only its end", async () => {
+      expect(await answerTo({ content: "Hm" }, { content: ".\n</th" }, { content: "ink>\n\nHi" })).toEqual([
+        "Hm.",
+        "Hi",
+      ]);
+    });
+
+    it("and a server that separates it", async () => {
+      expect(await answerTo({ reasoning_content: "Hm." }, { content: "Hi" })).toEqual(["Hm.", "Hi"]);
+    });
+
+    it("and a server that hides it, which is noticed after three answers", async () => {
+      for (let count = 0; count < 3; count++) {
+        expect(await answerTo({ content: "Hi" }, { content: "!" })).toEqual(["Hi!", "Hi!"]);
+      }
+      expect(await answerTo({ content: "Hi" }, { content: "!" })).toEqual(["", "Hi!"]);
+    });
+
+    it("and once seen is expected for good", async () => {
+      await answerTo({ content: "Hm.</think>Hi" });
+      for (let count = 0; count < 4; count++) await answerTo({ content: "Hi" });
+      expect(await answerTo({ content: "Hm.</think>Hi" })).toEqual(["Hm.", "Hi"]);
+    });
+  });
+
+  it("reasoning before JSON", async () => {
+    const jsonSchema = { type: "object", required: ["a"], properties: { a: { type: "integer" } } };
+    const sent = [
+      chunk({ content: '<think>{"a": no}' }),
+      chunk({ content: '</think>{"a":1}' }, "stop"),
+      done,
+    ];
+    server.play({ steps: sent.map((send) => ({ send })) });
+    const parts = await answerOf(provider, { ...chatRequest("Hi"), jsonSchema });
+    expect([reasoningOf(parts), textOf(parts)]).toEqual(['{"a": no}', '{"a":1}']);
   });
 });

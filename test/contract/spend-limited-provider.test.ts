@@ -65,6 +65,13 @@ describe("a spend-limited provider", () => {
     expect(guard.usedToday()).toBe(0);
   });
 
+  it("counts the reasoning of an answer that was cut", async () => {
+    const chunk = JSON.stringify({ choices: [{ delta: { reasoning_content: "r".repeat(300) } }] });
+    server.play({ steps: [{ send: `data: ${chunk}\n\n` }] });
+    await expect(answerOf(provider, chatRequest("Hi"))).rejects.toBeInstanceOf(ProviderError);
+    expect(guard.usedToday()).toBe(prompt + 100);
+  });
+
   it("never reserves more than the context window", async () => {
     const small = limitSpending(
       asRemote(remoteProvider("openai", server.baseUrl, { contextTokens: 600 })),

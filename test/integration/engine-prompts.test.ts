@@ -242,6 +242,13 @@ describe("prompts of the local engine", () => {
     },
   );
 
+  it("report their end, in which a template may open the reasoning, unless the answer has none", async () => {
+    expect((await prepared(zephyr, request("<think>"))).promptEnd).toMatch(/<\|assistant\|>\s*$/);
+    expect(await prepared(zephyr, request("Hi", { continueFrom: "so far" }))).not.toHaveProperty("promptEnd");
+    const jsonSchema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
+    expect(await prepared(zephyr, request("Hi", { jsonSchema }))).not.toHaveProperty("promptEnd");
+  });
+
   it("always leave room for the answer after they are fitted", async () => {
     for (let count = 1; count < 60; count += 2) {
       const turns = Array.from({ length: count }, (_, index) => ({

@@ -177,21 +177,31 @@ export function preparedRequest(length: number, changes: Partial<PreparedRequest
 }
 
 /** Records the events of a request as readable lines. */
-export function recordedEvents(): RequestEvents & { readonly lines: string[]; readonly text: () => string } {
+export function recordedEvents(): RequestEvents & {
+  readonly lines: string[];
+  readonly text: () => string;
+  /** As reported at the end; undefined if there were none. */
+  readonly reasoningTokens: () => number | undefined;
+} {
   const lines: string[] = [];
   let text = "";
+  let reasoningTokens: number | undefined;
   return {
     lines,
     text: () => text,
+    reasoningTokens: () => reasoningTokens,
     queued: (position) => lines.push(`queued ${position}`),
     started: (prompt, cached, dropped) => lines.push(`started ${prompt} ${cached} ${dropped}`),
     progress: (processed, total) => lines.push(`progress ${processed}/${total}`),
+    reasoning: (piece, tokens) => lines.push(`reasoning ${piece} ${tokens}`),
     delta: (piece, tokens) => {
       text += piece;
       lines.push(`delta ${piece} ${tokens}`);
     },
-    finished: (reason, usage) =>
-      lines.push(`finished ${reason} ${usage.promptTokens} ${usage.completionTokens} ${usage.cachedTokens}`),
+    finished: (reason, usage) => {
+      reasoningTokens = usage.reasoningTokens;
+      lines.push(`finished ${reason} ${usage.promptTokens} ${usage.completionTokens} ${usage.cachedTokens}`);
+    },
     failed: (error) => lines.push(`failed ${error instanceof Error ? error.message : String(error)}`),
   };
 }

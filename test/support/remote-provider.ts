@@ -14,6 +14,7 @@ export const remoteNames: readonly RemoteName[] = ["openai", "huggingface"];
 export interface RemoteChanges {
   readonly apiKey?: string | undefined;
   readonly contextTokens?: number;
+  readonly model?: string;
   readonly deps?: Partial<RemoteDependencies>;
 }
 
@@ -23,9 +24,9 @@ export function remoteProvider(
   baseUrl: string | undefined,
   changes: RemoteChanges = {},
 ): ChatProvider {
-  const { contextTokens = 8192, deps } = changes;
+  const { contextTokens = 8192, model = "model-under-test", deps } = changes;
   const apiKey = "apiKey" in changes ? changes.apiKey : secretKey;
-  const options = { apiKey, baseUrl, model: "model-under-test", contextTokens };
+  const options = { apiKey, baseUrl, model, contextTokens };
   const create = name === "openai" ? createOpenAiProvider : createHuggingFaceProvider;
   return create(options, { clock: systemClock, logger: silentLogger, ...deps });
 }

@@ -19,6 +19,7 @@ export class ScriptedCall {
   #wake: (() => void) | null = null;
   #stopped = false;
   #tokens = 0;
+  #reasoningTokens = 0;
 
   constructor(request: ChatRequest, provider: ChatProvider["name"] = "local") {
     this.request = request;
@@ -58,8 +59,23 @@ export class ScriptedCall {
     return this;
   }
 
+  reason(...texts: readonly string[]): this {
+    for (const text of texts) {
+      this.#tokens++;
+      this.#reasoningTokens++;
+      this.#push({ part: { type: "reasoning-delta", text, tokens: 1 } });
+    }
+    return this;
+  }
+
   finish(reason: "stop" | "length" = "stop", usage?: Usage): this {
-    const counted = { promptTokens: 7, completionTokens: this.#tokens, cachedTokens: 0 };
+    const reasoningTokens = this.#reasoningTokens;
+    const counted = {
+      promptTokens: 7,
+      completionTokens: this.#tokens,
+      cachedTokens: 0,
+      ...(reasoningTokens > 0 && { reasoningTokens }),
+    };
     return this.#push({ finish: { reason, usage: usage ?? counted } });
   }
 

@@ -6,7 +6,8 @@ import type {
 } from "../../src/protocol/server-frames.ts";
 import type { ClientEnvironment, ClientEvent, ConnectionState } from "./client-events.ts";
 import { Connection, type Endpoint } from "./connection.ts";
-import { PendingAnswers, type PartialAnswer } from "./pending-answers.ts";
+import type { PartialAnswer } from "./pending-answer.ts";
+import { PendingAnswers } from "./pending-answers.ts";
 import { AckSender } from "./ack-sender.ts";
 
 export interface OutgoingMessage {
@@ -201,7 +202,11 @@ export class ChatClient {
     }
     this.#resuming = true;
     const answers = this.#answers.resumable();
-    this.#transmit({ type: "resume", session: stored, ...(answers.length > 0 && { answers }) });
+    this.#transmit({
+      type: "resume",
+      session: stored,
+      ...(answers.length > 0 && { reasoning: true, answers }),
+    });
   }
 
   /** Starts using the session: requests the history, or sends all messages that were not resumed. */

@@ -45,9 +45,12 @@ export type ClientEvent =
   | { readonly type: "welcome"; readonly frame: WelcomeFrame }
   /** `resumed`: context and conversations are available again. `lost`: the earlier session no longer exists. */
   | { readonly type: "session"; readonly outcome: "new" | "resumed" | "lost" }
-  /** New text of an answer. `restart`: the text shown so far is void and must be replaced. */
+  /**
+   * New text of an answer, or of the reasoning before it. `restart`: text and reasoning shown so far are void and must be
+   * replaced.
+   */
   | {
-      readonly type: "text";
+      readonly type: "text" | "reasoning";
       readonly id: string;
       readonly answer: string;
       readonly delta: string;

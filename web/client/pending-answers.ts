@@ -1,29 +1,14 @@
-import type { ErrorFrame, ServerFrame, WireLimits } from "../../src/protocol/server-frames.ts";
+import type { ResumedAnswer } from "../../src/protocol/client-frames.ts";
+import type {
+  ErrorFrame,
+  ReasoningFrame,
+  ServerFrame,
+  TokenFrame,
+  WireLimits,
+} from "../../src/protocol/server-frames.ts";
 import { AnswerText } from "./answer-text.ts";
 import type { ClientEvent, FailureCode } from "./client-events.ts";
-
-/** The part of an answer that was received before the page was reloaded. */
-export interface PartialAnswer {
-  /** Id of the answer. Undefined if the server had not sent it yet. */
-  readonly answer?: string;
-  /** Text received so far. */
-  readonly text: string;
-}
-
-interface Pending {
-  readonly id: string;
-  readonly conversation: string;
-  /** Text of the message. Undefined if another page sent it. */
-  readonly message: string | undefined;
-  text: AnswerText;
-  /** Id of the answer. Undefined until the server has sent it. */
-  answer: string | undefined;
-  /** How often the message was sent or resumed since text was last received. */
-  tries: number;
-  cancelling: boolean;
-  /** Whether the answer was resumed on the current socket, so that the message must not be sent again. */
-  resumed: boolean;
-}
+import { cancelFrame, newPending, type PartialAnswer, type Pending } from "./pending-answer.ts";
 
 /** Sends one frame to the server. */
 export type SendFrame = (frame: object) => void;
@@ -69,27 +54,22 @@ export class PendingAnswers {
   }
 
   add(id: string, conversation: string, message: string | undefined, partial?: PartialAnswer): void {
-    this.#byId.set(id, {
-      id,
-      conversation,
-      message,
-      text: new AnswerText(partial?.text),
-      answer: partial?.answer,
-      tries: 0,
-      cancelling: false,
-      resumed: false,
-    });
+    this.#byId.set(id, newPending(id, conversation, message, partial));
   }
 
-  /** Returns the answers for a `resume` frame, each with the offset of its first missing byte. */
-  resumable(): { readonly answer: string; readonly from: number }[] {
-    const answers: { answer: string; from: number }[] = [];
+  /** Returns the answers for a `resume` frame, each with the offsets of its first missing bytes. */
+  resumable(): readonly ResumedAnswer[] {
+    const answers: ResumedAnswer[] = [];
     for (const pending of this.#byId.values()) {
-      const { answer, text } = pending;
+      const { answer, text, reasoning } = pending;
       pending.resumed = answer !== undefined && answers.length < MAX_RESUMED_ANSWERS;
       if (answer === undefined || !pending.resumed) continue;
       pending.tries++;
-      answers.push({ answer, from: text.end });
+      answers.push({
+        answer,
+        from: text.end,
+        ...(reasoning.end > 0 && { reasoning_from: reasoning.end }),
+      });
     }
     return answers;
   }
@@ -153,7 +133,8 @@ export class PendingAnswers {
     const { id } = pending;
     switch (frame.type) {
       case "token":
-        this.#takeText(pending, frame.answer, frame.content, frame.from, frame.to);
+      case "reasoning":
+        this.#takeText(pending, frame);
         break;
       case "queued":
         this.#listener.emit({ type: "queued", id, frame });
@@ -195,7 +176,7 @@ export class PendingAnswers {
   #transmit(pending: Pending, send: SendFrame, limits: WireLimits | undefined): void {
     const { id, conversation, message } = pending;
     if (message !== undefined && !pending.resumed) {
-      const frame = { type: "message", message, id, conversation };
+      const frame = { type: "message", message, id, conversation, reasoning: true };
       if (limits !== undefined && exceeds(limits, message, frame)) {
         const limit = limits.max_message_chars.toLocaleString("en");
         this.#fail(pending, "too_long", `This message is too long. The limit is ${limit} characters.`);
@@ -216,19 +197,24 @@ export class PendingAnswers {
     }
   }
 
-  #takeText(pending: Pending, answer: string, content: string, from: number, to: number): void {
+  #takeText(pending: Pending, { type, answer, content, from, to }: TokenFrame | ReasoningFrame): void {
     // The server no longer had the first answer and has started a new one for the same message.
     const restart = pending.answer !== undefined && pending.answer !== answer;
-    if (restart) pending.text = new AnswerText();
+    if (restart) {
+      pending.text = new AnswerText();
+      pending.reasoning = new AnswerText();
+    }
     pending.answer = answer;
-    const delta = pending.text.take(content, from, to) ?? "";
+    const isText = type === "token";
+    const delta = (isText ? pending.text : pending.reasoning).take(content, from, to) ?? "";
     if (delta !== "") {
       pending.tries = 0;
       this.#listener.textReceived();
     }
-    if (restart || delta !== "")
-      this.#listener.emit({ type: "text", id: pending.id, answer, delta, restart });
-    this.#listener.shown(answer, pending.text.end);
+    if (restart || delta !== "") {
+      this.#listener.emit({ type: isText ? "text" : "reasoning", id: pending.id, answer, delta, restart });
+    }
+    if (isText) this.#listener.shown(answer, pending.text.end);
   }
 
   #onError(frame: ErrorFrame): string | undefined {
@@ -281,11 +267,6 @@ export class PendingAnswers {
     this.#byId.delete(id);
     if (answer !== undefined) this.#listener.finished(answer);
   }
-}
-
-/** Names the answer if another page sent the message. Otherwise names the message, whose answer may be unknown yet. */
-function cancelFrame({ id, conversation, message, answer }: Pending): object {
-  return message === undefined ? { type: "cancel", answer } : { type: "cancel", id, conversation };
 }
 
 /** Returns whether a message exceeds the limits of the server. An oversized frame would close the connection. */

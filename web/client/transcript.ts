@@ -19,6 +19,8 @@ export interface Turn {
   status: "pending" | "done" | "stopped" | "failed";
   /** Text of the answer so far. */
   content: string;
+  /** What the model wrote before the answer to find it. Undefined if it did not reason. */
+  reasoning?: string | undefined;
   /** Name of the command, once it has a result. */
   command?: string | undefined;
   result?: CommandResult | undefined;
@@ -97,7 +99,7 @@ function isEntry(value: unknown): value is Entry {
   const strings = [entry.id, entry.conversation, entry.text, entry.content];
   return (
     entry.kind === "turn" &&
-    (entry.answer === undefined || typeof entry.answer === "string") &&
+    [entry.answer, entry.reasoning].every((field) => field === undefined || typeof field === "string") &&
     strings.every((field) => typeof field === "string") &&
     statuses.includes(entry.status)
   );

@@ -86,7 +86,7 @@ export class Conversation {
     turn.id = this.#options.newId();
     turn.status = "pending";
     turn.content = "";
-    turn.answer = turn.failure = turn.facts = turn.result = turn.command = undefined;
+    turn.answer = turn.reasoning = turn.failure = turn.facts = turn.result = turn.command = undefined;
     this.#thread.view(turn)?.showStatus("");
     this.#thread.refresh(turn);
     this.#transmit(turn);
@@ -118,6 +118,14 @@ export class Conversation {
       case "text":
         turn.answer = event.answer;
         turn.content = event.restart ? event.delta : turn.content + event.delta;
+        if (event.restart) turn.reasoning = undefined;
+        this.#thread.refresh(turn);
+        return;
+      case "reasoning":
+        turn.answer = event.answer;
+        if (event.restart) turn.content = "";
+        if (event.restart || turn.reasoning === undefined) this.#thread.view(turn)?.showStatus("Thinking");
+        turn.reasoning = event.restart ? event.delta : (turn.reasoning ?? "") + event.delta;
         this.#thread.refresh(turn);
         return;
       case "queued":
@@ -229,13 +237,17 @@ export class Conversation {
     const pending = this.#turns().filter(({ status }) => status === "pending");
     this.#client.restore(
       this.#name,
-      pending.map(({ id, text, answer, content }) => ({
+      pending.map(({ id, text, answer, content, reasoning }) => ({
         id,
         text: text === "" ? undefined : text,
-        partial: answer === undefined ? { text: "" } : { answer, text: content },
+        partial: answer === undefined ? { text: "" } : { answer, text: content, reasoning },
       })),
     );
-    for (const turn of pending) if (turn.answer === undefined) turn.content = "";
+    for (const turn of pending) {
+      if (turn.answer !== undefined) continue;
+      turn.content = "";
+      turn.reasoning = undefined;
+    }
     this.#redraw();
   }
 

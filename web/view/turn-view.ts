@@ -8,6 +8,7 @@ import { commandName } from "./command-hints.ts";
 import { make, makeButton, makeCopyButton, screenReaderText } from "./dom.ts";
 import { GrowingMarkdown } from "../markdown/growing-markdown.ts";
 import { drawResult, resultAsText } from "./draw-result.ts";
+import { ReasoningView } from "./reasoning-view.ts";
 import type { Turn } from "../client/transcript.ts";
 import { showTree } from "./show-tree.ts";
 import { describeEmptyAnswer, describeFacts, describeQueue } from "./status-text.ts";
@@ -23,6 +24,7 @@ export class TurnView {
   readonly node: HTMLElement;
   readonly #turn: Turn;
   readonly #actions: TurnActions;
+  readonly #reasoning = new ReasoningView();
   readonly #wait = make("p", "wait");
   readonly #prose = make("div", "prose");
   readonly #markdown = new GrowingMarkdown();
@@ -39,15 +41,8 @@ export class TurnView {
     message.hidden = turn.text === "";
     if (commandName(turn.text) !== undefined) message.classList.add("command");
     this.#cut.hidden = true;
-    this.#reply = make(
-      "div",
-      "reply",
-      screenReaderText("Answer: "),
-      this.#cut,
-      this.#wait,
-      this.#prose,
-      this.#tail,
-    );
+    this.#reply = make("div", "reply", screenReaderText("Answer: "));
+    this.#reply.append(this.#cut, this.#reasoning.node, this.#wait, this.#prose, this.#tail);
     this.node = make("article", "turn", message, this.#reply);
     this.showStatus("");
     this.show();
@@ -63,6 +58,8 @@ export class TurnView {
   }
 
   progress({ processed, total }: ProgressFrame): void {
+    // The prompt is processed: these frames only show that the model is at work.
+    if (this.#turn.reasoning !== undefined) return;
     const percent = total > 0 ? Math.min(100, Math.round((processed / total) * 100)) : 0;
     this.showStatus(`Reading your text, ${percent}%`);
   }
@@ -79,10 +76,11 @@ export class TurnView {
 
   /** Redraws from the turn. Growing text is cheap, because DOM nodes that are still right are kept. */
   show(): void {
-    const { status, content, command, result } = this.#turn;
+    const { status, content, reasoning, command, result } = this.#turn;
     const pending = status === "pending";
     this.node.dataset["status"] = status;
     this.#reply.setAttribute("aria-busy", String(pending));
+    this.#reasoning.show(reasoning ?? "");
     this.#wait.hidden = !pending || content !== "";
     this.#prose.classList.toggle("growing", pending && content !== "");
     if (result === undefined || command === undefined) {

@@ -1,6 +1,7 @@
 import type { RequestEvents } from "../../engine-wire/requests.ts";
 import type { PreparedRequest } from "../ports.ts";
 import type { QueuedJob } from "../scheduling/fair-queue.ts";
+import { ReasoningSplitter } from "../../core/reasoning/reasoning-splitter.ts";
 import { StopText } from "../../core/stop-text.ts";
 import { WholeCharacters, type Detokenize, type WholeText } from "./whole-characters.ts";
 
@@ -31,6 +32,9 @@ export class RequestState implements QueuedJob {
   readonly #generated: number[] = [];
   readonly #characters: WholeCharacters;
   readonly #stopText: StopText;
+  /** Null once everything that follows is part of the answer. */
+  #splitter: ReasoningSplitter | null;
+  #reasoningTokens = 0;
   #heldTokens = 0;
   #heldSpace = "";
 
@@ -41,6 +45,7 @@ export class RequestState implements QueuedJob {
     this.promptTokens = request.tokens.length;
     this.#characters = new WholeCharacters(detokenize, request.continues === true ? request.tokens : []);
     this.#stopText = new StopText(request.stop);
+    this.#splitter = request.promptEnd === undefined ? null : new ReasoningSplitter(request.promptEnd);
   }
 
   get accountKey(): string {
@@ -92,14 +97,12 @@ export class RequestState implements QueuedJob {
     this.#generated.push(token);
     if (this.#emit(this.#characters.push(token))) return this.#finish("stop");
     if (this.#generated.length < this.prepared.maxTokens) return false;
-    if (this.#emit(this.#characters.flush())) return this.#finish("stop");
-    this.#send(this.#stopText.flush(), 0);
-    return this.#finish("length");
+    return this.#finish(this.#flush() ? "stop" : "length");
   }
 
   /** Ends the answer because the model ended it. */
   end(): true {
-    if (!this.#emit(this.#characters.flush())) this.#send(this.#stopText.flush(), 0);
+    this.#flush();
     return this.#finish("stop");
   }
 
@@ -108,11 +111,43 @@ export class RequestState implements QueuedJob {
     this.#finish("stop");
   }
 
-  #emit(whole: WholeText): boolean {
-    if (whole.text === "") return false;
-    const { text, stopped } = this.#stopText.push(whole.text);
-    this.#send(text, whole.tokens);
+  /** Emits all held text. @returns whether a stop text was found in it */
+  #flush(): boolean {
+    if (this.#emit(this.#characters.flush())) return true;
+    if (this.#splitter !== null) {
+      const { reasoning, text } = this.#splitter.flush();
+      this.#sendReasoning(reasoning);
+      if (text !== "" && this.#emitText(text, 0)) return true;
+    }
+    this.#send(this.#stopText.flush(), 0);
+    return false;
+  }
+
+  /** @returns whether a stop text was found */
+  #emit({ text, tokens }: WholeText): boolean {
+    if (text === "") return false;
+    return this.#splitter === null ? this.#emitText(text, tokens) : this.#split(this.#splitter, text, tokens);
+  }
+
+  #split(splitter: ReasoningSplitter, output: string, tokens: number): boolean {
+    const { reasoning, text } = splitter.push(output);
+    if (splitter.plain) this.#splitter = null;
+    this.#heldTokens += tokens;
+    this.#sendReasoning(reasoning);
+    return text !== "" && this.#emitText(text, 0);
+  }
+
+  #emitText(piece: string, tokens: number): boolean {
+    const { text, stopped } = this.#stopText.push(piece);
+    this.#send(text, tokens);
     return stopped;
+  }
+
+  #sendReasoning(text: string): void {
+    if (text === "") return;
+    this.#reasoningTokens += this.#heldTokens;
+    this.events.reasoning(text, this.#heldTokens);
+    this.#heldTokens = 0;
   }
 
   #send(text: string, tokens: number): void {
@@ -133,6 +168,7 @@ export class RequestState implements QueuedJob {
       promptTokens: this.prepared.tokens.length,
       completionTokens: this.#generated.length,
       cachedTokens: this.cachedTokens,
+      ...(this.#reasoningTokens > 0 && { reasoningTokens: this.#reasoningTokens }),
     });
     return true;
   }

@@ -21,6 +21,7 @@ import type { PromptTemplate } from "./templates/prompt-template.ts";
 import { PromptBuilder } from "./prompt-builder.ts";
 import { TextTokenizer } from "./text-tokenizer.ts";
 import type { Detokenize } from "../generation/whole-characters.ts";
+import { answerDetokenizer } from "./answer-detokenizer.ts";
 import type { EngineSettings } from "../../engine-wire/control.ts";
 import type { EngineInfo } from "../../engine-wire/engine-status.ts";
 
@@ -96,7 +97,7 @@ export async function loadModel(
     sequences,
     erasable: sequences.every(({ erasable }) => erasable),
     prompts,
-    detokenize: detokenizerOf(model),
+    detokenize: answerDetokenizer(model),
     promptTokenMs,
     prepareStep: (stepSequences, promptTokens) =>
       useThreads(stepSequences === 1 && promptTokens === 0 ? threadsForOne : threads),
@@ -132,11 +133,6 @@ async function describeGpu(llama: Llama) {
     gpu: llama.gpu,
     gpuDevices: llama.gpu === false ? [] : await llama.getGpuDeviceNames(),
   };
-}
-
-function detokenizerOf(model: LlamaModel): Detokenize {
-  return (tokens, preceding) =>
-    model.detokenize(tokens as Parameters<LlamaModel["detokenize"]>[0], false, preceding as never);
 }
 
 /** Architecture, size and quantisation. The label in the file is preferred to the size that llama.cpp infers. */

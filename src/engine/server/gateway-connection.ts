@@ -160,6 +160,7 @@ export class GatewayConnection {
       started: (promptTokens, cachedTokens, droppedTurns) =>
         batch.started(id, promptTokens, cachedTokens, droppedTurns),
       progress: (processed, total) => batch.progress(id, processed, total),
+      reasoning: (text, tokens) => batch.reasoning(id, text, tokens),
       delta: (text, tokens) => batch.delta(id, text, tokens),
       finished: (reason, usage) => {
         this.#requests.delete(id);

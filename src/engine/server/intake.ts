@@ -197,6 +197,7 @@ export class Intake {
         if (!pending.cancelled) events.started(promptTokens, cachedTokens, droppedTurns);
       },
       progress: (processed, total) => events.progress(processed, total),
+      reasoning: (text, tokens) => events.reasoning(text, tokens),
       delta: (text, tokens) => events.delta(text, tokens),
       finished: (reason, usage) => events.finished(reason, usage),
       failed: (error) => {
@@ -272,6 +273,7 @@ function backgroundEvents(onEnd: () => void): RequestEvents {
     queued: nothing,
     started: nothing,
     progress: nothing,
+    reasoning: nothing,
     delta: nothing,
     finished: onEnd,
     failed: onEnd,

@@ -14,6 +14,7 @@ interface Fields {
   queued?: QueuedNote[];
   started?: StartedNote[];
   progress?: ProgressNote[];
+  reasoning?: DeltaNote[];
   deltas?: DeltaNote[];
   finished?: FinishedNote[];
   failed?: FailedNote[];
@@ -37,6 +38,11 @@ export class TickBatch {
   progress(id: number, processed: number, total: number): void {
     this.#used = true;
     (this.#fields.progress ??= []).push([id, processed, total]);
+  }
+
+  reasoning(id: number, text: string, tokens: number): void {
+    this.#used = true;
+    (this.#fields.reasoning ??= []).push([id, text, tokens]);
   }
 
   delta(id: number, text: string, tokens: number): void {

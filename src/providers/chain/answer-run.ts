@@ -40,7 +40,7 @@ export class AnswerRun {
   readonly #texts: string[] = [];
   #tokens = 0;
   /** Usage of the current provider. */
-  #usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+  #usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0, reasoningTokens: 0 };
   #started = false;
   #hop: Pick<FallbackPart, "fromProvider" | "reason"> | null = null;
   /** The provider whose process crashed, until it is retried. */
@@ -84,7 +84,8 @@ export class AnswerRun {
 
   /** Usage of the current provider, as far as it is known. */
   get usage(): Usage {
-    return { ...this.#usage };
+    const { reasoningTokens, ...rest } = this.#usage;
+    return reasoningTokens > 0 ? { ...rest, reasoningTokens } : rest;
   }
 
   /** Whether this request may have crashed the engine. */
@@ -113,7 +114,10 @@ export class AnswerRun {
 
   /** The request for the next provider: for the rest of the answer, or for all of it if no text was passed on. */
   requestTo(): ChatRequest {
-    if (!this.hasText) return this.#request;
+    if (!this.hasText) {
+      // The tokens of reasoning that was passed on count.
+      return this.#tokens === 0 ? this.#request : { ...this.#request, maxTokens: this.tokensLeft };
+    }
     return { ...this.#request, continueFrom: this.#texts.join(""), maxTokens: this.tokensLeft };
   }
 
@@ -127,7 +131,7 @@ export class AnswerRun {
 
   /** Resets the counts at the beginning of a try. */
   begin(): void {
-    this.#usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+    this.#usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0, reasoningTokens: 0 };
     this.#started = false;
   }
 
@@ -135,6 +139,14 @@ export class AnswerRun {
     this.#started = true;
     this.#usage.promptTokens = promptTokens;
     this.#usage.cachedTokens = cachedTokens;
+  }
+
+  /** Passes reasoning on to the reader. It is no text of the answer: another provider may start the answer again. */
+  emitReasoning(part: Extract<StreamPart, { type: "reasoning-delta" }>): void {
+    this.#usage.completionTokens += part.tokens;
+    this.#usage.reasoningTokens += part.tokens;
+    this.#tokens += part.tokens;
+    this.emit(part);
   }
 
   /** Passes text on to the reader. */

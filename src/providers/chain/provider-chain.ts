@@ -143,7 +143,8 @@ export class ProviderChain implements AnswerSource {
       } catch (thrown) {
         run.throwIfOver();
         const error = this.#recordFailure(thrown, member, run, call);
-        const wait = call.hasText || !member.breaker.admits ? null : this.#retryWaitMs(error, tries, run);
+        const final = call.hasText || !member.breaker.admits || run.tokensLeft <= 0;
+        const wait = final ? null : this.#retryWaitMs(error, tries, run);
         if (wait === null) return this.#giveUp(error, member, run);
         this.#options.metrics.providerRetried(member.name);
         await abortableDelay(wait, run.signal, this.#options.clock);

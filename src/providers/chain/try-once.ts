@@ -80,6 +80,11 @@ async function read(
       if (piece !== null) run.emitText(piece);
       return;
     }
+    if (part.type === "reasoning-delta") {
+      watch.onText();
+      run.emitReasoning(part);
+      return;
+    }
     if (part.type === "started") {
       run.started(part);
       watch.started();

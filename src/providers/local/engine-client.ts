@@ -258,6 +258,7 @@ export class EngineClient {
     }
     for (const [id, processed, total] of message.progress ?? [])
       this.#calls.get(id)?.progress(processed, total);
+    for (const [id, text, tokens] of message.reasoning ?? []) this.#calls.get(id)?.reasoning(text, tokens);
     for (const [id, text, tokens] of message.deltas ?? []) this.#calls.get(id)?.delta(text, tokens);
     for (const [id, reason, usage] of message.finished ?? []) this.#take(id)?.finished(reason, usage);
     for (const [id, report] of message.failed ?? []) this.#take(id)?.failed(fromReport(report));

@@ -163,6 +163,7 @@ export class LocalProvider implements ChatProvider {
           cachedTokens,
         }),
       progress: (processed, total) => answer.part({ type: "progress", processed, total }),
+      reasoning: (text, tokens) => answer.part({ type: "reasoning-delta", text, tokens }),
       delta: (text, tokens) => answer.part({ type: "text-delta", text, tokens }),
       finished: (reason, usage) => answer.finish({ reason, usage }),
       failed: (error) => answer.fail(error),

@@ -5,6 +5,7 @@ import type { Usage } from "../provider.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
 import { meaningOf } from "./finish-reasons.ts";
+import { ReasoningReader } from "./reasoning-reader.ts";
 import { SurrogateJoiner } from "./surrogate-joiner.ts";
 
 /** More tokens than any model's window holds. A larger count is a fault of the server, not a measurement. */
@@ -44,6 +45,8 @@ export class AnswerReader {
   readonly #names: RemoteNames;
   readonly #stops: StopText;
   readonly #joiner = new SurrogateJoiner();
+  /** The reasoning before the text. */
+  readonly reasoning: ReasoningReader;
   #reason: string | undefined;
   /** The last text, to recognize a last chunk that is sent twice. */
   #piece = "";
@@ -53,8 +56,10 @@ export class AnswerReader {
   #refused = false;
   #usage: JsonFields | undefined;
 
-  constructor(names: RemoteNames, stopTexts: readonly string[]) {
+  /** @param opening see {@link ReasoningReader} */
+  constructor(names: RemoteNames, stopTexts: readonly string[], opening = "") {
     this.#names = names;
+    this.reasoning = new ReasoningReader(opening);
     this.#stops = new StopText(stopTexts);
   }
 
@@ -79,15 +84,24 @@ export class AnswerReader {
     if (usage) this.#usage = fieldsOf(usage);
     const choice = fieldsOf(Array.isArray(choices) ? choices[0] : undefined);
     if (this.#stopped) return "";
-    const { refusal } = fieldsOf(choice["delta"] ?? choice["message"]);
+    const fields = fieldsOf(choice["delta"] ?? choice["message"]);
+    const { refusal } = fields;
     if (typeof refusal === "string" && refusal !== "") this.#refused = true;
     const reason = reasonOf(choice);
+    // A `message` repeats the reasoning of those before it.
+    const repeatsReasoning = choice["delta"] === undefined && this.#messages !== "";
     const piece = this.#pieceOf(choice);
     // Some servers repeat the last chunk, including its text.
     const isRepeated = this.finished && reason !== undefined && piece === this.#piece;
     this.#reason = reason ?? this.#reason;
-    if (piece === "" || isRepeated) return "";
-    this.#piece = piece;
+    if (isRepeated) return "";
+    if (piece !== "") this.#piece = piece;
+    const text = this.reasoning.push(repeatsReasoning ? {} : fields, piece);
+    return text === "" ? "" : this.#textOf(text);
+  }
+
+  /** Text that is not part of a stop text. */
+  #textOf(piece: string): string {
     const { text, stopped } = this.#stops.push(piece);
     this.#stopped = stopped;
     return this.#joiner.push(text);
@@ -110,7 +124,11 @@ export class AnswerReader {
 
   /** Returns the held text after the last chunk. */
   flush(): string {
-    return this.#joiner.push(this.#stopped ? "" : this.#stops.flush()) + this.#joiner.flush();
+    const held = this.#stopped
+      ? ""
+      : this.reasoning.flush(this.#reason !== undefined && meaningOf(this.#reason) === "stop");
+    const text = held === "" ? "" : this.#textOf(held);
+    return text + this.#joiner.push(this.#stopped ? "" : this.#stops.flush()) + this.#joiner.flush();
   }
 
   /**
@@ -134,7 +152,7 @@ export class AnswerReader {
   }
 
   /** The usage counted by the server. Missing counts are replaced by the given estimates, and `estimated` is set. */
-  usage(promptTokens: number, completionTokens: number): Usage {
+  usage(promptTokens: number, completionTokens: number, reasoningTokens = 0): Usage {
     const usage = this.#usage ?? {};
     const cached = countOf(fieldsOf(usage["prompt_tokens_details"])["cached_tokens"]) ?? 0;
     // Some servers send zero for "not counted".
@@ -142,10 +160,15 @@ export class AnswerReader {
     // If a stop text ended the stream, the server sent at most a running count, which is no better than the estimate.
     const counted = this.#stopped ? undefined : countOf(usage["completion_tokens"]);
     const completion = counted === 0 && completionTokens > 0 ? undefined : counted;
+    const reasoning =
+      countOf(fieldsOf(usage["completion_tokens_details"])["reasoning_tokens"]) ||
+      countOf(usage["reasoning_tokens"]) ||
+      reasoningTokens;
     return {
       promptTokens: prompt ?? promptTokens,
       completionTokens: completion ?? completionTokens,
       cachedTokens: Math.min(cached, prompt ?? promptTokens),
+      ...(reasoning > 0 && { reasoningTokens: Math.min(reasoning, completion ?? completionTokens) }),
       ...((prompt === undefined || completion === undefined) && { estimated: true }),
     };
   }

@@ -33,7 +33,8 @@ export function jsonOf(answer: string): string | null {
   const text = (reasoningEnd === -1 ? answer : answer.slice(reasoningEnd + REASONING_END.length)).trim();
   const fenced = /^```[a-z]*\s*\n([\s\S]*)\n\s*```$/i.exec(text)?.[1]?.trim();
   const object = text.slice(Math.max(text.indexOf("{"), 0), text.lastIndexOf("}") + 1);
-  for (const candidate of [text, fenced, object]) {
+  // A value may contain the marker itself.
+  for (const candidate of [answer.trim(), text, fenced, object]) {
     if (candidate && parse(candidate)) return candidate;
   }
   return null;

@@ -1,15 +1,16 @@
 import { modelLabel } from "./model-label.ts";
 import { estimateTokens } from "../../core/fit-prompt.ts";
 import { ProviderError } from "../provider-error.ts";
-import type {
-  ChatProvider,
-  ChatRequest,
-  Finish,
-  JsonSchema,
-  ProviderHealth,
-  StreamOptions,
-  StreamPart,
-  Usage,
+import {
+  sumOfUsage,
+  type ChatProvider,
+  type ChatRequest,
+  type Finish,
+  type JsonSchema,
+  type ProviderHealth,
+  type StreamOptions,
+  type StreamPart,
+  type Usage,
 } from "../provider.ts";
 import { AnswerLimit } from "./answer-limit.ts";
 import { AnswerReader } from "./answer-reader.ts";
@@ -20,21 +21,13 @@ import { checkedJson } from "./json-answer.ts";
 import { Keepalive } from "./keepalive.ts";
 import { plausibleUsage } from "./plausible-usage.ts";
 import type { Correction } from "./request-body.ts";
+import { ReasoningHabit } from "./reasoning-habit.ts";
 import { RunningCall } from "./running-call.ts";
 
 export type { RemoteProviderSpec, RemoteDependencies };
 
 /** Maximum number of requests for an answer with a schema: an invalid answer is requested once more. */
 const MAX_ATTEMPTS = 2;
-
-function sumOf(a: Usage, b: Usage): Usage {
-  return {
-    promptTokens: a.promptTokens + b.promptTokens,
-    completionTokens: a.completionTokens + b.completionTokens,
-    cachedTokens: a.cachedTokens + b.cachedTokens,
-    ...((a.estimated === true || b.estimated === true) && { estimated: true }),
-  };
-}
 
 /** A request in progress. */
 interface RunningRequest {
@@ -54,6 +47,7 @@ class RemoteProvider implements ChatProvider {
   readonly #deps: RemoteDependencies;
   readonly #running = new Set<RunningCall>();
   readonly #streams: CompletionStreams;
+  readonly #habit: ReasoningHabit;
   #health: ProviderHealth = { state: "ready", reason: "" };
   #closed = false;
 
@@ -63,6 +57,7 @@ class RemoteProvider implements ChatProvider {
     this.#spec = spec;
     this.#modelLabel = modelLabel(spec.model);
     this.#deps = deps;
+    this.#habit = new ReasoningHabit(spec.model);
     this.#streams = new CompletionStreams(spec, deps);
   }
 
@@ -121,10 +116,12 @@ class RemoteProvider implements ChatProvider {
   }
 
   async #answer(request: ChatRequest, { call, emit, promptTokens }: RunningRequest): Promise<Finish> {
-    const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
+    const reader = this.#readerFor(request);
     const limit = new AnswerLimit(request.maxTokens);
     const keepalive = new Keepalive(this.#deps.clock, promptTokens);
+    let reasoningTokens = 0;
     for await (const received of this.#streams.texts(request, call, reader)) {
+      reasoningTokens += this.#emitReasoning(reader, limit, emit);
       const { text, tokens } = limit.take(received);
       if (text !== "") {
         keepalive.beat();
@@ -136,15 +133,28 @@ class RemoteProvider implements ChatProvider {
       const sign = keepalive.sign();
       if (sign !== null) emit(sign);
     }
-    return this.#finish(reader, limit, promptTokens);
+    reasoningTokens += this.#emitReasoning(reader, limit, emit);
+    return this.#finish(reader, limit, promptTokens, reasoningTokens);
+  }
+
+  #readerFor({ sampling }: ChatRequest): AnswerReader {
+    return new AnswerReader(this.#spec.names, sampling.stop ?? [], this.#habit.opening);
+  }
+
+  /** Emits the reasoning that was read since the last call, within the limit. @returns its tokens */
+  #emitReasoning(reader: AnswerReader, limit: AnswerLimit, emit: RunningRequest["emit"]): number {
+    const { text, tokens } = limit.take(reader.reasoning.take());
+    if (text !== "") emit({ type: "reasoning-delta", text, tokens });
+    return tokens;
   }
 
   /** @throws like {@link AnswerReader.finishReason} */
-  #finish(reader: AnswerReader, limit: AnswerLimit, promptTokens: number): Finish {
+  #finish(reader: AnswerReader, limit: AnswerLimit, promptTokens: number, reasoningTokens: number): Finish {
     const reason = limit.exceeded ? "length" : reader.finishReason();
+    if (!limit.exceeded) this.#habit.learn(reader.reasoning.opened);
     const { contextTokens } = this.#spec;
     const own = { promptTokens, completionTokens: limit.tokens, contextTokens, cut: limit.exceeded };
-    return { reason, usage: plausibleUsage(reader.usage(promptTokens, limit.tokens), own) };
+    return { reason, usage: plausibleUsage(reader.usage(promptTokens, limit.tokens, reasoningTokens), own) };
   }
 
   /** Reads an answer with a schema completely and validates it. An invalid answer is requested once more. */
@@ -155,14 +165,14 @@ class RemoteProvider implements ChatProvider {
     let correction: Correction | undefined;
     for (let attempt = 1; ; attempt++) {
       const { whole, tokens, reason, usage } = await this.#jsonText(request, running, keepalive, correction);
-      total = sumOf(total, usage);
+      total = sumOfUsage(total, usage);
       // An answer cut by the token limit is not valid JSON, and a second one would be cut as well.
       const checked = reason === "length" ? { json: whole } : checkedJson(whole, schema);
       if ("json" in checked) {
         if (checked.json !== "") emit({ type: "text-delta", text: checked.json, tokens });
         return { reason, usage: total };
       }
-      onUndelivered(usage.completionTokens);
+      onUndelivered(usage.completionTokens - (usage.reasoningTokens ?? 0));
       if (attempt === MAX_ATTEMPTS) throw badAnswer(this.#spec.names, "its answer is not the requested JSON");
       onUndelivered(usage.promptTokens);
       correction = { answer: whole, fault: checked.fault };
@@ -176,19 +186,23 @@ class RemoteProvider implements ChatProvider {
     keepalive: Keepalive,
     correction: Correction | undefined,
   ): Promise<Finish & { readonly whole: string; readonly tokens: number }> {
-    const reader = new AnswerReader(this.#spec.names, request.sampling.stop ?? []);
+    const reader = this.#readerFor(request);
     const limit = new AnswerLimit(request.maxTokens);
     let whole = "";
+    let reasoningTokens = 0;
     try {
       for await (const received of this.#streams.texts(request, call, reader, correction)) {
+        reasoningTokens += this.#emitReasoning(reader, limit, emit);
         whole += limit.take(received).text;
         if (limit.exceeded) break;
         const sign = keepalive.sign();
         if (sign !== null) emit(sign);
       }
-      return { whole, tokens: limit.tokens, ...this.#finish(reader, limit, promptTokens) };
+      reasoningTokens += this.#emitReasoning(reader, limit, emit);
+      const tokens = limit.tokens - reasoningTokens;
+      return { whole, tokens, ...this.#finish(reader, limit, promptTokens, reasoningTokens) };
     } catch (error) {
-      onUndelivered(limit.tokens);
+      onUndelivered(limit.tokens - reasoningTokens);
       throw error;
     }
   }

@@ -4,7 +4,7 @@ import type { ErrorCode } from "../../core/error-codes.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { AckFrame } from "../../protocol/client-frames.ts";
 import type { ServerFrameType } from "../../protocol/server-frames.ts";
-import { Cursor, type CursorSink } from "./cursor.ts";
+import { Cursor, type CursorOptions, type CursorSink } from "./cursor.ts";
 import type { Flushable } from "./flush-scheduler.ts";
 import { HistoryReplies, type HistoryRequest, type HistorySink } from "./history-replies.ts";
 import type { DeliveryHost } from "./delivery-host.ts";
@@ -61,10 +61,10 @@ export class AnswerFeed implements CursorSink, HistorySink, Flushable {
     return this.#cursors.size;
   }
 
-  /** Delivers an answer from an offset on; does nothing if the answer is being delivered already. */
-  watch(handle: AnswerHandle, streamed: boolean, from: number): void {
+  /** Delivers an answer; does nothing if the answer is being delivered already. */
+  watch(handle: AnswerHandle, options: CursorOptions): void {
     if (this.#cursors.get(handle.reader.meta.answer) !== undefined) return;
-    const cursor = new Cursor(handle, { streamed, from }, this);
+    const cursor = new Cursor(handle, options, this);
     this.#cursors.add(cursor);
     cursor.pump();
   }

@@ -20,10 +20,10 @@ import type {
   WireUsage,
 } from "../../protocol/server-frames.ts";
 
-/** The beginning of a `token` frame, in UTF-8. It is the same for the whole answer and encoded once. */
-export function tokenHead({ id, answer }: AnswerMeta): Uint8Array {
+/** The beginning of a `token` or `reasoning` frame, in UTF-8. It is the same for the whole answer and encoded once. */
+export function textHead(type: "token" | "reasoning", { id, answer }: AnswerMeta): Uint8Array {
   const names = `"id":${JSON.stringify(id)},"answer":${JSON.stringify(answer)}`;
-  return Buffer.from(`{"type":"token",${names},"content":`, "utf8");
+  return Buffer.from(`{"type":"${type}",${names},"content":`, "utf8");
 }
 
 export function statusFrame({ id, answer }: AnswerMeta, status: AnswerStatus): QueuedFrame | ProgressFrame {
@@ -138,12 +138,14 @@ function wireUsage(usage: {
   promptTokens: number;
   completionTokens: number;
   cachedTokens: number;
+  reasoningTokens?: number;
   estimated?: boolean;
 }): WireUsage {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,
     cached_tokens: usage.cachedTokens,
+    ...(usage.reasoningTokens !== undefined && { reasoning_tokens: usage.reasoningTokens }),
     ...(usage.estimated === true && { estimated: true }),
   };
 }

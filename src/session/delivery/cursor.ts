@@ -4,7 +4,7 @@ import type { AnswerHandle } from "../../chat/running-answer.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { ErrorCode } from "../../core/error-codes.ts";
 import type { ServerFrameType } from "../../protocol/server-frames.ts";
-import { encode, endFrame, eventFrame, evictedFrame, statusFrame, tokenHead } from "./answer-frames.ts";
+import { encode, endFrame, eventFrame, evictedFrame, statusFrame, textHead } from "./answer-frames.ts";
 
 /** Receives a cursor's frames: the feed of one socket. */
 export interface CursorSink {
@@ -31,6 +31,8 @@ export interface CursorOptions {
   readonly streamed: boolean;
   /** Offset at which the text begins, 0 to the answer's length; moved back to a character boundary. */
   readonly from: number;
+  /** Offset at which the reasoning begins, like {@link from}; null: the socket does not receive it. */
+  readonly reasoningFrom: number | null;
 }
 
 /** Minimum time between two `queued` or `progress` frames, in milliseconds. */
@@ -57,10 +59,15 @@ export class Cursor {
   readonly #unsubscribe: () => void;
   /** Beginning of each `token` frame, in UTF-8; undefined if the answer is not streamed. */
   readonly #tokenHead: Uint8Array | undefined;
+  #reasoningHead: Uint8Array | undefined;
   /** Text before this offset existed when the cursor began: sending it takes from the client's replay budget. */
   readonly #oldTo: number;
   #endIsOld: boolean;
   #waitsForReplay = false;
+  /** The same for the reasoning. */
+  readonly #oldReasoningTo: number;
+  /** Reasoning was sent up to this offset; Infinity if the socket does not receive it. */
+  #reasoningTo: number;
   #sentTo: number;
   #ackedTo: number;
   #eventsSent: number;
@@ -69,14 +76,16 @@ export class Cursor {
   #cancelStatus: (() => void) | null = null;
   #over = false;
 
-  constructor(handle: AnswerHandle, { streamed, from }: CursorOptions, sink: CursorSink) {
+  constructor(handle: AnswerHandle, { streamed, from, reasoningFrom }: CursorOptions, sink: CursorSink) {
     const { reader } = handle;
     this.reader = reader;
     this.#streamed = streamed;
     this.#sink = sink;
     this.#watcher = handle.watch();
-    this.#tokenHead = streamed ? tokenHead(reader.meta) : undefined;
+    this.#tokenHead = streamed ? textHead("token", reader.meta) : undefined;
     this.#oldTo = reader.length;
+    this.#oldReasoningTo = reader.reasoning.length;
+    this.#reasoningTo = reasoningFrom === null ? Infinity : reader.reasoning.boundary(reasoningFrom);
     this.#endIsOld = reader.length > 0 || reader.outcome !== null;
     this.#sentTo = this.#ackedTo = streamed ? reader.boundary(from) : 0;
     // The client may have missed an event at exactly this offset, so it is sent again.
@@ -97,11 +106,12 @@ export class Cursor {
       return;
     }
     const before = this.#sentTo;
+    const reasoned = this.#reasoningTo < this.reader.reasoning.length && this.#sendReasoning();
     this.#sendEventsAndText();
     if (this.#streamed) {
       this.#sendStatus();
       // Any progress restarts the abandon timer, which is meant for sockets that read nothing at all.
-      if (this.#sentTo > before) this.#watcher.setStalled(false);
+      if (reasoned || this.#sentTo > before) this.#watcher.setStalled(false);
       this.#watcher.setStalled(this.#hasUnreadText());
     }
     const { outcome } = this.reader;
@@ -132,19 +142,41 @@ export class Cursor {
     // Only text is worth collecting into larger frames.
     const atOnce =
       outcome !== null || this.#eventsSent < events.length || (this.#streamed && status !== null);
-    if (!this.#streamed && !atOnce) return;
+    if (!atOnce && !this.#hasNewText()) return;
     if (!this.#sink.wantsPump(atOnce) && this.#streamed) this.#watcher.setStalled(this.#hasUnreadText());
   }
 
   /** Whether the client leaves text unread. A wait for the replay limit does not count against the client. */
   #hasUnreadText(): boolean {
-    return this.#sentTo < this.reader.length && !this.#waitsForReplay;
+    return this.#hasNewText() && !this.#waitsForReplay;
+  }
+
+  /** Whether there is text or reasoning that this socket receives and that was not sent yet. */
+  #hasNewText(): boolean {
+    const { reader } = this;
+    return (this.#streamed && this.#sentTo < reader.length) || this.#reasoningTo < reader.reasoning.length;
   }
 
   #behind(): boolean {
-    return (
-      this.#eventsSent < this.reader.events.length || (this.#streamed && this.#sentTo < this.reader.length)
-    );
+    return this.#eventsSent < this.reader.events.length || this.#hasNewText();
+  }
+
+  /** Sends the reasoning, which comes before the text. Returns whether any was sent. */
+  #sendReasoning(): boolean {
+    const { reasoning, meta } = this.reader;
+    const before = this.#reasoningTo;
+    while (this.#sink.writable && this.#reasoningTo < reasoning.length) {
+      const from = this.#reasoningTo;
+      const to = reasoning.boundary(from + MAX_TOKEN_TEXT_BYTES);
+      const old = from < this.#oldReasoningTo;
+      if (old && !this.#replayAllowed(to - from)) break;
+      const text = JSON.stringify(reasoning.read(from, to));
+      this.#reasoningTo = to;
+      this.#reasoningHead ??= textHead("reasoning", meta);
+      if (old) this.#sink.chargeReplay(Math.max(0, Buffer.byteLength(text) - (to - from)));
+      this.#sink.send("reasoning", `${text},"from":${from},"to":${to}}`, this.#reasoningHead);
+    }
+    return this.#reasoningTo > before;
   }
 
   #sendEventsAndText(): void {

@@ -1,26 +1,14 @@
-import type {
-  AnswerEvent,
-  AnswerEventContent,
-  AnswerLog,
-  AnswerMeta,
-  AnswerOutcome,
-  AnswerReader,
-  AnswerStatus,
-  AnswerWriter,
-} from "../../chat/answer-log.ts";
+import type { AnswerLog, AnswerMeta, AnswerReader, AnswerWriter } from "../../chat/answer-log.ts";
 import { classOf, type AccountClass } from "../../core/principal.ts";
 import type { Clock } from "../../core/clock.ts";
 import { ServiceError } from "../../core/errors.ts";
 import { ExpiryQueue } from "./expiry-queue.ts";
 import { FairShares } from "./fair-shares.ts";
+import { MemoryAnswer, type AnswerHooks } from "./memory-answer.ts";
 import { OwnerLru } from "./owner-lru.ts";
-import { TextLog } from "./text-log.ts";
 
 /** Memory of an answer besides its text (record, meta, listeners, index entries), estimated from heap snapshots. */
 const RECORD_BYTES = 1024;
-
-/** Bytes of a value in the result of a command, besides its text. */
-const VALUE_BYTES = 16;
 
 /**
  * New answers are refused while running ones of the same class hold more than this share of the bytes that the class
@@ -49,7 +37,7 @@ export class MemoryAnswerLog implements AnswerLog {
   readonly #answers: OwnerLru<MemoryAnswer>;
   /** Finished answers. */
   readonly #expiring: ExpiryQueue;
-  readonly #hooks: Hooks = {
+  readonly #hooks: AnswerHooks = {
     grow: (answer, bytes) => this.#grow(answer, bytes),
     finished: (answer, bytes, held) => this.#finished(answer, bytes, held),
   };
@@ -151,133 +139,6 @@ export class MemoryAnswerLog implements AnswerLog {
   }
 }
 
-/** How an answer accounts for its memory in the log. */
-interface Hooks {
-  /** Reserves `bytes` for more text; false when the budget has no space left. */
-  grow(answer: MemoryAnswer, bytes: number): boolean;
-  /** Called at the end of an answer with `held` bytes of text. `bytes` is the size of its result, also counted now. */
-  finished(answer: MemoryAnswer, bytes: number, held: number): void;
-}
-
 function overloaded(reason: string): ServiceError {
   return new ServiceError("overloaded", `${reason} Try again in a few seconds.`, { retryAfterMs: 2000 });
-}
-
-class MemoryAnswer implements AnswerReader, AnswerWriter {
-  readonly meta: AnswerMeta;
-  /** Class of the account that is charged. */
-  readonly kind: AccountClass;
-  /** Memory of the message that it answers. */
-  readonly messageBytes: number;
-  readonly #maxBytes: number;
-  readonly #hooks: Hooks;
-  #text = new TextLog();
-  #events: readonly AnswerEvent[] = [];
-  #status: AnswerStatus | null = null;
-  #outcome: AnswerOutcome | null = null;
-  #evicted = false;
-  #listeners: readonly (() => void)[] = [];
-
-  constructor(init: { meta: AnswerMeta; messageBytes: number }, maxBytes: number, hooks: Hooks) {
-    this.meta = init.meta;
-    this.kind = classOf(init.meta.accountKey);
-    this.messageBytes = init.messageBytes;
-    this.#maxBytes = maxBytes;
-    this.#hooks = hooks;
-  }
-
-  get reader(): AnswerReader {
-    return this;
-  }
-
-  get length(): number {
-    return this.#text.length;
-  }
-
-  get status(): AnswerStatus | null {
-    return this.#status;
-  }
-
-  get events(): readonly AnswerEvent[] {
-    return this.#events;
-  }
-
-  get outcome(): AnswerOutcome | null {
-    return this.#outcome;
-  }
-
-  get evicted(): boolean {
-    return this.#evicted;
-  }
-
-  /** Whether the answer has subscribers. */
-  get watched(): boolean {
-    return this.#listeners.length > 0;
-  }
-
-  append(text: string): boolean {
-    if (this.#outcome !== null || text === "") return true;
-    const bytes = Buffer.byteLength(text);
-    if (this.#text.length + bytes > this.#maxBytes || !this.#hooks.grow(this, bytes)) return false;
-    this.#text.append(text, bytes);
-    this.#status = null;
-    this.#changed();
-    return true;
-  }
-
-  addEvent(event: AnswerEventContent): void {
-    if (this.#outcome !== null) return;
-    this.#events = [...this.#events, { ...event, offset: this.length }];
-    this.#changed();
-  }
-
-  setStatus(status: AnswerStatus | null): void {
-    if (this.#outcome !== null) return;
-    this.#status = status;
-    this.#changed();
-  }
-
-  finish(outcome: AnswerOutcome): void {
-    if (this.#outcome !== null) return;
-    this.#outcome = outcome;
-    this.#status = null;
-    this.#text.seal();
-    // A result can be as large as a whole message and is retained as long as the text.
-    const resultBytes = outcome.type === "command" ? bytesOf(outcome.result) : 0;
-    this.#hooks.finished(this, resultBytes, this.#text.length);
-    this.#changed();
-  }
-
-  /** Drops the text, whose bytes are no longer counted. Readers lose what they have not read yet. */
-  evict(): void {
-    this.#evicted = true;
-    this.#text = new TextLog();
-    this.#changed();
-  }
-
-  read(from: number, to?: number): string {
-    return this.#text.read(from, to);
-  }
-
-  boundary(offset: number): number {
-    return this.#text.boundary(offset);
-  }
-
-  subscribe(listener: () => void): () => void {
-    this.#listeners = [...this.#listeners, listener];
-    return () => {
-      this.#listeners = this.#listeners.filter((it) => it !== listener);
-    };
-  }
-
-  #changed(): void {
-    for (const listener of this.#listeners) listener();
-  }
-}
-
-/** Bytes of a value of JSON, about; encoding it would cost more than sending it. */
-function bytesOf(value: unknown): number {
-  if (typeof value === "string") return Buffer.byteLength(value) + VALUE_BYTES;
-  if (typeof value !== "object" || value === null) return VALUE_BYTES;
-  return Object.values(value).reduce((sum: number, each) => sum + bytesOf(each), VALUE_BYTES);
 }

@@ -50,6 +50,26 @@ describe("RequestState", () => {
     expect(run({ stop: ["</x"] }, [3, 4, "end"]).lines).toEqual(["delta </end> 2", "finished stop 3 2 0"]);
   });
 
+  it("emits reasoning apart from the text, and looks for stop texts in the text only", () => {
+    const script = ["<think>", "a", "</end>", "</th", "ink>", "\n", "b", "</end>"];
+    const events = recordedEvents();
+    const prepared = preparedRequest(3, { promptEnd: "", stop: ["</end>"], maxTokens: 20 });
+    const request = new RequestState(prepared, events, (tokens) =>
+      tokens.map((token) => script[token]).join(""),
+    );
+    expect(script.map((_, token) => request.accept(token))).toEqual([...Array(7).fill(false), true]);
+    expect(events.lines).toEqual(["reasoning a 2", "reasoning </end> 1", "delta b 4", "finished stop 3 8 0"]);
+    expect(events.reasoningTokens()).toBe(3);
+  });
+
+  it("begins within the reasoning that the prompt opened, and counts it in the limit", () => {
+    const events = recordedEvents();
+    const prepared = preparedRequest(3, { promptEnd: "<|im_start|>assistant\n<think>\n", maxTokens: 2 });
+    const request = new RequestState(prepared, events, detokenize);
+    expect([request.accept(0), request.accept(3)]).toEqual([false, true]);
+    expect(events.lines).toEqual(["reasoning Hello 1", "reasoning </ 1", "finished length 3 2 0"]);
+  });
+
   it("returns any range of the tokens of prompt and answer", () => {
     const prepared = preparedRequest(3);
     const request = new RequestState(prepared, recordedEvents(), detokenize);

@@ -22,7 +22,7 @@ function read(...chunks: unknown[]): { text: string; reader: AnswerReader } {
 }
 
 describe("the answer reader", () => {
-  it("returns the content and ignores roles and reasoning", () => {
+  it("returns the content without roles and reasoning", () => {
     const { text, reader } = read(
       chunk({ role: "assistant", content: null }),
       chunk({ reasoning_content: "hmm", reasoning: "hmm" }),
@@ -30,7 +30,23 @@ describe("the answer reader", () => {
       chunk({ content: "!" }, "stop"),
     );
     expect(text).toBe("Hi!");
+    expect(reader.reasoning.take()).toBe("hmm");
+    expect(reader.reasoning.take()).toBe("");
     expect(reader.finishReason()).toBe("stop");
+  });
+
+  it.each([
+    [{ completion_tokens: 9, completion_tokens_details: { reasoning_tokens: 5 } }, 5],
+    [{ completion_tokens: 9, reasoning_tokens: 5 }, 5],
+    [{ completion_tokens: 9, completion_tokens_details: { reasoning_tokens: 50 } }, 9],
+    [{ completion_tokens: 9, completion_tokens_details: { reasoning_tokens: "5" } }, 3],
+    [{ completion_tokens: 9 }, 3],
+  ])("reads the tokens of reasoning from %j", (usage, expected) => {
+    const { reader } = read(chunk({ content: "x" }, "stop"), {
+      choices: [],
+      usage: { prompt_tokens: 5, ...usage },
+    });
+    expect(reader.usage(5, 9, 3)).toMatchObject({ completionTokens: 9, reasoningTokens: expected });
   });
 
   it("maps a refusal by the model to content_refused", () => {

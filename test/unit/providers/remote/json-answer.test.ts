@@ -9,6 +9,8 @@ describe("JSON in an answer", () => {
     ["```\n[1]\n```", "[1]"],
     ['Sure! Here it is: {"a":{"b":2}} I hope it helps.', '{"a":{"b":2}}'],
     ['"text"', '"text"'],
+    ['Hm. {"b":2}\n</think>\n\n{"a":1}', '{"a":1}'],
+    ['{"a":"</think>"}', '{"a":"</think>"}'],
   ])("is found in %j", (answer, json) => {
     expect(jsonOf(answer)).toBe(json);
   });

@@ -41,6 +41,7 @@ describe("resuming in the middle of an answer", () => {
     expect(await cutAndReconnect(world, client)).toEqual({
       type: "resume",
       session: "secret-1",
+      reasoning: true,
       answers: [
         { answer: "a1", from: 8 },
         { answer: "a2", from: 4 },
@@ -74,7 +75,7 @@ describe("resuming in the middle of an answer", () => {
       world.socket.deliver(resumedFrame());
       if (when === "after") world.socket.deliver(expired("a1"));
       expect(world.socket.sent.slice(1)).toEqual([
-        { type: "message", message: "hi", id: "m1", conversation: "c" },
+        { type: "message", message: "hi", id: "m1", conversation: "c", reasoning: true },
       ]);
       world.socket.deliver(tokenFrame("m1", "Second", 0, "a9"));
       expect(textOf(events, "m1")).toBe("Second");
@@ -291,7 +292,7 @@ describe("restore() after a reload", () => {
   it("resumes at the end of the known text, requests the history, and only then sends unanswered messages", () => {
     const { world, client, events } = reloaded();
     expect(world.socket.sent).toEqual([
-      { type: "resume", session: "secret-1", answers: [{ answer: "a1", from: 4 }] },
+      { type: "resume", session: "secret-1", reasoning: true, answers: [{ answer: "a1", from: 4 }] },
     ]);
     world.socket.deliver(resumedFrame());
     expect(world.socket.sent.slice(1)).toEqual([{ type: "history", conversation: "c" }]);

@@ -24,7 +24,9 @@ describe("connecting", () => {
     client.send({ text: "early", conversation: "c", id: "m1" });
     expect(world.socket.sent).toEqual([]);
     world.socket.deliver(welcomeFrame());
-    expect(world.socket.sent).toEqual([{ type: "message", message: "early", id: "m1", conversation: "c" }]);
+    expect(world.socket.sent).toEqual([
+      { type: "message", message: "early", id: "m1", conversation: "c", reasoning: true },
+    ]);
   });
 
   it("drops a socket that sends no frame within the handshake timeout", async () => {

@@ -20,6 +20,7 @@ describe("a saved transcript", () => {
     const entries: Entry[] = [
       turn("1", 'a "b" \n\u2028 🙂 </script>'),
       { kind: "divider", text: "Cleared" },
+      { ...turn("3"), reasoning: "because" },
       { ...turn("2"), status: "failed", failure: { code: "busy", message: "Wait", retryable: true } },
     ];
     expect(unpackTranscript(packTranscript({ conversation: "c", entries }))).toEqual({
