@@ -1,4 +1,4 @@
-/** A token as it should be, which needs no other look. */
+/** A token with nothing pasted along, which is returned as it is. */
 const PLAIN = /^[\w.~+/=-]*$/;
 /** A quote or white space, as pasted before or after a token. */
 const EDGE = /[\s"'`“”„‘’‚«»‹›]/;
