@@ -3,7 +3,7 @@ interface Material extends KeyMaterial {
   readonly pattern: RegExp;
 }
 
-/** What a text is that was given as a key, and what to do. */
+/** What was given as a key, and what to do. */
 export interface KeyMaterial {
   /** Such as `a certificate`. */
   readonly name: string;

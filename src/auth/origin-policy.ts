@@ -64,9 +64,9 @@ export function createOriginPolicy({ allowedOrigins }: OriginPolicyOptions): Ori
 }
 
 /**
- * Whether a pattern with a wildcard covers an origin in lower case. The wildcard
- * stands for one or more whole labels of the host, so `https://*.example.org` covers neither `https://example.org` nor
- * `https://evil-example.org` nor `https://example.org.evil.example`.
+ * Whether a pattern with a wildcard covers an origin in lower case. The wildcard stands for one or more whole labels of
+ * the host, so `https://*.example.org` covers neither `https://example.org` nor `https://evil-example.org` nor
+ * `https://example.org.evil.example`.
  */
 function coversOrigin(pattern: string, origin: string): boolean {
   const star = pattern.indexOf("*");

@@ -112,7 +112,7 @@ async function ask(
   const request: ChatRequest = {
     system,
     context,
-    turns: promptTurns(turns),
+    turns: promptTurns(turns, provider.describe().contextTokens),
     maxTokens,
     sampling,
     principal: owner,

@@ -1,6 +1,6 @@
 import { MIN_SECRET_BYTES } from "../core/ids.ts";
 import { ConfigError } from "./config-error.ts";
-import { editDistance, nearestName } from "../core/edit-distance.ts";
+import { editDistance, nearestName, nearestWord } from "../core/edit-distance.ts";
 import { isProxyName } from "./network-settings.ts";
 import { settings, type Config } from "./schema.ts";
 import type { Setting } from "./setting.ts";
@@ -38,7 +38,10 @@ const ownPrefixes = [
 /** Variables of other programs that share a prefix with ours or are similar to a setting. */
 const foreignNames = new Set([
   "FTP_PROXY",
+  "GOPROXY",
   "MODULEPATH",
+  "MODULE_PATH",
+  "NODE_PATH",
   "OPENAI_ADMIN_KEY",
   "OPENAI_API_VERSION",
   "OPENAI_CUSTOM_HEADERS",
@@ -138,7 +141,12 @@ function unknownNames(env: Environment): string[] {
     .toSorted()
     .flatMap((name) => {
       const own = ownPrefixes.some((prefix) => name.startsWith(prefix));
-      const nearest = own ? nearestName(name, names) : names.find((each) => isTypo(name, each));
+      const nearest = own
+        ? nearestName(name, names)
+        : nearestWord(
+            name.toUpperCase(),
+            names.filter((each) => isTypo(name, each)),
+          );
       if (!own && nearest === undefined) return [];
       return [`${name} is not a setting and is ignored${nearest ? `; did you mean ${nearest}?` : ""}`];
     });

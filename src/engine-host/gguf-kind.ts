@@ -1,7 +1,7 @@
 import type { GgufHeader, GgufValue } from "./gguf-header.ts";
 import { GgufFault } from "./gguf-reader.ts";
 
-/** What a file is that llama.cpp's tools write, but that cannot answer messages. */
+/** Kinds of files that llama.cpp's tools write and that cannot answer messages. */
 const PROJECTOR = "a projector for images or audio (mmproj), which only extends a chat model";
 const ADAPTER = "an adapter (LoRA), which only changes a chat model";
 const CONTROL_VECTOR = "a control vector, which only changes a chat model";

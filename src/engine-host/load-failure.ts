@@ -14,7 +14,7 @@ export interface FailedLoad {
 const WRAPPERS =
   /^(error loading model( architecture| hyperparameters| vocabulary)?|failed to load model|[a-z]+_\w+): */i;
 
-/** Lines with a cause, the most telling first. Group 1 is the cause. */
+/** Lines with a cause, the most specific first. Group 1 is the cause. */
 const causes: readonly RegExp[] = [
   /error loading model: (.+)$/,
   /(GGML_ASSERT\(.+\) failed.*)$/,

@@ -118,7 +118,7 @@ async function fromFolder(
   options: LocateOptions,
   tried: Tried,
 ): Promise<FoundModel | null> {
-  const names = await searchFolder(options, tried);
+  const names = await searchFolder(wanted, options, tried);
   const isWanted = (name: string): boolean => basename(name) === wanted.file;
   const inspectAll = async (some: readonly string[]): Promise<Candidate[]> => {
     const candidates: Candidate[] = [];
@@ -135,10 +135,14 @@ async function fromFolder(
   return { path: used.path, entry: used.entry, source, notes };
 }
 
-async function searchFolder(options: LocateOptions, { notes }: Tried): Promise<readonly string[]> {
+async function searchFolder(
+  wanted: ModelEntry,
+  options: LocateOptions,
+  { notes }: Tried,
+): Promise<readonly string[]> {
   try {
     await mkdir(options.modelsDir, { recursive: true });
-    const found = await findModelFiles(options.modelsDir);
+    const found = await findModelFiles(options.modelsDir, wanted.file);
     notes.push(...found.notes);
     return found.files;
   } catch (error) {
@@ -156,7 +160,8 @@ async function inspect(
   const path = resolve(modelsDir, name);
   const entry = catalog.find(({ file }) => file === basename(name)) ?? null;
   const fault = (await sizeFault(path, entry)) ?? (await modelFault(path));
-  return { name: printable(name), path, entry, fault };
+  // A fault may contain names from the file, and the path.
+  return { name: printable(name), path, entry, fault: fault === null ? null : printable(fault) };
 }
 
 /** The first candidate that loads; null if none does. */

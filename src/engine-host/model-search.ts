@@ -1,7 +1,7 @@
 import type { Dirent } from "node:fs";
 import { opendir, realpath, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { messageOf } from "./model-file.ts";
+import { basename, join } from "node:path";
+import { messageOf, printable } from "./model-file.ts";
 
 /** Depth of subfolders: the cache of the Hugging Face tools has files in the third. */
 const MAX_DEPTH = 4;
@@ -11,7 +11,10 @@ const MAX_ENTRIES = 10_000;
 const MAX_FILES = 64;
 
 export interface FoundFiles {
-  /** Paths relative to the folder, with `/`: its own files by name, then those of its subfolders by path. */
+  /**
+   * Paths relative to the folder, with `/`: files with the preferred name, then the folder's own files by name, then
+   * those of its subfolders by path.
+   */
   readonly files: readonly string[];
   /** What was not searched, one sentence each. */
   readonly notes: readonly string[];
@@ -21,12 +24,13 @@ export interface FoundFiles {
  * Finds the `.gguf` files of a folder and its subfolders; capitals in the ending do not matter. Links are followed.
  * Hidden folders are left out. Depth and counts are bounded.
  *
+ * @param preferred name of a file that the bound on files never leaves out
  * @throws a system error if the folder itself cannot be read
  */
-export async function findModelFiles(folder: string): Promise<FoundFiles> {
+export async function findModelFiles(folder: string, preferred?: string): Promise<FoundFiles> {
   const search = new Search(folder);
   await search.visit("", 0);
-  return search.result();
+  return search.result(preferred);
 }
 
 class Search {
@@ -56,16 +60,19 @@ class Search {
     }
     for (const name of subfolders.toSorted()) {
       await this.visit(name, depth + 1).catch((error: unknown) => {
-        this.#notes.push(`models/${name} cannot be searched (${messageOf(error)}).`);
+        this.#notes.push(printable(`models/${name} cannot be searched (${messageOf(error)}).`));
       });
     }
   }
 
-  result(): FoundFiles {
-    const depthOf = (name: string): number => (name.includes("/") ? 1 : 0);
+  result(preferred: string | undefined): FoundFiles {
+    const rankOf = (name: string): number => {
+      if (basename(name) === preferred) return 0;
+      return name.includes("/") ? 2 : 1;
+    };
     const files = this.#files
       .toSorted()
-      .toSorted((left, right) => depthOf(left) - depthOf(right))
+      .toSorted((left, right) => rankOf(left) - rankOf(right))
       .slice(0, MAX_FILES);
     const notes = [...this.#notes];
     if (this.#entries > MAX_ENTRIES) notes.push(`Only ${MAX_ENTRIES} entries of models/ were searched.`);

@@ -90,5 +90,6 @@ function pythonFault(error: Error & { code?: unknown }, errors: string): string 
     .trim()
     .split("\n")
     .findLast((line) => line.trim() !== "" && !line.startsWith("WARNING"));
-  return `python3 failed: ${last ?? error.message}`;
+  // URLs of proxies and package indexes may contain a password.
+  return `python3 failed: ${(last ?? error.message).replaceAll(/:\/\/\S*@/g, "://(hidden)@")}`;
 }

@@ -57,6 +57,9 @@ function engineEnvironment(env: Readonly<Record<string, string | undefined>>): R
   return { ...Object.fromEntries(kept), UV_THREADPOOL_SIZE: String(threads) };
 }
 
+/** Codes of Node.js in the output of an engine whose own modules could not be loaded. */
+const MISSING_MODULE = /\b(ERR_MODULE_NOT_FOUND|MODULE_NOT_FOUND|ERR_DLOPEN_FAILED)\b/;
+
 /** The first start of an engine failed. The message gives the cause and what to do. */
 export class EngineStartError extends Error {
   /** The same without the path of the model; undefined where another model would fail too. */
@@ -259,6 +262,11 @@ function startError(
   { code, signal, failure, fault, lastLines }: EngineExit,
   model: string,
 ): EngineStartError {
+  if (failure === undefined && lastLines.some((line) => MISSING_MODULE.test(line))) {
+    return new EngineStartError(
+      'A module of the engine is missing or cannot be loaded; the log has its name. Install the modules again with "npm ci".',
+    );
+  }
   if (failure !== undefined && fault !== "file" && fault !== "model") return new EngineStartError(failure);
   const reason =
     failure !== undefined && fault === "model"

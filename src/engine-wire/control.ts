@@ -61,7 +61,7 @@ export type ControlReply =
 
 /**
  * What failed at the start of the engine. `file`: the library cannot load the file, and the message is its short
- * reason. `model`: the loaded model cannot be used with the settings. `setup`: no other file would do better. The
+ * reason. `model`: the loaded model cannot be used with the settings. `setup`: no other file could be loaded either. The
  * message of the last two explains what to fix.
  */
 export type LoadFault = "file" | "model" | "setup";

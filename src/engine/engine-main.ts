@@ -5,7 +5,7 @@ import { systemClock } from "../core/clock.ts";
 import { EngineServer } from "./server/engine-server.ts";
 import { openKvFolder, type KvFolder } from "./kv/kv-folder.ts";
 import { LongWork } from "./server/long-work.ts";
-import { GpuUnavailable } from "./model/gpu-binaries.ts";
+import { LibraryUnavailable } from "./model/gpu-binaries.ts";
 import { loadModel, ModelFileError, type LoadedModel } from "./model/load-model.ts";
 import {
   CONTROL_FD,
@@ -88,7 +88,7 @@ async function handle(message: ControlMessage): Promise<void> {
 
 /** What a failed load is due to. */
 function faultOf(error: unknown): LoadFault {
-  if (error instanceof GpuUnavailable) return "setup";
+  if (error instanceof LibraryUnavailable) return "setup";
   return error instanceof ModelFileError ? "file" : "model";
 }
 

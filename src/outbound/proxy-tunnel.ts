@@ -95,7 +95,7 @@ function unreachable(route: ProxyRoute, cause: NodeJS.ErrnoException): ProxyErro
 function refusal(route: ProxyRoute, status: number): ProxyError {
   const advice = status === 407 ? "; check its user name and password" : "";
   const what = `refused the connection with status ${status}${advice}`;
-  // With other codes from 500 the proxy could not reach the address. 501: it knows no tunnels.
+  // With other codes from 500 the proxy could not reach the address. 501: it does not support tunnels.
   const refusesTunnel = (status < 500 && status !== 407) || status === 501;
   return new ProxyError(route, what, `PROXY_STATUS_${status}`, { refusesTunnel });
 }

@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url";
 
 export type GpuKind = "cuda" | "vulkan" | "metal";
 
-/** The GPU that the settings name cannot be used, whatever the model. */
-export class GpuUnavailable extends Error {}
+/** The native library, or the GPU that the settings name, cannot be used, whatever the model. */
+export class LibraryUnavailable extends Error {}
 
 /** Names of node-llama-cpp's binary packages by platform. */
 const packages: Readonly<Record<string, Partial<Record<GpuKind, string>>>> = {

@@ -13,7 +13,7 @@ import { chatTemplate } from "./templates/chat-template.ts";
 import { markerBreaker } from "./role-markers.ts";
 import { markersOfModel } from "./template-markers.ts";
 import type { EngineSequence, LongWorkScope } from "../ports.ts";
-import { GpuUnavailable, installedGpuKinds, type GpuKind } from "./gpu-binaries.ts";
+import { installedGpuKinds, LibraryUnavailable, type GpuKind } from "./gpu-binaries.ts";
 import { GrammarCache } from "./grammar-cache.ts";
 import { singleStreamThreads, type UseThreads } from "./single-stream-threads.ts";
 import { NativeSequence } from "./native-sequence.ts";
@@ -49,7 +49,7 @@ export interface LoadedModel {
 /** The library cannot load a file. The message is the library's own; its log lines have the cause. */
 export class ModelFileError extends Error {}
 
-/** Loads the model and creates its context. @throws ModelFileError; GpuUnavailable; Error that explains what to fix */
+/** Loads the model and creates its context. @throws ModelFileError; LibraryUnavailable; Error that explains what to fix */
 export async function loadModel(
   settings: EngineSettings,
   longWork: LongWorkScope = { during: (work) => work() },
@@ -143,12 +143,12 @@ function descriptionOf(model: LlamaModel): string {
 
 async function openLlama(settings: EngineSettings, notes: string[]): Promise<Llama> {
   const { gpu } = settings;
-  if (gpu === "off") return bindings(false);
+  if (gpu === "off") return cpuBindings();
   if (gpu !== "auto") {
     try {
       return await bindings(gpu);
     } catch (cause) {
-      throw new GpuUnavailable(
+      throw new LibraryUnavailable(
         `GPU=${gpu} cannot be used: ${messageOf(cause)}. Install its binaries with "npm run gpu", check the driver, ` +
           "or set GPU=auto.",
         { cause },
@@ -162,7 +162,18 @@ async function openLlama(settings: EngineSettings, notes: string[]): Promise<Lla
       notes.push(`The ${kind} binaries are installed but do not work on this machine (${messageOf(error)}).`);
     }
   }
-  return bindings(false);
+  return cpuBindings();
+}
+
+async function cpuBindings(): Promise<Llama> {
+  try {
+    return await bindings(false);
+  } catch (cause) {
+    throw new LibraryUnavailable(
+      `The llama.cpp library cannot be used on this machine: ${messageOf(cause)}. Install it again with "npm ci".`,
+      { cause },
+    );
+  }
 }
 
 /** Loads prebuilt bindings. Never builds from source and never downloads. */

@@ -39,6 +39,13 @@ describe("extractToken", () => {
     expect(extractToken({ authorizations: [`Bearer ${pasted}`, "Bearer a.b.c"] })).toEqual(found("a.b.c"));
   });
 
+  // A regular expression for the end of the text took a minute.
+  it("takes linear time for blanks inside a value", () => {
+    const from = performance.now();
+    expect(extractToken({ query: [`a${" ".repeat(200_000)}b`] })).toEqual(found("ab"));
+    expect(performance.now() - from).toBeLessThan(5000);
+  });
+
   it("accepts the same token in several places", () => {
     expect(extractToken({ query: ["t"], authorizations: ["Bearer t"], protocols: ["bearer.t"] })).toEqual(
       found("t"),

@@ -164,6 +164,25 @@ describe("locateModel", () => {
     });
   });
 
+  it("finds the wanted model among more files than are looked at", async () => {
+    const options = await setUp({ fetch: forbidden, python: forbidden });
+    for (let index = 100; index < 170; index++) {
+      await writeFile(join(options.modelsDir, `${index}.gguf`), modelBytes());
+    }
+    await writeFile(join(options.modelsDir, wanted.file), wantedBytes);
+    expect(await locateModel(options)).toMatchObject({ entry: wanted });
+  });
+
+  it("prints no control character of a name inside a part of a split model", async () => {
+    const options = await setUp({ download: false });
+    const name = "m\u001b[31m-00001-of-00002.gguf";
+    await writeFile(join(options.modelsDir, name), splitGguf(2)[0] as Buffer);
+    const found = await locateModel(options);
+    expect("reason" in found && found.reason).toMatch(
+      /part 2 \(m\?\[31m-00002-of-00002\.gguf\) does not exist/,
+    );
+  });
+
   it("finds the wanted model in a subfolder", async () => {
     const options = await setUp({ fetch: forbidden, python: forbidden });
     await writeFile(join(options.modelsDir, "a.gguf"), modelBytes());
@@ -347,6 +366,14 @@ describe("locateModel", () => {
 });
 
 describe("runPython", () => {
+  it("hides passwords in URLs of its errors", async () => {
+    const signal = new AbortController().signal;
+    const fail = "raise SystemExit('Failed to parse: http://user:p@ss@proxy.example:3128 (ERROR)')";
+    await expect(runPython(["-c", fail], signal)).rejects.toThrow(
+      "python3 failed: Failed to parse: http://(hidden)@proxy.example:3128 (ERROR)",
+    );
+  });
+
   it("reports in one line why a command failed", async () => {
     const signal = new AbortController().signal;
     await expect(runPython(["-c", "raise SystemExit('no such thing')"], signal)).rejects.toThrow(

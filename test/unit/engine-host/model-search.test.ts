@@ -47,6 +47,13 @@ describe("findModelFiles", () => {
     expect((await findModelFiles(folder)).files).toEqual(["model.gguf/a.gguf"]);
   });
 
+  it("never leaves out files with the preferred name", async () => {
+    const others = Array.from({ length: 70 }, (_, index) => `${100 + index}.gguf`);
+    const { files } = await findModelFiles(await folderWith(...others, "sub/z.gguf"), "z.gguf");
+    expect(files).toHaveLength(64);
+    expect(files.slice(0, 2)).toEqual(["sub/z.gguf", "100.gguf"]);
+  });
+
   it("lists a bounded number of files, with a note", async () => {
     const folder = await folderWith(...Array.from({ length: 70 }, (_, index) => `${100 + index}.gguf`));
     const { files, notes } = await findModelFiles(folder);

@@ -188,6 +188,14 @@ describe("EngineSupervisor", () => {
     }
   });
 
+  it("blames no model for a module of the engine that is missing", async () => {
+    const { supervisor } = await supervise('require("./no-such-module")');
+    const error: unknown = await supervisor.start().catch((reason: unknown) => reason);
+    if (!(error instanceof EngineStartError)) throw new Error("no EngineStartError");
+    expect(error.modelReason).toBeUndefined();
+    expect(error.message).toMatch(/^A module of the engine is missing .*npm ci/);
+  });
+
   it.each([
     ["exits", "process.exit(9)", /ended while it loaded the model \(exit code 9\).*damaged/],
     ["aborts", 'process.kill(process.pid, "SIGABRT")', /\(SIGABRT\).*damaged/],

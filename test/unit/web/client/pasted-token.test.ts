@@ -10,6 +10,7 @@ describe("pastedToken", () => {
     '"Bearer a.b.c"',
     "„a.b.c“",
     "a.\r\nb.c",
+    "\n' Bearer: \"a.b.c\" '",
     "a.b.\u200Bc",
     "Authorization: Bearer a.b.c",
   ])("restores a token from %j, on the page as on the server", (pasted) => {
