@@ -2,7 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import { ProviderError } from "../provider-error.ts";
 import type { ChatRequest } from "../provider.ts";
-import type { AnswerReader } from "./answer-reader.ts";
+import type { AnswerReader } from "./reply/answer-reader.ts";
 import type { CompletionBody } from "./dialect/completion-body.ts";
 import { adaptDialect, dialectKey, firstDialect, type Dialect } from "./dialect/dialect.ts";
 import { readRefusal } from "./dialect/refusal.ts";

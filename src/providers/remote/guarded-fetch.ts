@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { ProviderError } from "../provider-error.ts";
-import { AnswerEvents } from "./answer-events.ts";
+import { AnswerEvents } from "./reply/answer-events.ts";
 import { ownParameters } from "./dialect/refusal.ts";
 import { isWrongPath, type RemoteNames, type UpstreamFault } from "./fault-table.ts";
 import {

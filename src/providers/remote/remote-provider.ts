@@ -12,16 +12,16 @@ import {
   type StreamPart,
   type Usage,
 } from "../provider.ts";
-import { AnswerLimit } from "./answer-limit.ts";
-import { AnswerReader } from "./answer-reader.ts";
+import { AnswerLimit } from "./reply/answer-limit.ts";
+import { AnswerReader } from "./reply/answer-reader.ts";
 import { CompletionStreams, type RemoteProviderSpec, type RemoteDependencies } from "./completion-streams.ts";
 import type { RemoteNames } from "./fault-table.ts";
 import { badAnswer } from "./http-errors.ts";
-import { checkedJson } from "./json-answer.ts";
+import { checkedJson } from "./reply/json-answer.ts";
 import { Keepalive } from "./keepalive.ts";
-import { plausibleUsage } from "./plausible-usage.ts";
+import { plausibleUsage } from "./reply/plausible-usage.ts";
 import type { Correction } from "./request-body.ts";
-import { ReasoningHabit } from "./reasoning-habit.ts";
+import { ReasoningHabit } from "./reply/reasoning-habit.ts";
 import { RunningCall } from "./running-call.ts";
 
 export type { RemoteProviderSpec, RemoteDependencies };

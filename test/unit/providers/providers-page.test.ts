@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { errorCodes, type ErrorCode } from "../../../src/core/error-codes.ts";
 import { upstreamFaults, type RemoteNames } from "../../../src/providers/remote/fault-table.ts";
-import { finishWords } from "../../../src/providers/remote/finish-reasons.ts";
+import { finishWords } from "../../../src/providers/remote/reply/finish-reasons.ts";
 import { mapFault, readFault } from "../../../src/providers/remote/http-errors.ts";
 import { tableAfter } from "../../support/page-table.ts";
 

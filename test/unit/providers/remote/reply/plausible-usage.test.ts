@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { plausibleUsage } from "../../../../src/providers/remote/plausible-usage.ts";
+import { plausibleUsage } from "../../../../../src/providers/remote/reply/plausible-usage.ts";
 
 const own = { promptTokens: 40, completionTokens: 10, contextTokens: 1000, cut: false };
 const usage = (promptTokens: number, completionTokens: number, cachedTokens = 0) => ({

@@ -1,8 +1,8 @@
-import fc from "../../../support/property-tests.ts";
+import fc from "../../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
-import { ProviderError } from "../../../../src/providers/provider-error.ts";
-import { AnswerReader } from "../../../../src/providers/remote/answer-reader.ts";
-import type { RemoteNames } from "../../../../src/providers/remote/fault-table.ts";
+import { ProviderError } from "../../../../../src/providers/provider-error.ts";
+import { AnswerReader } from "../../../../../src/providers/remote/reply/answer-reader.ts";
+import type { RemoteNames } from "../../../../../src/providers/remote/fault-table.ts";
 
 const names: RemoteNames = {
   provider: "openai",

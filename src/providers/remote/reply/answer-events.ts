@@ -1,4 +1,4 @@
-import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
+import { fieldsOf, type JsonFields } from "../../../core/json-fields.ts";
 
 /**
  * Maximum characters of a line, of the data of one event, and of a whole document that are held. One event holds a few

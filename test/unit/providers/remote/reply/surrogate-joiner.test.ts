@@ -1,6 +1,6 @@
-import fc from "../../../support/property-tests.ts";
+import fc from "../../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
-import { SurrogateJoiner } from "../../../../src/providers/remote/surrogate-joiner.ts";
+import { SurrogateJoiner } from "../../../../../src/providers/remote/reply/surrogate-joiner.ts";
 
 function read(pieces: readonly string[]): string[] {
   const joiner = new SurrogateJoiner();

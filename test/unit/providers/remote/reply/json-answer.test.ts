@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { jsonOf } from "../../../../src/providers/remote/json-answer.ts";
+import { jsonOf } from "../../../../../src/providers/remote/reply/json-answer.ts";
 
 describe("JSON in an answer", () => {
   it.each([

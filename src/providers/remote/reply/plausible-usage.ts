@@ -1,4 +1,4 @@
-import type { Usage } from "../provider.ts";
+import type { Usage } from "../../provider.ts";
 
 /** More bytes than any tokenizer puts into a token on average, as a multiple of the estimate (bytes / 3). */
 const MAX_OVERESTIMATE = 8;

@@ -1,5 +1,5 @@
-import type { JsonFields } from "../../core/json-fields.ts";
-import { ReasoningSplitter } from "../../core/reasoning/reasoning-splitter.ts";
+import type { JsonFields } from "../../../core/json-fields.ts";
+import { ReasoningSplitter } from "../../../core/reasoning/reasoning-splitter.ts";
 import { reasoningOf } from "./reasoning-fields.ts";
 import { SurrogateJoiner } from "./surrogate-joiner.ts";
 

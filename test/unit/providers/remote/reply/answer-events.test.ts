@@ -1,6 +1,6 @@
-import fc from "../../../support/property-tests.ts";
+import fc from "../../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
-import { AnswerEvents } from "../../../../src/providers/remote/answer-events.ts";
+import { AnswerEvents } from "../../../../../src/providers/remote/reply/answer-events.ts";
 
 interface Outcome {
   readonly events: string;

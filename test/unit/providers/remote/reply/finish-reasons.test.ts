@@ -1,6 +1,6 @@
-import fc from "../../../support/property-tests.ts";
+import fc from "../../../../support/property-tests.ts";
 import { describe, expect, it } from "vitest";
-import { finishWords, meaningOf } from "../../../../src/providers/remote/finish-reasons.ts";
+import { finishWords, meaningOf } from "../../../../../src/providers/remote/reply/finish-reasons.ts";
 
 describe("the meaning of a finish reason", () => {
   it("does not depend on case, separators and the name of the enumeration", () => {

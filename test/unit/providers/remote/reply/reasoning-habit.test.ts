@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ReasoningHabit } from "../../../../src/providers/remote/reasoning-habit.ts";
+import { ReasoningHabit } from "../../../../../src/providers/remote/reply/reasoning-habit.ts";
 
 describe("models whose template opens the reasoning", () => {
   it.each([

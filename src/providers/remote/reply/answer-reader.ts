@@ -1,9 +1,9 @@
-import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
-import { StopText } from "../../core/stop-text.ts";
-import { ProviderError } from "../provider-error.ts";
-import type { Usage } from "../provider.ts";
-import type { RemoteNames } from "./fault-table.ts";
-import { badAnswer } from "./http-errors.ts";
+import { fieldsOf, type JsonFields } from "../../../core/json-fields.ts";
+import { StopText } from "../../../core/stop-text.ts";
+import { ProviderError } from "../../provider-error.ts";
+import type { Usage } from "../../provider.ts";
+import type { RemoteNames } from "../fault-table.ts";
+import { badAnswer } from "../http-errors.ts";
 import { meaningOf } from "./finish-reasons.ts";
 import { ReasoningReader } from "./reasoning-reader.ts";
 import { SurrogateJoiner } from "./surrogate-joiner.ts";

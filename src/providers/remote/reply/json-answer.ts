@@ -1,5 +1,5 @@
 import { Ajv, type ValidateFunction } from "ajv";
-import type { JsonSchema } from "../provider.ts";
+import type { JsonSchema } from "../../provider.ts";
 
 /** End of the reasoning, for servers that send the model's reasoning as part of the text. */
 const REASONING_END = "</think>";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { AnswerLimit } from "../../../../src/providers/remote/answer-limit.ts";
-import fc from "../../../support/property-tests.ts";
+import { AnswerLimit } from "../../../../../src/providers/remote/reply/answer-limit.ts";
+import fc from "../../../../support/property-tests.ts";
 
 describe("the limit of an answer", () => {
   it("counts each chunk as one token", () => {

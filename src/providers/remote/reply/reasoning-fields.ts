@@ -1,4 +1,4 @@
-import { fieldsOf, type JsonFields } from "../../core/json-fields.ts";
+import { fieldsOf, type JsonFields } from "../../../core/json-fields.ts";
 
 /**
  * Fields of a delta that hold reasoning beside the answer. Servers repeat the same reasoning in several of them, so only
