@@ -68,7 +68,7 @@ export interface UpgradePolicyOptions {
 /** Meaning of the query parameter `stream`. */
 const streamWords: ReadonlyMap<string, boolean> = new Map([
   ...["true", "1", "yes", "on"].map((word) => [word, true] as const),
-  ...["false", "0", "no", "off", "null", "undefined", ""].map((word) => [word, false] as const),
+  ...["false", "0", "no", "off", ""].map((word) => [word, false] as const),
 ]);
 
 /** Milliseconds until a client may retry when a limit is reached; an estimate. */
