@@ -20,11 +20,6 @@ export interface EngineInfo {
   readonly autoFromBytes?: number;
   /** Name of the chat template in use. */
   readonly template: string;
-  /**
-   * Text that ends the reasoning block in which the template's prompts end, such as `</think>`: answers begin inside
-   * it. Absent if they begin outside of one. Answers to a schema, and answers that continue a text, begin outside.
-   */
-  readonly reasoningEnd?: string;
   /** Time to load the model, in milliseconds. */
   readonly loadMs: number;
   /** Notes for the operator, such as a GPU that failed to load. */

@@ -66,14 +66,12 @@ export interface PreparedRequest {
   /** Whether the prompt ends in text of the answer, which the output continues. */
   readonly continues?: boolean;
   /**
-   * End of the prompt with its special tokens, as the template may open the reasoning; undefined if the output is an
+   * What the template writes at the end of the prompt, where it may open the reasoning; undefined if the output is an
    * answer from its first token, without any reasoning.
    */
   readonly promptEnd?: string;
   /** Whether white space at the end is removed from the answer. */
   readonly trimEnd: boolean;
-  /** Text that ends the reasoning block in which the prompt ends, such as `</think>`. Absent if it ends outside of one. */
-  readonly reasoningEnd?: string;
   readonly client: string;
   readonly conversation: string;
   /** Account that is charged. */

@@ -1,10 +1,75 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadModel } from "../../src/engine/model/load-model.ts";
+import type { EngineRequest } from "../../src/engine-wire/requests.ts";
 import { ChatSocket, type Frame } from "../support/chat-socket.ts";
+import { tinySettings } from "../support/local-engine.ts";
 import { modelTemplates, type ModelTemplate } from "../support/model-templates.ts";
+import { prepared } from "../support/prepared.ts";
 import { startService, type Service } from "../support/service.ts";
 import { endlessModel } from "../support/tiny-gguf.ts";
 
-const all = Object.entries<ModelTemplate>(modelTemplates);
+/** One of each kind: who takes turns, where system texts go, how an answer begins, what replaces a broken template. */
+const served = [
+  "Llama 2",
+  "Mistral v3",
+  "Gemma 2",
+  "Qwen 3 that always thinks",
+  "Mistral that always thinks",
+  "gpt-oss",
+  "contents in parts",
+  "one message only",
+  "broken Jinja",
+  "none",
+] as const;
+const others = Object.entries<ModelTemplate>(modelTemplates).filter(
+  ([name]) => !served.some((it) => it === name),
+);
+
+/** Reasoning blocks are not repeated. Without a history, all turns are one text, which changes at its beginning. */
+const repeats = ({ begin, shape }: ModelTemplate): boolean =>
+  !/think[>\]]/i.test(begin) && shape?.history !== false;
+
+function expectNote({ jinja, shape }: ModelTemplate, note: string | undefined): void {
+  if (shape !== undefined) expect(note).toBeUndefined();
+  else if (jinja === null)
+    expect(note).toMatch(/^The model file has no chat template\. Prompts have the form/);
+  else
+    expect(note).toMatch(
+      /^The chat template of the model file cannot be used \(.+\)\. Prompts have the form/,
+    );
+}
+
+describe("an engine whose model has a chat template", () => {
+  const request = (turns: EngineRequest["turns"]): EngineRequest => ({
+    system: "You are a helpful assistant.",
+    context: "I like short answers.",
+    turns,
+    maxTokens: 12,
+    sampling: {},
+    client: "anon:a",
+    accountKey: "addr:x",
+    authenticated: false,
+    conversation: "c",
+  });
+
+  it.each(others)(
+    "has a note exactly if it cannot be used, and repeats its prompts: %s",
+    async (_, template) => {
+      const modelPath = await endlessModel(template.jinja, template.tokens);
+      const loaded = await loadModel(await tinySettings({ modelPath, template: "auto" }));
+      expectNote(
+        template,
+        loaded.info.notes.find((note) => note.includes("chat template")),
+      );
+      const ask = { role: "user", content: "Tell me about the water" } as const;
+      const { tokens } = await prepared(loaded, request([ask]));
+      const answer = { role: "assistant", content: "people" } as const;
+      const next = await prepared(loaded, request([ask, answer, { role: "user", content: "And then?" }]));
+      expect(next.tokens.length).toBeGreaterThan(tokens.length);
+      if (repeats(template)) expect(next.tokens.slice(0, tokens.length)).toEqual(tokens);
+    },
+  );
+});
 
 interface Usage {
   readonly prompt_tokens: number;
@@ -12,55 +77,55 @@ interface Usage {
 }
 const usageOf = (frame: Frame) => frame["usage"] as Usage;
 
-describe.each(all)("a model with the chat template of %s", (_, { jinja, tokens, shape, begin }) => {
+describe.each(served)("a service whose model has the chat template of %s", (name) => {
+  const template: ModelTemplate = modelTemplates[name];
+  const reasons = template.closing !== undefined;
   let service: Service;
   let chat: ChatSocket;
 
   beforeAll(async () => {
     service = await startService({
-      MODEL_PATH: await endlessModel(jinja, tokens),
+      MODEL_PATH: await endlessModel(template.jinja, template.tokens),
       MAX_OUTPUT_TOKENS: "12",
       SYSTEM_PROMPT: "You are a helpful assistant.",
     });
-    chat = await ChatSocket.greeted(`${service.url}/ws/chat`);
+    chat = await ChatSocket.greeted(`${service.url}/ws/chat?stream=true`);
   });
   afterAll(() => service.stop());
 
+  /** Asks for an answer, which is all reasoning if the template opens the reasoning: the model never ends it. */
+  async function answered(text: string): Promise<Frame> {
+    const from = chat.frames.length;
+    const frame = await chat.ask(text, { reasoning: true });
+    expect(frame).toMatchObject({ type: "message", finish_reason: "length" });
+    const received = chat.frames.slice(from).filter(({ type }) => type === "reasoning");
+    const reasoning = received.map(({ content }) => content).join("");
+    const [empty, written] = reasons ? [frame["content"], reasoning] : [reasoning, frame["content"]];
+    expect(written).toMatch(/\S/);
+    expect(empty).toBe("");
+    return frame;
+  }
+
+  it("starts with a note exactly if the template cannot be used", () => {
+    expectNote(template, service.stderr().match(/Note +(.*chat template.*)/)?.[1]);
+  });
+
   it("chats over several turns, and reuses what it has processed", async () => {
-    const first = await chat.ask("Tell me about the water");
-    expect(first).toMatchObject({ type: "message", finish_reason: "length" });
-    expect(first["content"]).toMatch(/\S/);
-    const second = await chat.ask("And the people?");
-    expect(second).toMatchObject({ type: "message", finish_reason: "length" });
-    // Reasoning blocks are not repeated. Without a history, all turns are one text, which changes at its beginning.
-    const repeats = !begin.includes("think>") && shape?.history !== false;
-    if (repeats) expect(usageOf(second).cached_tokens).toBeGreaterThanOrEqual(usageOf(first).prompt_tokens);
+    const first = await answered("Tell me about the water");
+    const second = await answered("And the people?");
+    if (repeats(template))
+      expect(usageOf(second).cached_tokens).toBeGreaterThanOrEqual(usageOf(first).prompt_tokens);
     else expect(usageOf(second).cached_tokens).toBeGreaterThan(0);
   });
 
-  it.each(["", "I like short answers."])(
-    "runs the commands that ask the model; context: %j",
-    async (context) => {
-      if (context !== "")
-        expect(await chat.command(`/setcontext text="${context}"`)).toMatchObject({ status: "success" });
-      const results = [
-        await chat.command("/summarize"),
-        await chat.command('/translate text="Good morning" target_language="Spanish"'),
-        await chat.command('/analyze text="I love it"'),
-      ];
-      for (const result of results) expect(result).toMatchObject({ status: "success" });
-      expect(await chat.ask("Go on")).toMatchObject({ type: "message", finish_reason: "length" });
-    },
-  );
-
-  it("starts with a note exactly if its template cannot be used", () => {
-    const note = service.stderr().match(/Note +(.*chat template.*)/)?.[1];
-    if (shape !== undefined) expect(note).toBeUndefined();
-    else if (jinja === null)
-      expect(note).toMatch(/^The model file has no chat template\. Prompts have the form/);
-    else
-      expect(note).toMatch(
-        /^The chat template of the model file cannot be used \(.+\)\. Prompts have the form/,
-      );
+  it("runs the commands that ask the model, with a context", async () => {
+    const results = [
+      await chat.command('/setcontext text="I like short answers."'),
+      await chat.command("/summarize"),
+      await chat.command('/translate text="Good morning" target_language="Spanish"'),
+      await chat.command('/analyze text="I love it"'),
+    ];
+    for (const result of results) expect(result).toMatchObject({ status: "success" });
+    await answered("Go on");
   });
 });

@@ -198,16 +198,24 @@ describe("prompts of the local engine", () => {
 
   it("end inside of a reasoning block only for answers that begin in it", async () => {
     const loaded = await modelOf("DeepSeek R1");
-    expect(loaded.info.reasoningEnd).toBe("</think>");
     const ends = async (changes: Partial<EngineRequest>) => {
-      const { tokens, reasoningEnd } = await prepared(loaded, request("Hello", changes));
-      return [textOf(loaded, tokens).replace(/^[^]*(?=<think>)/, ""), reasoningEnd];
+      const { tokens, promptEnd } = await prepared(loaded, request("Hello", changes));
+      return [textOf(loaded, tokens).replace(/^[^]*(?=<think>)/, ""), promptEnd];
     };
-    expect(await ends({})).toEqual(["<think>\n", "</think>"]);
+    expect(await ends({})).toEqual(["<think>\n", "<｜Assistant｜><think>\n"]);
     const jsonSchema = { type: "object", properties: {} };
     expect(await ends({ jsonSchema })).toEqual(["<think>\n\n</think>\n\n", undefined]);
     expect(await ends({ continueFrom: "It is" })).toEqual(["<think>\n\n</think>\n\nIt is", undefined]);
-    expect((await modelOf("Qwen 3")).info).not.toHaveProperty("reasoningEnd");
+  });
+
+  it("open reasoning that ends at a control token", async () => {
+    const loaded = await modelOf("Mistral that always thinks");
+    const events = recordedEvents();
+    const state = new RequestState(await prepared(loaded, request("Hello")), events, loaded.detokenize);
+    for (const text of [" water", "[/THINK]", " people"]) state.accept(loaded.tokensOf(text)[0] ?? -1);
+    state.end();
+    const prompt = state.prepared.tokens.length;
+    expect(events.lines).toEqual(["reasoning water 1", "delta people 2", `finished stop ${prompt} 3 0`]);
   });
 
   it.each(["Llama 2", "Mistral v1", "Vicuna", "Zephyr", "Qwen 2.5", "none"] as const)(
@@ -243,7 +251,9 @@ describe("prompts of the local engine", () => {
   );
 
   it("report their end, in which a template may open the reasoning, unless the answer has none", async () => {
-    expect((await prepared(zephyr, request("<think>"))).promptEnd).toMatch(/<\|assistant\|>\s*$/);
+    const auto = await loadModel(await tinySettings({ template: "auto" }));
+    expect((await prepared(auto, request("<think>"))).promptEnd).toMatch(/<\|assistant\|>\s*$/);
+    expect((await prepared(zephyr, request("<think>"))).promptEnd).toBe("");
     expect(await prepared(zephyr, request("Hi", { continueFrom: "so far" }))).not.toHaveProperty("promptEnd");
     const jsonSchema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
     expect(await prepared(zephyr, request("Hi", { jsonSchema }))).not.toHaveProperty("promptEnd");

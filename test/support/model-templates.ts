@@ -10,7 +10,8 @@ export interface ModelTemplate {
   readonly shape?: TemplateShape;
   /** End of a prompt after the text of the last message. */
   readonly begin: string;
-  readonly reasoningEnd?: string;
+  /** What ends the reasoning that a prompt opens; absent if it opens none. */
+  readonly closing?: string;
 }
 
 const everything: TemplateShape = {
@@ -171,6 +172,13 @@ export const modelTemplates = {
     shape: everything,
     begin: "[/INST]",
   },
+  "Mistral that always thinks": {
+    jinja: `${mistralV7}{%- if add_generation_prompt %}{{- '[THINK]' }}{%- endif %}`,
+    tokens: [...instTokens, "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[THINK]", "[/THINK]"],
+    shape: everything,
+    begin: "[/INST][THINK]",
+    closing: "[/THINK]",
+  },
   "Gemma 2": {
     jinja: gemma(
       "{%- if messages[0]['role'] == 'system' %}{{- raise_exception('System role not supported') }}{%- endif %}{%- set turns = messages %}",
@@ -212,7 +220,7 @@ export const modelTemplates = {
     tokens: [...chatMlTokens, "<think>", "</think>"],
     shape: everything,
     begin: "<|im_end|>\n<|im_start|>assistant\n<think>\n",
-    reasoningEnd: "</think>",
+    closing: "\n</think>\n\n",
   },
   "Phi 3": {
     jinja: phi3,
@@ -232,7 +240,7 @@ export const modelTemplates = {
     tokens: deepseekTokens,
     shape: everything,
     begin: "<｜Assistant｜><think>\n",
-    reasoningEnd: "</think>",
+    closing: "\n</think>\n\n",
   },
   Vicuna: { jinja: vicuna, tokens: [], shape: everything, begin: " ASSISTANT:" },
   Zephyr: { jinja: zephyr, tokens: [], shape: everything, begin: "</s>\n<|assistant|>\n" },
@@ -241,7 +249,7 @@ export const modelTemplates = {
     tokens: chatMlTokens,
     shape: everything,
     begin: "<|im_end|>\n<|im_start|>assistant\n<think>\n",
-    reasoningEnd: "</think>",
+    closing: "\n</think>\n\n",
   },
   "gpt-oss": {
     jinja:

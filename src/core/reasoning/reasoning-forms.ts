@@ -12,6 +12,8 @@ export interface Phase {
    */
   readonly kind: "start" | "reasoning" | "text";
   readonly markers: readonly Marker[];
+  /** What a prompt writes after `reasoning` to end it and to begin the answer. */
+  readonly closing?: string;
   /** The phase that follows a `start` without a marker. */
   readonly otherwise?: Phase;
 }
@@ -36,8 +38,9 @@ function wrapped(end: string): Phase {
 }
 
 /** A block of reasoning between `open` and `close`; `others` end it too. */
-function block(open: string, close: string, others: readonly Marker[] = []): Marker {
-  return { text: open, next: { kind: "reasoning", markers: [...endsWith(close, answerStart), ...others] } };
+function block(open: string, close: string, others: readonly Marker[] = [], closing = close): Marker {
+  const markers = [...endsWith(close, answerStart), ...others];
+  return { text: open, next: { kind: "reasoning", markers, closing } };
 }
 
 /**
@@ -49,11 +52,12 @@ const tagNames = ["think", "thinking", "thought", "reasoning", "seed:think", "lo
 
 function tag(name: string): Marker {
   const close = `</${name}>`;
-  return block(`<${name}>`, close, [
-    // Granite 3.3 and Hunyuan put the answer into a tag of its own.
+  // Granite 3.3 and Hunyuan put the answer into a tag of its own.
+  const others = [
     ...endsWith(`${close}<response>`, wrapped("</response>")),
     ...endsWith(`${close}\n<answer>\n`, wrapped("</answer>")),
-  ]);
+  ];
+  return block(`<${name}>`, close, others, `\n${close}\n\n`);
 }
 
 /** Blocks of special tokens and other texts. */
@@ -71,9 +75,12 @@ const blocks: readonly Marker[] = [
   // openPangu.
   block("[unused16]", "[unused17]"),
   // Cohere Command.
-  block("<|START_THINKING|>", "<|END_THINKING|>", [
-    ...endsWith("<|END_THINKING|><|START_RESPONSE|>", wrapped("<|END_RESPONSE|>")),
-  ]),
+  block(
+    "<|START_THINKING|>",
+    "<|END_THINKING|>",
+    endsWith("<|END_THINKING|><|START_RESPONSE|>", wrapped("<|END_RESPONSE|>")),
+    "<|END_THINKING|><|START_RESPONSE|>",
+  ),
   // OpenThinker, Sky-T1.
   block("<|begin_of_thought|>", "<|end_of_thought|>", [
     ...endsWith("<|end_of_thought|>\n\n<|begin_of_solution|>", wrapped("<|end_of_solution|>")),
@@ -96,7 +103,8 @@ function harmony(): readonly Marker[] {
     ["<|end|>", "<|return|>", "<|call|>"].map((text) => ({ text, next }));
   const start: Phase = { kind: "start", markers, otherwise: plainText };
   const reasoningMarkers: Marker[] = [];
-  const reasoning: Phase = { kind: "reasoning", markers: reasoningMarkers };
+  const closing = "<|end|><|start|>assistant<|channel|>final<|message|>";
+  const reasoning: Phase = { kind: "reasoning", markers: reasoningMarkers, closing };
   const final: Phase = { kind: "text", markers: ends(start) };
   for (const header of ["<|start|>assistant<|channel|>", "<|channel|>"]) {
     for (const name of ["analysis", "commentary"]) {
@@ -118,12 +126,26 @@ export const beginning: Phase = { kind: "start", markers: openings, otherwise: p
 /**
  * The first phase of an answer to a prompt.
  *
- * @param promptEnd the end of the prompt, with special tokens: a template may open the reasoning itself
+ * @param promptEnd what the template writes at the end of the prompt, with special tokens: it may open the reasoning
  */
 export function phaseAfter(promptEnd: string): Phase {
-  const end = promptEnd.trimEnd();
-  const opened = openings.filter(({ text }) => end.endsWith(text));
-  const [marker] = opened.toSorted((a, b) => b.text.length - a.text.length);
+  const marker = openedBy(promptEnd);
   // Some models write the marker again.
-  return marker === undefined ? beginning : { kind: "start", markers: [marker], otherwise: marker.next };
+  return marker === null ? beginning : { kind: "start", markers: [marker], otherwise: marker.next };
+}
+
+/** What ends the reasoning that a prompt opens, so that the answer itself begins; empty if it opens none. */
+export function closingAfter(promptEnd: string): string {
+  return openedBy(promptEnd)?.next.closing ?? "";
+}
+
+/** The last opening in a text, of several that end there the longest, unless a marker ends its block again. */
+function openedBy(text: string): Marker | null {
+  const endOf = (marker: Marker): number => text.lastIndexOf(marker.text) + marker.text.length;
+  const [last] = openings
+    .filter((marker) => text.includes(marker.text))
+    .toSorted((a, b) => endOf(b) - endOf(a) || b.text.length - a.text.length);
+  if (last === undefined || last.next.markers.some((marker) => text.includes(marker.text, endOf(last))))
+    return null;
+  return last;
 }

@@ -32,7 +32,7 @@ export class ReasoningSplitter {
   /** Whether white space is dropped until other text follows. */
   #skipsBlanks = false;
 
-  /** @param promptEnd the end of the prompt, if it may open the reasoning */
+  /** @param promptEnd what the template writes at the end of the prompt; it may open the reasoning */
   constructor(promptEnd = "") {
     this.#phase = promptEnd === "" ? beginning : phaseAfter(promptEnd);
     this.#markerless = this.#phase === beginning;

@@ -124,7 +124,6 @@ function describe(settings: EngineSettings, model: LlamaModel, template: PromptT
     modelDescription: descriptionOf(model),
     modelBytes: model.size,
     template: template.name,
-    ...(template.reasoningEnd !== "" && { reasoningEnd: template.reasoningEnd }),
   };
 }
 

@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { LlamaText, SpecialToken, type LlamaModel, type Token } from "node-llama-cpp";
+import { LlamaText, SpecialToken, type LlamaModel } from "node-llama-cpp";
 import { ServiceError } from "../../core/errors.ts";
 import { fitPrompt, systemMessage, type Turn } from "../../core/fit-prompt.ts";
 import { hashOf } from "../../core/ids.ts";
@@ -35,8 +35,6 @@ export interface PromptBuilderOptions {
 const FITTING_ROUNDS = 4;
 /** Tokenized system texts kept. */
 const MAX_SHARED_PREFIXES = 32;
-/** Tokens at the end of a prompt in which a template may open the reasoning. */
-const PROMPT_END_TOKENS = 16;
 /** Token counts of texts kept. */
 const MAX_COUNTS = 16_384;
 /** Texts of at most this length are tokenized each time, which is cheaper than hashing; in UTF-16 units. */
@@ -93,12 +91,10 @@ export class PromptBuilder {
     const { tokens, droppedTurns } = yield* this.#fitted(request);
     // A grammar allows no reasoning, and a continued answer is past it.
     const answersAtOnce = constrained || Boolean(request.continueFrom);
-    const { reasoningEnd } = this.#options.template;
-    const reasons = reasoningEnd !== "" && !answersAtOnce;
     return {
       tokens,
       droppedTurns,
-      ...(!answersAtOnce && { promptEnd: this.#endOf(tokens) }),
+      ...(!answersAtOnce && { promptEnd: this.#options.template.promptEnd }),
       ...(yield* this.#shareOf(request.system, tokens)),
       maxTokens: request.maxTokens,
       sampling: resolveSampling(request.sampling, this.#options.sampling, constrained, random32),
@@ -106,7 +102,6 @@ export class PromptBuilder {
       stopTokens: this.#ends.tokens,
       continues: !constrained && Boolean(request.continueFrom),
       trimEnd: false,
-      ...(reasons && { reasoningEnd }),
       client: request.client,
       conversation: request.conversation,
       accountKey: request.accountKey,
@@ -153,10 +148,6 @@ export class PromptBuilder {
       weight: boundedWeight(request.weight),
       background: true,
     };
-  }
-
-  #endOf(tokens: readonly number[]): string {
-    return this.#options.model.detokenize(tokens.slice(-PROMPT_END_TOKENS) as Token[], true);
   }
 
   *#fitted(request: EngineRequest): Pieces<Rendered> {

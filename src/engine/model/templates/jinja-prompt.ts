@@ -1,7 +1,7 @@
 import { LlamaText, SpecialToken, SpecialTokensText } from "node-llama-cpp";
+import { closingAfter } from "../../../core/reasoning/reasoning-forms.ts";
 import { fitTurns } from "./fit-turns.ts";
 import type { PromptParts, PromptTemplate } from "./prompt-template.ts";
-import { openReasoningEnd } from "./reasoning-tags.ts";
 import {
   probeTemplate,
   type RenderOptions,
@@ -47,7 +47,7 @@ export class JinjaPrompt implements PromptTemplate {
   readonly name: string;
   readonly shape: TemplateShape;
   readonly ends: readonly LlamaText[];
-  readonly reasoningEnd: string;
+  readonly promptEnd: string;
   readonly #options: JinjaPromptOptions;
   readonly #compiled: ReturnType<CompileJinja>;
   /** Begins each placeholder; occurs nowhere in the source. */
@@ -60,6 +60,8 @@ export class JinjaPrompt implements PromptTemplate {
   readonly #header: string;
   /** Stands between the beginning of an answer and its text: a blank, or nothing. */
   readonly #blank: string = "";
+  /** Ends the reasoning that the template opens; empty if it opens none. */
+  readonly #closing: string;
 
   /** @throws Error that says why the template cannot be used */
   constructor(options: JinjaPromptOptions) {
@@ -76,15 +78,16 @@ export class JinjaPrompt implements PromptTemplate {
     const begun = bare + this.#header;
     const joins = options.blankInFirstToken && /\S$/u.test(begun);
     if (joins || rest.endsWith(" ")) this.#blank = " ";
-    this.reasoningEnd = openReasoningEnd(begun.slice(begun.lastIndexOf(this.#place(0))));
+    this.promptEnd = begun.split(this.#place(0)).at(-1) ?? "";
+    this.#closing = closingAfter(this.promptEnd);
     this.ends = this.#answerEnds();
   }
 
   render({ system, turns, answerStart, skipReasoning }: PromptParts): LlamaText {
     const messages = fitTurns(this.shape, system, turns);
     const values = this.#valuesOf(this.#textFor(messages) + this.#header, messages);
-    const closes = this.reasoningEnd !== "" && (skipReasoning || answerStart !== "");
-    if (closes) values.push(new SpecialTokensText(`\n${this.reasoningEnd}\n\n`));
+    const closes = this.#closing !== "" && (skipReasoning || answerStart !== "");
+    if (closes) values.push(new SpecialTokensText(this.#closing));
     if (answerStart !== "") values.push(closes ? answerStart : this.#afterBlank(answerStart));
     return LlamaText(values);
   }
@@ -119,8 +122,8 @@ export class JinjaPrompt implements PromptTemplate {
   }
 
   /**
-   * The same from the first turns alone: a template takes up to 0.1 ms for each turn, during which no answer of any
-   * client goes on.
+   * The same from the first turns alone: the time of a template grows with the turns, and no answer of any client goes
+   * on meanwhile.
    */
   #repeated(messages: readonly TemplateMessage[]): string {
     const first = messages[0]?.role === "system" ? 1 : 0;

@@ -19,10 +19,8 @@ export interface PromptTemplate {
   readonly name: string;
   /** What a template writes after an answer, each with the beginning of the next turn. Each of them ends an answer. */
   readonly ends: readonly LlamaText[];
-  /**
-   * Text that ends the reasoning block in which prompts end, such as `</think>`; empty if they end outside of one.
-   */
-  readonly reasoningEnd: string;
+  /** What it writes after the last text of a prompt, where it may open the reasoning: `<|assistant|>\n<think>\n`. */
+  readonly promptEnd: string;
   /** A prompt up to the place where the answer goes on. Texts of turns are plain strings in it. */
   render(parts: PromptParts): LlamaText;
 }

@@ -14,7 +14,7 @@ import { promptOf, type PromptParts, type PromptTemplate } from "./prompt-templa
 export class WrapperPrompt implements PromptTemplate {
   readonly name: string;
   readonly ends: readonly LlamaText[];
-  readonly reasoningEnd = "";
+  readonly promptEnd = "";
   readonly #wrapper: ChatWrapper;
 
   constructor(wrapper: ChatWrapper) {

@@ -1,7 +1,10 @@
 import { Ajv, type ValidateFunction } from "ajv";
 import type { JsonSchema } from "../../provider.ts";
 
-/** End of the reasoning, for servers that send the model's reasoning as part of the text. */
+/**
+ * End of reasoning that has no beginning in the text, because the template of the server opened it. The reader separates
+ * it for models that are known by name; this is for the others.
+ */
 const REASONING_END = "</think>";
 
 function parse(text: string): { readonly value: unknown } | null {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { openings } from "../../../../src/core/reasoning/reasoning-forms.ts";
+import { closingAfter, openings } from "../../../../src/core/reasoning/reasoning-forms.ts";
 import { ReasoningSplitter, type Split } from "../../../../src/core/reasoning/reasoning-splitter.ts";
 import fc from "../../../support/property-tests.ts";
 
@@ -90,9 +90,22 @@ describe("the reasoning splitter", () => {
     [`<|start|>assistant${F}`, "b<|return|>", "", "b"],
     ["<|turn>model\n<|channel>thought\n", "a<channel|>b", "a", "b"],
     ["[/INST][THINK]", "a[/THINK]b", "a", "b"],
+    ["[/INST][THINK]Okay, ", "a[/THINK]b", "a", "b"],
   ])("begins where the prompt %j ends", (promptEnd, output, reasoning, text) => {
     expect(splitReasoning(output, promptEnd)).toEqual({ reasoning, text });
     expect(splitPieces([...output], promptEnd)).toEqual({ reasoning, text });
+  });
+
+  it("begins outside of the reasoning after what closes it in a prompt, in every form", () => {
+    expect(closingAfter("<|assistant|>\n")).toBe("");
+    for (const { text, next } of openings) {
+      if (next.kind !== "reasoning") continue;
+      const closing = closingAfter(text);
+      expect(closing).toMatch(/\S/);
+      expect(closingAfter(text + closing)).toBe("");
+      expect(splitReasoning(`${text}a${closing}b`)).toEqual({ reasoning: "a", text: "b" });
+      expect(new ReasoningSplitter(text + closing).reasons).toBe(false);
+    }
   });
 
   const marker = fc.constantFrom(

@@ -28,7 +28,7 @@ const textOf = (text: LlamaText): string =>
 const user = (content: string): Turn => ({ role: "user", content });
 const answer = (content: string): Turn => ({ role: "assistant", content });
 
-describe.each(usable)("the template of %s", (_, { jinja, shape, begin, reasoningEnd = "" }) => {
+describe.each(usable)("the template of %s", (_, { jinja, shape, begin, closing = "" }) => {
   const prompts = jinjaPrompt(jinja);
 
   it("is found to take what it takes", () => {
@@ -39,7 +39,7 @@ describe.each(usable)("the template of %s", (_, { jinja, shape, begin, reasoning
     const text = textOf(prompts.render(promptOf("Be kind.", [user("Hello")])));
     expect(text).toMatch(/Be kind\.[^]*Hello/);
     expect(text.slice(text.indexOf("Hello") + "Hello".length)).toBe(begin);
-    expect(prompts.reasoningEnd).toBe(reasoningEnd);
+    expect(prompts.promptEnd).toBe(begin.replace("</s>", "qvez"));
   });
 
   it("writes every text of every conversation once, in order", () => {
@@ -65,17 +65,16 @@ describe.each(usable)("the template of %s", (_, { jinja, shape, begin, reasoning
     const before = textOf(prompts.render(promptOf("Be kind.", [first]))) + "It is so.";
     const next = textOf(prompts.render(promptOf("Be kind.", [first, answer("It is so."), second])));
     // Reasoning blocks are not repeated, and a template without a history has another text each time.
-    const expected = shape?.history === true && !begin.includes("think>");
+    const expected = shape?.history === true && !/think[>\]]/i.test(begin);
     expect(next.replace(/(\S) It/, "$1It").startsWith(before)).toBe(expected);
   });
 
   it("continues an answer outside of its reasoning block", () => {
     const render = { ...promptOf("", [user("Hello")]), skipReasoning: false };
     const text = textOf(prompts.render({ ...render, answerStart: "The water" }));
-    const closed = reasoningEnd === "" ? "" : `\n${reasoningEnd}\n\n`;
-    expect(text.replace(/(\S) The/, "$1The").endsWith(`${begin}${closed}The water`)).toBe(true);
+    expect(text.replace(/(\S) The/, "$1The").endsWith(`${begin}${closing}The water`)).toBe(true);
     const skipped = textOf(prompts.render({ ...render, answerStart: "", skipReasoning: true }));
-    expect(skipped.endsWith(begin + closed)).toBe(true);
+    expect(skipped.endsWith(begin + closing)).toBe(true);
   });
 
   it("treats texts of users as texts, whatever they hold", () => {
