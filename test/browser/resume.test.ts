@@ -11,7 +11,7 @@ import {
 import { startService, until, type Service } from "../support/service.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 
-/** The echo provider takes about 15 seconds for this text, so that a slow page can be cut in the middle of it. */
+/** The echo provider takes about 8 seconds for this text, so that a slow page can be cut in the middle of it. */
 const LONG = Array.from({ length: 200 }, (_, index) => `word${index}`).join(" ");
 
 let testBrowser: TestBrowser;
@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
-  service = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "40" });
+  service = await startService({ AI_PROVIDER: "echo", ECHO_TOKEN_MS: "20" });
   proxy = await startTcpProxy(service.port);
 });
 
