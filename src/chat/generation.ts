@@ -57,8 +57,8 @@ class GenerationRecorder {
   #held = "";
   /** Offset in the log at which the text of this generation begins. */
   readonly #from: number;
-  /** Usage of the providers that failed before. */
-  #spent: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+  /** Usage of the providers that failed before; null if none did. */
+  #spent: Usage | null = null;
   /** Usage of the current provider. */
   #completionTokens = 0;
   #reasoningTokens = 0;
@@ -207,12 +207,12 @@ class GenerationRecorder {
 
   /** Usage of the current provider as counted here. */
   #counted(): Usage {
-    return {
+    const usage: Usage = {
       promptTokens: this.#promptTokens,
       completionTokens: this.#completionTokens,
       cachedTokens: this.#cachedTokens,
-      ...(this.#reasoningTokens > 0 && { reasoningTokens: this.#reasoningTokens }),
     };
+    return this.#reasoningTokens > 0 ? { ...usage, reasoningTokens: this.#reasoningTokens } : usage;
   }
 
   /** Reports the usage of the current provider to the metrics. @returns the usage of all providers together */
@@ -222,7 +222,7 @@ class GenerationRecorder {
     metrics.tokens(this.#provider, "cached", used.cachedTokens);
     metrics.tokens(this.#provider, "completion", used.completionTokens);
     if (used.reasoningTokens) metrics.tokens(this.#provider, "reasoning", used.reasoningTokens);
-    return sumOfUsage(this.#spent, used);
+    return this.#spent === null ? used : sumOfUsage(this.#spent, used);
   }
 
   #leave(outcome: string, now: number): void {

@@ -26,6 +26,8 @@ export function promptTurns(turns: readonly Turn[], windowTokens: number): reado
   return kept;
 }
 
+const VISIBLE = /\S/;
+
 function isEmptyAnswer({ role, content }: Turn): boolean {
-  return role === "assistant" && content.trim() === "";
+  return role === "assistant" && !VISIBLE.test(content);
 }

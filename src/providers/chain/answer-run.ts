@@ -84,8 +84,9 @@ export class AnswerRun {
 
   /** Usage of the current provider, as far as it is known. */
   get usage(): Usage {
-    const { reasoningTokens, ...rest } = this.#usage;
-    return reasoningTokens > 0 ? { ...rest, reasoningTokens } : rest;
+    const { promptTokens, completionTokens, cachedTokens, reasoningTokens } = this.#usage;
+    const usage = { promptTokens, completionTokens, cachedTokens };
+    return reasoningTokens > 0 ? { ...usage, reasoningTokens } : usage;
   }
 
   /** Whether this request may have crashed the engine. */

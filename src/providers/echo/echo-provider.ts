@@ -107,8 +107,8 @@ class EchoProvider implements ChatProvider {
     if (answer.ended) return;
     const promptTokens = promptTokensOf(request);
     const { contextTokens } = this.describe();
-    const started = { provider: this.name, model: MODEL, droppedTurns: 0, contextTokens, promptTokens };
-    answer.part({ type: "started", ...started });
+    const provider = this.name;
+    answer.part({ type: "started", provider, model: MODEL, droppedTurns: 0, contextTokens, promptTokens });
     this.#emitAnswer(echoAnswer(request, this.#options.answerBytes), promptTokens, answer);
   }
 
