@@ -62,10 +62,10 @@ export class Cursor {
   #reasoningHead: Uint8Array | undefined;
   /** Text before this offset existed when the cursor began: sending it takes from the client's replay budget. */
   readonly #oldTo: number;
-  #endIsOld: boolean;
-  #waitsForReplay = false;
   /** The same for the reasoning. */
   readonly #oldReasoningTo: number;
+  #endIsOld: boolean;
+  #waitsForReplay = false;
   /** Reasoning was sent up to this offset; Infinity if the socket does not receive it. */
   #reasoningTo: number;
   #sentTo: number;
@@ -106,8 +106,9 @@ export class Cursor {
       return;
     }
     const before = this.#sentTo;
-    const reasoned = this.#reasoningTo < this.reader.reasoning.length && this.#sendReasoning();
-    this.#sendEventsAndText();
+    const reasoned = this.#hasNewReasoning && this.#sendReasoning();
+    // Reasoning that waits for the replay budget still comes before the text.
+    if (!this.#hasNewReasoning) this.#sendEventsAndText();
     if (this.#streamed) {
       this.#sendStatus();
       // Any progress restarts the abandon timer, which is meant for sockets that read nothing at all.
@@ -138,10 +139,9 @@ export class Cursor {
   }
 
   #changed(): void {
-    const { outcome, status, events } = this.reader;
+    const { outcome, events } = this.reader;
     // Only text is worth collecting into larger frames.
-    const atOnce =
-      outcome !== null || this.#eventsSent < events.length || (this.#streamed && status !== null);
+    const atOnce = outcome !== null || this.#eventsSent < events.length || this.#statusDue;
     if (!atOnce && !this.#hasNewText()) return;
     if (!this.#sink.wantsPump(atOnce) && this.#streamed) this.#watcher.setStalled(this.#hasUnreadText());
   }
@@ -153,8 +153,17 @@ export class Cursor {
 
   /** Whether there is text or reasoning that this socket receives and that was not sent yet. */
   #hasNewText(): boolean {
-    const { reader } = this;
-    return (this.#streamed && this.#sentTo < reader.length) || this.#reasoningTo < reader.reasoning.length;
+    return (this.#streamed && this.#sentTo < this.reader.length) || this.#hasNewReasoning;
+  }
+
+  get #hasNewReasoning(): boolean {
+    return this.#reasoningTo < this.reader.reasoning.length;
+  }
+
+  /** Whether a status was not sent yet and no timer will send it. A status stays while the model reasons. */
+  get #statusDue(): boolean {
+    const { status } = this.reader;
+    return this.#streamed && status !== null && status !== this.#statusSent && this.#cancelStatus === null;
   }
 
   #behind(): boolean {

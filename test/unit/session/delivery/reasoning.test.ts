@@ -172,6 +172,37 @@ describe("reasoning frames", () => {
     expect(whole.join("")).toBe(`Hm€${"x".repeat(200_000)}`);
   });
 
+  it("come before the text, also while they wait for that budget", async () => {
+    const bench = sessionBench({ replayBytesPerSecond: 40_000 });
+    const { first, resume } = await midReasoning(bench);
+    bench.provider.call.reason("x".repeat(100_000));
+    await settle();
+    first.socket.vanish();
+    const second = await resume({ reasoning: true }, {});
+    bench.provider.call.say("Hi").finish();
+    await bench.clock.pass(20_000);
+    const types = second.socket.types.filter((type) => type === "reasoning" || type === "token");
+    expect(types.lastIndexOf("reasoning")).toBe(types.indexOf("token") - 1);
+    expect(second.socket.framesOf("reasoning").at(-1)?.["to"]).toBe(100_005);
+    expect(second.socket.frames.at(-1)).toMatchObject({ type: "message", content: "Hi" });
+  });
+
+  it("are collected into larger frames on a busy loop, also after the progress of a long prompt", async () => {
+    const bench = sessionBench();
+    bench.loop.busy = 1;
+    const client = bench.connect({ streaming: true });
+    await client.send({ message: "Hi", reasoning: true });
+    bench.provider.call.start().progress(5, 7);
+    for (let time = 0; time < 1000; time += 10) {
+      bench.provider.call.reason("a");
+      await bench.clock.pass(10);
+    }
+    const frames = client.socket.framesOf("reasoning");
+    expect(frames.map(({ content }) => content).join("")).toMatch(/^a{90,}$/);
+    expect(frames.length).toBeLessThan(40);
+    expect(client.socket.framesOf("progress")).toHaveLength(1);
+  });
+
   it("end the answer with `length` at the limit of its bytes", async () => {
     const bench = sessionBench({ maxAnswerBytes: 8 });
     const client = bench.connect({ streaming: true });
