@@ -22,12 +22,12 @@ export interface TryTools {
   readonly metrics: Metrics;
 }
 
-/** Milliseconds of generating text after which a suspect is cleared, and the next suspect may run. */
+/** Milliseconds of generating text or reasoning after which a suspect is cleared, and the next suspect may run. */
 const PROBATION_MS = 10_000;
 
 /** Tries one provider once. @throws the error that prevented a whole answer */
 export async function tryOnce(attempt: Try, tools: TryTools): Promise<Finish> {
-  const { member, run, call } = attempt;
+  const { member, run } = attempt;
   const { deadlines, quarantine, clock, metrics } = tools;
   const watch = new Watch({ provider: member.name, deadlines, time: run.time, clock, caller: run.signal });
   let place: QuarantinePlace | undefined;
@@ -36,9 +36,8 @@ export async function tryOnce(attempt: Try, tools: TryTools): Promise<Finish> {
     place?.leave();
     run.clear();
   };
-  const sawText = (): void => {
-    call.sawText();
-    if (place !== undefined) endProbation = clock.after(PROBATION_MS, cleared);
+  const sawOutput = (): void => {
+    if (place !== undefined) endProbation ??= clock.after(PROBATION_MS, cleared);
   };
   run.begin();
   try {
@@ -57,7 +56,7 @@ export async function tryOnce(attempt: Try, tools: TryTools): Promise<Finish> {
       await place.turn(watch.signal);
       if (member.startingUp) watch.expectText();
     }
-    return await read(attempt, provider, request, { watch, sawText });
+    return await read(attempt, provider, request, { watch, sawOutput });
   } finally {
     watch.close();
     endProbation?.();
@@ -69,19 +68,21 @@ async function read(
   { member, run, call }: Try,
   provider: ChatProvider,
   request: ChatRequest,
-  { watch, sawText }: { readonly watch: Watch; readonly sawText: () => void },
+  { watch, sawOutput }: { readonly watch: Watch; readonly sawOutput: () => void },
 ): Promise<Finish> {
   const gate = run.gateFor(provider);
   const onPart = (part: StreamPart): void => {
     if (part.type === "text-delta") {
       watch.onText();
-      if (!call.hasText) sawText();
+      call.sawText();
+      sawOutput();
       const piece = gate === null ? part : gate.push(part);
       if (piece !== null) run.emitText(piece);
       return;
     }
     if (part.type === "reasoning-delta") {
       watch.onText();
+      sawOutput();
       run.emitReasoning(part);
       return;
     }

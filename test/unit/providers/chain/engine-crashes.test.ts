@@ -142,6 +142,27 @@ describe("a crash of the engine", () => {
     expect(bench.clock.pending).toBe(0);
   });
 
+  it("stops suspecting a request that has reasoned for ten seconds as well", async () => {
+    const bench = chainBench(["local"]);
+    const readings = await eight(bench);
+    const crash = crashOf();
+    for (const call of bench.providerAt(0).calls) call.fail(crash);
+    await settle();
+    running(bench.providerAt(0).calls)[0]?.start().reason("Hm");
+    await bench.clock.pass(6000);
+    running(bench.providerAt(0).calls)[0]?.reason(".").say("two");
+    await bench.clock.pass(3999);
+    expect(running(bench.providerAt(0).calls)).toHaveLength(1);
+    await bench.clock.pass(1);
+    expect(running(bench.providerAt(0).calls)).toHaveLength(2);
+    for (let turn = 0; turn < 10; turn++) {
+      for (const call of running(bench.providerAt(0).calls)) call.answer("end");
+      await settle();
+    }
+    expect(readings.map(({ ended }) => ended)).toEqual(Array.from({ length: 8 }, () => null));
+    expect(bench.clock.pending).toBe(0);
+  });
+
   it("allows suspects to be cancelled while they wait, and the next suspect then runs", async () => {
     const bench = chainBench(["local"]);
     const readings = await eight(bench);
