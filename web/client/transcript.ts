@@ -19,7 +19,7 @@ export interface Turn {
   status: "pending" | "done" | "stopped" | "failed";
   /** Text of the answer so far. */
   content: string;
-  /** What the model wrote before the answer to find it. Undefined if it did not reason. */
+  /** Reasoning of the model before its answer. Undefined if it did not reason. */
   reasoning?: string | undefined;
   /** Name of the command, once it has a result. */
   command?: string | undefined;

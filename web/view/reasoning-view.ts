@@ -4,6 +4,7 @@ import { make } from "./dom.ts";
 export class ReasoningView {
   readonly node: HTMLDetailsElement;
   readonly #text = document.createTextNode("");
+  #shown = "";
 
   constructor() {
     const body = make("div", "reasoning-text", this.#text);
@@ -12,9 +13,10 @@ export class ReasoningView {
     this.show("");
   }
 
-  /** Shows a text. One that has only grown is cheap. */
+  /** Shows a text. Only the new part of a text that has grown is drawn. */
   show(text: string): void {
-    const shown = this.#text.data;
+    const shown = this.#shown;
+    this.#shown = text;
     if (text.length > shown.length && text.startsWith(shown)) this.#text.appendData(text.slice(shown.length));
     else if (text !== shown) this.#text.data = text;
     this.node.hidden = text === "";

@@ -146,10 +146,15 @@ export function describeFacts({ finishReason, usage, timings, model }: AnswerFac
 }
 
 /** What the page shows in place of an answer that ended without text; undefined for other turns. */
-export function describeEmptyAnswer({ status, command, content, facts }: Turn): string | undefined {
+export function describeEmptyAnswer(turn: Turn): string | undefined {
+  const { status, command, content, reasoning, facts } = turn;
   const stopped = facts?.finishReason === "cancelled" || facts?.finishReason === "abandoned";
   if (status !== "done" || command !== undefined || stopped || content.trim() !== "") return undefined;
-  return "The AI ended its answer without writing anything. Your message is kept. Ask again, or in other words.";
+  const what =
+    facts?.finishReason === "length" && reasoning !== undefined
+      ? "The AI was still thinking when it reached the length limit, and wrote no answer."
+      : "The AI ended its answer without writing anything.";
+  return `${what} Your message is kept. Ask again, or in other words.`;
 }
 
 function describeEnding(reason: FinishReason): string | undefined {

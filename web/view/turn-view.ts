@@ -44,7 +44,7 @@ export class TurnView {
     this.#reply = make("div", "reply", screenReaderText("Answer: "));
     this.#reply.append(this.#cut, this.#reasoning.node, this.#wait, this.#prose, this.#tail);
     this.node = make("article", "turn", message, this.#reply);
-    this.showStatus("");
+    this.showStatus(turn.reasoning === undefined ? "" : "Thinking");
     this.show();
   }
 

@@ -78,6 +78,15 @@ export function succeed(fields: Record<string, unknown>, generation?: Generation
   return generation === undefined ? { result } : { result, generation };
 }
 
+/** Result of a command whose model wrote no text, for instance because its reasoning took all tokens. */
+export function withoutText(generation: Generation): CommandOutcome {
+  const message =
+    generation.finishReason === "length"
+      ? "The model reached the limit of its tokens before it wrote anything. Try again with a larger max_tokens."
+      : "The model ended without writing anything. Try again.";
+  return { result: { status: "error", message }, generation };
+}
+
 export function refuse(message: string): CommandOutcome {
   return { result: { status: "error", message } };
 }

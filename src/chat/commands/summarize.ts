@@ -1,4 +1,4 @@
-import { refuse, succeed, type Command } from "./command.ts";
+import { refuse, succeed, withoutText, type Command } from "./command.ts";
 
 const INSTRUCTION =
   "Summarize our conversation so far in a few sentences. Name the questions and what was answered. Reply with the summary only.";
@@ -18,6 +18,7 @@ export const summarize: Command = {
       maxTokens,
       sampling,
     });
-    return succeed({ summary: generation.text.trim() }, generation);
+    const summary = generation.text.trim();
+    return summary === "" ? withoutText(generation) : succeed({ summary }, generation);
   },
 };

@@ -1,4 +1,4 @@
-import { refuse, succeed, type Command } from "./command.ts";
+import { refuse, succeed, withoutText, type Command } from "./command.ts";
 
 /** Names of languages are short; a longer value usually comes from a misplaced quote. */
 const MAX_LANGUAGE_CHARS = 64;
@@ -30,6 +30,8 @@ export const translate: Command = {
       maxTokens,
       sampling: { temperature: 0.2, ...sampling },
     });
-    return succeed({ translation: generation.text.trim(), target_language: language }, generation);
+    const translation = generation.text.trim();
+    if (translation === "") return withoutText(generation);
+    return succeed({ translation, target_language: language }, generation);
   },
 };

@@ -35,6 +35,27 @@ describe("reasoning of a model", () => {
     expect(JSON.stringify(bench.provider.call.request)).not.toContain("Secret");
   });
 
+  it.each(["/summarize", '/translate text="a" target_language="b"'])(
+    "alone is an error of %s, and its tokens count",
+    async (command) => {
+      const bench = chatBench();
+      await answer(bench, "Hi", "Hello");
+      for (const [reason, message] of [
+        ["length", /before it wrote anything.*max_tokens/],
+        ["stop", /without writing anything/],
+      ] as const) {
+        const handle = await bench.say(command);
+        bench.provider.call.start().reason("Secret").say(" ").finish(reason);
+        await settle();
+        expect(resultOf(handle)).toEqual({
+          status: "error",
+          message: expect.stringMatching(message) as string,
+        });
+        expect(outcomeOf(handle)).toMatchObject({ finishReason: reason, usage: { completionTokens: 2 } });
+      }
+    },
+  );
+
   it("is no part of the JSON of /analyze", async () => {
     const bench = chatBench();
     const handle = await answer(

@@ -117,6 +117,11 @@ describe("describeEmptyAnswer", () => {
     }
   });
 
+  it("says that the reasoning reached the length limit", () => {
+    const reasoned = { ...turn, reasoning: "Hm", facts: { finishReason: "length" } } as const;
+    expect(describeEmptyAnswer(reasoned)).toMatch(/still thinking.*message is kept/);
+  });
+
   it("says nothing of other turns", () => {
     for (const other of [
       { ...turn, content: "text" },
