@@ -20,15 +20,17 @@ export interface OwnCounts {
 /** Replaces counts of a server that cannot be right by our own, and sets `estimated` then. */
 export function plausibleUsage(reported: Usage, own: OwnCounts): Usage {
   const max = own.contextTokens * MAX_WINDOWS;
-  const { promptTokens, completionTokens, cachedTokens } = reported;
+  const { promptTokens, completionTokens, cachedTokens, reasoningTokens = 0 } = reported;
   const isPrompt = promptTokens * MAX_OVERESTIMATE >= own.promptTokens && promptTokens <= max;
   const isCompletion = !own.cut && completionTokens >= own.completionTokens && completionTokens <= max;
   if (isPrompt && isCompletion) return reported;
   const prompt = isPrompt ? promptTokens : own.promptTokens;
+  const completion = isCompletion ? completionTokens : own.completionTokens;
   return {
     promptTokens: prompt,
-    completionTokens: isCompletion ? completionTokens : own.completionTokens,
+    completionTokens: completion,
     cachedTokens: Math.min(cachedTokens, prompt),
+    ...(reasoningTokens > 0 && { reasoningTokens: Math.min(reasoningTokens, completion) }),
     estimated: true,
   };
 }

@@ -25,6 +25,18 @@ describe("the usage reported by a server", () => {
     expect(plausibleUsage(reported, own)).toEqual({ ...expected, estimated: true });
   });
 
+  it("keeps the tokens of reasoning, within those of the answer", () => {
+    const reported = (completion: number, reasoningTokens: number) => ({
+      ...usage(4, completion),
+      reasoningTokens,
+    });
+    expect(plausibleUsage(reported(12, 7), own)).toMatchObject({ completionTokens: 12, reasoningTokens: 7 });
+    expect(plausibleUsage(reported(3001, 70), own)).toMatchObject({
+      completionTokens: 10,
+      reasoningTokens: 10,
+    });
+  });
+
   it("is replaced if the answer was cut by this service", () => {
     expect(plausibleUsage(usage(30, 500), { ...own, cut: true })).toEqual({
       ...usage(30, 10),
