@@ -283,6 +283,16 @@ describe.each(remoteNames)("the %s provider reads the stream of", (name) => {
       expect(await answerTo({ content: "Hi" }, { content: "!" })).toEqual(["", "Hi!"]);
     });
 
+    it("and a server that hides it, with an answer of almost as many tokens as allowed", async () => {
+      const words = Array.from({ length: 8 }, (_, index) => chunk({ content: `word${index} ` }));
+      server.play({ steps: [...words, chunk({}, "stop"), done].map((send) => ({ send })) });
+      const parts = await answerOf(provider, { ...chatRequest("Hi"), maxTokens: 10 });
+      expect(textOf(parts)).toBe("word0 word1 word2 word3 word4 word5 word6 word7 ");
+      const end = parts.at(-1) as { readonly usage: Usage };
+      expect(end).toMatchObject({ reason: "stop", usage: { completionTokens: 8 } });
+      expect(end.usage).not.toHaveProperty("reasoningTokens");
+    });
+
     it("and once seen is expected for good", async () => {
       await answerTo({ content: "Hm.</think>Hi" });
       for (let count = 0; count < 4; count++) await answerTo({ content: "Hi" });

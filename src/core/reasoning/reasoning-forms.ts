@@ -2,6 +2,8 @@
 export interface Marker {
   readonly text: string;
   readonly next: Phase;
+  /** Whether ordinary answers begin with this text too. It is a marker only if the end of its block follows. */
+  readonly isProse?: boolean;
 }
 
 /** A stretch of a model's output. */
@@ -81,19 +83,22 @@ const blocks: readonly Marker[] = [
     endsWith("<|END_THINKING|><|START_RESPONSE|>", wrapped("<|END_RESPONSE|>")),
     "<|END_THINKING|><|START_RESPONSE|>",
   ),
+  // The same, without reasoning.
+  { text: "<|START_RESPONSE|>", next: wrapped("<|END_RESPONSE|>") },
   // OpenThinker, Sky-T1.
   block("<|begin_of_thought|>", "<|end_of_thought|>", [
     ...endsWith("<|end_of_thought|>\n\n<|begin_of_solution|>", wrapped("<|end_of_solution|>")),
     ...endsWith("<|end_of_thought|><|begin_of_solution|>", wrapped("<|end_of_solution|>")),
   ]),
   // Granite 3.2 announces both parts in prose.
-  ...["Here is", "Here's"].map((here) =>
-    block(
+  ...["Here is", "Here's"].map((here) => ({
+    ...block(
       `${here} my thought process:`,
       "Here is my response:",
       endsWith("Here's my response:", answerStart),
     ),
-  ),
+    isProse: true,
+  })),
 ];
 
 /** Harmony (gpt-oss): messages in channels, of which only `final` is the answer. */

@@ -12,6 +12,9 @@ export interface Split {
  */
 const MAX_LEADING_BLANKS = 64;
 
+/** The patterns of lists of markers. */
+const patterns = new WeakMap<readonly Marker[], RegExp>();
+
 /** A position in a text, and the marker that begins there; null if a marker may begin there and is not complete. */
 interface Hit {
   readonly at: number;
@@ -21,7 +24,8 @@ interface Hit {
 /**
  * Separates the reasoning of a model from its answer. Reasoning is recognised at the beginning of the output only, in the
  * forms of `reasoning-forms.ts`: a marker later in the answer is text. The result does not depend on how the output is
- * split into pieces. The markers are dropped, and so is white space next to them.
+ * split into pieces. The markers are dropped, and so are white space after them and a line break before them.
+ * A block that is announced in prose and has no end is returned twice: as reasoning, and at the end as the answer.
  */
 export class ReasoningSplitter {
   #phase: Phase;
@@ -31,6 +35,9 @@ export class ReasoningSplitter {
   #markerless: boolean;
   /** Whether white space is dropped until other text follows. */
   #skipsBlanks = false;
+  /** All output since the beginning, while the end of a block that is announced in prose is missing. Else null. */
+  #prose: string | null = null;
+  #repeats = false;
 
   /** @param promptEnd what the template writes at the end of the prompt; it may open the reasoning */
   constructor(promptEnd = "") {
@@ -48,6 +55,11 @@ export class ReasoningSplitter {
     return (this.#phase.otherwise ?? this.#phase).kind === "reasoning";
   }
 
+  /** Whether {@link flush} returned reasoning again, as the answer. */
+  get repeats(): boolean {
+    return this.#repeats;
+  }
+
   push(piece: string): Split {
     return this.#take(piece, false);
   }
@@ -59,6 +71,7 @@ export class ReasoningSplitter {
 
   #take(piece: string, last: boolean): Split {
     let output = this.#held + piece;
+    if (this.#prose !== null) this.#prose += piece;
     let reasoning = "";
     let text = "";
     this.#held = "";
@@ -83,6 +96,11 @@ export class ReasoningSplitter {
       this.#enter(marker);
       output = output.slice(at + marker.text.length);
     }
+    // Without its end the block was none, and all of it is the answer.
+    if (last && this.#prose !== null) {
+      text = this.#prose;
+      this.#repeats = true;
+    }
     return { reasoning, text };
   }
 
@@ -96,7 +114,9 @@ export class ReasoningSplitter {
       return "";
     }
     if (marker !== null) {
+      const announced = this.#markerless && marker.isProse === true;
       this.#enter(marker);
+      if (announced) this.#prose = output;
       return body.slice(marker.text.length);
     }
     this.#phase = this.#phase.otherwise ?? plainText;
@@ -106,6 +126,7 @@ export class ReasoningSplitter {
   #enter(marker: Marker): void {
     this.#phase = marker.next;
     this.#markerless = false;
+    this.#prose = null;
     this.#skipsBlanks = marker.next.kind !== "start";
   }
 }
@@ -129,18 +150,27 @@ function leadingMarker(
 
 /** The first marker in `text`, of several at one position the longest. Without one: where one may begin, or the end. */
 function firstMarker(text: string, markers: readonly Marker[], last: boolean): Hit {
-  let at = text.length;
-  let found: Marker | null = null;
-  for (const marker of markers) {
-    const index = text.indexOf(marker.text);
-    if (index < 0 || index > at) continue;
-    if (index === at && found !== null && marker.text.length < found.text.length) continue;
-    at = index;
-    found = marker;
-  }
-  if (last) return { at, marker: found };
+  const match = markers.length === 0 ? null : patternOf(markers).exec(text);
+  const at = match?.index ?? text.length;
+  const marker = markers.find((each) => each.text === match?.[0]) ?? null;
+  if (last) return { at, marker };
   const held = incompleteFrom(text, markers);
-  return held <= at ? { at: held, marker: null } : { at, marker: found };
+  return held <= at ? { at: held, marker: null } : { at, marker };
+}
+
+/**
+ * Matches the first marker. One pattern for all, because it stops at the first one: a search for each marker would read
+ * a text of many markers to its end for each of them.
+ */
+function patternOf(markers: readonly Marker[]): RegExp {
+  let pattern = patterns.get(markers);
+  if (pattern === undefined) {
+    const longestFirst = markers.map(({ text }) => text).toSorted((a, b) => b.length - a.length);
+    const sources = longestFirst.map((text) => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`));
+    pattern = new RegExp(sources.join("|"));
+    patterns.set(markers, pattern);
+  }
+  return pattern;
 }
 
 /** Start of the longest end of `text` that begins a marker without completing it; the length of `text` if none does. */

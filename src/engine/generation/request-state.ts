@@ -117,6 +117,8 @@ export class RequestState implements QueuedJob {
     if (this.#splitter !== null) {
       const { reasoning, text } = this.#splitter.flush();
       this.#sendReasoning(reasoning);
+      // It was the answer.
+      if (this.#splitter.repeats) this.#reasoningTokens = 0;
       if (text !== "" && this.#emitText(text, 0)) return true;
     }
     this.#send(this.#stopText.flush(), 0);

@@ -6,8 +6,8 @@ import type { Detokenize } from "../generation/whole-characters.ts";
 export type Vocabulary = Pick<LlamaModel, "tokenize" | "detokenize">;
 
 /**
- * Turns the tokens of an answer into text. Special tokens have no text, except those that mark the reasoning, which must
- * be seen in order to be told from the answer.
+ * Turns the tokens of an answer into text. Special tokens have no text, except those that mark reasoning: their text is
+ * needed to separate it from the answer.
  */
 export function answerDetokenizer(model: Vocabulary): Detokenize {
   const plain: Detokenize = (tokens, preceding) =>

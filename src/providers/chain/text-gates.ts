@@ -52,7 +52,7 @@ export class OverlapGate implements TextGate {
   }
 
   end(): Piece | null {
-    return this.#open || this.#tokens === 0 ? null : this.#release();
+    return this.#open || (this.#held === "" && this.#tokens === 0) ? null : this.#release();
   }
 
   #release(): Piece {
@@ -82,7 +82,7 @@ export class WholeGate implements TextGate {
   }
 
   end(): Piece | null {
-    if (this.#tokens === 0) return null;
+    if (this.#held === "" && this.#tokens === 0) return null;
     const piece = { type: "text-delta", text: this.#held, tokens: this.#tokens } as const;
     this.#held = "";
     this.#tokens = 0;

@@ -12,7 +12,7 @@ import {
   type StreamPart,
   type Usage,
 } from "../provider.ts";
-import { AnswerLimit } from "./reply/answer-limit.ts";
+import { AnswerLimit, type CountedPiece } from "./reply/answer-limit.ts";
 import { AnswerReader } from "./reply/answer-reader.ts";
 import { CompletionStreams, type RemoteProviderSpec, type RemoteDependencies } from "./completion-streams.ts";
 import type { RemoteNames } from "./fault-table.ts";
@@ -122,7 +122,7 @@ class RemoteProvider implements ChatProvider {
     let reasoningTokens = 0;
     for await (const received of this.#streams.texts(request, call, reader)) {
       reasoningTokens += this.#emitReasoning(reader, limit, emit);
-      const { text, tokens } = limit.take(received);
+      const { text, tokens } = this.#counted(received, reader, limit);
       if (text !== "") {
         keepalive.beat();
         emit({ type: "text-delta", text, tokens });
@@ -148,13 +148,19 @@ class RemoteProvider implements ChatProvider {
     return tokens;
   }
 
+  /** A text and its tokens within the limit. Reasoning that is returned again as the answer takes no more of it. */
+  #counted(received: string, { reasoning }: AnswerReader, limit: AnswerLimit): CountedPiece {
+    return reasoning.repeats ? { text: received, tokens: 0 } : limit.take(received);
+  }
+
   /** @throws like {@link AnswerReader.finishReason} */
   #finish(reader: AnswerReader, limit: AnswerLimit, promptTokens: number, reasoningTokens: number): Finish {
     const reason = limit.exceeded ? "length" : reader.finishReason();
     if (!limit.exceeded) this.#habit.learn(reader.reasoning.opened);
     const { contextTokens } = this.#spec;
+    const reasoning = reader.reasoning.repeats ? 0 : reasoningTokens;
     const own = { promptTokens, completionTokens: limit.tokens, contextTokens, cut: limit.exceeded };
-    return { reason, usage: plausibleUsage(reader.usage(promptTokens, limit.tokens, reasoningTokens), own) };
+    return { reason, usage: plausibleUsage(reader.usage(promptTokens, limit.tokens, reasoning), own) };
   }
 
   /** Reads an answer with a schema completely and validates it. An invalid answer is requested once more. */
@@ -193,7 +199,7 @@ class RemoteProvider implements ChatProvider {
     try {
       for await (const received of this.#streams.texts(request, call, reader, correction)) {
         reasoningTokens += this.#emitReasoning(reader, limit, emit);
-        whole += limit.take(received).text;
+        whole += this.#counted(received, reader, limit).text;
         if (limit.exceeded) break;
         const sign = keepalive.sign();
         if (sign !== null) emit(sign);

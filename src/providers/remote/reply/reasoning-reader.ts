@@ -10,6 +10,7 @@ export class ReasoningReader {
   /** Text taken for reasoning because the server's template is expected to open it; null if that is certain, or not. */
   #assumed: string | null;
   #closed = false;
+  #repeats = false;
   /** Reasoning that was not taken yet. */
   #pending = "";
 
@@ -25,6 +26,11 @@ export class ReasoningReader {
    */
   get opened(): boolean | undefined {
     return this.#assumed === null ? (this.#closed ? true : undefined) : false;
+  }
+
+  /** Whether {@link flush} returned reasoning again, as the answer. Its tokens are counted already. */
+  get repeats(): boolean {
+    return this.#repeats || this.#splitter.repeats;
   }
 
   /** Adds a delta. @param content the text of its content. @returns the part of the text that belongs to the answer */
@@ -49,6 +55,7 @@ export class ReasoningReader {
       this.#assumed = null;
       return text;
     }
+    this.#repeats = true;
     return this.#assumed;
   }
 

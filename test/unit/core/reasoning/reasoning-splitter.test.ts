@@ -50,10 +50,17 @@ const outputs: readonly (readonly [name: string, output: string, reasoning: stri
   ["openPangu", "[unused16]a[unused17]b", "a", "b"],
   ["Cohere", "<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>b<|END_RESPONSE|>", "a", "b"],
   ["Cohere without a response marker", "<|START_THINKING|>a<|END_THINKING|>b", "a", "b"],
+  ["Cohere without reasoning", "<|START_RESPONSE|>b<|END_RESPONSE|>", "", "b"],
   ["Hunyuan", "<think>\na\n</think>\n<answer>\nb\n</answer>", "a", "b"],
   ["Granite 3.3", "<think>a</think><response>b</response>", "a", "b"],
   ["Granite 3.2", "Here is my thought process:\na\nHere's my response:\nb", "a", "b"],
   ["prose like Granite's", "Here is my thought.", "", "Here is my thought."],
+  [
+    "the beginning of Granite's prose, and nothing of its end",
+    " Here's my thought process:\n\n1. a\nHere's my",
+    "1. a\nHere's my",
+    " Here's my thought process:\n\n1. a\nHere's my",
+  ],
   [
     "OpenThinker",
     "<|begin_of_thought|>\n\na\n<|end_of_thought|>\n\n<|begin_of_solution|>\nb\n<|end_of_solution|>",
@@ -134,6 +141,13 @@ describe("the reasoning splitter", () => {
         expect(splitter.push(rest)).toEqual({ reasoning: "", text: rest });
       }),
     );
+  });
+
+  it("takes linear time for an output of many markers", () => {
+    const from = performance.now();
+    const { reasoning } = new ReasoningSplitter().push(`${H}a<|end|>`.repeat(30_000));
+    expect(reasoning).toHaveLength(30_000);
+    expect(performance.now() - from).toBeLessThan(10_000);
   });
 
   it("holds a bounded part of the output", () => {

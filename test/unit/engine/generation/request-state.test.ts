@@ -62,6 +62,24 @@ describe("RequestState", () => {
     expect(events.reasoningTokens()).toBe(3);
   });
 
+  it("emits reasoning again as text if it was the answer, and counts none then", () => {
+    const script = ["Here's my thought process:", " a", " b"];
+    const events = recordedEvents();
+    const prepared = preparedRequest(3, { promptEnd: "", maxTokens: 20 });
+    const request = new RequestState(prepared, events, (tokens) =>
+      tokens.map((token) => script[token]).join(""),
+    );
+    for (const token of script.keys()) request.accept(token);
+    request.end();
+    expect(events.lines).toEqual([
+      "reasoning a 2",
+      "reasoning  b 1",
+      "delta Here's my thought process: a b 0",
+      "finished stop 3 3 0",
+    ]);
+    expect(events.reasoningTokens()).toBeUndefined();
+  });
+
   it("begins within the reasoning that the prompt opened, and counts it in the limit", () => {
     const events = recordedEvents();
     const prepared = preparedRequest(3, { promptEnd: "<|im_start|>assistant\n<think>\n", maxTokens: 2 });

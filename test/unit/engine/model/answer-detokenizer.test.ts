@@ -38,6 +38,12 @@ describe("the detokenizer of answers", () => {
     expect(roundTrip(["[THINK]", "[/THINK]", "[INST]"], "[THINK]a[/THINK]b[INST]")).toBe("[THINK]a[/THINK]b");
   });
 
+  it("writes the markers of an answer without reasoning, which the splitter removes", () => {
+    const text = "<|START_RESPONSE|>a<|END_RESPONSE|>";
+    const specials = ["<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_THINKING|>", "<|END_THINKING|>"];
+    expect(roundTrip(specials, text)).toBe(text);
+  });
+
   it("leaves out a token that marks no reasoning in this vocabulary", () => {
     expect(roundTrip(["<|end|>", "<|user|>"], "Hi<|end|>")).toBe("Hi");
   });

@@ -53,6 +53,13 @@ describe("the overlap gate", () => {
     expect(through("all of it was said", [])).toEqual({ text: "", tokens: 0 });
   });
 
+  it("passes on text that was counted before", () => {
+    for (const gate of [new OverlapGate("before"), new WholeGate()]) {
+      expect(gate.push(piece("text", 0))).toBeNull();
+      expect(gate.end()).toEqual(piece("text", 0));
+    }
+  });
+
   it("removes a repetition across pieces of up to 200 characters", () => {
     const end = "0123456789".repeat(20);
     expect(through(`long before ${end}`, [end.slice(0, 50), `${end.slice(50)} new`]).text).toBe(" new");
