@@ -62,7 +62,7 @@ class GenerationRecorder {
   /** Usage of the current provider. */
   #completionTokens = 0;
   #reasoningTokens = 0;
-  /** Whether the next reasoning is that of another request. */
+  /** Whether the next reasoning belongs to another request than the reasoning so far. */
   #reasonsAgain = false;
   #promptTokens = 0;
   #cachedTokens = 0;

@@ -60,8 +60,8 @@ export type StreamPart =
       readonly cachedTokens?: number;
     }
   /**
-   * What the model wrote before its answer to find it. Not part of the answer, but counted in its tokens. Whole
-   * characters only; usually before all text.
+   * Reasoning of the model. Not part of the answer, but counted in its tokens. Whole characters only; usually before all
+   * text.
    */
   | { readonly type: "reasoning-delta"; readonly text: string; readonly tokens: number }
   /** Whole characters only. `tokens` is the number of tokens of the text (an estimate for remote providers). */

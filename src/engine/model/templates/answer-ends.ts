@@ -15,10 +15,10 @@ const FINAL_LINES = /[ \t]*[\r\n]\s*$/u;
  * Turns what a template writes after an answer into ends of answers: its first special token, or the text before it if
  * that is more than white space.
  */
-export function answerEnds(model: LlamaModel, written: readonly LlamaText[]): AnswerEnds {
+export function answerEnds(model: LlamaModel, ends: readonly LlamaText[]): AnswerEnds {
   const tokens = new Set<number>();
   const texts = new Set<string>();
-  for (const end of written) {
+  for (const end of ends) {
     const all = end.tokenize(model.tokenizer);
     const at = all.findIndex((token) => isVisibleSpecial(model, token));
     const special = all[at];

@@ -122,8 +122,8 @@ export class JinjaPrompt implements PromptTemplate {
   }
 
   /**
-   * The same from the first turns alone: the time of a template grows with the turns, and no answer of any client goes
-   * on meanwhile.
+   * The same text from a rendering of the first turns alone: rendering takes longer with each turn, and all answers stop
+   * meanwhile.
    */
   #repeated(messages: readonly TemplateMessage[]): string {
     const first = messages[0]?.role === "system" ? 1 : 0;

@@ -13,8 +13,8 @@ const monthName = new Intl.DateTimeFormat("en-US", { month: "short" });
 
 /**
  * Creates the prompts of a Jinja template, with the variables that templates use: lists of tools and documents, the
- * date, whether models that can reason do so. Of two ways to say that there are no tools, the first is used with which
- * the template takes histories and system messages, or else the first with which it takes a message of a user.
+ * date, whether models that can reason do so. There are two ways to pass no tools. The first one is used with which the
+ * template takes histories and system messages, or else the first one with which it takes a message of a user.
  *
  * @throws Error of the first way, if the template cannot be used
  */
