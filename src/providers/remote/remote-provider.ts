@@ -151,10 +151,14 @@ class RemoteProvider implements ChatProvider {
   /** @throws like {@link AnswerReader.finishReason} */
   #finish(reader: AnswerReader, limit: AnswerLimit, promptTokens: number, reasoningTokens: number): Finish {
     const reason = limit.exceeded ? "length" : reader.finishReason();
-    if (!limit.exceeded) this.#habit.learn(reader.reasoning.opened);
+    if (!limit.exceeded) this.#habit.record(reader.reasoning.opened);
     const { contextTokens } = this.#spec;
-    const own = { promptTokens, completionTokens: limit.tokens, contextTokens, cut: limit.exceeded };
-    return { reason, usage: plausibleUsage(reader.usage(promptTokens, limit.tokens, reasoningTokens), own) };
+    const { tokens: completionTokens, exceeded: cut } = limit;
+    const own = { promptTokens, completionTokens, reasoningTokens, contextTokens, cut };
+    return {
+      reason,
+      usage: plausibleUsage(reader.usage(promptTokens, completionTokens, reasoningTokens), own),
+    };
   }
 
   /** Reads an answer with a schema completely and validates it. An invalid answer is requested once more. */

@@ -11,6 +11,8 @@ export interface OwnCounts {
   readonly promptTokens: number;
   /** A lower bound: the tokens of the text received. */
   readonly completionTokens: number;
+  /** The part of them that is reasoning. */
+  readonly reasoningTokens: number;
   /** Window of the model in tokens. */
   readonly contextTokens: number;
   /** Whether this service ended the answer, so that the server did not count all of it. */
@@ -25,10 +27,12 @@ export function plausibleUsage(reported: Usage, own: OwnCounts): Usage {
   const isCompletion = !own.cut && completionTokens >= own.completionTokens && completionTokens <= max;
   if (isPrompt && isCompletion) return reported;
   const prompt = isPrompt ? promptTokens : own.promptTokens;
+  const reasoning = isCompletion ? (reported.reasoningTokens ?? 0) : own.reasoningTokens;
   return {
     promptTokens: prompt,
     completionTokens: isCompletion ? completionTokens : own.completionTokens,
     cachedTokens: Math.min(cachedTokens, prompt),
+    ...(reasoning > 0 && { reasoningTokens: reasoning }),
     estimated: true,
   };
 }
