@@ -33,7 +33,7 @@ export interface RemoteDependencies {
 
 /** Maximum milliseconds to wait for the usage after the text and the finish reason. */
 const USAGE_GRACE_MS = 1000;
-/** Maximum milliseconds between chunks after a finish reason that came before any text, and may be early. */
+/** Maximum milliseconds between chunks after a finish reason that may be early: text is missing, or followed it. */
 const EARLY_REASON_MS = 10_000;
 /**
  * Maximum number of requests sent to find an accepted dialect: the first one, one for each part that can change (name
@@ -90,6 +90,7 @@ export class CompletionStreams {
       guarded = opened.guarded;
       const { iterator, first } = opened;
       for (let chunk = first; chunk.done !== true; chunk = await iterator.next()) {
+        const hadReason = reader.hasReason;
         const text = reader.push(chunk.value);
         yield text;
         call.throwIfStopped();
@@ -99,10 +100,9 @@ export class CompletionStreams {
           stopWaiting?.();
           stopWaiting = undefined;
         }
-        stopWaiting ??= this.#deps.clock.after(
-          reader.finished ? USAGE_GRACE_MS : EARLY_REASON_MS,
-          endWaiting,
-        );
+        // Text after a reason shows that the reason was early, so that more text may follow.
+        const isEarly = !reader.finished || (hadReason && text !== "");
+        stopWaiting ??= this.#deps.clock.after(isEarly ? EARLY_REASON_MS : USAGE_GRACE_MS, endWaiting);
       }
     } catch (error) {
       call.throwIfStopped();

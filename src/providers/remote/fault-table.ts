@@ -52,7 +52,12 @@ function means(
 /** Whether the prompt was too long for the model, in the words of any server. */
 export function isTooLong(fault: UpstreamFault): boolean {
   const { text } = fault;
-  if (hasStatus(fault, 413) || (hasStatus(fault, 429) && words.largerThanRate.test(text))) return true;
+  if (hasStatus(fault, 413) || (hasStatus(fault, 429, undefined) && words.largerThanRate.test(text)))
+    return true;
+  // "Too many tokens, please wait": a rate, unless a code says otherwise.
+  if (isTemporary(fault) || means(fault, words.rateLimited, fault.status)) {
+    return words.isLabelled(words.tooLong, fault.labels);
+  }
   const isAnswerOnly = words.answerLimit.test(text) && !words.promptNamed.test(text);
   return means(fault, words.tooLong, ...(isAnswerOnly ? [] : [400, 422, 500, undefined]));
 }
@@ -116,6 +121,14 @@ export const upstreamFaults: readonly FaultRow[] = [
       means(fault, words.notPaid, ...(isTemporary(fault) ? [] : [400, 401, 403, 429, undefined])),
     code: "provider_quota",
     describe: hasNoCredit,
+  },
+  {
+    // The text of one message may be the cause, so it must not stop all requests as a bad key does.
+    when: "403 with a web page, as firewalls send it",
+    matches: (fault) => hasStatus(fault, 403) && /^\s*</.test(fault.text),
+    code: "bad_request",
+    describe: ({ baseUrlSetting }) =>
+      `is behind a firewall that blocked the request; check ${baseUrlSetting} and the rules of the firewall`,
   },
   {
     when: "code `invalid_api_key`, `authentication_error`, `API_KEY_INVALID`; 400, 401 or 403 with a message about the key",

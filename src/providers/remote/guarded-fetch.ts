@@ -116,8 +116,8 @@ export function guardedCall(names: RemoteNames, clock: Clock, fetch: Fetch = glo
       onError: (body) => void recordFault(readInBand(body)),
       onForeign: (text) => {
         const fault = readInBand(text);
-        // The words of a whole web page may be about anything.
-        const isKnown = text.startsWith("<")
+        // The words of a web page, or of JSON that is no error, may be about anything.
+        const isKnown = /^[<{[]/.test(text)
           ? isWrongPath(fault)
           : mapFault(names, fault).code !== "bad_answer";
         if (isKnown) recordFault(fault);

@@ -10,6 +10,11 @@ const MAX_DEPTH = 6;
 /** Maximum characters of the text of an error that are searched for words. The words are at its beginning. */
 const MAX_TEXT = 8192;
 
+/** Maximum codes that are read of an error. Each is compared with all known ones. */
+const MAX_MARKS = 64;
+/** Maximum characters of a code. */
+const MAX_MARK_CHARS = 200;
+
 /** Fields that hold the text of an error, or another level of it. `input` is missing: it is the user's text. */
 const TEXT_FIELDS = [
   ...["error", "errors", "detail", "details", "message", "msg", "Message", "error_msg", "error_message"],
@@ -42,7 +47,8 @@ interface Findings {
 
 /** Milliseconds of a duration such as `32s`, `7m12.5s` or `864ms`. Undefined for other text. */
 function durationOf(text: string): number | undefined {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?) ?(ms|h|m|s)/g)];
+  // The digits are bounded, because a long number without a unit would take quadratic time.
+  const parts = [...text.matchAll(/(\d{1,9}(?:\.\d{1,9})?) ?(ms|h|m|s)/g)];
   const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
   const ms = parts.reduce((sum, [, count, unit]) => sum + Number(count) * (unitMs[unit ?? ""] ?? 0), 0);
   return parts.length === 0 ? undefined : ms;
@@ -51,7 +57,9 @@ function durationOf(text: string): number | undefined {
 function addMarks(fields: JsonFields, found: Findings): void {
   for (const name of MARK_FIELDS) {
     const mark = fields[name];
-    if (typeof mark === "string" || typeof mark === "number") found.marks.push(mark);
+    if (found.marks.length === MAX_MARKS) break;
+    if (typeof mark === "number") found.marks.push(mark);
+    if (typeof mark === "string") found.marks.push(mark.slice(0, MAX_MARK_CHARS));
   }
   const seconds = [fields["retry_after"], fields["estimated_time"]].find(
     (value) => typeof value === "number" && value >= 0,
@@ -63,7 +71,7 @@ function addMarks(fields: JsonFields, found: Findings): void {
   // FastAPI: [{ loc: ["body", "max_tokens"], msg: "…", input: <the request> }].
   if (Array.isArray(loc)) {
     found.texts.push(loc.filter((part) => typeof part === "string").join("."));
-    found.marks.push("validation_error");
+    if (found.marks.length < MAX_MARKS) found.marks.push("validation_error");
   }
 }
 

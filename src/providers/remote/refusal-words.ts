@@ -205,7 +205,9 @@ export const rateLimited: RefusalWords = {
   ],
   texts: [
     // all.
-    /rate[ _-]?limit|too many requests|throttl|requests per (second|minute|day)/i,
+    /rate[ _-]?limit|too many requests|throttl|(requests|tokens) per (sec|min|hour|day)/i,
+    // Bedrock.
+    /wait before trying/i,
   ],
 };
 

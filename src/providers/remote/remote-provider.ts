@@ -156,11 +156,13 @@ class RemoteProvider implements ChatProvider {
   /** @throws like {@link AnswerReader.finishReason} */
   #finish(reader: AnswerReader, limit: AnswerLimit, promptTokens: number, reasoningTokens: number): Finish {
     const reason = limit.exceeded ? "length" : reader.finishReason();
-    if (!limit.exceeded) this.#habit.learn(reader.reasoning.opened);
+    if (!limit.exceeded) this.#habit.record(reader.reasoning.opened);
     const { contextTokens } = this.#spec;
     const reasoning = reader.reasoning.repeats ? 0 : reasoningTokens;
-    const own = { promptTokens, completionTokens: limit.tokens, contextTokens, cut: limit.exceeded };
-    return { reason, usage: plausibleUsage(reader.usage(promptTokens, limit.tokens, reasoning), own) };
+    const { tokens: completionTokens, exceeded: cut } = limit;
+    const own = { promptTokens, completionTokens, reasoningTokens: reasoning, contextTokens, cut };
+    const reported = reader.usage(promptTokens, completionTokens, reasoning);
+    return { reason, usage: plausibleUsage(reported, own) };
   }
 
   /** Reads an answer with a schema completely and validates it. An invalid answer is requested once more. */

@@ -1,4 +1,4 @@
-import { describeDialects, json, type DialectRow } from "../../support/dialects.ts";
+import { body, describeDialects, json, type DialectRow } from "../../support/dialects.ts";
 
 const region = { code: "provider_auth", says: "country or region", never: "API key" } as const;
 const blocked = { code: "provider_auth", says: "has blocked the account", never: "check" } as const;
@@ -199,6 +199,12 @@ const accounts: readonly DialectRow[] = [
     "403 for a volume",
     json(403, error("Out of call volume quota. Quota will be replenished in 5.02:10:00.", { code: "403" })),
     quota,
+  ],
+  [
+    "Cloudflare",
+    "403 with a web page",
+    body("<!DOCTYPE html><h1>Sorry, you have been blocked</h1><p>unauthorized</p>", "text/html", 403),
+    { code: "bad_request", says: /firewall.*_BASE_URL/, never: "API key" },
   ],
   [
     "LiteLLM",

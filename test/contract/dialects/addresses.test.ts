@@ -58,6 +58,12 @@ const addresses: readonly DialectRow[] = [
     json(200, { object: "list", data: [] }),
     { code: "bad_answer", says: /_BASE_URL.*\/v1/ },
   ],
+  [
+    "OpenRouter",
+    "the list of its models with 200",
+    json(200, { data: [{ id: "m", context_length: 8192, top_provider: { is_moderated: true } }] }),
+    { code: "bad_answer", says: /_BASE_URL.*\/v1/ },
+  ],
   ["a server", "an empty body with 200", body(""), { code: "bad_answer", says: /_BASE_URL.*\/v1/ }],
   [
     "a server",

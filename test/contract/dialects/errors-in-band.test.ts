@@ -39,6 +39,42 @@ const inBand: readonly DialectRow[] = [
     { ...down, text },
   ],
   [
+    "MiniMax",
+    "base_resp beside empty choices",
+    stream(piece(text), event({ choices: [], base_resp: { status_code: 1002, status_msg: "rate limit" } })),
+    { ...rate, text },
+  ],
+  [
+    "MiniMax",
+    "base_resp in place of the answer, as an event",
+    stream(event({ choices: null, base_resp: { status_code: 1004, status_msg: "login fail" } })),
+    badKey,
+  ],
+  [
+    "Bedrock behind a proxy",
+    "a rate of tokens",
+    stream(event(error("Too many tokens, please wait before trying again."))),
+    rate,
+  ],
+  [
+    "Azure behind a proxy",
+    "a rate of tokens that was exceeded",
+    stream(event(error("Requests have exceeded the token rate limit. Please retry after 6 seconds."))),
+    rate,
+  ],
+  [
+    "Groq behind a proxy",
+    "a request larger than the rate",
+    stream(
+      event(
+        error("Request too large for model on tokens per minute (TPM): Limit 6000, Requested 9000.", {
+          code: "rate_limit_exceeded",
+        }),
+      ),
+    ),
+    { code: "prompt_too_long" },
+  ],
+  [
     "TGI",
     "a text in error",
     stream(piece(text), event({ error: "Request failed during generation: oom", error_type: "generation" })),

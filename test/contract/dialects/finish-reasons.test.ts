@@ -113,6 +113,18 @@ const early: readonly DialectRow[] = [
   ],
   [
     "a reasoning model",
+    "stop on the reasoning, the text with a wait in it",
+    {
+      steps: [
+        { send: reasoning("stop") + piece("Hel") },
+        { waitMs: 1500 },
+        { send: piece("lo", "stop") + done },
+      ],
+    },
+    whole,
+  ],
+  [
+    "a reasoning model",
     "stop on the reasoning, then a cut",
     { steps: [{ send: reasoning("stop") }, { waitMs: 100 }, { cut: true }] },
     { code: "bad_answer" },

@@ -85,6 +85,28 @@ const events: readonly DialectRow[] = [
     whole,
   ],
   [
+    "a server in Go",
+    "a field error with empty members",
+    stream(
+      chunk(
+        { delta: { content: "Hello" }, finish_reason: "stop" },
+        { error: { code: 0, message: "", type: "" } },
+      ),
+    ),
+    whole,
+  ],
+  [
+    "a server that searches",
+    "texts in events of other names",
+    stream(
+      'event: status\ndata: {"message":"Searching","detail":"the web"}\n\n',
+      piece("Hel"),
+      'event: sources\ndata: {"message":"Two errors found"}\n\n',
+      piece("lo", "stop"),
+    ),
+    whole,
+  ],
+  [
     "a lax server",
     "events in a list",
     stream(`data: [${bare(piece("Hel")).trim()},${bare(piece("lo", "stop")).trim()}]\n\n`),

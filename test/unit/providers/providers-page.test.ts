@@ -32,6 +32,7 @@ const examples: readonly (readonly [number | undefined, unknown])[] = [
   [400, { error: { code: "organization_restricted" } }],
   [429, { error: { code: "insufficient_quota", type: "insufficient_quota" } }],
   [429, { error: { code: "billing_not_active" } }],
+  [403, "<!doctype html><title>Access denied</title>"],
   [400, { error: { type: "authentication_error" } }],
   [400, { error: { code: "model_not_supported" } }],
   [undefined, { error: "Unexpected endpoint or method. (POST /chat/completions)" }],

@@ -58,26 +58,27 @@ interface Refused {
   readonly refusal: Refusal;
 }
 
-type Answer = (refused: Refused) => Partial<Dialect> | null;
+type Adjustment = (refused: Refused) => Partial<Dialect> | null;
 
 /** What changes when the server refuses one of the parameters by its name, or the value of one. */
 interface Difference {
   readonly parameters: readonly OwnParameter[];
-  readonly onName: Answer;
-  readonly onValue: Answer;
+  readonly onName: Adjustment;
+  readonly onValue: Adjustment;
   /** Whether a change because of a value is kept. */
   readonly valueLasts: boolean;
 }
 
-const none: Answer = () => null;
+const none: Adjustment = () => null;
 
-const schemaInPrompt: Answer = () => ({ schema: "prompt" });
-const withoutUsage: Answer = () => ({ streamUsage: false });
+const schemaInPrompt: Adjustment = () => ({ schema: "prompt" });
+const withoutUsage: Adjustment = () => ({ streamUsage: false });
+
 function sentLimit({ body }: Refused): number {
   return body.max_tokens ?? body.max_completion_tokens ?? 0;
 }
 
-const limitInRange: Answer = (refused) => {
+const limitInRange: Adjustment = (refused) => {
   const { dialect, refusal } = refused;
   const stated = statedRange(refusal.text, sentLimit(refused));
   if (stated === null) return null;
@@ -87,7 +88,7 @@ const limitInRange: Answer = (refused) => {
 };
 
 /** A stated range outweighs the words for a name: "not supported above 4096". */
-const otherLimitName: Answer = (refused) =>
+const otherLimitName: Adjustment = (refused) =>
   limitInRange(refused) ?? {
     tokenLimit: refused.dialect.tokenLimit === "max_tokens" ? "max_completion_tokens" : "max_tokens",
   };
@@ -100,12 +101,12 @@ function smallerLimit(refused: Refused): Partial<Dialect> | null {
   return parameters.has(refused.dialect.tokenLimit) ? limitInRange(refused) : null;
 }
 
-function omitting(name: SamplingParameter): Answer {
+function omitting(name: SamplingParameter): Adjustment {
   return ({ dialect }) => (dialect.omit.includes(name) ? null : { omit: [...dialect.omit, name] });
 }
 
 /** Stop texts are also applied to the answer, so the server needs none of them. */
-const fewerStops: Answer = (refused) => {
+const fewerStops: Adjustment = (refused) => {
   const sent = refused.body.stop?.length ?? 0;
   const stated = statedRange(refused.refusal.text, sent);
   return stated !== null && stated.max < sent ? { maxStops: stated.max } : omitting("stop")(refused);
@@ -117,7 +118,7 @@ function sampling(name: Exclude<SamplingParameter, "stop">): Difference {
 }
 
 /** Everything that is learned about parameters. `docs/providers.md` describes these rows. */
-export const differences: readonly Difference[] = [
+const differences: readonly Difference[] = [
   {
     parameters: ["response_format", "json_schema"],
     onName: schemaInPrompt,
@@ -178,8 +179,8 @@ export function adaptDialect(dialect: Dialect, refusal: Refusal, body: Completio
   for (const difference of differences) {
     const kind = kindOf(difference, refused);
     if (kind === undefined) continue;
-    const answer = kind === "name" ? difference.onName : difference.onValue;
-    const change = answer({ ...refused, dialect: changed });
+    const adjust = kind === "name" ? difference.onName : difference.onValue;
+    const change = adjust({ ...refused, dialect: changed });
     if (change === null) continue;
     changed = { ...changed, ...change };
     if (kind === "name" || difference.valueLasts) lasting = { ...lasting, ...change };

@@ -15,7 +15,7 @@ export const ownParameters = [
 ] as const satisfies readonly string[];
 export type OwnParameter = (typeof ownParameters)[number];
 
-/** `name`: the server does not know or support the parameter. `value`: it does not accept the value that was sent. */
+/** `name`: the server does not recognise or support the parameter. `value`: it does not accept the value that was sent. */
 export type RefusalKind = "name" | "value";
 
 /** Why a server refused a request, as far as the request can be changed. */
@@ -40,7 +40,7 @@ const NAME_LABEL =
 const VALUE_LABEL =
   /^(invalid_value|(integer|decimal|number)_(above|below)|array_above|string_above|less_than|greater_than)/;
 
-/** Words for a parameter that a server does not know or support. */
+/** Words for a parameter that a server does not recognise or support. */
 const NAME_WORDS: readonly RegExp[] = [
   /unsupported|not (currently |yet )?(supported|permitted|recogni[sz]ed|implemented|available|accepted)/i,
   /(does not|doesn't|do not|cannot) (support|accept|recogni[sz]e|allow)|is not allowed|must not contain/i,
@@ -104,19 +104,25 @@ function listsNoSystem(text: string): boolean {
 }
 
 /**
- * Whether `text` names the parameter. Names that are also words, such as "seed", must be quoted, follow a dot or a word
- * such as "parameter", or begin a sentence.
+ * A name in a text. Names that are also words, such as "seed", must be quoted, follow a dot or a word such as
+ * "parameter", or begin a sentence.
  */
-function isNamed(name: string, text: string): boolean {
+function mentionOf(name: OwnParameter): RegExp {
   const isWord = samplingParameters.some((parameter) => parameter === name);
   const before = isWord
     ? "(?:['\"`.]|^ {0,8}|[.;:] {1,4}|(?:parameters?|fields?|arguments?|keys?):? )"
     : "\\b";
-  return new RegExp(`${before}${name}\\b`, "m").test(text);
+  return new RegExp(`${before}${name}\\b`, "m");
+}
+
+const mentions = new Map<OwnParameter, RegExp>(ownParameters.map((name) => [name, mentionOf(name)]));
+
+function isNamed(name: OwnParameter, text: string): boolean {
+  return mentions.get(name)?.test(text) === true;
 }
 
 /** The sentence that names a parameter, and the next one if it names none: it often has the reason. */
-function sentencesAbout(name: string, text: string): string {
+function sentencesAbout(name: OwnParameter, text: string): string {
   const sentences = text.split(/(?<=[.;!])\s+|\n/);
   const at = sentences.findIndex((sentence) => isNamed(name, sentence));
   if (at === -1) return text;

@@ -29,6 +29,11 @@ const FAILURE = 'data: {"error":"failed"}\n\n';
 type BodyForm = "events" | "lines" | "document";
 
 const FIELD = /^(data|event|id|retry)\s*(:|$)|^:/;
+/** Fields of an error in a chunk that has `choices` as well. */
+const ERROR_FIELD = /"(error|base_resp)"/;
+const ERROR_NAME = /error|exception|fail/i;
+/** Names of events that hold an answer. Other events, such as the progress of a search, may hold texts of any kind. */
+const ANSWER_NAME = /^(message|data|chunk|delta|completion)?$/i;
 const HEARTBEAT = /^(ping|heart-?beat|keep-?alive|keepalive)$/i;
 /** Beginning of a JSON object or list. `[PING]` is neither. */
 const JSON_START = /^(\{|\[\s*(\{|\[|"|$))/;
@@ -48,9 +53,14 @@ function parsed(text: string): { readonly value: unknown } | null {
   }
 }
 
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || value === false || value === "" || value === 0;
+}
+
+/** Whether a value is not empty. An object of empty members is: some servers send such an `error` in every chunk. */
 function isFilled(value: unknown): boolean {
-  if (typeof value === "object" && value !== null) return Object.keys(value).length > 0;
-  return value !== undefined && value !== null && value !== false && value !== "" && value !== 0;
+  if (typeof value !== "object" || value === null) return !isEmpty(value);
+  return Object.values(value).some((member) => !isEmpty(member));
 }
 
 function isErrorNumber(value: unknown): boolean {
@@ -62,12 +72,13 @@ function isError(chunk: JsonFields, name: string): boolean {
   if (isFilled(chunk["error"])) return true;
   const { choices, type, object, usage } = chunk;
   if (Array.isArray(choices) && choices.length > 0) return false;
-  if (/error|exception/i.test(name) || type === "error" || object === "error") return true;
+  if (ERROR_NAME.test(name) || type === "error" || object === "error") return true;
   // MiniMax reports errors beside empty choices.
   if (isFilled(fieldsOf(chunk["base_resp"])["status_code"])) return true;
   if (Array.isArray(choices) || isFilled(usage)) return false;
   if (HEARTBEAT.test(name) || (typeof type === "string" && HEARTBEAT.test(type))) return false;
   if (["code", "status", "status_code"].some((field) => isErrorNumber(chunk[field]))) return true;
+  if (!ANSWER_NAME.test(name)) return false;
   // An object in `message` is a text in another API, not an error, unless it holds the list of a validation.
   if (isFilled(fieldsOf(chunk["message"])["role"])) return false;
   return ERROR_TEXT_FIELDS.some((field) => isFilled(chunk[field]));
@@ -100,6 +111,8 @@ export class AnswerEvents {
 
   /** Adds text of the body. @returns the events that are complete, often "" */
   push(text: string): string {
+    // What follows the end is not held, as it may be endless.
+    if (this.#ended) return "";
     const added = this.#unified(text);
     const last = added.lastIndexOf("\n");
     if (last === -1) {
@@ -115,6 +128,7 @@ export class AnswerEvents {
 
   /** Ends the body. @returns the events that were not complete */
   end(): string {
+    if (this.#ended) return "";
     const events = this.#line(this.#rest) + (this.#form === "events" ? this.#dispatch() : "");
     if (this.#form === "document") return events + this.#wholeDocument();
     if (this.#sawEvent || this.#ended) return events;
@@ -194,7 +208,7 @@ export class AnswerEvents {
     if (data === "" || this.#ended) return "";
     this.#sawEvent = true;
     // Nearly all events. A quotation mark within a text is escaped, so that `"error"` is a key or a whole value.
-    if (name === "" && data.startsWith("{") && data.includes('"choices"') && !data.includes('"error"')) {
+    if (name === "" && data.startsWith("{") && data.includes('"choices"') && !ERROR_FIELD.test(data)) {
       return `data: ${data.includes("\n") ? data.replaceAll("\n", " ") : data}\n\n`;
     }
     if (END_MARK.test(data)) {
@@ -205,7 +219,7 @@ export class AnswerEvents {
     if (json !== null) return this.#jsonEvent(json.value, name);
     // The SDK fails on JSON that was cut. Other text is a heartbeat, unless it is an error.
     if (JSON_START.test(data)) return `data: ${data.replaceAll("\n", " ")}\n\n`;
-    const isFault = /error|exception/i.test(name) || /^\W*(internal server )?(error|exception)\b/i.test(data);
+    const isFault = ERROR_NAME.test(name) || /^\W*(internal server )?(error|exception)\b/i.test(data);
     return isFault ? this.#failed(() => this.#faults.onError(data)) : "";
   }
 

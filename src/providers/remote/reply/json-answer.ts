@@ -6,6 +6,7 @@ import type { JsonSchema } from "../../provider.ts";
  * it for models that are known by name; this is for the others.
  */
 const REASONING_END = "</think>";
+const FENCE = "```";
 
 function parse(text: string): { readonly value: unknown } | null {
   try {
@@ -13,6 +14,16 @@ function parse(text: string): { readonly value: unknown } | null {
   } catch {
     return null;
   }
+}
+
+/** The text within a code fence. Without a regular expression: one would take cubic time for a fence of blank lines. */
+function fencedText(text: string): string | undefined {
+  if (!text.startsWith(FENCE) || !text.endsWith(FENCE)) return undefined;
+  // After the fence: the name of a language.
+  return text
+    .slice(FENCE.length, -FENCE.length)
+    .replace(/^[a-z]+/i, "")
+    .trim();
 }
 
 /** Compiled once for each schema and released together with it. */
@@ -34,10 +45,9 @@ function validatorOf(schema: JsonSchema): ValidateFunction {
 export function jsonOf(answer: string): string | null {
   const reasoningEnd = answer.lastIndexOf(REASONING_END);
   const text = (reasoningEnd === -1 ? answer : answer.slice(reasoningEnd + REASONING_END.length)).trim();
-  const fenced = /^```[a-z]*\s*\n([\s\S]*)\n\s*```$/i.exec(text)?.[1]?.trim();
   const object = text.slice(Math.max(text.indexOf("{"), 0), text.lastIndexOf("}") + 1);
   // A value may contain the marker itself.
-  for (const candidate of [answer.trim(), text, fenced, object]) {
+  for (const candidate of [answer.trim(), text, fencedText(text), object]) {
     if (candidate && parse(candidate)) return candidate;
   }
   return null;

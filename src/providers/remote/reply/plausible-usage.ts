@@ -11,6 +11,8 @@ export interface OwnCounts {
   readonly promptTokens: number;
   /** A lower bound: the tokens of the text received. */
   readonly completionTokens: number;
+  /** The part of them that is reasoning. */
+  readonly reasoningTokens: number;
   /** Window of the model in tokens. */
   readonly contextTokens: number;
   /** Whether this service ended the answer, so that the server did not count all of it. */
@@ -20,17 +22,18 @@ export interface OwnCounts {
 /** Replaces counts of a server that cannot be right by our own, and sets `estimated` then. */
 export function plausibleUsage(reported: Usage, own: OwnCounts): Usage {
   const max = own.contextTokens * MAX_WINDOWS;
-  const { promptTokens, completionTokens, cachedTokens, reasoningTokens = 0 } = reported;
+  const { promptTokens, completionTokens, cachedTokens } = reported;
   const isPrompt = promptTokens * MAX_OVERESTIMATE >= own.promptTokens && promptTokens <= max;
   const isCompletion = !own.cut && completionTokens >= own.completionTokens && completionTokens <= max;
   if (isPrompt && isCompletion) return reported;
   const prompt = isPrompt ? promptTokens : own.promptTokens;
   const completion = isCompletion ? completionTokens : own.completionTokens;
+  const reasoning = isCompletion ? (reported.reasoningTokens ?? 0) : own.reasoningTokens;
   return {
     promptTokens: prompt,
     completionTokens: completion,
     cachedTokens: Math.min(cachedTokens, prompt),
-    ...(reasoningTokens > 0 && { reasoningTokens: Math.min(reasoningTokens, completion) }),
+    ...(reasoning > 0 && { reasoningTokens: Math.min(reasoning, completion) }),
     estimated: true,
   };
 }

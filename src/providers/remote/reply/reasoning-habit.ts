@@ -16,7 +16,7 @@ export class ReasoningHabit {
   #seen = false;
   #misses = 0;
 
-  /** @param model its name, as the server knows it */
+  /** @param model its name at the server */
   constructor(model: string) {
     this.#opening = openingModels.find(([name]) => name.test(model))?.[1] ?? "";
   }
@@ -26,8 +26,8 @@ export class ReasoningHabit {
     return this.#seen || this.#misses < MAX_MISSES ? this.#opening : "";
   }
 
-  /** Learns from a whole answer whether the expected reasoning was found; undefined: it did not show. */
-  learn(opened: boolean | undefined): void {
+  /** @param opened whether a whole answer began with the expected reasoning; undefined: it did not show */
+  record(opened: boolean | undefined): void {
     if (opened === true) this.#seen = true;
     else if (opened === false) this.#misses++;
   }

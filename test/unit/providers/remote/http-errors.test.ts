@@ -123,6 +123,16 @@ describe("the words of a refusal", () => {
     // One pattern with two unbounded repetitions takes half a minute for one of these texts.
   }, 20_000);
 
+  it("are found in linear time in codes and times to wait, whatever their length and number", () => {
+    const digits = "1".repeat(1_000_000);
+    const codes = Array.from({ length: 90_000 }, (_, code) => ({ code }));
+    for (const body of [{ retryDelay: digits }, { message: `try again in 1s${digits}` }, codes]) {
+      expect(mapFault(names, readFault({ error: body })).code).toBe("bad_answer");
+    }
+    expect(readFault({ retryDelay: "1m2.5s" }).retryAfterMs).toBe(62_500);
+    expect(readFault({ error: [{ code: "invalid_api_key" }, ...codes] }).labels[0]).toBe("invalid_api_key");
+  });
+
   it("finds the code at every level, and stops at a depth that no server sends", () => {
     let body: unknown = { code: "insufficient_quota" };
     for (let depth = 0; depth < 4; depth++) body = depth % 2 === 0 ? [body] : { error: body };

@@ -15,16 +15,27 @@ describe("the limit of an answer", () => {
     expect(limit.tokens).toBe(3);
   });
 
-  it("counts a long chunk by its bytes, and cuts it at a whole character", () => {
+  it("counts a long chunk by its width, and cuts it at a whole character", () => {
     const limit = new AnswerLimit(10);
-    expect(limit.take("x".repeat(24))).toEqual({ text: "x".repeat(24), tokens: 4 });
-    expect(limit.take("\u{1f600}".repeat(20))).toEqual({ text: "\u{1f600}".repeat(9), tokens: 6 });
+    expect(limit.take("x".repeat(24))).toEqual({ text: "x".repeat(24), tokens: 3 });
+    expect(limit.take("\u{1f600}".repeat(20))).toEqual({ text: "\u{1f600}".repeat(14), tokens: 7 });
     expect(limit.exceeded).toBe(true);
+  });
+
+  it.each([
+    ["English", "The river runs through the city.", 1],
+    ["Russian", "Река течёт через город.", 1],
+    ["Hindi", "नदी शहर से होकर बहती है।", 1],
+    ["Arabic", "يمر النهر عبر المدينة.", 1],
+    ["Chinese", "河流穿城而过。", 2],
+    ["Korean", "강은도시를흐른다", 2],
+  ])("counts eight letters, or four characters of East Asia, as one token: %s", (_, text, width) => {
+    expect(new AnswerLimit(100).take(text).tokens).toBe(Math.ceil((text.length * width) / 8));
   });
 
   it("is not exceeded by an answer of exactly the limit", () => {
     const limit = new AnswerLimit(2);
-    expect(limit.take("x".repeat(12))).toEqual({ text: "x".repeat(12), tokens: 2 });
+    expect(limit.take("x".repeat(16))).toEqual({ text: "x".repeat(16), tokens: 2 });
     expect(limit.take("")).toEqual({ text: "", tokens: 0 });
     expect(limit.exceeded).toBe(false);
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { plausibleUsage } from "../../../../../src/providers/remote/reply/plausible-usage.ts";
 
-const own = { promptTokens: 40, completionTokens: 10, contextTokens: 1000, cut: false };
+const own = { promptTokens: 40, completionTokens: 10, reasoningTokens: 0, contextTokens: 1000, cut: false };
 const usage = (promptTokens: number, completionTokens: number, cachedTokens = 0) => ({
   promptTokens,
   completionTokens,
@@ -25,15 +25,13 @@ describe("the usage reported by a server", () => {
     expect(plausibleUsage(reported, own)).toEqual({ ...expected, estimated: true });
   });
 
-  it("keeps the tokens of reasoning, within those of the answer", () => {
-    const reported = (completion: number, reasoningTokens: number) => ({
-      ...usage(4, completion),
-      reasoningTokens,
-    });
-    expect(plausibleUsage(reported(12, 7), own)).toMatchObject({ completionTokens: 12, reasoningTokens: 7 });
-    expect(plausibleUsage(reported(3001, 70), own)).toMatchObject({
+  it("keeps the tokens of reasoning of the counts that it uses", () => {
+    const reasoned = { ...own, reasoningTokens: 7 };
+    const reported = { ...usage(4, 12), reasoningTokens: 5 };
+    expect(plausibleUsage(reported, reasoned)).toMatchObject({ completionTokens: 12, reasoningTokens: 5 });
+    expect(plausibleUsage(reported, { ...reasoned, cut: true })).toMatchObject({
       completionTokens: 10,
-      reasoningTokens: 10,
+      reasoningTokens: 7,
     });
   });
 
