@@ -7,13 +7,13 @@ const MAX_SILENCE_MS = 1000;
 /** Produces progress parts while a provider works without visible text: it reasons, or its JSON is not complete yet. */
 export class Keepalive {
   readonly #clock: Clock;
-  readonly #part: StreamPart;
+  readonly #promptTokens: number;
   #lastAt: number;
 
   /** @param promptTokens tokens of the prompt, reported as fully processed because the answer has begun */
   constructor(clock: Clock, promptTokens: number) {
     this.#clock = clock;
-    this.#part = { type: "progress", processed: promptTokens, total: promptTokens };
+    this.#promptTokens = promptTokens;
     this.#lastAt = clock.now();
   }
 
@@ -26,6 +26,7 @@ export class Keepalive {
   sign(): StreamPart | null {
     if (this.#clock.now() - this.#lastAt < MAX_SILENCE_MS) return null;
     this.beat();
-    return this.#part;
+    // A new object each time: a status that was sent before is not sent again.
+    return { type: "progress", processed: this.#promptTokens, total: this.#promptTokens };
   }
 }
