@@ -13,6 +13,9 @@ import { ConnectionLimits } from "../transport/uws/connection-limits.ts";
 /** Share of MAX_BUFFERED_MB for frames that wait to be handled. */
 const WAITING_FRAMES_SHARE = 1 / 8;
 
+/** Minimum bytes for them: thousands of sockets may send a message at the same moment. */
+const MIN_WAITING_FRAMES_BYTES = 4_194_304;
+
 const MIB = 1_048_576;
 
 /** The limits of the service. RATE_LIMITS=off sets those that it disables to null. */
@@ -55,7 +58,7 @@ export function createLimits(
       watch,
       metrics,
       maxPerSocket,
-      maxBytes: config.MAX_BUFFERED_MB * MIB * WAITING_FRAMES_SHARE,
+      maxBytes: Math.max(config.MAX_BUFFERED_MB * MIB * WAITING_FRAMES_SHARE, MIN_WAITING_FRAMES_BYTES),
     });
   if (!config.RATE_LIMITS) {
     return { rates: null, addresses: null, replays: null, connections, turns: turns(Infinity) };

@@ -257,8 +257,8 @@ export const settingGroups = {
       doc:
         "MiB of data waiting for slow readers, over all sockets. Above 80 % of it, sockets that have sent nothing for 5 s are " +
         "cut; if that is not enough, new messages are refused with `overloaded`. Above all of it, or a quarter of it for one " +
-        "address, the socket that holds the most is cut; its client can reconnect and resume. An eighth of it is for frames " +
-        "that arrive faster than they can be handled.",
+        "address, the socket that holds the most is cut; its client can reconnect and resume. An eighth of it, at " +
+        "least 4 MiB, is for frames that arrive faster than they can be handled.",
     }),
     ABANDON_SECONDS: integer(1, 86_400, 15, {
       doc: "Seconds after which an answer is stopped if no client watches it or reads its bytes.",

@@ -236,6 +236,7 @@ describe("every limit, reached over real sockets", () => {
       "pending_messages",
       "active_answers",
       "buffered_bytes",
+      "waiting_frames",
       "replay_rate",
       "http_connections",
       "http_requests",

@@ -25,7 +25,7 @@ const FRAME_COST = 1024;
 export const MIN_LARGE_BYTES = 4096;
 
 /** Unit in which the memory of waiting frames is counted, in bytes. The shortest frame takes one. */
-const UNIT_BYTES = 4096;
+const UNIT_BYTES = 1024;
 
 /** Milliseconds until the memory for waiting frames is free again; an estimate. */
 const RETRY_MS = 5000;
@@ -84,7 +84,7 @@ export class FrameTurns {
     );
     options.metrics.gauge(
       "waiting_frame_bytes",
-      "Memory for frames that wait for a later turn of the event loop, in multiples of 4096 bytes",
+      "Memory for frames that wait for a later turn of the event loop, in multiples of 1024 bytes",
       () => this.#units * UNIT_BYTES,
     );
   }
