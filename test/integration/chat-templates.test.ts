@@ -1,29 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadModel } from "../../src/engine/model/load-model.ts";
-import type { EngineRequest } from "../../src/engine-wire/requests.ts";
 import { ChatSocket, type Frame } from "../support/chat-socket.ts";
-import { tinySettings } from "../support/local-engine.ts";
 import { modelTemplates, type ModelTemplate } from "../support/model-templates.ts";
-import { prepared } from "../support/prepared.ts";
 import { startService, type Service } from "../support/service.ts";
 import { endlessModel } from "../support/tiny-gguf.ts";
-
-/** One of each kind: who takes turns, where system texts go, how an answer begins, what replaces a broken template. */
-const served = [
-  "Llama 2",
-  "Mistral v3",
-  "Gemma 2",
-  "Qwen 3 that always thinks",
-  "Mistral that always thinks",
-  "gpt-oss",
-  "contents in parts",
-  "one message only",
-  "broken Jinja",
-  "none",
-] as const;
-const others = Object.entries<ModelTemplate>(modelTemplates).filter(
-  ([name]) => !served.some((it) => it === name),
-);
 
 /** Reasoning blocks are not repeated. Without a history, all turns are one text, which changes at its beginning. */
 const repeats = ({ begin, shape }: ModelTemplate): boolean =>
@@ -39,46 +18,15 @@ function expectNote({ jinja, shape }: ModelTemplate, note: string | undefined): 
     );
 }
 
-describe("an engine whose model has a chat template", () => {
-  const request = (turns: EngineRequest["turns"]): EngineRequest => ({
-    system: "You are a helpful assistant.",
-    context: "I like short answers.",
-    turns,
-    maxTokens: 12,
-    sampling: {},
-    client: "anon:a",
-    accountKey: "addr:x",
-    authenticated: false,
-    conversation: "c",
-  });
-
-  it.each(others)(
-    "has a note exactly if it cannot be used, and repeats its prompts: %s",
-    async (_, template) => {
-      const modelPath = await endlessModel(template.jinja, template.tokens);
-      const loaded = await loadModel(await tinySettings({ modelPath, template: "auto" }));
-      expectNote(
-        template,
-        loaded.info.notes.find((note) => note.includes("chat template")),
-      );
-      const ask = { role: "user", content: "Tell me about the water" } as const;
-      const { tokens } = await prepared(loaded, request([ask]));
-      const answer = { role: "assistant", content: "people" } as const;
-      const next = await prepared(loaded, request([ask, answer, { role: "user", content: "And then?" }]));
-      expect(next.tokens.length).toBeGreaterThan(tokens.length);
-      if (repeats(template)) expect(next.tokens.slice(0, tokens.length)).toEqual(tokens);
-    },
-  );
-});
-
 interface Usage {
   readonly prompt_tokens: number;
   readonly cached_tokens: number;
 }
 const usageOf = (frame: Frame) => frame["usage"] as Usage;
 
-describe.each(served)("a service whose model has the chat template of %s", (name) => {
-  const template: ModelTemplate = modelTemplates[name];
+const templates = Object.entries<ModelTemplate>(modelTemplates);
+
+describe.each(templates)("a service whose model has the chat template of %s", (_, template) => {
   const reasons = template.closing !== undefined;
   let service: Service;
   let chat: ChatSocket;
