@@ -96,7 +96,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     buffers,
     clients,
     tokenVerifier,
-    ...limits,
+    rates: limits.rates,
+    replays: limits.replays,
+    turns: limits.turns,
   });
   let draining = false;
   const transport = createTransport(options, {

@@ -24,17 +24,15 @@ const TEXT_FIELDS = [
 
 /** Fields that hold the code of an error. */
 const MARK_FIELDS = [
-  ...[
-    "code",
-    "type",
-    "status",
-    "reason",
-    "error_type",
-    "error_code",
-    "errorCode",
-    "status_code",
-    "statusCode",
-  ],
+  "code",
+  "type",
+  "status",
+  "reason",
+  "error_type",
+  "error_code",
+  "errorCode",
+  "status_code",
+  "statusCode",
 ] as const;
 
 /** What was found in the body of an error, at all levels. */

@@ -4,7 +4,6 @@ import type {
   AnswerOutcome,
   AnswerReader,
   AnswerStatus,
-  ContextUse,
   FallbackEvent,
 } from "../../chat/answer-log.ts";
 import { ServiceError, type ErrorReport } from "../../core/errors.ts";
@@ -18,7 +17,6 @@ import type {
   ProgressFrame,
   QueuedFrame,
   ServerFrame,
-  WireMessageUsage,
   WireUsage,
 } from "../../protocol/server-frames.ts";
 
@@ -109,7 +107,7 @@ export function endFrame(
     answer,
     conversation,
     finish_reason: finishReason,
-    usage: messageUsage(usage, context),
+    usage: { ...wireUsage(usage), context_tokens: context.tokens, context_limit: context.limit },
     provider,
     model,
     timings: {
@@ -138,35 +136,22 @@ export function errorFrame(report: ErrorReport, names: { id?: string; answer?: s
   };
 }
 
-// Each answer has a usage. Spreading conditional fields into it took several times as long as the object itself.
-function wireUsage(usage: Usage): WireUsage {
-  const { promptTokens, completionTokens, cachedTokens } = usage;
-  const wire = {
+// Each answer has a usage, and most have no optional field: spreading conditions takes longer than all the rest.
+function wireUsage({
+  promptTokens,
+  completionTokens,
+  cachedTokens,
+  reasoningTokens,
+  estimated,
+}: Usage): WireUsage {
+  const usage = {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     cached_tokens: cachedTokens,
   };
-  return hasMore(usage) ? { ...wire, ...moreOf(usage) } : wire;
-}
-
-function messageUsage(usage: Usage, { tokens, limit }: ContextUse): WireMessageUsage {
-  const { promptTokens, completionTokens, cachedTokens } = usage;
-  const wire = {
-    prompt_tokens: promptTokens,
-    completion_tokens: completionTokens,
-    cached_tokens: cachedTokens,
-    context_tokens: tokens,
-    context_limit: limit,
-  };
-  return hasMore(usage) ? { ...wire, ...moreOf(usage) } : wire;
-}
-
-function hasMore({ reasoningTokens, estimated }: Usage): boolean {
-  return reasoningTokens !== undefined || estimated === true;
-}
-
-function moreOf({ reasoningTokens, estimated }: Usage): Pick<WireUsage, "reasoning_tokens" | "estimated"> {
+  if (reasoningTokens === undefined && estimated !== true) return usage;
   return {
+    ...usage,
     ...(reasoningTokens !== undefined && { reasoning_tokens: reasoningTokens }),
     ...(estimated === true && { estimated: true }),
   };
